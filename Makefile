@@ -1,0 +1,42 @@
+# Every target works on a fresh clone: what it needs is set up under build/ the first time.
+# `make sim` is the firmware without hardware; `make test` runs every test.
+
+SCENARIO = tools/sim/scenarios/demo.json
+PORT = 8080
+SPEED = 1
+BATTERIES =
+
+VENV = build/venv/bin
+
+.PHONY: sim test lint format clean
+
+sim: build/sim.stamp
+	MICROPYPATH="lib:tools:build/mpy-lib:.frozen" $(VENV)/micropython tools/sim/run.py \
+		--clock real --port $(PORT) --speed $(SPEED) \
+		--scenario $(SCENARIO) $(if $(BATTERIES),--batteries $(BATTERIES))
+
+test: build/test.stamp
+	tools/apt.sh chromium
+	@$(VENV)/python tests/run.py
+
+lint: build/test.stamp
+	$(VENV)/ruff check
+	$(VENV)/ruff format --check
+	$(VENV)/python tools/check_tree.py
+
+format: build/test.stamp
+	$(VENV)/ruff check --fix-only
+	$(VENV)/ruff format
+
+clean:
+	rm -rf build
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+build/sim.stamp: tools/setup.sh tools/requirements.txt
+	tools/setup.sh
+	@touch $@
+
+build/test.stamp: build/sim.stamp
+	$(VENV)/python -m pip install --quiet --disable-pip-version-check \
+		--requirement tools/requirements.txt
+	@touch $@

@@ -1,0 +1,207 @@
+"""Composition root: settings, then parts, then tasks under supervision. Called by main.py."""
+
+import asyncio
+import gc
+import json
+import sys
+import time
+
+from micropython import const
+
+from parallelator import VERSION, settings
+from parallelator.clock import Clock
+from parallelator.hardware.board import Board, wiring
+from parallelator.hardware.bus import Bus
+from parallelator.hardware.tca9555 import Tca9555
+from parallelator.protection import guard, rules
+from parallelator.protection.switches import Switches
+from parallelator.records.events import Events, describe
+from parallelator.snapshot import BATTERIES, BOARDS, RIG, WISH_OFF, Snapshot
+
+CONFIG_FILES = ("config.json", "/sd/config.json")
+GOOD_CONFIG = "config.good.json"
+_WATCHDOG_MS = const(5000)
+_FIRST_RETRY_MS = const(1000)
+_LAST_RETRY_MS = const(60000)
+_CONSOLE_MS = const(100)
+_TCA_BASE = const(0x20)
+
+
+class App:
+    """One rig: its parts and the tasks that run them."""
+
+    def __init__(self):
+        self.clock = Clock(time)
+        self.settings, self.faults, self.renamed = settings.load(CONFIG_FILES, GOOD_CONFIG)
+        self.snap = Snapshot()
+        self.events = Events(self.snap)
+        self.board = Board(
+            self.clock,
+            self.settings["pins.i2c_sda"],
+            self.settings["pins.i2c_scl"],
+            self.settings["i2c_khz"],
+        )
+        self.bus = Bus(self.board.connect_bus, self.board.release_bus)
+        wires = wiring(self.settings["board"])
+        inputs = sum(1 << bit for bit in wires.alert)
+        expanders = [Tca9555(self.bus, _TCA_BASE + b, inputs) for b in range(BOARDS)]
+        self.guard = guard.Guard(
+            self.clock,
+            self.bus,
+            self.snap,
+            Switches(expanders, wires),
+            rules.Limits(self.settings),
+            self.settings["sensor.shunt_uohm"],
+            self.events.emit,
+        )
+        self._words = None
+        self._boot = 0
+        self._dead_tasks = []
+        for i in range(BATTERIES):
+            if self.settings["batteries.%d.mode" % (i + 1)] == "off":
+                self.snap.wish[i] = WISH_OFF
+
+    def run(self):
+        """Protect the rig until the program is interrupted; every switch is open afterwards."""
+        try:
+            asyncio.run(self._main())
+        finally:
+            self.guard.all_off()
+            print("Every switch is open.")
+
+    async def _main(self):
+        # Switches safe first; what takes memory comes after.
+        self.guard.start()
+        watchdog = self.board.watchdog(_WATCHDOG_MS)
+        protection = asyncio.create_task(self._protect(watchdog))
+        self._boot = self.board.count_boot()
+        self._report_settings()
+        self._start("console", self._console)
+        if self.settings["wifi.ssid"]:
+            self._start("wifi", self._wifi)
+        self._start("web", self._web)
+        await protection
+
+    async def _protect(self, watchdog):
+        """The guard's task. Its death is a reset, with the switches open if the bus allows."""
+        clock = self.clock
+        tick = self.guard.tick
+        due = clock.ms()
+        try:
+            while True:
+                tick()
+                watchdog.feed()
+                due = clock.add(due, guard.TICK_MS)
+                wait_ms = clock.diff(due, clock.ms())
+                if wait_ms < 0:
+                    due = clock.ms()
+                    wait_ms = 0
+                await asyncio.sleep_ms(wait_ms)
+        except Exception as error:
+            sys.print_exception(error)
+            self.guard.all_off()
+            self.board.reset()
+
+    def _start(self, name, job):
+        return asyncio.create_task(self._supervise(name, job))
+
+    async def _supervise(self, name, job):
+        """Run `job` for ever: log its death, restart it with growing delay."""
+        retry_ms = _FIRST_RETRY_MS
+        while True:
+            try:
+                await job()
+            except Exception as error:
+                print("Task", name)
+                sys.print_exception(error)
+            self._dead_tasks.append((name, self.snap.uptime_s))
+            del self._dead_tasks[:-8]
+            self.events.emit("task_died", RIG, 0, 0, len(self._dead_tasks))
+            await asyncio.sleep_ms(retry_ms)
+            retry_ms = min(retry_ms * 2, _LAST_RETRY_MS)
+
+    async def _wifi(self):
+        from parallelator.network import wifi
+
+        value = self.settings
+        await wifi.keep_connected(
+            value["wifi.ssid"], value["wifi.password"], value["wifi.hostname"], self.events.emit
+        )
+
+    async def _web(self):
+        from parallelator.web import server
+
+        gc.collect()
+        await server.serve(
+            self.settings["web.port"],
+            self.snap,
+            [self.settings["batteries.%d.label" % n] for n in range(1, BATTERIES + 1)],
+            self.settings,
+            self.guard,
+            self.alarms,
+            self.clock,
+            self._boot,
+        )
+
+    def words(self):
+        """The messages in the rig's language: a dict of sections, loaded once."""
+        if self._words is None:
+            folder = __file__.rsplit("/", 1)[0]
+            with open("%s/messages/%s.json" % (folder, self.settings["language"])) as file:
+                self._words = json.load(file)
+        return self._words
+
+    def alarms(self):
+        """Active alarms as `GET /api/state` shows them: a list of dicts."""
+        words = self.words()["alarm"]
+        active = [
+            {
+                "code": code,
+                "n": None if i == RIG else i + 1,
+                "since_ms": since_s * 1000,
+                "text": words[code],
+            }
+            for code, i, since_s in self.snap.alarms()
+        ]
+        for fault in self.faults:
+            active.append(
+                {
+                    "code": "config_fault",
+                    "n": None,
+                    "since_ms": 0,
+                    "text": words["config_fault"] + " " + fault_text(fault),
+                }
+            )
+        return active
+
+    def _report_settings(self):
+        self.events.emit("boot", RIG, 0, 0, self._boot)
+        print("Parallelator", VERSION)
+        words = self.words()["event"]
+        for fault in self.faults:
+            print(words["config_fault"], fault_text(fault))
+            self.events.emit("config_fault", RIG, 0, 0, 0)
+        for old, new in self.renamed:
+            print(words["config_renamed"], old, "->", new)
+
+    async def _console(self):
+        number = 0
+        while True:
+            event = self.events.after(number)
+            if event is None:
+                await asyncio.sleep_ms(_CONSOLE_MS)
+                continue
+            number = event[0] + 1
+            if self.settings["serial_messages"]:
+                print("[%d s] %s" % (event[1], describe(self.words(), event)))
+            await asyncio.sleep_ms(0)
+
+
+def fault_text(fault):
+    """One fault of a settings file in words: file, key, what was found, what is allowed."""
+    return "%s: %s = %s (%s)" % (fault["file"], fault["key"], fault["found"], fault["allowed"])
+
+
+def run():
+    """Build the rig and run it."""
+    App().run()

@@ -1,0 +1,99 @@
+"""The controller board: pins, bus, watchdog, reset. The only module that imports `machine`."""
+
+import esp32
+import machine
+from micropython import const
+
+_I2C_TIMEOUT_US = const(10000)
+_HALF_CLOCK_US = const(5)
+
+
+class Wiring:
+    """How the battery channels c = 0..3 of a board hang on its expander.
+
+    Attributes:
+        switch: port 0 bit of each channel's switch; alert: port 0 bit of its ALERT line.
+        red, green: port 1 bit of each channel's LEDs.
+        leds_inverted: True when an LED lights on a low output.
+    """
+
+    def __init__(self, switch, alert, red, green, leds_inverted):
+        self.switch = switch
+        self.alert = alert
+        self.red = red
+        self.green = green
+        self.leds_inverted = leds_inverted
+
+
+def wiring(preset):
+    """The `Wiring` of a preset name: `kxkm-v2`, `kxkm-v1` or `straight`.
+
+    kxkm-v2 is the PCB netlist of the board; v1 has inverted LEDs; straight is an older wiring,
+    where switch bit = channel.
+    """
+    alert, red, green = (7, 6, 5, 4), (0, 2, 4, 6), (1, 3, 5, 7)
+    switch = (0, 1, 2, 3) if preset == "straight" else (3, 2, 1, 0)
+    return Wiring(switch, alert, red, green, preset == "kxkm-v1")
+
+
+class Board:
+    """The ESP32 of one rig.
+
+    Args:
+        clock: a `clock.Clock`.
+        sda, scl: GPIO numbers of the I2C bus.
+        i2c_khz: bus clock in kHz.
+    """
+
+    def __init__(self, clock, sda, scl, i2c_khz):
+        self._clock = clock
+        self._sda = sda
+        self._scl = scl
+        self._i2c_khz = i2c_khz
+
+    def connect_bus(self):
+        """A fresh `machine.I2C` on the bus pins."""
+        return machine.I2C(
+            0,
+            sda=machine.Pin(self._sda),
+            scl=machine.Pin(self._scl),
+            freq=self._i2c_khz * 1000,
+            timeout=_I2C_TIMEOUT_US,
+        )
+
+    def release_bus(self):
+        """Clock SCL up to nine times until SDA is high, then STOP; True when SDA is high."""
+        pause = self._clock.sleep_us
+        sda = machine.Pin(self._sda, machine.Pin.OPEN_DRAIN, value=1)
+        scl = machine.Pin(self._scl, machine.Pin.OPEN_DRAIN, value=1)
+        for _ in range(9):
+            if sda.value():
+                break
+            scl.value(0)
+            pause(_HALF_CLOCK_US)
+            scl.value(1)
+            pause(_HALF_CLOCK_US)
+        sda.value(0)
+        pause(_HALF_CLOCK_US)
+        sda.value(1)
+        pause(_HALF_CLOCK_US)
+        return bool(sda.value())
+
+    def watchdog(self, timeout_ms):
+        """Start the hardware watchdog; it cannot be stopped again. Returns it."""
+        return machine.WDT(timeout=timeout_ms)
+
+    def count_boot(self):
+        """The number of this boot since the storage was last erased, 1 or more; counts it."""
+        store = esp32.NVS("parallelator")
+        try:
+            number = store.get_i32("boots") + 1
+        except OSError:
+            number = 1
+        store.set_i32("boots", number)
+        store.commit()
+        return number
+
+    def reset(self):
+        """Restart the controller. Does not return."""
+        machine.reset()

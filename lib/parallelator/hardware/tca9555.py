@@ -1,0 +1,76 @@
+"""TCA9555/TCA9535: the 16-bit expander of a board. Called by protection/switches.
+
+Source: TI SCPS200 (TCA9555), register map in section 8.6. Port 0 carries four switch outputs and
+four ALERT inputs, port 1 the LEDs. The command byte goes out with every read, because the pair
+pointer moves.
+"""
+
+from micropython import const
+
+_INPUT = const(0x00)
+_OUTPUT = const(0x02)
+_POLARITY = const(0x04)
+_DIRECTION = const(0x06)
+
+
+class Tca9555:
+    """One expander.
+
+    Args:
+        bus: a `hardware.bus.Bus`.
+        address: 0x20..0x23.
+        inputs: port 0 bits that are inputs (the ALERT lines); all others are outputs.
+    """
+
+    def __init__(self, bus, address, inputs):
+        self._bus = bus
+        self._address = address
+        self._inputs = inputs
+        self._byte = bytearray(1)
+
+    def start(self, leds):
+        """All switches off, then outputs enabled; True when every step was acknowledged.
+
+        The order matters: the latch powers up as 0xFF, and enabling the outputs before clearing
+        it would close all four switches (SCPS200 section 8.6.2).
+
+        Args:
+            leds: first value of port 1, 0..255.
+        """
+        bus = self._bus
+        at = self._address
+        return (
+            bus.write8(at, _OUTPUT, 0)
+            and bus.write8(at, _OUTPUT + 1, leds)
+            and bus.write16(at, _POLARITY, 0)
+            and bus.write16(at, _DIRECTION, self._inputs << 8)
+        )
+
+    def switches(self, bits):
+        """Write the switch outputs (port 0 latch, 0..255); True when acknowledged."""
+        return self._bus.write8(self._address, _OUTPUT, bits)
+
+    def leds(self, bits):
+        """Write the LED outputs (port 1 latch, 0..255); True when acknowledged."""
+        return self._bus.write8(self._address, _OUTPUT + 1, bits)
+
+    def levels(self):
+        """Port 0 as its pins stand, 0..255, None when the chip does not answer."""
+        if self._bus.read(self._address, _INPUT, self._byte):
+            return self._byte[0]
+        return None
+
+    def outputs(self):
+        """Latch and direction of port 0, read back.
+
+        Returns:
+            int or None: latch << 8 | direction; None when the chip does not answer. A direction
+            of 0xFF means that the expander was reset and all its outputs float.
+        """
+        byte = self._byte
+        if not self._bus.read(self._address, _OUTPUT, byte):
+            return None
+        latch = byte[0]
+        if not self._bus.read(self._address, _DIRECTION, byte):
+            return None
+        return latch << 8 | byte[0]

@@ -1,0 +1,268 @@
+"""The state of every battery, and every way from one state to another. Owned by `guard`.
+
+Opening comes first, explaining afterwards. A battery that is not connected is put by `settle`
+into the state it belongs in, from its lock, its wish, its delay and its voltage alone.
+"""
+
+from array import array
+
+from micropython import const
+
+from parallelator.protection import rules
+from parallelator.snapshot import (
+    ABSENT,
+    AUTO,
+    BATTERIES,
+    LOCKED,
+    OFF,
+    ON,
+    RIG,
+    TRIPPED,
+    UNCONTROLLED,
+    WAITING,
+    WISH_OFF,
+    Alarm,
+    Reason,
+)
+
+_REPEAT_S = const(3600)
+_START_MS = const(1000)
+_START_FAILURES = const(3)
+_START_WINDOW_S = const(600)
+
+ACTIONS = ("off", "auto", "on", "reset")
+_OFF = const(0)
+_ON = const(2)
+_RESET = const(3)
+
+
+class Fleet:
+    """The batteries of one rig.
+
+    Args:
+        snap: the `Snapshot` to fill; switches: a `protection.switches.Switches`.
+        limits: a `rules.Limits`; judge: a `rules.Judge`.
+        emit: function (code, i, state, reason, value) that records an event.
+
+    Attributes:
+        on: mask of the batteries that are ON.
+        held: mask of the UNCONTROLLED ones; stuck: mask of those that carry current though open.
+        lock: Reason of each battery's lock, NONE = not locked.
+        starting_ms: what is left of the first second after the start of a dead bus.
+    """
+
+    def __init__(self, snap, switches, limits, judge, emit):
+        self._snap = snap
+        self._switches = switches
+        self._limits = limits
+        self._judge = judge
+        self._emit = emit
+        self._cause = bytearray(BATTERIES)
+        self._repeats = bytearray(BATTERIES)
+        self._repeat_s = _words()
+        self._healthy_ms = _words()
+        self._healthy_s = _words()
+        self._start_fails = 0
+        self._start_fail_s = 0
+        self.lock = bytearray(BATTERIES)
+        self.on = 0
+        self.held = 0
+        self.stuck = 0
+        self.starting_ms = 0
+
+    # Onto the bus
+
+    def connect(self, mask):
+        """Close the switches of `mask`, which the joining rules have admitted."""
+        closed = self._switches.close(mask)
+        self.on |= closed
+        for i in range(BATTERIES):
+            if closed >> i & 1:
+                self._judge.clear(i)
+                self._enter(i, ON, Reason.NONE)
+        return closed
+
+    def start(self, group):
+        """Close the group that starts a dead bus; over-current is now the bus's fault."""
+        self.starting_ms = _START_MS
+        return self.connect(group)
+
+    # Off the bus
+
+    def trip(self, i, reason, value):
+        """Open battery i for `reason` and decide how it may return.
+
+        Args:
+            value: what was measured, mA or mV.
+        """
+        if self.starting_ms > 0 and reason == Reason.OVERCURRENT:
+            self._fail_start()
+            return
+        snap = self._snap
+        self._open(1 << i)
+        self._emit("trip", i, TRIPPED, reason, value)
+        self._cause[i] = reason
+        if reason in rules.COUNTED:
+            snap.trips[i] += 1
+            self._healthy_ms[i] = self._healthy_s[i] = 0
+            snap.eta_ms[i] = rules.cooling_ms(self._limits, 0)
+            if snap.trips[i] >= self._limits.max_trips:
+                self.lock[i] = reason
+        else:
+            snap.eta_ms[i] = self._uncounted_delay(i)
+        self.settle(i)
+
+    def lose(self, i, reason):
+        """Open battery i, whose sensor or expander is gone; it returns as after a trip."""
+        snap = self._snap
+        self._open(1 << i)
+        if snap.state[i] != ABSENT:
+            self._cause[i] = reason
+            snap.eta_ms[i] = max(snap.eta_ms[i], self._uncounted_delay(i))
+            self._enter(i, ABSENT, reason)
+
+    def lose_control(self, i):
+        """Battery i's expander is gone while its switch was closed: it may still carry load."""
+        self.on &= ~(1 << i)
+        self.held |= 1 << i
+        self._snap.alarm(Alarm.NO_CONTROL, i, True)
+        self._enter(i, UNCONTROLLED, Reason.EXPANDER_LOST)
+
+    def regain_control(self, i):
+        """Battery i's expander is back, and has been told and seen to open its switch."""
+        self.held &= ~(1 << i)
+        self._snap.alarm(Alarm.NO_CONTROL, i, False)
+        self.lose(i, Reason.EXPANDER_LOST)
+
+    def fault(self, i):
+        """Battery i's switch does not do what it is told: off and locked."""
+        self._open(1 << i)
+        self.lock[i] = Reason.SWITCH_FAULT
+        self.settle(i)
+
+    def _fail_start(self):
+        # An over-current right after a start is the load's fault: it counts against the bus.
+        snap = self._snap
+        group = self.on
+        self._open(group)
+        self.starting_ms = 0
+        if snap.uptime_s - self._start_fail_s > _START_WINDOW_S:
+            self._start_fails = 0
+        if not self._start_fails:
+            self._start_fail_s = snap.uptime_s
+        self._start_fails += 1
+        snap.bus_locked = self._start_fails >= _START_FAILURES
+        if snap.bus_locked:
+            snap.alarm(Alarm.BUS_OVERLOAD, RIG, True)
+        self._emit(
+            "bus_locked" if snap.bus_locked else "bus_start_failed",
+            RIG,
+            0,
+            Reason.BUS_OVERLOAD,
+            self._start_fails,
+        )
+        for i in range(BATTERIES):
+            if group >> i & 1:
+                self._cause[i] = Reason.BUS_OVERLOAD
+                snap.eta_ms[i] = self._limits.reconnect_delay_ms
+                self.settle(i)
+
+    def _open(self, mask):
+        self.on &= ~mask
+        self._switches.open(mask)
+
+    def _uncounted_delay(self, i):
+        uptime_s = self._snap.uptime_s
+        if uptime_s - self._repeat_s[i] > _REPEAT_S:
+            self._repeats[i] = 0
+        delay = rules.cooling_ms(self._limits, self._repeats[i])
+        self._repeats[i] = min(self._repeats[i] + 1, 255)
+        self._repeat_s[i] = uptime_s
+        return delay
+
+    # At rest
+
+    def settle(self, i):
+        """Put a battery that is not connected, and reads valid, into the state it belongs in."""
+        snap = self._snap
+        cause = self._cause[i]
+        if self.lock[i]:
+            self._enter(i, LOCKED, self.lock[i])
+        elif snap.wish[i] == WISH_OFF:
+            self._enter(i, OFF, Reason.OPERATOR)
+        elif snap.eta_ms[i] or not rules.recovered(self._limits, cause, snap.voltage_mv[i]):
+            self._enter(i, TRIPPED, cause)
+        else:
+            self._cause[i] = Reason.NONE
+            self._enter(i, WAITING, Reason.STARTING)
+
+    def count_down(self, i, dt_ms):
+        """`dt_ms` passed for a battery that is not ON; a tripped one may become WAITING."""
+        snap = self._snap
+        if snap.eta_ms[i]:
+            snap.eta_ms[i] = max(snap.eta_ms[i] - dt_ms, 0)
+        if snap.state[i] == TRIPPED and not snap.eta_ms[i]:
+            self.settle(i)
+
+    def forgive(self, i, dt_ms):
+        """`dt_ms` passed in good health while ON: one trip is forgiven per trip_decay_s."""
+        if not self._snap.trips[i] or not self._limits.trip_decay_s:
+            return
+        self._healthy_ms[i] += dt_ms
+        if self._healthy_ms[i] >= 1000:
+            self._healthy_s[i] += self._healthy_ms[i] // 1000
+            self._healthy_ms[i] %= 1000
+            if self._healthy_s[i] >= self._limits.trip_decay_s:
+                self._healthy_s[i] = 0
+                self._snap.trips[i] -= 1
+
+    def _enter(self, i, state, reason):
+        snap = self._snap
+        if snap.state[i] != state:
+            snap.state[i] = state
+            snap.since_s[i] = snap.uptime_s
+            snap.reason[i] = reason
+            self._emit("joined" if state == ON else "state", i, state, reason, 0)
+        snap.reason[i] = reason
+
+    # Wishes of the operator
+
+    def refusal(self, action, i):
+        """Why a wish is refused, `locked` or `absent`; None when it is granted."""
+        if action in ("on", "auto") and self.lock[i]:
+            return "locked"
+        if action == "on" and self._snap.state[i] == ABSENT:
+            return "absent"
+        return None
+
+    def obey(self, action, i):
+        """Carry out a wish (index into ACTIONS) for battery i, or RIG: reset the bus."""
+        snap = self._snap
+        if i == RIG:
+            self._reset_bus()
+            return
+        state = snap.state[i]
+        if action == _RESET:
+            self.lock[i] = self._repeats[i] = snap.trips[i] = 0
+            self._emit("reset_done", i, state, 0, 0)
+        else:
+            snap.wish[i] = WISH_OFF if action == _OFF else AUTO
+            if action == _ON:
+                snap.eta_ms[i] = 0
+            self._emit("wish", i, state, 0, action)
+        if state == ON:
+            if action == _OFF:
+                self._open(1 << i)
+                self.settle(i)
+        elif state != ABSENT and state != UNCONTROLLED:
+            self.settle(i)
+
+    def _reset_bus(self):
+        self._snap.bus_locked = False
+        self._start_fails = 0
+        self._snap.alarm(Alarm.BUS_OVERLOAD, RIG, False)
+        self._emit("reset_done", RIG, 0, 0, 0)
+
+
+def _words():
+    return array("i", bytes(4 * BATTERIES))

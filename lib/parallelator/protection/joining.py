@@ -1,0 +1,119 @@
+"""Who may join: pure arithmetic on voltages at rest. Called by `guard`.
+
+Sets of batteries are 16-bit masks, bit i = battery i. No hardware, no clock; `scratch` is a kept
+array('i') of 16, so that nothing is allocated.
+"""
+
+from micropython import const
+
+from parallelator.snapshot import BATTERIES, Reason
+
+_SHARE_PCT = const(80)
+"""Predicted currents stay within this share of the hard limit."""
+
+
+def size(mask):
+    """How many batteries a mask holds."""
+    count = 0
+    while mask:
+        mask &= mask - 1
+        count += 1
+    return count
+
+
+def rest_mv(voltage_mv, current_ma, pack_mohm):
+    """The voltage a loaded pack would show at rest: V + I * R, in mV, mA, mOhm."""
+    return voltage_mv + current_ma * pack_mohm // 1000
+
+
+def bus_rest_mv(snap, mask, pack_mohm, scratch):
+    """Median rest voltage in mV of the connected batteries in `mask` (at least one)."""
+    count = 0
+    for i in range(BATTERIES):
+        if mask >> i & 1:
+            _insert(scratch, count, rest_mv(snap.voltage_mv[i], snap.current_ma[i], pack_mohm), 0)
+            count += 1
+    return (scratch[count // 2] + scratch[(count - 1) // 2]) // 2
+
+
+def _insert(scratch, count, value, shift):
+    at = count
+    while at and scratch[at - 1] >> shift > value >> shift:
+        scratch[at] = scratch[at - 1]
+        at -= 1
+    scratch[at] = value
+
+
+def refusal(limits, snap, mask, delta_mv):
+    """Whether a battery may join the live bus of the batteries in `mask`.
+
+    Args:
+        limits: a `rules.Limits`; snap: the readings; mask: the connected batteries, not empty.
+        delta_mv: voltage of the candidate at rest minus that of the bus, mV.
+
+    Returns:
+        int: `Reason.NONE`, or BUS_LOWER, BUS_HIGHER or INRUSH. "Lower" is the bus.
+    """
+    if delta_mv > limits.voltage_offset_mv:
+        return Reason.BUS_LOWER
+    if delta_mv < -limits.voltage_offset_mv:
+        return Reason.BUS_HIGHER
+    count = size(mask)
+    total_ma = 0
+    for i in range(BATTERIES):
+        if mask >> i & 1:
+            total_ma += snap.current_ma[i]
+    resistance = (limits.pack_mohm + limits.path_mohm) * (count + 1)
+    circulating_ma = 1000 * delta_mv * count // resistance
+    if not -limits.charge_ma <= circulating_ma <= limits.discharge_ma:
+        return Reason.INRUSH
+    joining_ma = circulating_ma + total_ma // (count + 1)
+    if _beyond_share(limits, joining_ma, 0):
+        return Reason.INRUSH
+    relief_ma = joining_ma // count
+    for i in range(BATTERIES):
+        if mask >> i & 1:
+            now_ma = snap.current_ma[i]
+            if _beyond_share(limits, now_ma - relief_ma, now_ma):
+                return Reason.INRUSH
+    return Reason.NONE
+
+
+def _beyond_share(limits, predicted_ma, now_ma):
+    """True when a current exceeds its share of the hard limit and is worse than the present."""
+    hard_ma = limits.hard_discharge_ma if predicted_ma > 0 else limits.hard_charge_ma
+    return (
+        hard_ma > 0
+        and abs(predicted_ma) > hard_ma * _SHARE_PCT // 100
+        and abs(predicted_ma) > abs(now_ma)
+    )
+
+
+def start_group(snap, mask, spread_mv, scratch):
+    """The largest group of `mask` that may close together onto a dead bus.
+
+    Args:
+        snap: readings; mask: the candidates; spread_mv: highest minus lowest allowed, mV.
+
+    Returns:
+        int: mask of the group; among equally large groups the one of the higher voltage.
+    """
+    count = 0
+    for i in range(BATTERIES):
+        if mask >> i & 1:
+            # The index rides in the low four bits, below the voltage that sorts.
+            _insert(scratch, count, snap.voltage_mv[i] << 4 | i, 4)
+            count += 1
+    best_size = 0
+    best_low = 0
+    low = 0
+    for high in range(count):
+        while (scratch[high] >> 4) - (scratch[low] >> 4) > spread_mv:
+            low += 1
+        if high - low + 1 >= best_size:
+            best_size = high - low + 1
+            best_low = low
+    group = 0
+    for at in range(best_low, best_low + best_size):
+        group |= 1 << (scratch[at] & 15)
+    return group

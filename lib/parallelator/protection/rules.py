@@ -1,0 +1,204 @@
+"""The protection policy: when a connected battery opens, and when it may return.
+
+One table, a line per rule; numbers in, a decision out. No hardware, no clock, no I/O: it runs
+under MicroPython and CPython alike. Called by `guard`, which measures time and acts.
+"""
+
+from array import array
+
+from micropython import const
+
+from parallelator.snapshot import BATTERIES, Reason
+
+# What a rule looks at: each is written so that "beyond" means "greater than".
+_DISCHARGE = const(0)  # mA leaving the battery
+_CHARGE = const(1)  # mA entering the battery
+_VOLTAGE = const(2)  # mV
+_LOWNESS = const(3)  # minus the voltage, mV
+_HEAT = const(4)  # inverse-time sum of the overload, permille * ms
+
+HEAT_LIMIT = const(4400000)
+"""The overload sum that opens: 4.4 s of ((I/Imax)**2 - 1), in permille * ms."""
+_RATIO_CAP = const(30000)
+_DT_CAP_MS = const(100)
+NEVER = const(0x3FFFFFFF)
+"""A limit no reading reaches, and the largest int that needs no memory on a 32-bit chip."""
+
+# reason, looks at, limit, for this long (ms), in this many samples, counted
+RULES = (
+    (Reason.OVERCURRENT, _DISCHARGE, lambda lim: lim.hard_discharge_ma or NEVER, 0, 2, True),
+    (Reason.OVERCURRENT, _CHARGE, lambda lim: lim.hard_charge_ma or NEVER, 0, 2, True),
+    (Reason.OVERVOLTAGE, _VOLTAGE, lambda lim: lim.max_voltage_mv * 103 // 100, 0, 2, True),
+    (Reason.OVERVOLTAGE, _VOLTAGE, lambda lim: lim.max_voltage_mv, 500, 1, True),
+    (Reason.UNDERVOLTAGE, _LOWNESS, lambda lim: -(lim.min_voltage_mv * 90 // 100), 0, 2, False),
+    (Reason.UNDERVOLTAGE, _LOWNESS, lambda lim: -lim.min_voltage_mv, 1000, 1, False),
+    (Reason.OVERLOAD, _HEAT, lambda lim: HEAT_LIMIT - 1, 0, 1, True),
+)
+COUNTED = (Reason.OVERCURRENT, Reason.OVERVOLTAGE, Reason.OVERLOAD)
+_ROWS = const(7)
+
+
+class Limits:
+    """The limits in force, integers, derived from the `limits` settings and nothing else.
+
+    Args:
+        settings: mapping with the keys `limits.*` of `settings.TABLE`.
+
+    Attributes (mV, mA, mOhm, ms as named):
+        discharge_ma, charge_ma: the effective continuous limits, both positive.
+        hard_discharge_ma, hard_charge_ma: the hard limits, 0 = none.
+    """
+
+    def __init__(self, settings):
+        ceiling = settings["limits.max_current_ma"]
+        hard_pct = settings["limits.hard_current_pct"]
+        self.discharge_ma = min(ceiling, settings["limits.max_discharge_current_ma"])
+        self.charge_ma = min(ceiling, settings["limits.max_charge_current_ma"])
+        self.hard_discharge_ma = self.discharge_ma * hard_pct // 100
+        self.hard_charge_ma = self.charge_ma * hard_pct // 100
+        self.pack_mohm = settings["limits.pack_resistance_mohm"]
+        self.path_mohm = settings["limits.path_resistance_mohm"]
+        for key in (
+            "min_voltage_mv",
+            "max_voltage_mv",
+            "voltage_offset_mv",
+            "start_spread_mv",
+            "uv_hysteresis_mv",
+            "ov_hysteresis_mv",
+            "reconnect_delay_ms",
+            "max_trips",
+            "trip_decay_s",
+            "join_interval_ms",
+            "start_delay_ms",
+        ):
+            setattr(self, key, settings["limits." + key])
+
+
+class Judge:
+    """Applies RULES to the samples of 16 batteries.
+
+    Args:
+        limits: a `Limits`.
+
+    Attributes:
+        urgent: True when the last `sample` left a two-sample rule half-way, so that the next
+            conversion of this battery must be read before the next scan.
+    """
+
+    def __init__(self, limits):
+        self._limits = limits
+        self._rows = tuple(
+            (reason, quantity, limit(limits), for_ms, samples)
+            for reason, quantity, limit, for_ms, samples, _ in RULES
+        )
+        self._sample = array("i", bytes(4 * 5))
+        self._count = bytearray(_ROWS * BATTERIES)
+        self._for_ms = array("i", bytes(4 * _ROWS * BATTERIES))
+        self._heat = array("i", bytes(4 * BATTERIES))
+        self._pending = bytearray(BATTERIES)
+        self.urgent = False
+
+    def clear(self, i):
+        """Forget what was seen of battery i: called when its switch closes."""
+        self._heat[i] = 0
+        self._pending[i] = 0
+        for k in range(i * _ROWS, i * _ROWS + _ROWS):
+            self._count[k] = 0
+
+    def sample(self, i, voltage_mv, current_ma, dt_ms):
+        """Judge one reading of a connected battery.
+
+        Args:
+            i: battery index 0..15.
+            voltage_mv, current_ma: the reading, positive current = discharge.
+            dt_ms: time since the previous sample of this battery.
+
+        Returns:
+            int: the `Reason` of the topmost rule that says open, else `Reason.NONE`.
+        """
+        lim = self._limits
+        self.urgent = False
+        if (
+            not self._pending[i]
+            and -lim.charge_ma <= current_ma <= lim.discharge_ma
+            and lim.min_voltage_mv <= voltage_mv <= lim.max_voltage_mv
+        ):
+            return 0
+        heat = self._heated(i, current_ma, min(dt_ms, _DT_CAP_MS))
+        sample = self._sample
+        sample[_DISCHARGE] = current_ma
+        sample[_CHARGE] = -current_ma
+        sample[_VOLTAGE] = voltage_mv
+        sample[_LOWNESS] = -voltage_mv
+        sample[_HEAT] = heat
+        verdict = 0
+        pending = heat > 0
+        at = i * _ROWS
+        for reason, quantity, limit, for_ms, samples in self._rows:
+            if sample[quantity] > limit:
+                if self._count[at]:
+                    self._for_ms[at] += dt_ms
+                else:
+                    self._for_ms[at] = 0
+                if self._count[at] < samples:
+                    self._count[at] += 1
+                pending = True
+                if self._count[at] < samples:
+                    self.urgent = True
+                elif not verdict and self._for_ms[at] >= for_ms:
+                    verdict = reason
+            else:
+                self._count[at] = 0
+            at += 1
+        self._pending[i] = pending
+        return verdict
+
+    def _heated(self, i, current_ma, dt_ms):
+        # Permille keep every product below 2**30: the ratio is capped at thirty times the limit.
+        lim = self._limits
+        if current_ma >= 0:
+            ratio = min(current_ma * 1000 // lim.discharge_ma, _RATIO_CAP)
+        else:
+            ratio = min(-current_ma * 1000 // lim.charge_ma, _RATIO_CAP)
+        heat = self._heat[i] + (ratio * ratio // 1000 - 1000) * dt_ms
+        if heat < 0:
+            heat = 0
+        elif heat > HEAT_LIMIT:
+            heat = HEAT_LIMIT
+        self._heat[i] = heat
+        return heat
+
+
+def outside(limits, voltage_mv):
+    """The Reason a voltage in mV is outside the window (its borders are inside), else NONE."""
+    if voltage_mv > limits.max_voltage_mv:
+        return Reason.OVERVOLTAGE
+    if voltage_mv < limits.min_voltage_mv:
+        return Reason.UNDERVOLTAGE
+    return Reason.NONE
+
+
+def recovered(limits, reason, voltage_mv):
+    """True when a battery opened for `reason` has its recovery margin, voltage in mV."""
+    if reason == Reason.UNDERVOLTAGE:
+        return voltage_mv >= limits.min_voltage_mv + limits.uv_hysteresis_mv
+    if reason == Reason.OVERVOLTAGE:
+        return voltage_mv <= limits.max_voltage_mv - limits.ov_hysteresis_mv
+    return outside(limits, voltage_mv) == Reason.NONE
+
+
+_RETRY_CAP_MS = const(600000)
+
+
+def cooling_ms(limits, repeats):
+    """How long an opened battery stays off, in ms.
+
+    Args:
+        repeats: 0 for a counted trip; for an uncounted one how often it happened before within
+            the hour: each doubles the delay, up to ten minutes.
+    """
+    delay = limits.reconnect_delay_ms
+    while repeats and delay < _RETRY_CAP_MS:
+        delay *= 2
+        repeats -= 1
+    return min(delay, max(_RETRY_CAP_MS, limits.reconnect_delay_ms))

@@ -1,0 +1,251 @@
+"""The one table of settings, and how a file of them is checked, layered and kept.
+
+`load` is called by app at boot. A file that is not wholly valid changes nothing: the rig starts
+with its last good settings and every fault is named.
+"""
+
+import json
+import os
+
+from parallelator.snapshot import BATTERIES
+
+_MA = "mA"
+_MV = "mV"
+_MS = "ms"
+_LABEL_CHARS = 24
+
+# key, default, lowest, highest, unit. Text: highest is the length; a tuple lists what is allowed.
+TABLE = (
+    ("name", "parallelator", 1, 24, ""),
+    ("language", "en", ("en", "fr"), None, ""),
+    ("serial_messages", True, None, None, ""),
+    ("board", "kxkm-v2", ("kxkm-v2", "kxkm-v1", "straight"), None, ""),
+    ("pins.i2c_sda", 32, 0, 48, "GPIO"),
+    ("pins.i2c_scl", 33, 0, 48, "GPIO"),
+    ("i2c_khz", 100, 50, 400, "kHz"),
+    ("sensor.shunt_uohm", 2000, 100, 100000, "uOhm"),
+    ("limits.min_voltage_mv", 24000, 5000, 60000, _MV),
+    ("limits.max_voltage_mv", 30000, 5000, 60000, _MV),
+    ("limits.max_discharge_current_ma", 10000, 100, 40000, _MA),
+    ("limits.max_charge_current_ma", 10000, 100, 40000, _MA),
+    ("limits.max_current_ma", 10000, 100, 40000, _MA),
+    ("limits.hard_current_pct", 150, 0, 1000, "%"),
+    ("limits.voltage_offset_mv", 500, 10, 5000, _MV),
+    ("limits.start_spread_mv", 150, 10, 5000, _MV),
+    ("limits.uv_hysteresis_mv", 1000, 0, 10000, _MV),
+    ("limits.ov_hysteresis_mv", 500, 0, 10000, _MV),
+    ("limits.reconnect_delay_ms", 10000, 1000, 3600000, _MS),
+    ("limits.max_trips", 5, 1, 1000, ""),
+    ("limits.trip_decay_s", 3600, 0, 1000000, "s"),
+    ("limits.join_interval_ms", 500, 100, 60000, _MS),
+    ("limits.start_delay_ms", 5000, 0, 600000, _MS),
+    ("limits.pack_resistance_mohm", 30, 1, 1000, "mOhm"),
+    ("limits.path_resistance_mohm", 20, 0, 1000, "mOhm"),
+    ("wifi.ssid", "", 0, 32, ""),
+    ("wifi.password", "", 0, 63, ""),
+    ("wifi.hostname", "parallelator", 1, 32, ""),
+    ("web.port", 80, 1, 65535, ""),
+    ("web.password", "", 0, 128, ""),
+)
+BATTERY_TABLE = (
+    ("label", "", 0, _LABEL_CHARS, ""),
+    ("mode", "auto", ("auto", "off"), None, ""),
+)
+SECRETS = ("web.password", "wifi.password")
+
+# Names of the first firmware; their units are those of the new names.
+OLD_NAMES = {
+    "set_min_voltage": "limits.min_voltage_mv",
+    "set_max_voltage": "limits.max_voltage_mv",
+    "set_max_current": "limits.max_current_ma",
+    "set_max_charge_current": "limits.max_charge_current_ma",
+    "set_max_discharge_current": "limits.max_discharge_current_ma",
+    "reconnect_delay": "limits.reconnect_delay_ms",
+    "nb_switch_on": "limits.max_trips",
+    "voltage_offset": "limits.voltage_offset_mv",
+    "print_message": "serial_messages",
+    "I2C_Speed": "i2c_khz",
+}
+_HARD_CEILING_MA = 40000
+_SENSOR_SHARE_PCT = 90
+_SENSOR_RANGE_UV = 163840
+
+
+def rows():
+    """Every setting: TABLE, then the two rows of each battery 1..16, as (key, default, ...)."""
+    for row in TABLE:
+        yield row
+    for n in range(1, BATTERIES + 1):
+        for row in BATTERY_TABLE:
+            yield ("batteries.%d.%s" % (n, row[0]),) + row[1:]
+
+
+def defaults():
+    """A dict of dotted key to default value, complete."""
+    return {row[0]: row[1] for row in rows()}
+
+
+def flatten(tree, prefix=""):
+    """A nested dict as one with dotted keys."""
+    flat = {}
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            flat.update(flatten(value, prefix + key + "."))
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+def _kind(value):
+    if isinstance(value, bool):
+        return "true or false"
+    if isinstance(value, int):
+        return "a whole number"
+    return "text" if isinstance(value, str) else None
+
+
+def _allowed(row):
+    _, default, low, high, unit = row
+    if isinstance(low, tuple):
+        return "one of " + ", ".join(low)
+    if low is None:
+        return _kind(default)
+    if isinstance(default, str):
+        return "text of %d to %d characters" % (low, high)
+    return ("a whole number, %d to %d %s" % (low, high, unit)).rstrip()
+
+
+def _fits(row, value):
+    _, default, low, high, _unit = row
+    if _kind(value) != _kind(default):
+        return False
+    if isinstance(low, tuple):
+        return value in low
+    if low is None:
+        return True
+    return low <= (len(value) if isinstance(value, str) else value) <= high
+
+
+def check(changes, base):
+    """Lay `changes` over `base` and check the result.
+
+    Args:
+        changes: flat dict of dotted keys, old names allowed.
+        base: complete flat dict.
+
+    Returns:
+        (values, faults, renamed): the complete new dict; a list of faults, each a dict with
+        `key`, `found`, `allowed`; a list of (old name, new name). Use values only without faults.
+    """
+    table = {row[0]: row for row in rows()}
+    values = dict(base)
+    faults = []
+    renamed = []
+    for key, value in changes.items():
+        if key in OLD_NAMES:
+            renamed.append((key, OLD_NAMES[key]))
+            key = OLD_NAMES[key]
+        if key not in table:
+            faults.append(_fault(key, value, "no such setting"))
+        elif not _fits(table[key], value):
+            faults.append(_fault(key, value, _allowed(table[key])))
+        else:
+            values[key] = value
+    if not faults:
+        faults = _contradictions(values)
+    return values, faults, renamed
+
+
+def _fault(key, found, allowed):
+    shown = "***" if key in SECRETS else found
+    return {"key": key, "found": shown, "allowed": allowed}
+
+
+def _contradictions(v):
+    faults = []
+    low = v["limits.min_voltage_mv"]
+    high = v["limits.max_voltage_mv"]
+    if low >= high:
+        faults.append(
+            _fault("limits.min_voltage_mv", low, "below limits.max_voltage_mv (%d mV)" % high)
+        )
+        return faults
+    for key in ("limits.uv_hysteresis_mv", "limits.ov_hysteresis_mv"):
+        if v[key] >= high - low:
+            faults.append(_fault(key, v[key], "less than the window (%d mV)" % (high - low)))
+    range_ma = _SENSOR_RANGE_UV * 1000 // v["sensor.shunt_uohm"] * _SENSOR_SHARE_PCT // 100
+    ceiling_ma = min(_HARD_CEILING_MA, range_ma)
+    for key in ("limits.max_discharge_current_ma", "limits.max_charge_current_ma"):
+        effective_ma = min(v[key], v["limits.max_current_ma"])
+        if effective_ma * max(v["limits.hard_current_pct"], 100) // 100 > ceiling_ma:
+            faults.append(
+                _fault(
+                    "limits.hard_current_pct",
+                    v["limits.hard_current_pct"],
+                    "a hard limit of at most %d mA (40 A, 90 %% of the sensor's range); "
+                    "%s gives %d mA" % (ceiling_ma, key, effective_ma),
+                )
+            )
+    if 0 < v["limits.hard_current_pct"] < 100:
+        faults.append(
+            _fault("limits.hard_current_pct", v["limits.hard_current_pct"], "0, or 100 or more")
+        )
+    return faults
+
+
+def load(paths, good_path):
+    """The settings to run with: the files of `paths` over the defaults, or the last good ones.
+
+    Args:
+        paths: config files, the later one wins; a missing one is skipped.
+        good_path: where a copy of the last good settings is kept.
+
+    Returns:
+        (values, faults, renamed) as `check` does; each fault also carries `file`.
+    """
+    values = defaults()
+    faults = []
+    renamed = []
+    for path in paths:
+        changes, problem = _read(path)
+        if problem:
+            faults.append({"file": path, "key": "", "found": problem, "allowed": "a JSON object"})
+        elif changes:
+            values, found, old = check(changes, values)
+            for fault in found:
+                fault["file"] = path
+            faults += found
+            renamed += old
+    if not faults:
+        _keep(values, good_path)
+        return values, faults, renamed
+    kept, problem = _read(good_path)
+    good, found, _ = check(kept or {}, defaults())
+    return (defaults() if problem or found else good), faults, renamed
+
+
+def _read(path):
+    """(flat dict or None, problem or None); a missing file is neither."""
+    try:
+        with open(path) as file:
+            tree = json.load(file)
+    except OSError:
+        return None, None
+    except ValueError:
+        return None, "not JSON"
+    if not isinstance(tree, dict):
+        return None, "not an object"
+    return flatten(tree), None
+
+
+def _keep(values, path):
+    kept, problem = _read(path)
+    if kept == values and not problem:
+        return
+    try:
+        with open(path + ".new", "w") as file:
+            json.dump(values, file)
+        os.rename(path + ".new", path)
+    except OSError:
+        # A full or read-only flash costs the copy, not the start.
+        return

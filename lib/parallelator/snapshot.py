@@ -1,0 +1,242 @@
+"""What one scan knows of the rig: plain arrays, written by the guard, read by everybody.
+
+Index i = 0..15 is the battery's place on the buses, its number on the case is i + 1. Positive
+current is discharge. Nothing here takes time or decides; `summary` and `battery_view` are for
+readers outside the guard's tick and may allocate.
+"""
+
+from array import array
+
+from micropython import const
+
+BATTERIES = const(16)
+CHANNELS = const(4)
+BOARDS = const(4)
+
+ABSENT = const(0)
+OFF = const(1)
+WAITING = const(2)
+ON = const(3)
+TRIPPED = const(4)
+LOCKED = const(5)
+UNCONTROLLED = const(6)
+STATES = ("absent", "off", "waiting", "on", "tripped", "locked", "uncontrolled")
+
+# A wish is what the operator wants; `on` is `auto` that skips what is left of a cooling delay.
+AUTO = const(0)
+WISH_OFF = const(1)
+WISHES = ("auto", "off")
+
+IDLE_MA = const(50)
+"""A current of this size or less is shown as idle, in mA: twenty steps of an INA237 at 2 mOhm."""
+
+
+class Reason:
+    """Why a battery is in its state; `REASONS` holds the names in this order."""
+
+    NONE = 0
+    NOT_FOUND = 1
+    SENSOR_LOST = 2
+    EXPANDER_LOST = 3
+    OPERATOR = 4
+    STARTING = 5
+    IN_TURN = 6
+    BUS_LOWER = 7
+    BUS_HIGHER = 8
+    INRUSH = 9
+    START_SPREAD = 10
+    BUS_OVERLOAD = 11
+    OVERCURRENT = 12
+    OVERVOLTAGE = 13
+    UNDERVOLTAGE = 14
+    OVERLOAD = 15
+    SWITCH_FAULT = 16
+
+
+REASONS = (
+    "",
+    "not_found",
+    "sensor_lost",
+    "expander_lost",
+    "operator",
+    "starting",
+    "in_turn",
+    "bus_lower",
+    "bus_higher",
+    "inrush",
+    "start_spread",
+    "bus_overload",
+    "overcurrent",
+    "overvoltage",
+    "undervoltage",
+    "overload",
+    "switch_fault",
+)
+
+ALARMS = ("topology", "stuck_closed", "uncontrolled", "bus_overload", "bus_fault")
+
+
+class Alarm:
+    """Alarms that the guard raises; `ALARMS` holds the names in this order."""
+
+    TOPOLOGY = 0
+    STUCK_CLOSED = 1
+    NO_CONTROL = 2
+    BUS_OVERLOAD = 3
+    BUS_FAULT = 4
+
+
+RIG = const(-1)
+"""The battery index of what concerns the whole rig."""
+
+
+class Snapshot:
+    """The rig as the last scan left it.
+
+    Attributes, each an array of 16 unless said otherwise:
+        state: one of ABSENT..UNCONTROLLED; wish: AUTO or WISH_OFF; reason: index into REASONS.
+        valid: 1 while voltage and current are good and not older than 500 ms.
+        voltage_mv, current_ma: last good reading; meaningless unless `valid`.
+        since_s: uptime in s at which the present state began.
+        eta_ms: what is left of a delay, 0 when nothing counts down.
+        trips: counted trips so far.
+        discharge_mah, charge_mah: whole mAh since boot; *_rest hold the remainder in mA*ms.
+        bus_locked: (bool) True while the bus is locked as `bus_overload`.
+        uptime_s: (int) seconds since boot; never wraps.
+        boards: (int) bit b set while expander b answers.
+    """
+
+    def __init__(self):
+        self.state = bytearray(BATTERIES)
+        self.wish = bytearray(BATTERIES)
+        self.reason = bytearray(BATTERIES)
+        self.valid = bytearray(BATTERIES)
+        self.trips = array("h", bytes(2 * BATTERIES))
+        self.voltage_mv = _words()
+        self.current_ma = _words()
+        self.since_s = _words()
+        self.eta_ms = _words()
+        self.discharge_mah = _words()
+        self.discharge_rest = _words()
+        self.charge_mah = _words()
+        self.charge_rest = _words()
+        self.bus_locked = False
+        self.uptime_s = 0
+        self.boards = 0
+        self._alarm_s = array("i", [-1] * (len(ALARMS) * (BATTERIES + 1)))
+
+    def alarm(self, code, i, active):
+        """Raise or clear alarm `code` (an `Alarm`) for battery i or RIG; True when it changed."""
+        at = code * (BATTERIES + 1) + i + 1
+        if active == (self._alarm_s[at] >= 0):
+            return False
+        self._alarm_s[at] = self.uptime_s if active else -1
+        return True
+
+    def alarms(self):
+        """The active alarms: a list of (name, battery index or RIG, uptime in s when raised)."""
+        width = BATTERIES + 1
+        return [
+            (ALARMS[at // width], at % width - 1, since_s)
+            for at, since_s in enumerate(self._alarm_s)
+            if since_s >= 0
+        ]
+
+
+def _words():
+    return array("i", bytes(4 * BATTERIES))
+
+
+def connected(snap, i):
+    """True when battery i carries or may carry the bus (on, or held by a lost expander)."""
+    return snap.state[i] == ON or snap.state[i] == UNCONTROLLED
+
+
+def flow(current_ma):
+    """`charging`, `discharging` or `idle` for a current in mA, positive = discharge."""
+    if current_ma > IDLE_MA:
+        return "discharging"
+    if current_ma < -IDLE_MA:
+        return "charging"
+    return "idle"
+
+
+def clears(state, reason, cooling):
+    """The code of what ends this state (`clears` in messages/), None when nothing has to.
+
+    Args:
+        state: ABSENT..UNCONTROLLED; reason: a `Reason`; cooling: True while a delay runs.
+    """
+    if state == ON:
+        return None
+    if state == OFF:
+        return "operator_auto"
+    if state == LOCKED or reason == Reason.BUS_OVERLOAD and not cooling:
+        return "operator_reset"
+    if state == ABSENT or state == UNCONTROLLED:
+        return "answer"
+    if cooling or reason in (Reason.STARTING, Reason.IN_TURN):
+        return "delay"
+    if reason in (Reason.OVERVOLTAGE, Reason.UNDERVOLTAGE):
+        return "voltage"
+    return "bus"
+
+
+def summary(snap):
+    """Totals over the connected batteries with valid readings, as `GET /api/state` shows them.
+
+    Returns:
+        dict: `bus` (voltage_mv: median of the connected or None, current_ma, power_w, connected),
+        `max` and `min` ({n, voltage_mv} or None) and `mean_mv` over all valid batteries,
+        `discharge_mah` and `charge_mah` summed.
+    """
+    volts = sorted(
+        snap.voltage_mv[i] for i in range(BATTERIES) if snap.valid[i] and connected(snap, i)
+    )
+    bus_mv = volts[len(volts) // 2] if volts else None
+    valid = [i for i in range(BATTERIES) if snap.valid[i]]
+    current_ma = sum(snap.current_ma[i] for i in valid if connected(snap, i))
+    high = max(valid, key=lambda i: snap.voltage_mv[i]) if valid else None
+    low = min(valid, key=lambda i: snap.voltage_mv[i]) if valid else None
+    return {
+        "bus": {
+            "voltage_mv": bus_mv,
+            "current_ma": current_ma,
+            "power_w": round(bus_mv * current_ma / 1000000, 1) if volts else None,
+            "connected": sum(1 for i in range(BATTERIES) if connected(snap, i)),
+        },
+        "max": _named(snap, high),
+        "min": _named(snap, low),
+        "mean_mv": sum(snap.voltage_mv[i] for i in valid) // len(valid) if valid else None,
+        "discharge_mah": sum(snap.discharge_mah),
+        "charge_mah": sum(snap.charge_mah),
+    }
+
+
+def _named(snap, i):
+    return None if i is None else {"n": i + 1, "voltage_mv": snap.voltage_mv[i]}
+
+
+def battery_view(snap, i, label):
+    """Battery i as `GET /api/state` shows it: a dict, unknown values None."""
+    valid = snap.valid[i]
+    state = snap.state[i]
+    reason = snap.reason[i]
+    return {
+        "n": i + 1,
+        "label": label,
+        "state": STATES[state],
+        "wish": WISHES[snap.wish[i]],
+        "reason": REASONS[reason],
+        "clears": clears(state, reason, snap.eta_ms[i] > 0),
+        "since_ms": snap.since_s[i] * 1000,
+        "eta_ms": snap.eta_ms[i] or None,
+        "voltage_mv": snap.voltage_mv[i] if valid else None,
+        "current_ma": snap.current_ma[i] if valid else None,
+        "discharge_mah": snap.discharge_mah[i],
+        "charge_mah": snap.charge_mah[i],
+        "soc_pct": None,
+        "r_mohm": None,
+        "trips": snap.trips[i],
+        "flow": flow(snap.current_ma[i]) if valid else None,
+    }

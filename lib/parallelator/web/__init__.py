@@ -1,0 +1,37 @@
+"""The rig's web side: HTTP front, API, live stream, login and page. `app` starts `server.serve`.
+
+`problem` is the one way a request is refused; server, api, live and auth all answer with it.
+"""
+
+import json
+
+from microdot import Response
+
+
+def dump(value):
+    """JSON text of `value` without spaces."""
+    return json.dumps(value, separators=(",", ":"))
+
+
+def answer(value, status=200, headers=None):
+    """A response with `value` as its JSON body."""
+    res = Response(dump(value), status, headers, "OK")
+    res.headers["Content-Type"] = "application/json"
+    return res
+
+
+def problem(status, code, message, field=None, wait_s=None):
+    """A refusal: `{"error": {"code", "message", "field"}}`.
+
+    Args:
+        status: HTTP status, 400..503.
+        code: short word programs can act on; the page has words for it (`refused` in messages/).
+        message: one English sentence that says what is wrong and what is allowed.
+        field: the name of the faulty value in the request, or None.
+        wait_s: seconds after which a new try makes sense, sent as Retry-After, or None.
+    """
+    res = answer({"error": {"code": code, "message": message, "field": field}}, status)
+    res.reason = code
+    if wait_s is not None:
+        res.headers["Retry-After"] = str(wait_s)
+    return res

@@ -1,0 +1,237 @@
+"""Who may change things: password, sessions and limits on tries. Used by api and swept by server.
+
+Nothing here is kept across a restart. Sessions and clients are few, bounded and swept at least
+once a minute, so a difference of two `clock.ms()` stays far from the wrap of the clock (2^30 ms).
+"""
+
+import asyncio
+import hashlib
+import os
+from binascii import hexlify, unhexlify
+
+from micropython import const
+
+from . import answer, problem
+
+COOKIE = "parallelator"
+_COOKIE_S = const(2592000)  # the cookie outlives the session: the server decides when it ends
+_SESSIONS = const(8)
+_SESSION_MS = const(43200000)  # 12 h after the last request
+_CLIENTS = const(16)
+_ITERATIONS = const(1000)  # about 0.3 s on an ESP32
+_HASH_BLOCK = const(64)  # SHA-256 block, FIPS 180-4 section 1
+
+
+class Quota:
+    """At most `count` uses in `span_ms` for each client; knows 16 clients and forgets the stalest.
+
+    Args:
+        clock: the `ms` and `diff` of parallelator.clock.
+        count: uses allowed, 1 or more.
+        span_ms: length of the sliding window in ms.
+    """
+
+    def __init__(self, clock, count, span_ms):
+        self._clock = clock
+        self._count = count
+        self._span_ms = span_ms
+        self._uses = {}
+
+    def take(self, client):
+        """Books a use. Returns 0, or the whole seconds to wait when there is none left."""
+        self.sweep()
+        now = self._clock.ms()
+        uses = self._uses.get(client)
+        if uses is None:
+            if len(self._uses) == _CLIENTS:
+                del self._uses[_stalest(self._uses, lambda uses: self._age(uses[-1]))]
+            uses = self._uses[client] = []
+        if len(uses) == self._count:
+            return (self._span_ms - self._age(uses[0]) + 999) // 1000
+        uses.append(now)
+        return 0
+
+    def sweep(self):
+        """Forgets uses older than the window."""
+        for client, uses in list(self._uses.items()):
+            while uses and self._age(uses[0]) >= self._span_ms:
+                uses.pop(0)
+            if not uses:
+                del self._uses[client]
+
+    def _age(self, then):
+        return self._clock.diff(self._clock.ms(), then)
+
+
+class Auth:
+    """The rig's single account.
+
+    Args:
+        settings: `settings["web.password"]` is the password: empty or None for none, plain text,
+            or `pbkdf2$<iterations>$<salt hex>$<hash hex>`. Read at each use: a change takes
+            effect at once and ends all sessions.
+        clock: the `ms` and `diff` of parallelator.clock.
+    """
+
+    def __init__(self, settings, clock):
+        self._settings = settings
+        self._clock = clock
+        self._sessions = {}
+        self._source = None
+        self._hash = None
+        self._logins = Quota(clock, 5, 60000)
+        self._changes = Quota(clock, 10, 10000)
+
+    def writable(self):
+        """True when a password is set; without one the rig can only be looked at."""
+        return bool(self._settings["web.password"])
+
+    def logged_in(self, request):
+        """True when the request carries a live session, whose 12 hours then start anew."""
+        self.sweep()
+        token = _token(request)
+        if token not in self._sessions:
+            return False
+        self._sessions[token] = self._clock.ms()
+        return True
+
+    def refusal(self, request):
+        """What forbids this request to change anything: a response, or None to go on."""
+        res = self._unwanted(request)
+        if res is None and not self.logged_in(request):
+            res = problem(401, "login", "Log in first: POST /api/login with the password.")
+        return res or _limited(self._changes, request)
+
+    async def login(self, request, password):
+        """Answers a login with a session cookie, or refuses it.
+
+        The token is in the body too, for programs that send `Authorization: Bearer`.
+        """
+        res = self._unwanted(request) or _limited(self._logins, request)
+        if res:
+            return res
+        if not await self._matches(password):
+            return problem(401, "password", "This is not the password.", "password")
+        if len(self._sessions) == _SESSIONS:
+            del self._sessions[_stalest(self._sessions, self._age)]
+        token = hexlify(os.urandom(16)).decode()
+        self._sessions[token] = self._clock.ms()
+        return answer({"logged_in": True, "token": token}, 200, _cookie(token, _COOKIE_S))
+
+    def logout(self, request):
+        """Ends the session of the request; without one there is nothing to end."""
+        res = _foreign(request)
+        if res:
+            return res
+        self._sessions.pop(_token(request), None)
+        return answer({"logged_in": False}, 200, _cookie("", 0))
+
+    def sweep(self):
+        """Ends sessions that are too old or whose password has changed. To be called each minute
+        or oftener."""
+        if self._source != self._settings["web.password"]:
+            self._sessions.clear()
+        for token, seen in list(self._sessions.items()):
+            if self._age(seen) >= _SESSION_MS:
+                del self._sessions[token]
+        self._logins.sweep()
+        self._changes.sweep()
+
+    def _unwanted(self, request):
+        if self.writable():
+            return _foreign(request)
+        return problem(
+            403,
+            "no_password",
+            "Read only: no password is set. Set web.password in config.json to allow changes.",
+            "web.password",
+        )
+
+    async def _matches(self, password):
+        source = self._settings["web.password"]
+        if self._source != source:
+            stored = _stored_hash(source)
+            if stored is None:
+                salt = os.urandom(16)
+                stored = (_ITERATIONS, salt, await pbkdf2(source.encode(), salt, _ITERATIONS))
+            self._sessions.clear()
+            self._hash = stored
+            self._source = source
+        iterations, salt, digest = self._hash
+        return _same(await pbkdf2(password.encode(), salt, iterations), digest)
+
+    def _age(self, then):
+        return self._clock.diff(self._clock.ms(), then)
+
+
+async def pbkdf2(password, salt, iterations):
+    """PBKDF2-HMAC-SHA256 of one block (RFC 8018 section 5.2): 32 bytes.
+
+    Other tasks run after every tenth iteration, about 3 ms on an ESP32.
+
+    Args:
+        password, salt: bytes.
+        iterations: 1 or more.
+    """
+    if len(password) > _HASH_BLOCK:
+        password = hashlib.sha256(password).digest()
+    key = password + bytes(_HASH_BLOCK - len(password))
+    inner = bytes(b ^ 0x36 for b in key)
+    outer = bytes(b ^ 0x5C for b in key)
+    block = salt + b"\x00\x00\x00\x01"
+    total = 0
+    for i in range(iterations):
+        if i % 10 == 9:
+            await asyncio.sleep_ms(0)
+        block = hashlib.sha256(outer + hashlib.sha256(inner + block).digest()).digest()
+        total ^= int.from_bytes(block, "big")
+    return total.to_bytes(32, "big")
+
+
+def _stored_hash(text):
+    parts = text.split("$")
+    if len(parts) != 4 or parts[0] != "pbkdf2":
+        return None
+    try:
+        return int(parts[1]), unhexlify(parts[2]), unhexlify(parts[3])
+    except ValueError:
+        return None
+
+
+def _same(a, b):
+    """Compares in a time that depends on the lengths only."""
+    difference = len(a) ^ len(b)
+    for x, y in zip(a, b):
+        difference |= x ^ y
+    return difference == 0
+
+
+def _stalest(table, age):
+    return max(table, key=lambda key: age(table[key]))
+
+
+def _token(request):
+    bearer = request.headers.get("Authorization", "")
+    if bearer.startswith("Bearer "):
+        return bearer[7:].strip()
+    return request.cookies.get(COOKIE, "")
+
+
+def _cookie(token, age_s):
+    return {"Set-Cookie": f"{COOKIE}={token}; Path=/; Max-Age={age_s}; HttpOnly; SameSite=Strict"}
+
+
+def _foreign(request):
+    """A browser names the page a change comes from: it must be ours."""
+    origin = request.headers.get("Origin")
+    host = request.headers.get("Host", "")
+    if origin is None or origin.split("://", 1)[-1].lower() == host.lower():
+        return None
+    return problem(403, "origin", "Changes are taken from the rig's own page only.", "Origin")
+
+
+def _limited(quota, request):
+    wait_s = quota.take(request.client_addr)
+    if wait_s == 0:
+        return None
+    return problem(429, "rate", f"Too many tries. Wait {wait_s} s.", None, wait_s)

@@ -1,0 +1,157 @@
+"""Live data for the page: GET /api/live, server-sent events. Routed by api, paced by server.
+
+A stream starts with two named events, then sends unnamed ones, at least one a second and one
+within 200 ms of a change of any state or reason. There is no queue: a client that falls behind
+skips to the latest frame, and one that reads nothing for ten seconds is dropped by the server.
+
+`codes`: the tables that the numbers in a frame point into,
+    {"states": [...], "reasons": [...], "wishes": [...], "clears": [...], "idle_ma": 50}.
+`state`: the same object as GET /api/state.
+unnamed: a frame of at most 1500 bytes,
+    [uptime_s, bus, alarms, n_alarms, battery 1, ..., battery 16]
+    bus     = [voltage_mv, current_ma, power_w, connected, n of the highest, n of the lowest,
+               mean_mv, discharge_mah, charge_mah]
+    alarms  = [[code, n], ...], the first twelve of n_alarms
+    battery = [state, reason, wish, clears (-1 for null), voltage_mv, current_ma, since_s, eta_ms,
+               trips, discharge_mah, charge_mah]; unknown values are null
+"""
+
+import asyncio
+
+from micropython import const
+
+from parallelator import snapshot
+
+from . import dump
+
+_PACE_MS = const(100)
+_PACES = const(10)
+_ALARMS = const(12)
+_RETRY_MS = const(2000)
+CLIENTS = const(4)
+CLEARS = ("operator_auto", "operator_reset", "answer", "delay", "bus", "voltage")
+
+
+class Live:
+    """Builds the one frame that all streams send.
+
+    Attributes:
+        frame: the latest event, bytes ready to send.
+        number: counts the frames.
+        fresh: an asyncio.Event, pulsed with every new frame.
+        clients: open streams.
+    """
+
+    def __init__(self, snap, alarms):
+        self._snap = snap
+        self._alarms = alarms
+        self._seen = b""
+        self.frame = b""
+        self.number = 0
+        self.fresh = asyncio.Event()
+        self.clients = 0
+
+    async def step(self):
+        """Waits until a second is over or a state has changed; then builds the next frame."""
+        for _ in range(_PACES):
+            await asyncio.sleep_ms(_PACE_MS)
+            seen = bytes(self._snap.state) + bytes(self._snap.reason)
+            if seen != self._seen:
+                break
+        self._seen = seen
+        if self.clients:
+            self.frame = await frame(self._snap, self._alarms())
+            self.number += 1
+            self.fresh.set()
+            self.fresh.clear()
+
+
+class Stream:
+    """The body of one /api/live response; counts as a client until it is closed.
+
+    Args:
+        live: the Live it follows.
+        opening: iterable of str or bytes, sent first.
+        writer: the connection's, flushed before each wait for news.
+    """
+
+    def __init__(self, live, opening, writer):
+        self._live = live
+        self._opening = iter(opening)
+        self._writer = writer
+        self._number = live.number
+        live.clients += 1
+
+    def __aiter__(self):
+        return self
+
+    async def __anext__(self):
+        for chunk in self._opening:
+            return chunk
+        await self._writer.flush()
+        if self._number == self._live.number:
+            await self._live.fresh.wait()
+        self._number = self._live.number
+        return self._live.frame
+
+    def close(self):
+        """Makes room for another client. Called once, by the server."""
+        self._live.clients -= 1
+
+
+def opening(state):
+    """What a stream starts with, in pieces; `state` yields the JSON text of /api/state."""
+    codes = {
+        "states": snapshot.STATES,
+        "reasons": snapshot.REASONS,
+        "wishes": snapshot.WISHES,
+        "clears": CLEARS,
+        "idle_ma": snapshot.IDLE_MA,
+    }
+    yield f"retry: {_RETRY_MS}\nevent: codes\ndata: {dump(codes)}\n\nevent: state\ndata: "
+    yield from state
+    yield "\n\n"
+
+
+async def frame(snap, alarms):
+    """One frame as an event; other tasks run between the batteries."""
+    total = snapshot.summary(snap)
+    bus = total["bus"]
+    highest = total["max"]
+    lowest = total["min"]
+    bus = (
+        bus["voltage_mv"],
+        bus["current_ma"],
+        bus["power_w"],
+        bus["connected"],
+        highest and highest["n"],
+        lowest and lowest["n"],
+        total["mean_mv"],
+        total["discharge_mah"],
+        total["charge_mah"],
+    )
+    await asyncio.sleep_ms(0)
+    shown = [(alarm["code"], alarm["n"]) for alarm in alarms[:_ALARMS]]
+    parts = [f"data: [{snap.uptime_s},{dump(bus)},{dump(shown)},{len(alarms)}"]
+    for i in range(snapshot.BATTERIES):
+        await asyncio.sleep_ms(0)
+        parts.append(dump(_row(snap, i)))
+    return (",".join(parts) + "]\n\n").encode()
+
+
+def _row(snap, i):
+    valid = snap.valid[i]
+    clears = snapshot.clears(snap.state[i], snap.reason[i], snap.eta_ms[i] > 0)
+    return (
+        snap.state[i],
+        snap.reason[i],
+        snap.wish[i],
+        -1 if clears is None else CLEARS.index(clears),
+        snap.voltage_mv[i] if valid else None,
+        snap.current_ma[i] if valid else None,
+        snap.since_s[i],
+        snap.eta_ms[i],
+        snap.trips[i],
+        snap.discharge_mah[i],
+        snap.charge_mah[i],
+    )

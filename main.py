@@ -1,0 +1,5 @@
+"""Starts the application, nothing else."""
+
+from parallelator import app
+
+app.run()

@@ -1,0 +1,97 @@
+"""tools/check_tree.py finds each kind of fault, and nothing in a clean tree."""
+
+import subprocess
+
+import pytest
+
+import check_tree
+
+PACKAGE = "lib/parallelator/"
+CLEAN = {
+    "README.md": "See /api/home/ and ./work/ and https://www.gnu.org/licenses/.\n",
+    ".ci/run": "make test\n",
+    ".gitignore": "/build/\n",
+    "boot.py": "from machine import I2C\n",
+    "main.py": "from parallelator import app\n\napp.main()\n",
+    PACKAGE + "hardware/board.py": "import machine\n",
+    PACKAGE + "protection/rules.py": "from parallelator import snapshot\n",
+    PACKAGE + "protection/guard.py": "from ..hardware import bus\nfrom .. import clock\n",
+    PACKAGE + "web/api.py": "from parallelator.records import events\n",
+    "tests/unit/test_long.py": "x = 1\n" * 500,
+    "tools/sim/machine.py": "from umachine import *\n",
+    "tools/limit.js": "let x;\n" * 400,
+    "build/rubbish.py": "import (\n",
+}
+
+FAULTS = [
+    ("notes.txt", "", "1: does not belong in the root folder"),
+    ("docs/plan.md", "x\n", "docs/plan.md:1: does not belong in the root folder"),
+    (PACKAGE + "long.py", "x = 1\n" * 401, "401: 401 lines, 400 allowed"),
+    ("tools/long.js", "let x;\n" * 401, "401: 401 lines, 400 allowed"),
+    ("tests/unit/test_a.py", "try:\n    f()\nexcept:\n    pass\n", "3: bare except"),
+    ("tools/a.py", "def f(:\n", "1: syntax error"),
+    ("README.md", f"\ncd /{'home'}/ann/rig\n", "README.md:2: path of somebody's machine"),
+    ("tools/a.sh", f"cp /{'root'}/x .\n", "1: path of somebody's machine"),
+    ("tests/a.json", f"//registry.{'npmjs'}.org/x\n", "1: host name of a package"),
+    ("README.md", f"see {'pypi'}.org\n", "1: host name of a package"),
+    (PACKAGE + "web/api.py", "import machine\n", "1: must not import machine"),
+    (PACKAGE + "app.py", "from machine import Pin\n", "1: must not import machine"),
+    ("main.py", "def f():\n    import machine\n", "2: must not import machine"),
+    (PACKAGE + "web/api.py", "from .. import app\n", "1: must not import parallelator.app"),
+    (PACKAGE + "clock.py", "from . import app\n", "1: must not import parallelator.app"),
+    ("boot.py", "import parallelator.app\n", "1: must not import parallelator.app"),
+    (
+        PACKAGE + "protection/guard.py",
+        "from ..records import events\n",
+        "1: must not import parallelator.records",
+    ),
+    (
+        PACKAGE + "protection/guard.py",
+        "from parallelator import network, web\n",
+        "1: must not import parallelator.network",
+    ),
+    (
+        PACKAGE + "protection/joining.py",
+        "from parallelator.hardware.bus import Bus\n",
+        "1: must not import parallelator.hardware",
+    ),
+    (PACKAGE + "protection/rules.py", "import time\n", "1: must not import time"),
+    (
+        PACKAGE + "protection/rules.py",
+        "from ..clock import Clock\n",
+        "1: must not import parallelator.clock",
+    ),
+]
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """A git work tree without faults; nothing in it is committed."""
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    for path, text in CLEAN.items():
+        write(tmp_path, path, text)
+    return tmp_path
+
+
+def write(root, path, text):
+    (root / path).parent.mkdir(parents=True, exist_ok=True)
+    (root / path).write_text(text)
+
+
+def test_a_clean_tree_has_no_fault(tree):
+    assert check_tree.faults(tree) == []
+
+
+@pytest.mark.parametrize(("path", "text", "fault"), FAULTS)
+def test_a_fault_is_found_and_named(tree, path, text, fault):
+    write(tree, path, text)
+    found = check_tree.faults(tree)
+    assert found
+    assert found[0].startswith(path + ":")
+    assert fault in found[0]
+
+
+def test_a_deleted_file_that_git_still_lists_is_passed_over(tree):
+    subprocess.run(["git", "-C", tree, "add", "."], check=True)
+    (tree / "main.py").unlink()
+    assert check_tree.faults(tree) == []

@@ -1,0 +1,208 @@
+"""tests/run.py counts every way in which a test file can go wrong, and passes what is good."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+RUN = Path(__file__).resolve().parent.parent / "run.py"
+
+PASSING = """
+import asyncio
+
+def test_plain():
+    pass
+
+async def test_async():
+    await asyncio.sleep(0)
+"""
+
+STRAY_TASK = """
+import asyncio
+
+async def stray():
+    raise ValueError("nobody waits for this")
+
+async def test_a_stray():
+    asyncio.create_task(stray())
+    await asyncio.sleep(0.01)
+
+async def test_b_starts_afresh():
+    await asyncio.sleep(0.01)
+"""
+
+STRAY_IN_PLAIN_TEST = """
+import asyncio
+
+async def stray():
+    raise ValueError("nobody waits for this")
+
+async def work():
+    asyncio.create_task(stray())
+    await asyncio.sleep(0.01)
+
+def test_a_stray():
+    asyncio.run(work())
+
+def test_b_leaves_a_task():
+    asyncio.create_task(stray())
+
+def test_c_starts_afresh():
+    asyncio.run(asyncio.sleep_ms(10))
+"""
+
+GOOD_AND_BAD = """
+def test_bad():
+    assert 1 == 2
+
+def test_good():
+    pass
+"""
+
+PYTEST_LEAK = """
+import subprocess
+
+def test_leaves_a_process_behind():
+    process = subprocess.Popen(["sleep", "60"])
+    open({pid_file!r}, "w").write(str(process.pid))
+"""
+
+# (folder, source, passed, failed, text that the output must have)
+FILES = {
+    "good": ("unit", PASSING, 2, 0, "ok "),
+    "sim": ("sim", PASSING, 2, 0, "ok "),
+    "assertion": ("unit", GOOD_AND_BAD, 1, 1, "AssertionError"),
+    "async failure": ("unit", "async def test_x():\n    raise OSError(5)\n", 0, 1, "OSError"),
+    "stray task": ("unit", STRAY_TASK, 1, 1, "nobody waits for this"),
+    "stray in a plain test": ("unit", STRAY_IN_PLAIN_TEST, 2, 1, "nobody waits for this"),
+    "import error": ("unit", "import no_such_module\n", 0, 1, "no_such_module"),
+    "syntax error": ("unit", "def test_x(:\n", 0, 1, "SyntaxError"),
+    "no tests": ("unit", "def check():\n    pass\n", 0, 1, "no test in this file"),
+    "exit in a test": ("unit", "def test_x():\n    raise SystemExit(0)\n", 0, 1, "SystemExit"),
+    "exit at import": ("unit", "raise SystemExit(0)\n", 0, 1, "no result, exit code 0"),
+    "crash": (
+        "unit",
+        "import uctypes\n\ndef test_x():\n    uctypes.bytearray_at(0, 1)[0]\n",
+        0,
+        1,
+        "killed by SIGSEGV",
+    ),
+    "hang": ("sim", "def test_x():\n    while True:\n        pass\n", 0, 1, "took too long"),
+    "pytest good": ("cpython", "def test_x():\n    pass\n", 1, 0, "ok "),
+    "pytest assertion": ("cpython", GOOD_AND_BAD, 1, 1, "assert 1 == 2"),
+    "pytest import error": ("web", "import no_such_module\n", 0, 1, "no_such_module"),
+    "pytest no tests": ("cpython", "", 0, 1, "exit code 5"),
+    "pytest exit": ("cpython", "import os\n\nos._exit(0)\n", 0, 1, "no result, exit code 0"),
+    "pytest killed": ("cpython", "import os\n\nos.abort()\n", 0, 1, "killed by SIGABRT"),
+    "pytest hang": ("cpython", "while True:\n    pass\n", 0, 1, "took too long"),
+    "pytest skipped": (
+        "cpython",
+        "import pytest\n\ndef test_x():\n    pytest.skip()\n",
+        0,
+        1,
+        "FAIL",
+    ),
+}
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Return a function that runs tests/run.py on `tmp_path`: (exit code, output)."""
+
+    def start(*arguments, places=(tmp_path,)):
+        command = [sys.executable, RUN, *arguments, *places]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=100)
+        return done.returncode, done.stderr + done.stdout
+
+    return start
+
+
+def write(root, folder, name, source):
+    (root / folder).mkdir(exist_ok=True)
+    (root / folder / name).write_text(source)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_each_kind_of_file_is_counted(run, tmp_path, name):
+    folder, source, passed, failed, text = FILES[name]
+    write(tmp_path, folder, "test_x.py", source)
+    code, output = run("--timeout", "2" if "hang" in name else "60")
+    assert output.splitlines()[-1] == f"{passed} passed, {failed} failed"
+    assert text in output
+    assert code == (1 if failed else 0)
+
+
+def test_the_sum_covers_all_files_and_one_failure_fails_the_run(run, tmp_path):
+    write(tmp_path, "unit", "test_a.py", PASSING)
+    write(tmp_path, "sim", "test_a.py", GOOD_AND_BAD)
+    write(tmp_path, "cpython", "test_a.py", "def test_x():\n    pass\n")
+    code, output = run()
+    assert output.splitlines()[-1] == "4 passed, 1 failed"
+    assert code == 1
+
+
+def test_same_names_in_unit_and_sim_are_two_files(run, tmp_path):
+    write(tmp_path, "unit", "test_same.py", "def test_x():\n    pass\n")
+    write(tmp_path, "sim", "test_same.py", "def test_x():\n    assert False\n")
+    code, output = run()
+    assert output.splitlines()[-1] == "1 passed, 1 failed"
+
+
+def test_a_run_without_any_test_fails(run, tmp_path):
+    assert run() == (1, "0 passed, 0 failed\n")
+
+
+def test_k_selects_by_test_name_and_by_file_name(run, tmp_path):
+    write(tmp_path, "unit", "test_a.py", PASSING)
+    write(tmp_path, "cpython", "test_b.py", "def test_plain():\n    pass\n")
+    code, output = run("-k", "plain")
+    assert (code, output.splitlines()[-1]) == (0, "2 passed, 0 failed")
+    code, output = run("-k", "test_a")
+    assert (code, output.splitlines()[-1]) == (0, "2 passed, 0 failed")
+    code, output = run("-k", "nowhere")
+    assert (code, output.splitlines()[-1]) == (1, "0 passed, 0 failed")
+
+
+def test_a_missing_file_is_an_error(run, tmp_path):
+    code, output = run(places=[tmp_path / "test_none.py"])
+    assert code == 2
+    assert "does not exist" in output
+
+
+def test_what_a_test_leaves_running_is_ended(run, tmp_path):
+    pid_file = tmp_path / "pid"
+    write(tmp_path, "cpython", "test_leak.py", PYTEST_LEAK.format(pid_file=str(pid_file)))
+    assert run()[0] == 0
+    state = Path("/proc", pid_file.read_text(), "stat")
+    deadline = time.monotonic() + 5
+    while state.exists() and state.read_text().split()[2] != "Z":
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_an_interrupt_ends_the_tests_too(tmp_path):
+    write(tmp_path, "unit", "test_hang.py", FILES["hang"][1])
+    process = subprocess.Popen([sys.executable, RUN, tmp_path], stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 10
+    while not (children := running_with(tmp_path / "unit/test_hang.py")):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.terminate()
+    assert process.wait(10) != 0
+    assert children and not running_with(tmp_path / "unit/test_hang.py")
+
+
+def running_with(path):
+    """Return the ids of the processes with `path` as an argument."""
+    wanted = os.fsencode(path)
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if wanted in (process / "cmdline").read_bytes().split(b"\0"):
+                found.append(process.name)
+        except OSError:
+            pass
+    return found

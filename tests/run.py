@@ -1,0 +1,162 @@
+#!/usr/bin/env python3
+"""Runs the tests: every file in a process of its own, two at a time. `make test` calls it.
+
+    tests/run.py [-k TEXT] [--timeout SECONDS] [FILE or FOLDER ...]
+
+Files in a folder `unit` or `sim` run under MicroPython (see unit/micropython_runner.py), all
+others under pytest. A file that fails to import, has no test, crashes, is killed or takes too
+long counts as one failure, and so does a skipped test. The last line is `N passed, N failed`;
+the exit code is 0 when tests ran and none failed.
+"""
+
+import argparse
+import asyncio
+import os
+import re
+import signal
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+MICROPYTHON = ROOT / "build/venv/bin/micropython"
+RUNNER = ROOT / "tests/unit/micropython_runner.py"
+MODULES = ("lib", "tools", "build/mpy-lib", "tests/unit", "tests/sim")
+ENVIRONMENT = os.environ | {
+    "MICROPYPATH": ":".join([*(str(ROOT / module) for module in MODULES), ".frozen"]),
+    "HYPOTHESIS_STORAGE_DIRECTORY": str(ROOT / "build/hypothesis"),
+}
+PARALLEL = 2
+PYTEST_NOTHING_SELECTED = 5
+
+
+def on_micropython(path):
+    """Return whether the test file `path` is one for MicroPython."""
+    return path.parent.name in ("unit", "sim")
+
+
+def command(path, text, report):
+    """Return the command that runs the test file `path`; pytest writes its XML to `report`."""
+    if on_micropython(path):
+        heap = ["-X", "heapsize=64m"] if path.parent.name == "sim" else []
+        names = "" if text in path.name else text
+        return [MICROPYTHON, *heap, RUNNER, path, names]
+    settings = ["-c", ROOT / "pyproject.toml", "--rootdir", ROOT, "--junitxml", report]
+    return [sys.executable, "-m", "pytest", "-q", *settings, "-k", text, path]
+
+
+def kill_group(process):
+    """End `process` and whatever it started and left behind."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+async def execute(arguments, log, timeout):
+    """Run a command with its output in the file `log`; return the exit code, None if too long."""
+    with log.open("wb") as output:
+        process = await asyncio.create_subprocess_exec(
+            *arguments,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=output,
+            stderr=asyncio.subprocess.STDOUT,
+            cwd=ROOT,
+            env=ENVIRONMENT,
+            start_new_session=True,
+        )
+        try:
+            return await asyncio.wait_for(process.wait(), timeout)
+        except TimeoutError:
+            return None
+        finally:
+            kill_group(process)
+            await process.wait()
+
+
+def counts(path, output, report):
+    """Return (passed, failed) as the test file reported them, None without a report."""
+    if on_micropython(path):
+        result = re.search(r"^RESULT (\d+) (\d+)\n\Z", output, re.MULTILINE)
+        return result and (int(result[1]), int(result[2]))
+    if not report.exists():
+        return None
+    cases = [{child.tag for child in case} for case in ElementTree.parse(report).iter("testcase")]
+    failed = sum(bool(tags & {"failure", "error", "skipped"}) for tags in cases)
+    return len(cases) - failed, failed
+
+
+def verdict(path, text, code, reported):
+    """Return (passed, failed, what ended the run early or "") of one file."""
+    passed, failed = reported or (0, 0)
+    nothing_selected = text and not on_micropython(path) and code == PYTEST_NOTHING_SELECTED
+    if code is None:
+        return passed, failed + 1, "took too long"
+    if code < 0:
+        return passed, failed + 1, f"killed by {signal.Signals(-code).name}"
+    if reported is None:
+        return 0, 1, f"no result, exit code {code}"
+    if code and not failed and not nothing_selected:
+        return passed, 1, f"exit code {code}"
+    return passed, failed, ""
+
+
+async def run_file(path, options, slots):
+    """Run one test file, print its line (and its output if it failed); return its counts."""
+    async with slots:
+        with tempfile.TemporaryDirectory() as folder:
+            log, report = Path(folder, "log"), Path(folder, "report.xml")
+            started = time.monotonic()
+            code = await execute(command(path, options.k, report), log, options.timeout)
+            seconds = time.monotonic() - started
+            output = log.read_text(errors="replace")
+            passed, failed, why = verdict(path, options.k, code, counts(path, output, report))
+    name = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
+    if failed:
+        print(f"FAIL  {name}  {passed} passed, {failed} failed  {seconds:.1f} s  {why}")
+        print("".join(f"      {line}\n" for line in output.splitlines()), end="", flush=True)
+    else:
+        print(f"ok    {name}  {passed} passed  {seconds:.1f} s", flush=True)
+    return passed, failed
+
+
+async def run_all(paths, options):
+    """Run the test files; return the sums (passed, failed)."""
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, asyncio.current_task().cancel)
+    slots = asyncio.Semaphore(PARALLEL)
+    results = await asyncio.gather(*(run_file(path, options, slots) for path in paths))
+    return sum(passed for passed, _ in results), sum(failed for _, failed in results)
+
+
+def test_files(places):
+    """Return the test files that are `places` or lie in them, in order and only once."""
+    files = set()
+    for place in places:
+        files.update(place.rglob("test_*.py") if place.is_dir() else [place])
+    return sorted(files)
+
+
+def existing(text):
+    """Return the absolute path `text`, for argparse."""
+    path = Path(text).resolve()
+    if not path.exists():
+        raise argparse.ArgumentTypeError(f"{text} does not exist")
+    return path
+
+
+def main():
+    """Parse the command line, run, report; return the exit code."""
+    parser = argparse.ArgumentParser(description="Run the tests.")
+    parser.add_argument("-k", metavar="TEXT", default="", help="only tests or files with TEXT")
+    parser.add_argument("--timeout", type=float, default=300, help="seconds per file")
+    parser.add_argument("places", nargs="*", type=existing, default=[ROOT / "tests"])
+    options = parser.parse_args()
+    passed, failed = asyncio.run(run_all(test_files(options.places), options))
+    print(f"{passed} passed, {failed} failed")
+    return 0 if passed and not failed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,96 @@
+"""Who may join: median rest voltage, circulating currents, start groups."""
+
+from array import array
+
+from parallelator import settings
+from parallelator.protection import joining, rules
+from parallelator.snapshot import Reason, Snapshot
+
+SCRATCH = array("i", bytes(64))
+
+
+def rig(*pairs):
+    """A snapshot whose first batteries read these (mV, mA), and the mask of them all."""
+    snap = Snapshot()
+    for i, (voltage_mv, current_ma) in enumerate(pairs):
+        snap.voltage_mv[i] = voltage_mv
+        snap.current_ma[i] = current_ma
+    return snap, (1 << len(pairs)) - 1
+
+
+def limits(**changes):
+    values = settings.defaults()
+    values.update({"limits." + key: value for key, value in changes.items()})
+    return rules.Limits(values)
+
+
+def test_size_counts_the_batteries_of_a_mask():
+    assert [joining.size(mask) for mask in (0, 1, 0x8001, 0xFFFF)] == [0, 1, 2, 16]
+
+
+def test_the_bus_at_rest_is_the_median_of_what_the_packs_would_show_unloaded():
+    snap, mask = rig((26000, 5000), (25900, 4000), (26050, -2000))
+    assert joining.bus_rest_mv(snap, mask, 30, SCRATCH) == 26020
+    snap, mask = rig((26000, 0), (26100, 0))
+    assert joining.bus_rest_mv(snap, mask, 30, SCRATCH) == 26050
+    assert joining.bus_rest_mv(snap, 2, 30, SCRATCH) == 26100
+
+
+def test_the_offset_counts_both_ways():
+    snap, mask = rig(*[(26000, 0)] * 4)
+    wide = limits(
+        max_current_ma=40000,
+        max_discharge_current_ma=40000,
+        max_charge_current_ma=40000,
+        hard_current_pct=0,
+    )
+    assert joining.refusal(wide, snap, mask, 500) == Reason.NONE
+    assert joining.refusal(wide, snap, mask, 501) == Reason.BUS_LOWER
+    assert joining.refusal(wide, snap, mask, -500) == Reason.NONE
+    assert joining.refusal(wide, snap, mask, -501) == Reason.BUS_HIGHER
+
+
+def test_a_predicted_circulating_current_beyond_the_limit_refuses_both_ways():
+    # One connected pack: 1000 * 300 * 1 / (2 * 50) = 3000 mA.
+    snap, mask = rig((26000, 0))
+    tight = limits(max_current_ma=3000, hard_current_pct=0)
+    assert joining.refusal(tight, snap, mask, 300) == Reason.NONE
+    assert joining.refusal(tight, snap, mask, 301) == Reason.INRUSH
+    assert joining.refusal(tight, snap, mask, -301) == Reason.INRUSH
+    fuller = limits(max_charge_current_ma=2000, hard_current_pct=0)
+    assert joining.refusal(fuller, snap, mask, -250) == Reason.INRUSH
+    assert joining.refusal(fuller, snap, mask, 250) == Reason.NONE
+
+
+def test_the_share_of_the_load_counts_within_80_per_cent_of_the_hard_limit():
+    # 4 packs at 12 A: the fifth takes 9.6 A, and 4 A more at 250 mV: 13.6 A of 12 A allowed.
+    snap, mask = rig(*[(26000, 12000)] * 4)
+    assert joining.refusal(limits(), snap, mask, 0) == Reason.NONE
+    assert joining.refusal(limits(), snap, mask, 250) == Reason.INRUSH
+
+
+def test_a_connected_pack_pushed_beyond_its_share_refuses():
+    # A full pack joins one that is being charged at 11.5 A: it would take 2 A more.
+    snap, mask = rig((26000, -11500))
+    assert joining.refusal(limits(), snap, mask, 800 // 2) == Reason.NONE
+    snap, mask = rig((26000, -4000), (26000, -11500), (26000, 12000))
+    assert joining.refusal(limits(), snap, mask, 450) == Reason.INRUSH
+
+
+def test_joining_that_relieves_an_overloaded_pack_is_not_refused_for_it():
+    snap, mask = rig((26000, 14900), (26000, 3000))
+    assert joining.refusal(limits(), snap, mask, 100) == Reason.NONE
+
+
+def test_the_largest_group_starts_and_the_higher_voltage_wins_a_tie():
+    snap, _ = rig((26000, 0), (26100, 0), (26140, 0), (27000, 0), (27100, 0))
+    assert joining.start_group(snap, 0b11111, 150, SCRATCH) == 0b00111
+    assert joining.start_group(snap, 0b11011, 150, SCRATCH) == 0b11000
+    assert joining.start_group(snap, 0b00001, 150, SCRATCH) == 0b00001
+
+
+def test_the_border_of_the_start_spread_is_inside():
+    snap, mask = rig((26000, 0), (26150, 0))
+    assert joining.start_group(snap, mask, 150, SCRATCH) == 0b11
+    snap, mask = rig((26000, 0), (26151, 0))
+    assert joining.start_group(snap, mask, 150, SCRATCH) == 0b10

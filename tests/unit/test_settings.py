@@ -1,0 +1,127 @@
+"""The one table of settings: checking, layering, last good values."""
+
+import json
+import os
+
+from parallelator import settings
+
+FOLDER = "build/sim/settings"
+CONFIG = FOLDER + "/config.json"
+CARD = FOLDER + "/card.json"
+GOOD = FOLDER + "/good.json"
+
+
+def fresh(config=None, card=None, good=None):
+    """An empty folder with these files (dict or text); what `load` makes of it."""
+    for path in ("build", "build/sim", FOLDER):
+        try:
+            os.mkdir(path)
+        except OSError:
+            continue
+    for path in (CONFIG, CARD, GOOD):
+        try:
+            os.remove(path)
+        except OSError:
+            continue
+    for path, content in ((CONFIG, config), (CARD, card), (GOOD, good)):
+        if content is not None:
+            with open(path, "w") as file:
+                file.write(content if isinstance(content, str) else json.dumps(content))
+    return settings.load((CONFIG, CARD), GOOD)
+
+
+def text_of(path):
+    with open(path) as file:
+        return file.read()
+
+
+def test_without_a_file_the_defaults_rule():
+    values, faults, renamed = fresh()
+    assert values == settings.defaults() and faults == [] and renamed == []
+    assert values["limits.min_voltage_mv"] == 24000 and values["batteries.16.mode"] == "auto"
+
+
+def test_the_card_wins_over_the_flash_key_by_key():
+    values, faults, _ = fresh(
+        {"name": "left", "limits": {"max_trips": 3}}, {"limits": {"max_trips": 4}}
+    )
+    assert faults == []
+    assert values["name"] == "left" and values["limits.max_trips"] == 4
+
+
+def test_every_fault_names_file_key_value_and_what_is_allowed():
+    values, faults, _ = fresh(
+        {"limits": {"max_trips": "five", "min_voltage_mv": 1, "colour": 3}, "language": "de"}
+    )
+    assert values == settings.defaults()
+    found = {fault["key"]: fault for fault in faults}
+    assert sorted(found) == [
+        "language",
+        "limits.colour",
+        "limits.max_trips",
+        "limits.min_voltage_mv",
+    ]
+    for fault in faults:
+        assert fault["file"] == CONFIG
+    assert found["limits.max_trips"]["found"] == "five"
+    assert found["limits.max_trips"]["allowed"] == "a whole number, 1 to 1000"
+    assert found["limits.min_voltage_mv"]["allowed"] == "a whole number, 5000 to 60000 mV"
+    assert found["language"]["allowed"] == "one of en, fr"
+    assert found["limits.colour"]["allowed"] == "no such setting"
+
+
+def test_a_truth_value_is_no_number_and_no_number_is_a_truth_value():
+    _, faults, _ = fresh({"limits": {"max_trips": True}, "serial_messages": 1})
+    assert sorted(fault["key"] for fault in faults) == ["limits.max_trips", "serial_messages"]
+    _, faults, _ = fresh({"serial_messages": False})
+    assert faults == []
+
+
+def test_a_file_that_is_not_json_keeps_the_last_good_settings_and_is_left_alone():
+    fresh({"limits": {"max_trips": 3}})
+    good = text_of(GOOD)
+    values, faults, _ = fresh("{broken", good=good)
+    assert values["limits.max_trips"] == 3
+    assert [fault["file"] for fault in faults] == [CONFIG]
+    assert text_of(CONFIG) == "{broken" and text_of(GOOD) == good
+
+
+def test_a_broken_copy_of_the_last_good_settings_means_defaults():
+    values, faults, _ = fresh("[]", good="{broken")
+    assert values == settings.defaults() and len(faults) == 1
+
+
+def test_limits_that_contradict_each_other_are_refused():
+    for limits, key in (
+        ({"min_voltage_mv": 30000}, "limits.min_voltage_mv"),
+        ({"uv_hysteresis_mv": 6000}, "limits.uv_hysteresis_mv"),
+        ({"ov_hysteresis_mv": 6000}, "limits.ov_hysteresis_mv"),
+        ({"max_current_ma": 30000, "max_discharge_current_ma": 30000}, "limits.hard_current_pct"),
+        ({"hard_current_pct": 50}, "limits.hard_current_pct"),
+    ):
+        values, faults, _ = fresh({"limits": limits})
+        assert values == settings.defaults()
+        assert [fault["key"] for fault in faults] == [key], (limits, faults)
+
+
+def test_a_hard_limit_beyond_the_range_of_the_sensor_is_refused():
+    # 20 mOhm: 8.19 A full scale, so a hard limit of 15 A could never fire.
+    _, faults, _ = fresh({"sensor": {"shunt_uohm": 20000}})
+    assert faults and faults[0]["key"] == "limits.hard_current_pct", faults
+
+
+def test_the_names_of_the_first_firmware_are_accepted_and_reported():
+    values, faults, renamed = fresh({"set_max_current": 1000, "nb_switch_on": 7, "I2C_Speed": 50})
+    assert faults == []
+    assert values["limits.max_current_ma"] == 1000 and values["limits.max_trips"] == 7
+    assert sorted(renamed)[0] == ("I2C_Speed", "i2c_khz") and len(renamed) == 3
+
+
+def test_a_wrong_password_setting_is_not_repeated_in_the_fault():
+    _, faults, _ = fresh({"web": {"password": 1234}})
+    assert faults[0]["found"] == "***"
+
+
+def test_the_shipped_config_is_valid():
+    _, faults, _ = fresh(text_of("config.json"))
+    assert faults == []

@@ -1,0 +1,173 @@
+"""A rig that is not there: serves the page over a made-up Snapshot, for tests and for design.
+
+    micropython tests/web/fake_rig.py PORT [PASSWORD [LANGUAGE]]
+
+Needs lib/ and microdot on MICROPYPATH. What happens is said on standard input, a command a line:
+`trip N`, `lock N`, `lose N` (absent), `hold N` (uncontrolled), `wait N`, `alarm CODE [N]`,
+`calm` (no alarms), `extreme` (the longest numbers everywhere), `freeze`, `run`, `busy`,
+`password TEXT`. Each is answered with `ok` on standard output, and the first line of output is
+`ready`.
+"""
+
+import asyncio
+import sys
+import time
+
+from parallelator import snapshot
+from parallelator.snapshot import BATTERIES, Reason, Snapshot
+from parallelator.web import server
+
+BOOT = 7
+
+
+class Clock:
+    """The clock of this process."""
+
+    ms = staticmethod(time.ticks_ms)
+    diff = staticmethod(time.ticks_diff)
+
+    @staticmethod
+    def iso():
+        return "2026-07-14T02:00:00Z"
+
+
+class Rig:
+    """Snapshot, alarms and control of a rig whose batteries do as they are told."""
+
+    def __init__(self):
+        self.snap = Snapshot()
+        self.names = [str(n + 1) for n in range(BATTERIES)]
+        self.names[2] = "Stage left"
+        self.alarms = []
+        self.frozen = False
+        self.full = False
+        for i in range(BATTERIES):
+            self.snap.state[i] = snapshot.ON
+            self.snap.valid[i] = 1
+            self.snap.voltage_mv[i] = 26300 + 7 * (i * 5 % 16)
+            self.snap.current_ma[i] = 4200 + 90 * (i * 7 % 16)
+            self.snap.discharge_mah[i] = 1500 + 31 * i
+            self.snap.charge_mah[i] = 12 * i
+
+    def submit(self, action, i):
+        """As the guard's: None, or why not."""
+        snap = self.snap
+        if self.full:
+            return "busy"
+        if i < 0:
+            self.alarms.clear()
+            return None
+        if snap.state[i] == snapshot.ABSENT:
+            return "absent"
+        if snap.state[i] == snapshot.LOCKED and action in ("on", "auto"):
+            return "locked"
+        snap.wish[i] = snapshot.WISH_OFF if action == "off" else snapshot.AUTO
+        if action == "off":
+            self.put(i, snapshot.OFF, Reason.OPERATOR)
+        else:
+            self.put(i, snapshot.ON, Reason.NONE)
+            snap.current_ma[i] = 4200
+        if action == "reset":
+            snap.trips[i] = 0
+        return None
+
+    def put(self, i, state, reason):
+        """Puts battery i into a state; it carries no current unless it is on."""
+        snap = self.snap
+        snap.state[i] = state
+        snap.reason[i] = reason
+        snap.since_s[i] = snap.uptime_s
+        snap.eta_ms[i] = 10000 if state == snapshot.TRIPPED else 0
+        snap.valid[i] = state != snapshot.ABSENT
+        if state not in (snapshot.ON, snapshot.UNCONTROLLED):
+            snap.current_ma[i] = 0
+
+    def obey(self, command, *args):
+        """Does one command of the module's list."""
+        i = int(args[0]) - 1 if args and args[0].isdigit() else 0
+        if command == "trip":
+            self.put(i, snapshot.TRIPPED, Reason.OVERLOAD)
+            self.snap.trips[i] += 1
+        elif command == "lock":
+            self.put(i, snapshot.LOCKED, Reason.OVERCURRENT)
+            self.snap.trips[i] = 5
+        elif command == "lose":
+            self.put(i, snapshot.ABSENT, Reason.SENSOR_LOST)
+        elif command == "hold":
+            self.put(i, snapshot.UNCONTROLLED, Reason.EXPANDER_LOST)
+            self.alarm("uncontrolled", i + 1)
+        elif command == "wait":
+            self.put(i, snapshot.WAITING, Reason.BUS_LOWER)
+        elif command == "alarm":
+            self.alarm(args[0], int(args[1]) if len(args) > 1 else None)
+        elif command == "calm":
+            self.alarms.clear()
+        elif command == "extreme":
+            self.extreme()
+        elif command in ("freeze", "run"):
+            self.frozen = command == "freeze"
+        elif command == "busy":
+            self.full = True
+        else:
+            raise ValueError(command)
+
+    def alarm(self, code, n):
+        """Raises an alarm."""
+        since_ms = self.snap.uptime_s * 1000
+        self.alarms.append({"code": code, "n": n, "since_ms": since_ms, "text": code})
+
+    def extreme(self):
+        """The longest texts a frame can hold."""
+        snap = self.snap
+        snap.uptime_s = 99999999
+        for i in range(BATTERIES):
+            self.put(i, snapshot.UNCONTROLLED, Reason.SWITCH_FAULT)
+            self.alarm("deadline_missed", 16)
+            snap.wish[i] = snapshot.WISH_OFF
+            snap.voltage_mv[i] = 30000
+            snap.current_ma[i] = -15000
+            snap.eta_ms[i] = 600000
+            snap.trips[i] = 32767
+            snap.discharge_mah[i] = snap.charge_mah[i] = 9999999
+
+    async def live(self):
+        """Time goes by: uptime, cooling delays, a little noise."""
+        snap = self.snap
+        while True:
+            await asyncio.sleep_ms(1000)
+            if self.frozen:
+                continue
+            snap.uptime_s += 1
+            for i in range(BATTERIES):
+                snap.eta_ms[i] = max(0, snap.eta_ms[i] - 1000)
+                snap.voltage_mv[i] += (snap.uptime_s * 37 + i * 11) % 7 - 3
+
+
+async def listen(rig, settings):
+    """Obeys standard input until it ends."""
+    lines = asyncio.StreamReader(sys.stdin)
+    while True:
+        line = (await lines.readline()).decode().split()
+        if not line:
+            return
+        if line[0] == "password":
+            settings["web.password"] = line[1]
+        else:
+            rig.obey(*line)
+        print("ok")
+
+
+async def main(port, password="", language="en"):
+    """Runs for ever."""
+    rig = Rig()
+    settings = {"name": "Fake rig", "language": language, "web.port": int(port)}
+    settings["web.password"] = password
+    asyncio.create_task(rig.live())
+    asyncio.create_task(listen(rig, settings))
+    print("ready")
+    await server.serve(
+        int(port), rig.snap, rig.names, settings, rig, lambda: rig.alarms, Clock, BOOT
+    )
+
+
+asyncio.run(main(*sys.argv[1:]))

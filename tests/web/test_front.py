@@ -1,0 +1,220 @@
+"""The HTTP front against clients that are wrong, slow, many or hostile."""
+
+import re
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from conftest import receive_all
+
+HOST = b"Host: rig\r\n"
+GOOD = b"GET /api/state HTTP/1.1\r\n" + HOST + b"\r\n"
+
+
+def post(headers, body=b""):
+    return b"POST /api/login HTTP/1.1\r\n" + HOST + headers + b"\r\n" + body
+
+
+MALFORMED = {
+    "empty lines": (b"\r\n\r\n", 400),
+    "no version": (b"GET /\r\n\r\n", 400),
+    "words missing": (b"GET\r\n\r\n", 400),
+    "too many words": (b"GET / / HTTP/1.1\r\n\r\n", 400),
+    "binary": (bytes(range(128, 256)) + b"\r\n\r\n", 400),
+    "tls hello": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400),
+    "http 2": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),
+    "version 2": (b"GET / HTTP/2.0\r\n\r\n", 505),
+    "version 1.2": (b"GET / HTTP/1.2\r\n\r\n", 505),
+    "version garbage": (b"GET / HTPP/1.1\r\n\r\n", 400),
+    "star": (b"OPTIONS * HTTP/1.1\r\n" + HOST + b"\r\n", 400),
+    "method garbage": (b"G=T / HTTP/1.1\r\n" + HOST + b"\r\n", 400),
+    "method in small letters": (b"head / HTTP/1.1\r\n" + HOST + b"\r\n", 400),
+    "unknown method": (b"BREW / HTTP/1.1\r\n" + HOST + b"\r\n", 405),
+    "no host": (b"GET / HTTP/1.1\r\n\r\n", 400),
+    "two hosts": (b"GET / HTTP/1.1\r\n" + HOST + HOST + b"\r\n", 400),
+    "folded header": (b"GET / HTTP/1.1\r\n" + HOST + b" folded\r\n\r\n", 400),
+    "no colon": (b"GET / HTTP/1.1\r\n" + HOST + b"nonsense\r\n\r\n", 400),
+    "space before colon": (b"GET / HTTP/1.1\r\n" + HOST + b"A : b\r\n\r\n", 400),
+    "nameless header": (b"GET / HTTP/1.1\r\n" + HOST + b": b\r\n\r\n", 400),
+    "nul in header": (b"GET / HTTP/1.1\r\n" + HOST + b"A: \x00\r\n\r\n", 400),
+    "bare line feed": (b"GET / HTTP/1.1\r\n" + HOST + b"A: b\nC: d\r\n\r\n", 400),
+    "invalid utf-8": (b"GET / HTTP/1.1\r\n" + HOST + b"A: \xff\xfe\r\n\r\n", 400),
+    "bad escape": (b"GET /%zz HTTP/1.1\r\n" + HOST + b"\r\n", 400),
+    "signed escape": (b"GET /?a=%+1 HTTP/1.1\r\n" + HOST + b"\r\n", 400),
+    "cut escape": (b"GET /api/state?a=%2 HTTP/1.1\r\n" + HOST + b"\r\n", 400),
+    "escape not utf-8": (b"GET /api/state?a=%ff HTTP/1.1\r\n" + HOST + b"\r\n", 400),
+    "lone percent": (b"GET /api/state?% HTTP/1.1\r\n" + HOST + b"\r\n", 400),
+    "long path": (b"GET /api/" + b"x" * 400 + b"/1 HTTP/1.1\r\n" + HOST + b"\r\n", 404),
+    "long address": (b"GET /?" + b"x" * 600 + b" HTTP/1.1\r\n" + HOST + b"\r\n", 414),
+    "41 headers": (b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 41 + b"\r\n", 431),
+    "long header": (b"GET / HTTP/1.1\r\nA: " + b"x" * 5000 + b"\r\n\r\n", 431),
+    "endless line": (b"GET /" + b"x" * 200000, 431),
+    "path out of the folder": (b"GET /../auth.py HTTP/1.1\r\n" + HOST + b"\r\n", 404),
+    "negative length": (post(b"Content-Length: -1\r\n"), 400),
+    "garbage length": (post(b"Content-Length: 1e3\r\n"), 400),
+    "empty length": (post(b"Content-Length:\r\n"), 400),
+    "plus length": (post(b"Content-Length: +5\r\n", b"12345"), 400),
+    "two lengths": (post(b"Content-Length: 2\r\nContent-Length: 3\r\n", b"{}"), 400),
+    "large body": (post(b"Content-Length: 16385\r\n", b"x" * 16385), 413),
+    "huge length": (post(b"Content-Length: " + b"9" * 400 + b"\r\n"), 413),
+    "chunked": (post(b"Transfer-Encoding: chunked\r\n", b"2\r\n{}\r\n0\r\n\r\n"), 411),
+    "body not json": (post(b"Content-Length: 3\r\n", b"{x}"), 400),
+    "body not an object": (post(b"Content-Length: 4\r\n", b"[12]"), 400),
+    "body a number": (post(b"Content-Length: 2\r\n", b"12"), 400),
+    "body empty": (post(b""), 400),
+    "body a deep nest": (post(b"Content-Length: 16384\r\n", b"[" * 16384), 400),
+    "body not utf-8": (post(b"Content-Length: 18\r\n", b'{"password":"\xff\xfe"} '), 400),
+    "password a number": (post(b"Content-Length: 14\r\n", b'{"password":1}'), 400),
+    "battery 0": (b"POST /api/batteries/0/off HTTP/1.1\r\n" + HOST + b"\r\n", 404),
+    "battery 17": (b"POST /api/batteries/17/off HTTP/1.1\r\n" + HOST + b"\r\n", 404),
+    "battery -1": (b"POST /api/batteries/-1/off HTTP/1.1\r\n" + HOST + b"\r\n", 404),
+    "battery 1e1": (b"POST /api/batteries/1e1/off HTTP/1.1\r\n" + HOST + b"\r\n", 404),
+    "unknown action": (b"POST /api/batteries/1/explode HTTP/1.1\r\n" + HOST + b"\r\n", 404),
+    "change by get": (b"GET /api/batteries/1/off HTTP/1.1\r\n" + HOST + b"\r\n", 405),
+}
+
+
+@pytest.fixture(scope="module")
+def shared():
+    """One rig for all malformed requests: none may leave it worse for the next."""
+    from conftest import PASSWORD, started
+
+    yield from started(PASSWORD)
+
+
+@pytest.mark.parametrize("name", MALFORMED)
+def test_malformed(shared, name):
+    request, status = MALFORMED[name]
+    answer = shared.raw(request)
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.0 %d " % status), answer
+    assert re.fullmatch(rb'\{"error":\{.*"code":"\w+".*\}\}', body), body
+    assert b"\r\nConnection: close" in head
+    assert shared.raw(GOOD).startswith(b"HTTP/1.0 200 OK")
+
+
+def test_every_answer_has_the_security_headers(rig):
+    for method, path in (("GET", "/"), ("GET", "/nothing"), ("POST", "/"), ("GET", "/api/state")):
+        _, headers, _ = rig.ask(method, path)
+        assert headers["Content-Security-Policy"] == (
+            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+            "connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'self'; "
+            "frame-ancestors 'none'"
+        )
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["Referrer-Policy"] == "no-referrer"
+        assert headers["Connection"] == "close"
+        assert headers["Cache-Control"] == ("no-cache" if headers["ETag"] else "no-store")
+    assert b"Content-Security-Policy: default-src 'none'" in rig.raw(b"\r\n\r\n")
+
+
+def test_page_files_are_asked_for_again_only_when_changed(rig):
+    for path in ("/", "/app.js", "/style.css", "/messages.json"):
+        status, headers, content = rig.ask("GET", path)
+        assert status == 200
+        assert content
+        status, _, content = rig.ask("GET", path, If_None_Match=headers["ETag"])
+        assert (status, content) == (304, b"")
+        assert rig.ask("GET", path, If_None_Match='"other"')[0] == 200
+
+
+def test_head_and_allow(rig):
+    for path in ("/", "/api/state", "/api/live", "/app.js"):
+        answer = rig.raw(b"HEAD " + path.encode() + b" HTTP/1.1\r\nHost: rig\r\n\r\n")
+        assert answer.startswith(b"HTTP/1.0 200 OK")
+        assert answer.endswith(b"\r\n\r\n")
+    status, headers, _ = rig.ask("DELETE", "/api/state")
+    assert status == 405
+    assert headers["Allow"] == "GET, HEAD, OPTIONS"
+    status, headers, _ = rig.ask("GET", "/api/login")
+    assert status == 405
+    assert headers["Allow"] == "POST, OPTIONS"
+
+
+@pytest.mark.parametrize(
+    "start", [b"", b"GET /api/state HT", GOOD[:-2], post(b"Content-Length: 9\r\n", b"{")]
+)
+def test_half_a_request_is_dropped_after_three_seconds(rig, start):
+    began = time.monotonic()
+    answer = rig.raw(start)
+    assert answer.startswith(b"HTTP/1.0 408 "), answer
+    assert 2.5 < time.monotonic() - began < 4.5
+
+
+def test_a_byte_at_a_time_is_dropped_too(rig):
+    with socket.create_connection(("127.0.0.1", rig.port), 10) as link:
+        began = time.monotonic()
+        try:
+            for byte in b"GET /" + b"a" * 100:
+                link.sendall(bytes([byte]))
+                time.sleep(0.1)
+        except OSError:
+            pass
+        assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("start", [GOOD[:9], post(b"Content-Length: 9\r\n", b"{")])
+def test_a_cut_request_is_refused_at_once(rig, start):
+    with socket.create_connection(("127.0.0.1", rig.port), 5) as link:
+        link.sendall(start)
+        link.shutdown(socket.SHUT_WR)
+        assert receive_all(link).startswith(b"HTTP/1.0 400 ")
+
+
+def test_a_silent_close_and_a_reset_leave_nothing(rig):
+    for linger in (False, True):
+        for _ in range(20):
+            link = socket.create_connection(("127.0.0.1", rig.port), 5)
+            if linger:
+                link.sendall(b"GET /api/live HTTP/1.0\r\n\r\n")
+                reset = b"\x01\x00\x00\x00\x00\x00\x00\x00"
+                link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
+            link.close()
+    time.sleep(3)
+    assert rig.ask("HEAD", "/api/live")[0] == 200, "the streams must have been given back"
+
+
+def test_eight_connections_and_then_503(rig):
+    held = [socket.create_connection(("127.0.0.1", rig.port), 5) for _ in range(8)]
+    time.sleep(0.3)
+    status, headers, body = rig.ask("GET", "/api/state")
+    assert (status, body["error"]["code"], headers["Retry-After"]) == (503, "busy", "1")
+    held.pop().close()
+    time.sleep(0.3)
+    assert rig.ask("GET", "/api/state")[0] == 200
+    for link in held:
+        link.close()
+
+
+def test_forty_at_once_are_all_answered(rig):
+    gate = threading.Barrier(40)
+
+    def one(_):
+        gate.wait()
+        return rig.raw(GOOD).split(b" ", 2)[1]
+
+    with ThreadPoolExecutor(40) as pool:
+        answers = list(pool.map(one, range(40)))
+    assert set(answers) <= {b"200", b"503"}
+    assert answers.count(b"200") >= 8
+    assert rig.ask("GET", "/api/state")[0] == 200
+
+
+def test_large_bodies_are_read_one_at_a_time(rig):
+    head = post(b"Content-Length: 16384\r\n")
+    with (
+        socket.create_connection(("127.0.0.1", rig.port), 8) as slow,
+        socket.create_connection(("127.0.0.1", rig.port), 8) as second,
+    ):
+        slow.sendall(head + b"[")
+        time.sleep(0.2)
+        second.sendall(head + b"x" * 16384)
+        second.settimeout(1)
+        with pytest.raises(TimeoutError):
+            second.recv(1)
+        slow.sendall(b"x" * 16383)
+        assert receive_all(slow).startswith(b"HTTP/1.0 400 ")
+        assert receive_all(second).startswith(b"HTTP/1.0 400 ")

@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Makes sure that the programs the tests drive are there: tools/apt.sh PROGRAM...
+# A missing one is installed as the Debian package of the same name, by root or through sudo.
+set -euo pipefail
+PATH=$PATH:/usr/sbin:/sbin
+
+missing() {
+  for program in "$@"; do
+    command -v "$program" >/dev/null || echo "$program"
+  done
+}
+
+mapfile -t packages < <(missing "$@")
+[ ${#packages[@]} -gt 0 ] || exit 0
+
+fail() {
+  echo "The tests need ${packages[*]}, and $1. Install it, then run this again." >&2
+  exit 1
+}
+
+command -v apt-get >/dev/null || fail "there is no apt-get here"
+as_root=()
+if [ "$(id -u)" -ne 0 ]; then
+  command -v sudo >/dev/null || fail "apt-get needs root or sudo"
+  as_root=(sudo)
+fi
+install=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get --quiet --yes)
+"${install[@]}" update && "${install[@]}" install --no-install-recommends "${packages[@]}" ||
+  fail "apt-get could not install it"
+[ -z "$(missing "$@")" ] || fail "the package did not bring the program"

@@ -1,0 +1,112 @@
+"""Python share of a steady guard tick: host time, and what it stands for on an ESP32.
+
+    MICROPYPATH=lib:.frozen micropython tools/bench/tick.py
+
+The bus answers at once with good readings, so that only the guard's own Python is timed. What one
+bus call costs (its wrapper in hardware/bus.py) is taken off, because the cost model counts it per
+call.
+"""
+
+import time
+
+from parallelator import settings
+from parallelator.clock import Clock
+from parallelator.hardware.board import wiring
+from parallelator.hardware.bus import Bus
+from parallelator.hardware.tca9555 import Tca9555
+from parallelator.protection import guard, rules
+from parallelator.protection.switches import Switches
+from parallelator.snapshot import BOARDS, Snapshot
+
+ESP32_RATIO = 90
+BATCHES = 50
+BATCH = 400
+
+
+class QuickI2C:
+    """Answers like a healthy rig at 26 V and 4 A, without simulating anything."""
+
+    def __init__(self):
+        self.values = {0x3E: 0x5449, 0x3F: 0x2370, 0x04: 1600, 0x05: 8320, 0x0B: 0xA000}
+        self.values.update({0x01: 0xB6C1, 0x0C: 6000, 0x0D: 0xE890})
+        self.latch = {}
+
+    def readfrom_mem_into(self, address, register, buf):
+        if address < 0x40:
+            buf[0] = 0xF0 if register != 0x02 else self.latch.get(address, 0)
+        else:
+            value = self.values[register]
+            buf[0] = value >> 8
+            buf[1] = value & 0xFF
+
+    def writeto(self, address, data):
+        if address < 0x40 and data[0] == 0x02:
+            self.latch[address] = data[1]
+
+
+class QuickTime:
+    """10 ms pass between two ticks."""
+
+    def __init__(self):
+        self.now = 0
+
+    def ticks_ms(self):
+        return self.now
+
+    ticks_us = ticks_ms
+
+    def ticks_diff(self, a, b):
+        return a - b
+
+    def ticks_add(self, a, b):
+        return a + b
+
+    def sleep_us(self, us):
+        pass
+
+
+def quickest(job):
+    """Time of one call of `job` in us: the best of many batches, for the host is never quiet."""
+    best = None
+    for _ in range(BATCHES):
+        start = time.ticks_us()
+        for _ in range(BATCH):
+            job()
+        took = time.ticks_diff(time.ticks_us(), start)
+        best = took if best is None else min(best, took)
+    return best / BATCH
+
+
+def main():
+    values = settings.defaults()
+    quick = QuickTime()
+    i2c = QuickI2C()
+    bus = Bus(lambda: i2c, lambda: True)
+    wires = wiring("kxkm-v2")
+    switches = Switches([Tca9555(bus, 0x20 + b, 0xF0) for b in range(BOARDS)], wires)
+    snap = Snapshot()
+    rig = guard.Guard(
+        Clock(quick), bus, snap, switches, rules.Limits(values), 2000, lambda *args: None
+    )
+    rig.start()
+    for _ in range(2000):
+        quick.now += 10
+        rig.tick()
+    print("batteries on:", sum(1 for state in snap.state if state == 3))
+
+    def one_tick():
+        quick.now += 10
+        rig.tick()
+
+    word = bytearray(2)
+    calls = bus.transactions
+    tick_us = quickest(one_tick)
+    calls = (bus.transactions - calls) / (BATCHES * BATCH)
+    call_us = min(quickest(lambda: bus.read(0x40, 0x04, word)) for _ in range(3))
+    tick_us = min(tick_us, quickest(one_tick), quickest(one_tick))
+    own_us = tick_us - calls * call_us
+    print("tick %.1f us with %.2f bus calls of %.2f us" % (tick_us, calls, call_us))
+    print("own Python %.1f us here, %d us on an ESP32" % (own_us, own_us * ESP32_RATIO))
+
+
+main()

@@ -1,0 +1,143 @@
+#!/usr/bin/env python3
+"""Checks the rules of the source tree that ruff does not know; `make lint` calls it.
+
+Prints one line per fault, `path:line: what is wrong`, and exits with 1 when there is any.
+"""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+TOP_LEVEL = {
+    "LICENSE",
+    "Makefile",
+    "README.fr.md",
+    "README.md",
+    "boot.py",
+    "config.json",
+    "lib",
+    "main.py",
+    "pyproject.toml",
+    "tests",
+    "tools",
+}
+"""Names allowed in the root folder, next to those that begin with a dot."""
+
+MAX_LINES = 400
+
+FORBIDDEN_TEXT = (
+    (re.compile(r"(?<![\w.])/(?:home/\w|Users/\w|root/|work/)"), "path of somebody's machine"),
+    (
+        re.compile(
+            r"(?:pypi|pythonhosted|npmjs|yarnpkg)\.(?:com|org)"
+            r"|(?:deb|security)\.debian\.org|crates\.io|proxy\.golang\.org"
+        ),
+        "host name of a package registry",
+    ),
+)
+
+BOARD = "lib/parallelator/hardware/board.py"
+PROTECTION = "lib/parallelator/protection/"
+PURE = (PROTECTION + "rules.py", PROTECTION + "joining.py")
+
+FORBIDDEN_IMPORTS = (
+    (lambda path: path not in (BOARD, "boot.py"), ("machine", "umachine")),
+    (lambda path: path != "main.py", ("parallelator.app",)),
+    (
+        lambda path: path.startswith(PROTECTION),
+        ("parallelator.records", "parallelator.network", "parallelator.web"),
+    ),
+    (
+        lambda path: path in PURE,
+        ("parallelator.hardware", "parallelator.clock", "machine", "time", "utime"),
+    ),
+)
+"""Which files of the firmware must not import which modules (architecture, invariants)."""
+
+
+def listed_files(root):
+    """Return the paths, relative to `root`, of all files that git tracks or would add."""
+    command = ["git", "-C", root, "ls-files", "-z", "-co", "--exclude-standard"]
+    listing = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return sorted(path for path in listing.split("\0") if path and (root / path).is_file())
+
+
+def imports(tree, path):
+    """Yield (line, module) for every import in `tree`; `from a import b` gives a and a.b."""
+    package = Path(path).with_suffix("").parts[:-1]
+    if package[:1] == ("lib",):
+        package = package[1:]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for name in node.names:
+                yield node.lineno, name.name
+        elif isinstance(node, ast.ImportFrom):
+            parents = package[: len(package) - node.level + 1] if node.level else ()
+            module = ".".join([*parents, *([node.module] if node.module else [])])
+            yield node.lineno, module
+            for name in node.names:
+                yield node.lineno, f"{module}.{name.name}"
+
+
+def import_faults(tree, path):
+    """Yield (line, fault) for each import that the architecture forbids in `path`."""
+    found = set()
+    for line, module in imports(tree, path):
+        for applies, names in FORBIDDEN_IMPORTS:
+            for name in names:
+                if applies(path) and (module == name or module.startswith(name + ".")):
+                    found.add((line, f"must not import {name}"))
+    yield from sorted(found)
+
+
+def python_faults(path, text):
+    """Yield (line, fault) for the Python file `path` of which `text` is the source."""
+    try:
+        tree = ast.parse(text)
+    except SyntaxError as error:
+        yield error.lineno, f"syntax error: {error.msg}"
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ExceptHandler) and node.type is None:
+            yield node.lineno, "bare except"
+    if path.startswith("lib/") or path in ("boot.py", "main.py"):
+        yield from import_faults(tree, path)
+
+
+def file_faults(path, text):
+    """Yield (line, fault) for the file `path` with the content `text`."""
+    top = path.split("/")[0]
+    if top not in TOP_LEVEL and not top.startswith("."):
+        yield 1, "does not belong in the root folder"
+    lines = text.splitlines()
+    limited = path.startswith(("lib/", "tools/")) and path.endswith((".py", ".js"))
+    if limited and len(lines) > MAX_LINES:
+        yield MAX_LINES + 1, f"{len(lines)} lines, {MAX_LINES} allowed"
+    for number, line in enumerate(lines, 1):
+        for pattern, fault in FORBIDDEN_TEXT:
+            if pattern.search(line):
+                yield number, fault
+    if path.endswith(".py"):
+        yield from python_faults(path, text)
+
+
+def faults(root):
+    """Return the faults of the git work tree `root` as lines `path:line: fault`."""
+    return [
+        f"{path}:{line}: {fault}"
+        for path in listed_files(root)
+        for line, fault in file_faults(path, (root / path).read_text(errors="replace"))
+    ]
+
+
+def main():
+    """Check the repository this file lies in; return the exit code."""
+    found = faults(Path(__file__).resolve().parent.parent)
+    print("\n".join(found) if found else "check_tree: no fault")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

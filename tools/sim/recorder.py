@@ -1,0 +1,200 @@
+"""Writes down what happened in a run, and refereeing it from the plant's truth: the report."""
+
+from sim import referee
+
+BATTERIES = 16
+
+
+class Recorder:
+    """Observes a world and the firmware's snapshot.
+
+    Args:
+        world: the `World`; limits: a `referee.Limits`.
+
+    Attributes:
+        snap: the firmware's snapshot, set when its guard appears; None before.
+    """
+
+    def __init__(self, world, limits):
+        self._world = world
+        self._limits = limits
+        self._referee = referee.Referee(world, limits)
+        self.snap = None
+        self._known = None
+        self._crossed_us = [None] * BATTERIES
+        self._watching = False
+        self._opened = []
+        self.timeline = []
+        self.switch_writes = []
+        self.reactions = []
+        self.ticks = 0
+        self.late = 0
+        self.worst_us = 0
+        self.busy_us = 0
+        self.busiest_us = 0
+        self.alloc_violations = []
+        self.exempt_ticks = 0
+        self._tick_us = None
+        self._final = None
+
+    # What the world reports
+
+    def stepped(self, at_us):
+        """A new segment began: note whose sensor input is beyond its hard limit."""
+        sensed = self._world.plant.sensed_a
+        limits = self._limits
+        if max(sensed) > limits.hard_discharge_a or min(sensed) < -limits.hard_charge_a:
+            self._watching = True
+            for i in range(BATTERIES):
+                beyond = sensed[i] > limits.hard_discharge_a or sensed[i] < -limits.hard_charge_a
+                if not beyond:
+                    self._crossed_us[i] = None
+                elif self._crossed_us[i] is None and self._world.plant.switch[i]:
+                    self._crossed_us[i] = at_us
+        elif self._watching:
+            self._watching = False
+            self._crossed_us = [None] * BATTERIES
+        self._referee.stepped(at_us, self.snap)
+
+    def switched(self, at_us, before):
+        """Gates moved; `before` holds the old ones."""
+        gates = self._world.plant.switch
+        for i in range(BATTERIES):
+            if gates[i] != before[i]:
+                self.switch_writes.append([_ms(at_us), i + 1, gates[i]])
+                if not gates[i] and self._crossed_us[i] is not None:
+                    self._opened.append((self._crossed_us[i], at_us, i))
+                    self._crossed_us[i] = None
+        self._referee.switched(at_us, before)
+
+    def tick_begins(self):
+        """The guard starts a cycle."""
+        now_us = self._world.now_us
+        if self._tick_us is not None:
+            gap_us = now_us - self._tick_us
+            self.worst_us = max(self.worst_us, gap_us)
+            if gap_us > 2 * 10000:
+                self.late += 1
+        self._tick_us = now_us
+
+    def tick_ends(self):
+        """The guard's cycle is over: note what changed."""
+        self.ticks += 1
+        now_us = self._world.now_us
+        busy_us = now_us - self._tick_us
+        self.busy_us += busy_us
+        self.busiest_us = max(self.busiest_us, busy_us)
+        snap = self.snap
+        known = self._known
+        if known is None:
+            self._known = known = (bytearray(BATTERIES), bytearray(BATTERIES))
+        if snap.state != known[0] or snap.reason != known[1]:
+            for i in range(BATTERIES):
+                if snap.state[i] != known[0][i] or snap.reason[i] != known[1][i]:
+                    self.timeline.append([_ms(now_us), i + 1] + self._names(i))
+            known[0][:] = snap.state
+            known[1][:] = snap.reason
+        for crossed_us, opened_us, i in self._opened:
+            self.reactions.append([_ms(crossed_us), _ms(opened_us), i + 1, self._names(i)[1]])
+        self._opened.clear()
+
+    def _names(self, i):
+        from parallelator.snapshot import REASONS, STATES
+
+        return [STATES[self.snap.state[i]], REASONS[self.snap.reason[i]]]
+
+    # The report
+
+    def freeze(self):
+        """Make the report now: what the firmware does while it ends does not belong to it."""
+        if self._final is None:
+            self._final = self._report()
+            self._world.observers.remove(self)
+        return self._final
+
+    def _report(self):
+        world = self._world
+        wires = world.wires
+        snap = self.snap
+        ticks = max(self.ticks, 1)
+        energy = {}
+        for sensor in world.sensors:
+            if sensor and snap:
+                i = sensor.i
+                energy[str(i + 1)] = {
+                    "true_mah": round(1000 * world.plant.out_ah[i], 3),
+                    "counted_mah": round(
+                        snap.discharge_mah[i] + snap.discharge_rest[i] / 3600000, 3
+                    ),
+                    "true_charge_mah": round(1000 * world.plant.in_ah[i], 3),
+                    "counted_charge_mah": round(
+                        snap.charge_mah[i] + snap.charge_rest[i] / 3600000, 3
+                    ),
+                }
+        return {
+            "end_ms": _ms(world.now_us),
+            "timeline": self.timeline,
+            "switch_writes": self.switch_writes,
+            "reactions": self.reactions,
+            "ticks": {
+                "count": self.ticks,
+                "late": self.late,
+                "worst_ms": _ms(self.worst_us),
+                "exempt": self.exempt_ticks,
+                "load_pct": round(self.busy_us / ticks / 100, 1),
+                "worst_load_pct": round(self.busiest_us / 100, 1),
+                "alert_read_us": wires.alert_us // ticks,
+                "scan_us": wires.scan_us // ticks,
+            },
+            "alloc_violations": self.alloc_violations,
+            "i2c": {
+                "transactions": wires.transactions,
+                "bytes": wires.bytes,
+                "wire_ms": wires.wire_us // 1000,
+                "errors": wires.errors,
+                "recoveries": wires.recoveries,
+            },
+            "resets": world.resets,
+            "energy": energy,
+            "violations": self._referee.violations,
+        }
+
+
+def _ms(us):
+    return round(us / 1000, 3)
+
+
+def summary(report):
+    """The report in a few lines for a person."""
+    ticks = report["ticks"]
+    reactions = sorted(opened - crossed for crossed, opened, _, _ in report["reactions"])
+    lines = [
+        "ticks %d, late %d, longest gap %.1f ms, load %.1f %% (worst %.1f %%), exempt %d"
+        % (
+            ticks["count"],
+            ticks["late"],
+            ticks["worst_ms"],
+            ticks["load_pct"],
+            ticks["worst_load_pct"],
+            ticks["exempt"],
+        ),
+        "per tick: ALERT read %d us, sensor reads %d us"
+        % (ticks["alert_read_us"], ticks["scan_us"]),
+        "i2c: %(transactions)d transactions, %(errors)d errors, %(recoveries)d recoveries"
+        % report["i2c"],
+    ]
+    if reactions:
+        lines.append(
+            "reactions %d: median %.2f ms, p99.9 %.2f ms, worst %.2f ms"
+            % (
+                len(reactions),
+                reactions[len(reactions) // 2],
+                reactions[min(len(reactions) * 999 // 1000, len(reactions) - 1)],
+                reactions[-1],
+            )
+        )
+    for entry in report["alloc_violations"]:
+        lines.append("allocation in a steady tick: " + entry)
+    for entry in report["violations"]:
+        lines.append("violation: %s" % entry)
+    return "\n".join(lines)

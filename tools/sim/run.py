@@ -1,0 +1,70 @@
+"""Runs the whole firmware on a simulated rig: boot.py, main.py and lib/, unchanged.
+
+    micropython tools/sim/run.py [--scenario F] [--clock real|virtual] [--speed N] [--duration S]
+        [--port P] [--batteries N] [--seed N] [--flash DIR] [--report OUT.json]
+
+Exits with 0 when the run ended as expected, 1 on a violation or a failed expectation, 2 on wrong
+arguments.
+"""
+
+import json
+import os
+import sys
+
+ROOT = __file__.rsplit("/tools/sim/", 1)[0] if "/tools/sim/" in __file__ else "."
+
+
+def main():
+    """Parse, run, report."""
+    cwd = os.getcwd()
+    root = ROOT if ROOT.startswith("/") else cwd if ROOT == "." else cwd + "/" + ROOT
+    sys.path[:] = [
+        root + "/tools/sim/standins",
+        root + "/lib",
+        root + "/tools",
+        root + "/build/mpy-lib",
+        ".frozen",
+    ]
+    from sim import harness, scenario
+
+    args = _arguments()
+    try:
+        plan = scenario.load(args.scenario or root + "/tools/sim/scenarios/demo.json")
+        if args.batteries:
+            plan = scenario.complete(dict(plan, batteries=args.batteries))
+    except (scenario.ScenarioError, OSError) as error:
+        print("scenario:", args.scenario, error)
+        return 2
+    if args.seed is not None:
+        plan["seed"] = args.seed
+    if args.duration is not None:
+        plan["duration_s"] = args.duration
+    elif args.clock == "real":
+        plan["duration_s"] = None
+    report = harness.run(root, plan, args.clock == "virtual", args.speed, args.port, args.flash)
+    if args.report:
+        with open(
+            args.report if args.report.startswith("/") else cwd + "/" + args.report, "w"
+        ) as f:
+            json.dump(report, f)
+    return 1 if report["violations"] or report["failed"] or report["alloc_violations"] else 0
+
+
+def _arguments():
+    import argparse
+
+    parser = argparse.ArgumentParser(description="the firmware on a simulated rig")
+    parser.add_argument("--scenario")
+    parser.add_argument("--clock", default="real")
+    parser.add_argument("--speed", type=int, default=1)
+    parser.add_argument("--duration", type=float)
+    parser.add_argument("--port", type=int)
+    parser.add_argument("--batteries", type=int)
+    parser.add_argument("--seed", type=int)
+    parser.add_argument("--flash")
+    parser.add_argument("--report")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

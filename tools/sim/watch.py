@@ -1,0 +1,97 @@
+"""Puts the firmware's guard under observation: heap lock around every tick, costs, requests.
+
+The firmware knows nothing of it: two of its methods are wrapped before it starts.
+"""
+
+import io
+import sys
+
+import micropython
+
+from sim import current
+from sim.tasks import TaskQueue
+
+
+class Watch:
+    """Wraps `Guard.tick` and `Events.emit`.
+
+    Args:
+        world: the `World`; recorder: the `Recorder`.
+
+    Attributes:
+        guard: the firmware's guard, None before its first tick.
+    """
+
+    def __init__(self, world, recorder):
+        self._world = world
+        self._recorder = recorder
+        self._tick = None
+        self.emit = None
+        self.guard = None
+
+    def install(self):
+        """Wrap the classes of the firmware that is about to start."""
+        from parallelator.protection.guard import Guard
+        from parallelator.records.events import Events
+
+        self._tick = Guard.tick
+        self.emit = Events.emit
+        self.guard = None
+        Guard.tick = lambda guard: self.tick(guard)
+        Events.emit = _watched_emit
+
+    def tick(self, guard):
+        """One tick of the guard with the heap locked until its first fault or event."""
+        world = self._world
+        recorder = self._recorder
+        if self.guard is not guard:
+            self.guard = guard
+            recorder.snap = guard._snap
+            world.guard_task = TaskQueue.core.cur_task
+        recorder.tick_begins()
+        micropython.heap_lock()
+        world.locked = True
+        try:
+            self._tick(guard)
+        except MemoryError as error:
+            self.unlock()
+            recorder.alloc_violations.append(_where(error))
+        if world.locked:
+            self.unlock()
+        else:
+            recorder.exempt_ticks += 1
+        if world.virtual:
+            world.spend(world.costs.tick_us)
+        recorder.tick_ends()
+
+    def unlock(self):
+        """The rest of this tick may allocate."""
+        if self._world.locked:
+            self._world.locked = False
+            micropython.heap_unlock()
+
+    def release(self):
+        """After an interrupt anywhere: make sure that the heap is usable."""
+        self._world.locked = False
+        if micropython.heap_unlock():
+            micropython.heap_lock()
+
+    def submit(self, action, i):
+        """Leave a request with the guard, as the page would; refused ones are ignored."""
+        if self.guard is not None:
+            self.guard.submit(action, i)
+
+
+def _watched_emit(events, code, i, state, reason, value):
+    # Not a closure: calling one with so many arguments would itself allocate. An event is a fault
+    # or a change of state: the rest of its tick may allocate.
+    watch = current.watch
+    watch.unlock()
+    watch.emit(events, code, i, state, reason, value)
+
+
+def _where(error):
+    text = io.StringIO()
+    sys.print_exception(error, text)
+    lines = text.getvalue().strip().split("\n")
+    return "; ".join(line.strip() for line in lines[-3:])

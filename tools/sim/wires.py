@@ -1,0 +1,138 @@
+"""The simulated I2C bus: two lines, the chips on them, wire time, and what can go wrong.
+
+The stand-in `machine` calls it. A transaction takes its bits at the configured clock plus the
+cost of the call; it acts when its STOP is over. Bits per transaction as in UM10204: START, STOP
+and nine clocks a byte.
+"""
+
+from errno import ENODEV, ETIMEDOUT
+
+import micropython
+
+_TCA_FIRST = 0x20
+_TCA_LAST = 0x27
+_ACK_BITS = 11
+
+
+class Wires:
+    """The bus of one rig.
+
+    Args:
+        world: the `World` whose time passes.
+
+    Attributes:
+        chips: address to chip model.
+        sda_low: True while somebody holds SDA low; `clocks_left` SCL pulses free it.
+        silent: addresses that do not acknowledge (injected).
+        noise: probability (0..1) that a byte read is disturbed.
+        corrupt: address to [factor, reads left]: results are multiplied.
+    """
+
+    def __init__(self, world):
+        self._world = world
+        self._scl = self._sda = None
+        self._scl_level = 1
+        self.chips = {}
+        self.silent = set()
+        self.clocks_left = 0
+        self.noise = 0.0
+        self.corrupt = {}
+        self.transactions = self.bytes = self.wire_us = self.errors = self.recoveries = 0
+        self.alert_us = 0
+        self.scan_us = 0
+
+    # Lines, as the pins see them
+
+    def attach(self, scl, sda):
+        """The controller's I2C unit takes over two pins."""
+        self._scl = scl
+        self._sda = sda
+
+    def line(self, pin):
+        """Level of a pin's line: SDA is low while a chip holds it."""
+        return 0 if pin == self._sda and self.clocks_left else 1
+
+    def pull(self, pin, level):
+        """The controller drives an open-drain pin; a rising SCL clocks a stuck chip on."""
+        if pin == self._scl:
+            if level and not self._scl_level and self.clocks_left:
+                self.clocks_left -= 1
+                if not self.clocks_left:
+                    self.recoveries += 1
+            self._scl_level = level
+
+    # Transactions
+
+    def read(self, address, register, buf, bit_ns, timeout_us):
+        """START, address, register, repeated START, address, data, STOP."""
+        world = self._world
+        locked = world.locked
+        if locked:
+            micropython.heap_unlock()
+            world.locked = False
+        chip = self._begin(address, timeout_us, bit_ns)
+        count = len(buf)
+        wire_us = (3 + 9 * (3 + count)) * bit_ns // 1000
+        self._spend(wire_us, count + 3)
+        if _TCA_FIRST <= address <= _TCA_LAST:
+            if not register:
+                self.alert_us += wire_us + world.costs.call_us
+        else:
+            self.scan_us += wire_us + world.costs.call_us
+        chip.read(register, buf, world.now_us)
+        if self.corrupt or self.noise:
+            self._disturb(address, buf)
+        if locked:
+            world.locked = True
+            micropython.heap_lock()
+
+    def write(self, address, data, bit_ns, timeout_us):
+        """START, address, data, STOP; returns the acknowledged bytes."""
+        world = self._world
+        locked = world.locked
+        if locked:
+            micropython.heap_unlock()
+            world.locked = False
+        chip = self._begin(address, timeout_us, bit_ns)
+        count = len(data)
+        self._spend((2 + 9 * (1 + count)) * bit_ns // 1000, count + 1)
+        chip.write(data[0], memoryview(data)[1:], world.now_us)
+        if locked:
+            world.locked = True
+            micropython.heap_lock()
+        return count
+
+    def _begin(self, address, timeout_us, bit_ns):
+        # An error leaves the heap unlocked: a tick with a fault is exempt, and counted.
+        world = self._world
+        self.transactions += 1
+        if self.clocks_left:
+            self.errors += 1
+            world.spend(timeout_us)
+            raise OSError(ETIMEDOUT)
+        chip = self.chips.get(address)
+        if chip is None or not chip.powered or address in self.silent:
+            self.errors += 1
+            self._spend(_ACK_BITS * bit_ns // 1000, 1)
+            raise OSError(ENODEV)
+        return chip
+
+    def _spend(self, wire_us, count):
+        self.bytes += count
+        self.wire_us += wire_us
+        self._world.spend(wire_us + self._world.costs.call_us)
+
+    def _disturb(self, address, buf):
+        if address in self.corrupt:
+            factor, left = self.corrupt[address]
+            if len(buf) == 2:
+                value = min(int((buf[0] << 8 | buf[1]) * factor), 0xFFFF)
+                buf[0] = value >> 8
+                buf[1] = value & 0xFF
+                if left > 1:
+                    self.corrupt[address] = (factor, left - 1)
+                else:
+                    del self.corrupt[address]
+        for k in range(len(buf)):
+            if self._world.random() < self.noise:
+                buf[k] ^= 1 << int(self._world.random() * 8)

@@ -1,0 +1,233 @@
+"""The simulated world: time, batteries, boards and the controller around the firmware.
+
+run.py builds one; the stand-in modules speak to it. In virtual time only waiting and costs move
+the clock, so a run is the same every time. In real time the host's clock does, times `speed`.
+"""
+
+from math import cos, exp, log, pi, sqrt
+
+import utime
+
+from sim.chips import Comparators
+from sim.chips.ina237 import Ina237
+from sim.chips.tca9555 import Tca9555
+from sim.costs import Costs
+from sim.plant import Plant
+from sim.wires import Wires
+
+BATTERIES = 16
+CHANNELS = 4
+_STEP_US = 10000
+_INA_BASE = 0x40
+_TCA_BASE = 0x20
+
+
+class ControllerReset(BaseException):
+    """The ESP32 restarts: unwinds the firmware; run.py starts it again."""
+
+
+class Finished(BaseException):
+    """The time of the run is over."""
+
+
+class World:
+    """Everything outside the ESP32, and its clock.
+
+    Args:
+        scenario: a checked scenario (see scenario.py).
+        virtual: True for virtual time, False for the host's clock.
+        speed: real time only: seconds of the rig per second of the host, a whole number.
+        seed: seeds every random draw.
+        duration_us: when the run ends; None = never.
+
+    Attributes:
+        now_us: time since the start, never wraps.
+        costs: the cost model (virtual time only).
+        locked: True while the heap is locked around a guard tick.
+        ending: called when the run is over, before the firmware is stopped.
+        guard_task: the asyncio task that runs the guard, which pays no resumption.
+    """
+
+    def __init__(self, scenario, virtual, speed, seed, duration_us):
+        self.now_us = 0
+        self.ticks_offset_us = scenario.get("boot_ticks_ms", 0) * 1000
+        self.costs = Costs()
+        self.locked = False
+        self.guard_task = None
+        self.nvs = {}
+        self.sockets = []
+        self.hostname = "mpy-esp32"
+        self.unique_id = bytes((0x24, 0x6F, 0x28, 0, seed >> 8 & 0xFF, seed & 0xFF))
+        self.wifi_up = True
+        self.reset_cause = 1
+        self.watchdog_us = None
+        self.resets = 0
+        self.virtual = virtual
+        self._speed = speed
+        self._end_us = duration_us
+        self._state = seed * 2654435761 % 0xFFFFFFFF or 1
+        self._collected_us = 0
+        self._host_ms = utime.ticks_ms()
+        self._dying = False
+        self.observers = []
+        self.ending = None
+        self.script = None
+        self.plant = Plant(scenario["batteries"], seed=seed)
+        self.wires = Wires(self)
+        self.sensors = [None] * BATTERIES
+        self.expanders = [None] * (BATTERIES // CHANNELS)
+        self.switch_bits = (0, 1, 2, 3) if scenario["wiring"] == "straight" else (3, 2, 1, 0)
+        self._build(scenario["batteries"])
+        self._due_us = 0
+
+    def _build(self, packs):
+        for pack in packs:
+            i = pack["n"] - 1
+            b = i // CHANNELS
+            self.sensors[i] = Ina237(_INA_BASE + i, i, self.plant)
+            self.wires.chips[_INA_BASE + i] = self.sensors[i]
+            if self.expanders[b] is None:
+                self.expanders[b] = Tca9555(_TCA_BASE + b, self._pins(b), self._moved(b))
+                self.wires.chips[_TCA_BASE + b] = self.expanders[b]
+        self._comparators = Comparators([chip for chip in self.sensors if chip], self.plant)
+
+    def _pins(self, b):
+        # ALERT of channel c pulls bit 7 - c low; everything else is pulled up or driven.
+        def external(now_us):
+            levels = 0xFFFF
+            for c in range(CHANNELS):
+                sensor = self.sensors[b * CHANNELS + c]
+                if sensor and sensor.powered and sensor.alert_low(now_us):
+                    levels &= ~(1 << 7 - c)
+            return levels
+
+        return external
+
+    def _moved(self, b):
+        def changed(chip, now_us):
+            before = bytes(self.plant.switch)
+            for c in range(CHANNELS):
+                i = b * CHANNELS + c
+                self.plant.set_gate(i, chip.powered and chip.driven_high(self.switch_bits[c]))
+            if self.plant.switch != before:
+                self._step(now_us)
+                for observer in self.observers:
+                    observer.switched(now_us, before)
+
+        return changed
+
+    # Time
+
+    def us(self):
+        """Ticks of the controller in us, not wrapped."""
+        if not self.virtual:
+            self._sync()
+        return self.now_us + self.ticks_offset_us
+
+    def _sync(self):
+        self.now_us = (utime.ticks_ms() - self._host_ms) * 1000 * self._speed
+
+    def spend(self, us):
+        """Let `us` pass, whatever happens in them."""
+        if self._dying:
+            raise ControllerReset
+        if self.virtual:
+            self.now_us += us
+        else:
+            self._sync()
+        if self.now_us >= self._due_us:
+            self._catch_up()
+
+    def wait(self, timeout_ms, poll):
+        """Pass time until a stream of `poll` (None: none is watched) is ready or it is over.
+
+        Returns:
+            the ready (stream, event) pairs.
+        """
+        if self._end_us is not None and self.now_us >= self._end_us:
+            self.ending()
+            raise Finished
+        if not self.virtual:
+            self.spend(0)
+            if poll is None:
+                utime.sleep_ms(max(timeout_ms, 0) // self._speed)
+                return ()
+            return poll.poll(timeout_ms if timeout_ms < 0 else timeout_ms // self._speed)
+        if poll is not None:
+            ready = poll.poll(0)
+            if ready:
+                return ready
+        self.spend(1000 * timeout_ms if timeout_ms >= 0 else _STEP_US)
+        return ()
+
+    def resume(self, task):
+        """A task goes on: unless it is the guard's, it keeps the controller for a while."""
+        if not self.virtual or task is self.guard_task:
+            return
+        costs = self.costs
+        z = sqrt(-2 * log(self.random())) * cos(2 * pi * self.random())
+        us = int(costs.task_median_us * exp(costs.task_sigma * z))
+        if self.now_us - self._collected_us >= costs.collect_every_us:
+            self._collected_us = self.now_us
+            us += costs.collect_us
+        self.spend(us)
+
+    def random(self):
+        """A number above 0 and below 1, the same sequence for the same seed (xorshift32)."""
+        x = self._state
+        x ^= x << 13 & 0xFFFFFFFF
+        x ^= x >> 17
+        x ^= x << 5 & 0xFFFFFFFF
+        self._state = x
+        return x / 0x100000000
+
+    def _catch_up(self):
+        until_us = self.now_us
+        while self._due_us <= until_us:
+            # While the past is made up for, its time is now; a reset in it ends right there.
+            self.now_us = at_us = self._due_us
+            self._due_us = min(at_us + _STEP_US, self.script.next_us(at_us))
+            self._step(at_us)
+            if self.script.run(at_us):
+                self._step(at_us)
+        self.now_us = until_us
+        if self.watchdog_us is not None and self.us() >= self.watchdog_us:
+            self.reset_controller(3)
+
+    def _step(self, at_us):
+        self.plant.step(at_us)
+        self._comparators.follow_all(at_us)
+        for observer in self.observers:
+            observer.stepped(at_us)
+
+    # Faults
+
+    def reset_controller(self, cause):
+        """The ESP32 restarts; chips, batteries and storage go on. Does not return."""
+        self.reset_cause = cause
+        self.watchdog_us = None
+        self.resets += 1
+        self._dying = True
+        raise ControllerReset
+
+    def restarted(self):
+        """The controller has stopped: free its sockets, get ready to boot again."""
+        while self.sockets:
+            self.sockets.pop().close()
+        self._dying = False
+        self.guard_task = None
+
+    def power_board(self, b, on):
+        """Plug or unplug board b: its expander and its sensors gain or lose their supply."""
+        expander = self.expanders[b]
+        chips = [expander] + self.sensors[b * CHANNELS : b * CHANNELS + CHANNELS]
+        for chip in chips:
+            if chip:
+                if on:
+                    chip.power_on(self.now_us)
+                chip.powered = on
+        self.gates_changed(b)
+
+    def gates_changed(self, b):
+        """Board b's expander changed by itself: let the switches follow."""
+        self._moved(b)(self.expanders[b], self.now_us)
