@@ -21,6 +21,7 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+PYTHON = ROOT / "build/venv/bin/python"
 MICROPYTHON = ROOT / "build/venv/bin/micropython"
 RUNNER = ROOT / "tests/unit/micropython_runner.py"
 MODULES = ("lib", "tools", "build/mpy-lib", "tests/unit", "tests/sim")
@@ -44,7 +45,7 @@ def command(path, text, report):
         names = "" if text in path.name else text
         return [MICROPYTHON, *heap, RUNNER, path, names]
     settings = ["-c", ROOT / "pyproject.toml", "--rootdir", ROOT, "--junitxml", report]
-    return [sys.executable, "-m", "pytest", "-q", *settings, "-k", text, path]
+    return [PYTHON, "-m", "pytest", "-q", *settings, "-k", text, path]
 
 
 def kill_group(process):

@@ -177,7 +177,7 @@ def clears(state, reason, cooling):
         return "answer"
     if cooling or reason in (Reason.STARTING, Reason.IN_TURN):
         return "delay"
-    if reason in (Reason.OVERVOLTAGE, Reason.UNDERVOLTAGE):
+    if state == TRIPPED or reason in (Reason.OVERVOLTAGE, Reason.UNDERVOLTAGE):
         return "voltage"
     return "bus"
 

@@ -40,9 +40,12 @@ import asyncio
 async def stray():
     raise ValueError("nobody waits for this")
 
+async def wait():
+    await asyncio.sleep(0.01)
+
 async def work():
     asyncio.create_task(stray())
-    await asyncio.sleep(0.01)
+    await wait()
 
 def test_a_stray():
     asyncio.run(work())
@@ -51,7 +54,7 @@ def test_b_leaves_a_task():
     asyncio.create_task(stray())
 
 def test_c_starts_afresh():
-    asyncio.run(asyncio.sleep_ms(10))
+    asyncio.run(wait())
 """
 
 GOOD_AND_BAD = """

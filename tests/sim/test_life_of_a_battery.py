@@ -197,6 +197,22 @@ def test_an_unplugged_board_leaves_the_others_alone():
     for n in (5, 6, 7, 8):
         assert state_at(report, n, 14)[0] in ("uncontrolled", "absent")
         assert state_at(report, n, 59)[0] == "on"
+        assert [closed for _, closed in moves(report, n)] == [1, 0, 1]
+
+
+def test_a_silent_expander_leaves_its_batteries_uncontrolled_until_it_answers():
+    steps = [
+        {"at": 10, "do": "expander_nack", "board": 0},
+        {"at": 15, "do": "expander_nack", "board": 0, "on": False},
+    ]
+    report = play(duration_s=30, batteries=LEVEL, load=[[0, 8]], steps=steps)
+    assert report["alloc_violations"] == []
+    for n in range(1, 5):
+        assert state_at(report, n, 14) == ("uncontrolled", "expander_lost")
+        opened_s = moves(report, n, 9)[0][0]
+        assert 15 <= opened_s <= 15.05, opened_s
+        assert state_at(report, n, 20) == ("tripped", "expander_lost")
+        assert state_at(report, n, 29)[0] == "on"
 
 
 def test_a_stuck_bus_is_clocked_free():

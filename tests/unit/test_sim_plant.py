@@ -55,14 +55,8 @@ def test_bad_packs_are_named():
 
 
 def test_rest_voltages():
-    plant = Plant(
-        [
-            {"n": 1, "soc": 1},
-            {"n": 2, "soc": 0},
-            {"n": 3, "soc": 0.85},
-            {"n": 16, "soc": 0.5, "chemistry": "lfp8s"},
-        ]
-    )
+    packs = [{"n": 1, "soc": 1}, {"n": 2, "soc": 0}, {"n": 3, "soc": 0.85}]
+    plant = Plant(packs + [{"n": 16, "soc": 0.5, "chemistry": "lfp8s"}])
     plant.step(5 * S)
     close(plant.voltage_v[0], 29.4)
     close(plant.voltage_v[1], 20.3)
@@ -166,14 +160,13 @@ def test_node_balance_and_shares():
         carried = sum(plant.current_a) + plant.bus_source_a - plant.bus_load_a
         close(carried, 0.0, 1e-6)
         assert 0 <= plant.bus_source_a <= plant.source_a
-        low = plant.bus_v < 12
         close(plant.bus_load_a, plant.load_a * min(1, plant.bus_v / 12), 1e-6)
         if plant.source_a and any(plant.closed(i) for i in range(16)):
             tapering = plant.bus_source_a < plant.source_a
             assert plant.bus_v <= 29.4 + 1e-9 or plant.bus_source_a == 0
             assert not tapering or plant.bus_v >= 29.4 - 1e-9
             regimes.add(("source", tapering, plant.bus_source_a == 0))
-        regimes.add(("load", low))
+        regimes.add(("load", plant.bus_v < 12))
         for i in range(16):
             ohm = 0.7 * 0.030 + 0.020
             wanted = (plant.rest_v(i) - plant.bus_v) / ohm if plant.closed(i) else 0.0
@@ -236,10 +229,8 @@ def test_charge_is_conserved():
         now_us += dt * S
         plant.solve(now_us)
         wanted_ah += (load - source) * dt / 3600
-    out = sum(plant.out_ah)
-    back = sum(plant.in_ah)
-    close(out - back, wanted_ah, 1e-9)
-    assert back > 0.01
+    close(sum(plant.out_ah) - sum(plant.in_ah), wanted_ah, 1e-9)
+    assert sum(plant.in_ah) > 0.01
     plant.solve(now_us + S)
     plant.solve(now_us + 2 * S)
     for i, soc in enumerate((0.82, 0.8, 0.75, 0.79)):
@@ -282,7 +273,7 @@ def test_voltage_goes_on_beyond_full_and_empty():
     run(plant, 0, 200 * S)
     plant.set_gate(0, False)
     run(plant, 200 * S, 400 * S)
-    assert plant.soc[0] < 0 and 0 <= plant.voltage_v[0] < 16
+    assert plant.soc[0] < -0.05 and 0 < plant.voltage_v[0] < 17
 
 
 def test_faults_and_override():
@@ -406,6 +397,7 @@ def test_solving_twice_at_one_time_keeps_one_segment():
     plant.step(1000)
     plant.inject_current(0, 4000)
     plant.step(2000)
-    plant.inject_current(0, 8000)
-    plant.step(2000)
+    for _ in range(RING):
+        plant.inject_current(0, 8000)
+        plant.step(2000)
     close(plant.mean_current(0, 1000, 3000), 4.0)

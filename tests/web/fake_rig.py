@@ -10,6 +10,7 @@ Needs lib/ and microdot on MICROPYPATH. What happens is said on standard input, 
 """
 
 import asyncio
+import json
 import sys
 import time
 
@@ -34,10 +35,13 @@ class Clock:
 class Rig:
     """Snapshot, alarms and control of a rig whose batteries do as they are told."""
 
-    def __init__(self):
+    def __init__(self, language):
+        folder = snapshot.__file__.rsplit("/", 1)[0]
+        with open("%s/messages/%s.json" % (folder, language)) as file:
+            self.words = json.load(file)
         self.snap = Snapshot()
         self.names = [str(n + 1) for n in range(BATTERIES)]
-        self.names[2] = "Stage left"
+        self.names[2] = "Stage <left>"
         self.alarms = []
         self.frozen = False
         self.full = False
@@ -114,7 +118,8 @@ class Rig:
     def alarm(self, code, n):
         """Raises an alarm."""
         since_ms = self.snap.uptime_s * 1000
-        self.alarms.append({"code": code, "n": n, "since_ms": since_ms, "text": code})
+        text = self.words["alarm"][code]
+        self.alarms.append({"code": code, "n": n, "since_ms": since_ms, "text": text})
 
     def extreme(self):
         """The longest texts a frame can hold."""
@@ -159,7 +164,7 @@ async def listen(rig, settings):
 
 async def main(port, password="", language="en"):
     """Runs for ever."""
-    rig = Rig()
+    rig = Rig(language)
     settings = {"name": "Fake rig", "language": language, "web.port": int(port)}
     settings["web.password"] = password
     asyncio.create_task(rig.live())

@@ -68,7 +68,7 @@ def test_shape_of_the_state(rig):
     assert (gone["state"], gone["voltage_mv"], gone["flow"]) == ("absent", None, None)
     assert (locked["state"], locked["clears"], locked["trips"]) == ("locked", "operator_reset", 5)
     assert tripped["clears"] == "delay" and 8000 <= tripped["eta_ms"] <= 10000
-    assert state["batteries"][2]["label"] == "Stage left"
+    assert state["batteries"][2]["label"] == "Stage <left>"
     assert [(a["code"], a["n"]) for a in state["alarms"]] == [
         ("topology", None),
         ("stuck_closed", 3),
@@ -142,7 +142,7 @@ def test_the_longest_frame_fits_1500_bytes(rig):
     _, data, _ = stream.next()
     assert len(data) + len("data: \n\n") <= 1500
     _, _, alarms, alarm_count, *rows = json.loads(data)
-    assert (len(alarms), alarm_count, len(rows)) == (12, 32, 16)
+    assert (len(alarms), alarm_count, len(rows)) == (12, 16, 16)
     stream.close()
 
 

@@ -13,7 +13,6 @@ from math import exp
 BATTERIES = 16
 CHANNELS = 4
 RING = 32
-
 FOREVER = 1 << 60
 
 _HOLD_US = 50000
@@ -69,7 +68,7 @@ class Plant:
         ValueError: names the pack, the key, the value found and the values allowed.
 
     A pack is OCV - I * R0 - V_rc: 70 % of r_mohm is R0, 30 % is the R of one RC pair with a time
-    constant of 20 s. Beyond 0 and 1 the OCV goes on along the curve's end slope, not below 0 V.
+    constant of 20 s. Beyond 0 and 1 the OCV goes on along the curve's end slope.
 
     Attributes, to write:
         load_a: constant current the load asks for (0 or more); below 12 V it becomes a resistor.
@@ -207,8 +206,8 @@ class Plant:
     def rest_v(self, i):
         """OCV - V_rc as of the last solution, in V.
 
-        What the terminals would show if the current stopped this instant: without R0's drop, with
-        the RC pair's, which then fades over its 20 s.
+        The terminals would show it if the current stopped this instant: R0's drop is gone, V_rc
+        only begins to fade.
         """
         return self._emf[i]
 
@@ -298,7 +297,7 @@ class Plant:
         soc = self._soc_base[i] - (self.out_ah[i] - self.in_ah[i]) / self._capacity_ah[i]
         cells, socs, volts = self._curve[i]
         self.soc[i] = soc
-        self._ocv[i] = max(0.0, cells * _interpolate(socs, volts, soc))
+        self._ocv[i] = cells * _interpolate(socs, volts, soc)
 
     def _solve(self, short_a):
         """Bus voltage at which packs + source = load; short_a is what a bus at 0 V would draw."""
@@ -387,7 +386,7 @@ def _zeros():
 def _number(where, key, value):
     low, high = _ALLOWED[key]
     kind = int if key == "n" else (int, float)
-    if isinstance(value, bool) or not isinstance(value, kind) or not low <= value <= high:
+    if not isinstance(value, kind) or not low <= value <= high:
         raise ValueError(f"{where}.{key}: found {value}, allowed {low} to {high}")
     return value
 

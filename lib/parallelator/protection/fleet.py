@@ -247,7 +247,7 @@ class Fleet:
             self._emit("reset_done", i, state, 0, 0)
         else:
             snap.wish[i] = WISH_OFF if action == _OFF else AUTO
-            if action == _ON:
+            if action == _ON and not self.lock[i]:
                 snap.eta_ms[i] = 0
             self._emit("wish", i, state, 0, action)
         if state == ON:

@@ -120,7 +120,7 @@ class Switches:
         self.flush()
         failed = 0
         for b in range(BOARDS):
-            if self._pending >> b & 1:
+            if self._pending >> b & 1 or not self.present >> b & 1:
                 failed |= mask & 15 << b * CHANNELS
         if failed:
             self.open(failed)

@@ -165,7 +165,7 @@ class Comparators:
                 self._settled_us = FOREVER
             elif self._settled_us == FOREVER:
                 self._settled_us = now_us + self._longest_us
-            if self._stale or now_us < self._settled_us:
+            if now_us < self._settled_us:
                 return
         self.solution = solution
         self.calm_us = now_us

@@ -47,12 +47,12 @@ class Tca9555:
     def write(self, reg, data, now_us):
         """A bus write: reg is the command byte (its low 3 bits count), data the bytes after it.
 
-        Bytes alternate between the two registers of the pair; the input registers ignore them.
+        Bytes alternate between the two registers of the pair. What goes to the input registers has
+        no effect.
         """
         reg &= 7
         for byte in data:
-            if reg >= _OUTPUT:
-                self._reg[reg] = byte
+            self._reg[reg] = byte
             reg ^= 1
         self.pointer = reg
         if len(data) and (reg & 6 == _OUTPUT or reg & 6 == _DIRECTION):

@@ -13,11 +13,11 @@ const PAGE = {
     auto: "Auto", on: "On", off: "Off", reset: "Reset",
     onHint: "on, without waiting for the delay",
     login: "Log in", logout: "Log out", password: "Password", cancel: "Cancel",
-    battery: "Battery {n}", total: "Total", overview: "Overview", batteries: "Batteries",
+    battery: "Battery {n}", pair: "{b}: {s}", total: "Total", overview: "Overview", batteries: "Batteries",
     askOff: "Switch off battery {n}? It carries {v}.", offNow: "Switch off",
-    highest: "highest", lowest: "lowest",
+    highest: "max", lowest: "min",
     charging: "charging", discharging: "discharging", idle: "idle",
-    connected: "{v} of {n} connected", charge: "{v} Ah out, {n} Ah in",
+    connected: "{v}/{n} connected", charge: "{v} Ah out, {n} Ah in",
     trip: "1 trip", trips: "{v} trips", eta: "Tries again in {v} s.",
     calm: "No alarm", busReset: "Reset the output",
     stale: "Data older than 3 s. The readings below may be wrong.",
@@ -27,11 +27,11 @@ const PAGE = {
     auto: "Auto", on: "Marche", off: "Arrêt", reset: "Réarmer",
     onHint: "marche, sans attendre la fin de la pause",
     login: "Se connecter", logout: "Se déconnecter", password: "Mot de passe", cancel: "Annuler",
-    battery: "Batterie {n}", total: "Total", overview: "Vue d’ensemble", batteries: "Batteries",
-    askOff: "Couper la batterie {n} ? Il y passe {v}.", offNow: "Couper",
-    highest: "la plus haute", lowest: "la plus basse",
-    charging: "en charge", discharging: "en décharge", idle: "au repos",
-    connected: "{v} sur {n} connectées", charge: "{v} Ah sortis, {n} Ah entrés",
+    battery: "Batterie {n}", pair: "{b}\u00a0: {s}", total: "Total", overview: "Vue d’ensemble", batteries: "Batteries",
+    askOff: "Couper la batterie {n}\u00a0? Il y passe {v}.", offNow: "Couper",
+    highest: "max", lowest: "min",
+    charging: "charge", discharging: "décharge", idle: "repos",
+    connected: "{v}/{n} connectées", charge: "{v} Ah sortis, {n} Ah entrés",
     trip: "1 déclenchement", trips: "{v} déclenchements", eta: "Nouvel essai dans {v} s.",
     calm: "Aucune alarme", busReset: "Réarmer la sortie",
     stale: "Données de plus de 3 s. Les valeurs ci-dessous sont peut-être fausses.",
@@ -97,7 +97,7 @@ async function loadWords(code) {
       const action = key.dataset.action;
       const name = say(action === "on" ? "onHint" : action);
       key.textContent = say(action);
-      key.setAttribute("aria-label", `${say("battery", { n: i + 1 })}: ${name}`);
+      key.setAttribute("aria-label", say("pair", { b: say("battery", { n: i + 1 }), s: name }));
     }
   });
   draw();
@@ -198,7 +198,7 @@ function drawNotices() {
   for (const battery of model.batteries) {
     if (battery.state === "tripped" || battery.state === "locked") {
       const what = `${say("battery", battery)} ${words.state[battery.state]}`;
-      notices.push([battery.state, `${what}: ${words.reason[battery.reason]}`]);
+      notices.push([battery.state, say("pair", { b: what, s: words.reason[battery.reason] })]);
     }
   }
   for (const alarm of model.alarms) {

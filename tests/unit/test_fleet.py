@@ -1,0 +1,137 @@
+"""States and wishes: what an operator may do, and what no wish can do."""
+
+from parallelator import settings
+from parallelator.protection import rules
+from parallelator.protection.fleet import ACTIONS, Fleet
+from parallelator.snapshot import (
+    ABSENT,
+    LOCKED,
+    OFF,
+    ON,
+    RIG,
+    TRIPPED,
+    WAITING,
+    Reason,
+    Snapshot,
+)
+
+
+class Switches:
+    """Switches that obey at once and remember."""
+
+    def __init__(self):
+        self.closed = 0
+
+    def close(self, mask):
+        self.closed |= mask
+        return mask
+
+    def open(self, mask):
+        self.closed &= ~mask
+
+
+def rig(state=WAITING):
+    """A fleet whose batteries read 27 V and are in `state`."""
+    snap = Snapshot()
+    limits = rules.Limits(settings.defaults())
+    events = []
+    fleet = Fleet(
+        snap, Switches(), limits, rules.Judge(limits), lambda *event: events.append(event)
+    )
+    for i in range(16):
+        snap.voltage_mv[i] = 27000
+        snap.state[i] = state
+        snap.valid[i] = 1
+    return fleet, snap, events
+
+
+def wish(fleet, action, i):
+    fleet.obey(ACTIONS.index(action), i)
+
+
+def test_a_locked_battery_refuses_on_and_auto_and_stays_locked_whatever_is_wished():
+    fleet, snap, _ = rig()
+    fleet.connect(4)
+    for _ in range(5):
+        fleet.trip(2, Reason.OVERCURRENT, 20000)
+    assert snap.state[2] == LOCKED and fleet.lock[2] == Reason.OVERCURRENT
+    assert fleet.refusal("on", 2) == fleet.refusal("auto", 2) == "locked"
+    assert fleet.refusal("off", 2) is None and fleet.refusal("reset", 2) is None
+    for action in ("on", "auto", "off", "auto"):
+        wish(fleet, action, 2)
+        assert snap.state[2] == LOCKED
+    wish(fleet, "reset", 2)
+    assert snap.trips[2] == 0 and snap.state[2] == TRIPPED
+
+
+def test_a_battery_without_sensor_refuses_on():
+    fleet, _, _ = rig(ABSENT)
+    assert fleet.refusal("on", 0) == "absent" and fleet.refusal("auto", 0) is None
+
+
+def test_off_survives_the_end_of_cooling_and_auto_waits_for_it():
+    fleet, snap, _ = rig()
+    fleet.connect(1)
+    fleet.trip(0, Reason.OVERCURRENT, 20000)
+    wish(fleet, "off", 0)
+    assert snap.state[0] == OFF
+    fleet.count_down(0, 4000)
+    wish(fleet, "auto", 0)
+    assert snap.state[0] == TRIPPED and snap.eta_ms[0] == 6000
+    fleet.count_down(0, 6000)
+    assert snap.state[0] == WAITING
+
+
+def test_a_counted_trip_is_forgiven_after_an_hour_on():
+    fleet, snap, _ = rig()
+    fleet.connect(1)
+    fleet.trip(0, Reason.OVERCURRENT, 20000)
+    snap.state[0] = ON
+    for _ in range(3599):
+        fleet.forgive(0, 1000)
+    assert snap.trips[0] == 1
+    fleet.forgive(0, 1000)
+    assert snap.trips[0] == 0
+
+
+def test_uncounted_trips_wait_longer_each_time_within_the_hour():
+    fleet, snap, _ = rig()
+    waits = []
+    for _ in range(3):
+        fleet.trip(0, Reason.UNDERVOLTAGE, 23000)
+        waits.append(snap.eta_ms[0])
+        snap.uptime_s += 60
+    assert waits == [10000, 20000, 40000] and snap.trips[0] == 0
+    snap.uptime_s += 3601
+    fleet.trip(0, Reason.UNDERVOLTAGE, 23000)
+    assert snap.eta_ms[0] == 10000
+
+
+def test_three_failed_starts_within_ten_minutes_lock_the_bus_and_a_reset_frees_it():
+    fleet, snap, events = rig()
+    for k in range(3):
+        assert not snap.bus_locked
+        fleet.start(0b111)
+        fleet.trip(0, Reason.OVERCURRENT, 20000)
+        assert fleet.on == 0 and snap.trips[0] == 0
+        snap.uptime_s += 60
+    assert snap.bus_locked and events[-4][0] == "bus_locked"
+    fleet.obey(ACTIONS.index("reset"), RIG)
+    assert not snap.bus_locked
+
+
+def test_failed_starts_more_than_ten_minutes_apart_do_not_add_up():
+    fleet, snap, _ = rig()
+    for _ in range(6):
+        fleet.start(0b111)
+        fleet.trip(0, Reason.OVERCURRENT, 20000)
+        snap.uptime_s += 601
+    assert not snap.bus_locked
+
+
+def test_an_overcurrent_after_the_first_second_counts_for_its_battery():
+    fleet, snap, _ = rig()
+    fleet.start(0b111)
+    fleet.starting_ms = 0
+    fleet.trip(0, Reason.OVERCURRENT, 20000)
+    assert snap.trips[0] == 1 and fleet.on == 0b110

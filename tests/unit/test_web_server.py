@@ -1,0 +1,161 @@
+"""The front's parts without a browser: request head, body length, writer, shutdown."""
+
+import asyncio
+
+from parallelator.web import server
+from parallelator.web.server import Refused, Writer, body_length, parse_head
+
+PORT = 8390
+
+
+def refusal(function, *args):
+    """The HTTP status with which a call refuses."""
+    try:
+        function(*args)
+    except Refused as error:
+        return error.args[0]
+    return None
+
+
+def test_head():
+    text = "POST /a?b=%20c HTTP/1.1\r\nHost: rig\r\nX-Two:  spaces  \r\nEmpty:"
+    method, url, version, headers = parse_head(text)
+    assert (method, url, version) == ("POST", "/a?b=%20c", "1.1")
+    assert headers["host"] == "rig"
+    assert headers["x-two"] == "spaces"
+    assert headers["EMPTY"] == ""
+
+
+def test_limits_of_the_head_are_exact():
+    line = "GET / HTTP/1.0"
+    assert refusal(parse_head, line + "\r\nA: b" * 40) is None
+    assert refusal(parse_head, line + "\r\nA: b" * 41) == 431
+    assert refusal(parse_head, "GET /" + "x" * 511 + " HTTP/1.0") is None
+    assert refusal(parse_head, "GET /" + "x" * 512 + " HTTP/1.0") == 414
+
+
+def test_body_length():
+    assert body_length({}) == 0
+    assert body_length({"Content-Length": "16384"}) == 16384
+    assert body_length({"Content-Length": "00000016384"}) == 16384
+    assert refusal(body_length, {"Content-Length": "16385"}) == 413
+    for text in ("-1", "", "1.0", "0x10", "1 2", "1,2"):
+        assert refusal(body_length, {"Content-Length": text}) == 400, text
+
+
+class Stream:
+    """Remembers what is written at once."""
+
+    def __init__(self):
+        self.writes = []
+
+    def write(self, data):
+        self.writes.append(bytes(data))
+
+    async def drain(self):
+        pass
+
+
+def test_the_writer_joins_small_writes():
+    async def main():
+        stream = Stream()
+        writer = Writer(stream)
+        for _ in range(50):
+            await writer.awrite(b"Header: value\r\n")
+        assert stream.writes == []
+        await writer.flush()
+        assert stream.writes == [b"Header: value\r\n" * 50]
+        await writer.awrite(b"x" * 1000)
+        await writer.awrite(b"x" * 1000)
+        assert len(stream.writes[1]) == 2000
+        await writer.flush()
+        assert len(stream.writes) == 2
+
+    asyncio.run(main())
+
+
+def test_a_client_that_does_not_read_is_dropped():
+    async def main():
+        outcome = []
+
+        async def serve(reader, stream):
+            writer = Writer(stream, 0.3)
+            try:
+                while True:
+                    await writer.awrite(bytes(60000))
+            except asyncio.TimeoutError:
+                outcome.append("dropped")
+            stream.close()
+            await stream.wait_closed()
+
+        listener = await asyncio.start_server(serve, "127.0.0.1", PORT)
+        _, stream = await asyncio.open_connection("127.0.0.1", PORT)
+        for _ in range(50):
+            await asyncio.sleep_ms(100)
+            if outcome:
+                break
+        stream.close()
+        await stream.wait_closed()
+        listener.close()
+        await listener.wait_closed()
+        assert outcome == ["dropped"]
+
+    asyncio.run(main())
+
+
+class Clock:
+    """A clock that stands still."""
+
+    def ms(self):
+        return 0
+
+    def diff(self, a, b):
+        return a - b
+
+    def iso(self):
+        return None
+
+
+def test_cancel_closes_the_port_and_the_connections():
+    from parallelator.snapshot import Snapshot
+
+    settings = {"name": "rig", "language": "en", "web.password": ""}
+    args = (PORT + 1, Snapshot(), [""] * 16, settings, None, lambda: [], Clock(), 1)
+
+    async def main():
+        for _ in range(2):  # the second time works only if the port is free again
+            task = asyncio.create_task(server.serve(*args))
+            await asyncio.sleep_ms(100)
+            reader, stream = await asyncio.open_connection("127.0.0.1", PORT + 1)
+            stream.write(b"GET /api/live HTTP/1.0\r\n\r\n")
+            await stream.drain()
+            assert (await reader.readline()).startswith(b"HTTP/1.0 200")
+            task.cancel()
+            try:
+                await task
+            except asyncio.CancelledError:
+                pass
+            await asyncio.wait_for(reader.read(-1), 1)  # ends: the connection is closed
+            stream.close()
+            await stream.wait_closed()
+
+    asyncio.run(main())
+
+
+def test_a_port_that_is_taken_is_an_error():
+    settings = {"name": "rig", "language": "en", "web.password": ""}
+
+    async def main():
+        async def nobody(reader, stream):
+            pass
+
+        listener = await asyncio.start_server(nobody, "0.0.0.0", PORT + 2)
+        try:
+            await server.serve(PORT + 2, None, None, settings, None, None, Clock(), 1)
+            raise AssertionError("served on a taken port")
+        except OSError:
+            pass
+        listener.close()
+        await listener.wait_closed()
+
+    asyncio.run(main())

@@ -1,0 +1,336 @@
+"""The page in Chromium: phone and desktop, light and dark, English and French."""
+
+import re
+import time
+
+import pytest
+from conftest import PASSWORD, ROOT, Rig, started
+from playwright.sync_api import expect
+from test_live import Stream
+
+PHONE = {"width": 360, "height": 740}
+DESKTOP = {"width": 1280, "height": 800}
+PICTURES = ROOT / "build/screenshots"
+
+# Contrast of every visible text with what is behind it (WCAG 2.1, 1.4.3), worst first.
+CONTRAST = """() => {
+  const rgb = (text) => text.match(/[\\d.]+/g).map(Number);
+  const light = ([r, g, b]) => [r, g, b].reduce((sum, v, i) => {
+    v /= 255;
+    return sum + [.2126, .7152, .0722][i] * (v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4);
+  }, 0);
+  const behind = (element) => {
+    for (; element; element = element.parentElement) {
+      const color = rgb(getComputedStyle(element).backgroundColor);
+      if (color.length === 3 || color[3] === 1) return color;
+    }
+    return [255, 255, 255];
+  };
+  return [...document.querySelectorAll("body *")].filter((element) => element.checkVisibility()
+    && !element.disabled
+    && [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim()))
+    .map((element) => {
+      const front = light(rgb(getComputedStyle(element).color));
+      const back = light(behind(element));
+      const ratio = (Math.max(front, back) + .05) / (Math.min(front, back) + .05);
+      return [ratio, element.textContent];
+    }).sort((a, b) => a[0] - b[0]);
+}"""
+
+
+@pytest.fixture
+def visit(browser):
+    """Opens a rig's page; a page that logs an error or asks elsewhere fails the test."""
+    contexts = []
+    faults = []
+
+    def note(message):
+        if message.type == "error" and "Failed to load resource" not in message.text:
+            faults.append(message.text)
+
+    def visit(rig, viewport=PHONE, scheme="light", wait=True):
+        context = browser.new_context(viewport=viewport, color_scheme=scheme, locale="en-GB")
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", note)
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on(
+            "request",
+            lambda request: (
+                request.url.startswith((rig.url, "data:"))
+                or faults.append("asks for " + request.url)
+            ),
+        )
+        page.goto(rig.url)
+        if wait:
+            expect(page.locator("#voltage")).to_have_text(re.compile("V$"))
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
+    assert faults == []
+
+
+def card(page, n):
+    return page.locator(f"#battery-{n}")
+
+
+def key(page, n, action):
+    return card(page, n).locator(f"[data-action={action}]")
+
+
+def log_in(page):
+    page.locator("#password").fill(PASSWORD)
+    page.keyboard.press("Enter")
+
+
+@pytest.mark.parametrize("language", ["en", "fr"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("viewport", [PHONE, DESKTOP], ids=["phone", "desktop"])
+def test_everything_is_shown(visit, viewport, scheme, language):
+    for rig in started(PASSWORD, language):
+        page = visit(rig, viewport, scheme)
+        name = f"{language}-{scheme}-{viewport['width']}"
+        PICTURES.mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=PICTURES / f"calm-{name}.png")
+        calm = {"en": "No alarm", "fr": "Aucune alarme"}[language]
+        expect(page.locator("#notices")).to_have_text(calm)
+        rig.tell("trip 5", "lock 11", "lose 14", "wait 2", "alarm stuck_closed 3", "hold 9")
+        expect(page.locator("#notices li")).to_have_count(4)
+
+        expect(page.locator("article")).to_have_count(16)
+        words = {
+            "en": ["on", "waiting", "tripped", "out of control", "locked", "absent"],
+            "fr": [
+                "en service", "en attente", "déclenchée", "hors contrôle", "verrouillée", "absente",
+            ],
+        }[language]  # fmt: skip
+        for n, word in zip((1, 2, 5, 9, 11, 14), words, strict=True):
+            expect(card(page, n).locator("[data-f=state]")).to_have_text(word)
+        reason = {
+            "en": "Too much current for too long.",
+            "fr": "Courant trop fort trop longtemps.",
+        }
+        expect(card(page, 5).locator("[data-f=reason]")).to_have_text(reason[language])
+        countdown = {"en": r"Tries again in \d+ s\.", "fr": r"Nouvel essai dans \d+ s\."}[language]
+        expect(card(page, 5).locator("[data-f=eta]")).to_have_text(re.compile(countdown))
+        clears = {"en": "Find the cause, then press Reset.", "fr": "appuyez sur Réarmer"}[language]
+        expect(card(page, 11).locator("[data-f=clears]")).to_contain_text(clears)
+        expect(card(page, 3).locator("[data-f=label]")).to_have_text("Stage <left>")
+        expect(card(page, 14).locator("[data-f=voltage]")).to_have_text("– V")
+        decimal = {"en": r"26\.\d\d V", "fr": r"26,\d\d V"}[language]
+        expect(card(page, 1).locator("[data-f=voltage]")).to_have_text(re.compile(decimal))
+        flow = {"en": "discharging", "fr": "décharge"}[language]
+        expect(card(page, 1).locator("[data-f=flow]")).to_have_text(flow)
+        assert page.locator("[data-f=rank]:not(:empty)").all_text_contents() in (
+            ["max", "min"], ["min", "max"],
+        )  # fmt: skip
+        assert page.evaluate("document.documentElement.lang") == language
+
+        assert page.evaluate("document.documentElement.scrollWidth") == viewport["width"]
+        contrast = page.evaluate(CONTRAST)
+        assert len(contrast) > 100
+        assert contrast[0][0] >= 4.5, contrast[:3]
+        small = page.evaluate(
+            "[...document.querySelectorAll('button, #tiles a')].filter(e => e.checkVisibility())"
+            ".map(e => [e.getBoundingClientRect(), e.textContent])"
+            ".filter(([r]) => r.width < 44 || r.height < 44)"
+        )
+        assert small == []
+        page.screenshot(path=PICTURES / f"trouble-{name}.png")
+        page.screenshot(path=PICTURES / f"trouble-{name}-full.png", full_page=True)
+
+
+def test_sixteen_healthy_batteries_fit_a_desktop(visit, rig):
+    page = visit(rig, DESKTOP)
+    assert page.locator("#battery-16").bounding_box()["y"] + 100 < DESKTOP["height"]
+
+
+def test_a_trip_is_seen_within_one_and_a_half_seconds(visit, rig):
+    page = visit(rig)
+    page.wait_for_timeout(1200)
+    for n in (5, 12):
+        rig.tell(f"trip {n}")
+        told = time.monotonic()
+        expect(card(page, n)).to_have_class("tripped trouble", timeout=1500)
+        expect(page.locator("#tiles a").nth(n - 1)).to_have_class("tripped trouble", timeout=1500)
+        expect(page.locator("#notices")).to_contain_text(f"Battery {n} tripped", timeout=1500)
+        assert time.monotonic() - told < 1.5
+    assert page.locator("#tiles a").nth(4).bounding_box()["y"] < PHONE["height"] - 48
+
+
+def test_log_in_and_switch_off(visit, rig):
+    page = visit(rig)
+    key(page, 3, "off").click()
+    expect(page.locator("#ask")).to_be_visible()
+    expect(page.locator("#ask-text")).to_contain_text("battery 3")
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.locator("#ask")).to_be_hidden()
+    assert rig.ask("GET", "/api/state")[2]["batteries"][2]["state"] == "on"
+
+    key(page, 3, "off").click()
+    page.get_by_role("button", name="Switch off").click()
+    expect(page.locator("#gate")).to_be_visible()
+    page.locator("#password").fill("wrong")
+    page.keyboard.press("Enter")
+    expect(page.locator("#gate-error")).to_have_text("Wrong password.")
+    log_in(page)
+    expect(page.locator("#gate")).to_be_hidden()
+    expect(card(page, 3).locator("[data-f=state]")).to_have_text("off")
+    expect(key(page, 3, "off")).to_have_attribute("aria-pressed", "true")
+    expect(page.locator("#account")).to_have_text("Log out")
+
+    key(page, 3, "auto").click()
+    expect(card(page, 3).locator("[data-f=state]")).to_have_text("on")
+    page.locator("#account").click()
+    expect(page.locator("#account")).to_have_text("Log in")
+    assert page.context.cookies() == []
+
+
+def test_a_battery_without_current_goes_off_unasked(visit, rig):
+    rig.tell("wait 2")
+    page = visit(rig)
+    page.locator("#account").click()
+    log_in(page)
+    expect(page.locator("#account")).to_have_text("Log out")
+    key(page, 2, "off").click()
+    expect(card(page, 2).locator("[data-f=state]")).to_have_text("off")
+    expect(page.locator("#ask")).to_be_hidden()
+
+
+def test_refusals_in_words(visit, rig):
+    page = visit(rig)
+    page.locator("#account").click()
+    log_in(page)
+    expect(page.locator("#account")).to_have_text("Log out")
+    rig.tell("wait 2", "busy")
+    expect(card(page, 2)).to_have_class("waiting")
+    key(page, 2, "on").click()
+    expect(page.locator("#toast")).to_have_text("The controller is busy. Try again in a second.")
+    page.locator("#language").click()
+    expect(page.locator("#language")).to_have_text("English")
+    key(page, 2, "on").click()
+    expect(page.locator("#toast")).to_contain_text("Le contrôleur est occupé.")
+
+
+def test_lock_and_reset(visit, rig):
+    rig.tell("lock 4")
+    page = visit(rig)
+    expect(key(page, 4, "auto")).to_be_hidden()
+    expect(key(page, 4, "on")).to_be_hidden()
+    key(page, 4, "reset").click()
+    log_in(page)
+    expect(card(page, 4).locator("[data-f=state]")).to_have_text("on")
+    expect(key(page, 4, "reset")).to_be_hidden()
+
+
+def test_reset_of_the_bus(visit, rig):
+    page = visit(rig)
+    expect(page.locator("#bus-reset")).to_be_hidden()
+    rig.tell("alarm bus_overload")
+    expect(page.locator("#notices")).to_contain_text("overloaded three times")
+    page.locator("#bus-reset").click()
+    log_in(page)
+    expect(page.locator("#notices")).to_have_text("No alarm")
+    expect(page.locator("#bus-reset")).to_be_hidden()
+
+
+def test_read_only_without_a_password(visit, open_rig):
+    page = visit(open_rig)
+    expect(page.locator("#read-only")).to_contain_text("set web.password in config.json")
+    expect(page.locator("#account")).to_be_hidden()
+    assert page.locator("article button:visible").count() == 0
+
+
+def test_old_data_are_marked(visit, rig):
+    page = visit(rig)
+    page.wait_for_timeout(1500)
+    expect(page.locator("#stale")).to_be_hidden()
+    rig.tell("freeze")
+    expect(page.locator("#stale")).to_be_visible(timeout=5500)
+    expect(page.locator("#stale")).to_contain_text("older than 3 s")
+    rig.tell("run")
+    expect(page.locator("#stale")).to_be_hidden(timeout=3000)
+
+
+def test_the_page_comes_back_after_a_restart_of_the_rig(visit):
+    first = Rig(PASSWORD)
+    page = visit(first)
+    first.stop()
+    expect(page.locator("#stale")).to_be_visible(timeout=6000)
+    second = Rig(PASSWORD, "en", first.port)
+    try:
+        second.tell("trip 7")
+        expect(card(page, 7)).to_have_class("tripped trouble", timeout=12000)
+        expect(page.locator("#stale")).to_be_hidden()
+    finally:
+        second.stop()
+
+
+def test_polls_when_all_streams_are_taken(visit, rig):
+    streams = [Stream(rig).skip_opening() for _ in range(4)]
+    page = visit(rig)
+    rig.tell("trip 6")
+    expect(card(page, 6)).to_have_class("tripped trouble", timeout=4000)
+    page.wait_for_timeout(4000)
+    expect(page.locator("#stale")).to_be_hidden()
+    for stream in streams:
+        stream.close()
+
+
+def test_the_language_is_remembered(visit, rig):
+    page = visit(rig)
+    page.locator("#language").click()
+    expect(page.locator("#notices")).to_have_text("Aucune alarme")
+    page.reload()
+    expect(page.locator("#notices")).to_have_text("Aucune alarme")
+    expect(page.locator("#language")).to_have_text("English")
+
+
+def test_by_keyboard_alone(visit, rig):
+    page = visit(rig, DESKTOP)
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.ariaLabel") == "Battery 2: Off":
+            break
+    page.keyboard.press("Enter")
+    expect(page.locator("#ask")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator("#ask")).to_be_hidden()
+    assert rig.ask("GET", "/api/state")[2]["batteries"][1]["state"] == "on"
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.locator("#gate")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator("#gate")).to_be_hidden()
+
+
+def test_for_the_ear(visit, rig):
+    page = visit(rig)
+    names = page.evaluate("[...document.querySelectorAll('article button')].map(e => e.ariaLabel)")
+    assert len(set(names)) == 64
+    assert "Battery 16: Reset" in names
+    assert page.locator("#notices").get_attribute("aria-live") == "assertive"
+    assert page.locator("#toast").get_attribute("role") == "status"
+    rig.tell("trip 5")
+    expect(page.locator("#notices")).to_contain_text("Battery 5")
+    page.evaluate(
+        "window.changes = 0; new MutationObserver(() => window.changes++)"
+        ".observe(document.getElementById('notices'), {subtree: true, childList: true})"
+    )
+    page.wait_for_timeout(2500)
+    assert page.evaluate("window.changes") == 0, "an unchanged alarm is not read out again"
+
+
+def test_three_requests_to_the_first_paint(browser, rig):
+    page = browser.new_page(viewport=PHONE)
+    paths = []
+    page.on("request", lambda request: paths.append(request.url[len(rig.url) :]))
+    page.goto(rig.url)
+    page.wait_for_timeout(1000)
+    own = [path for path in paths if path.startswith("/")]
+    assert sorted(own[:3]) == ["/", "/app.js", "/style.css"]
+    assert sorted(own[3:]) == ["/api/live", "/messages.json"]
+    page.context.close()
