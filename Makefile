@@ -8,7 +8,7 @@ BATTERIES =
 
 VENV = build/venv/bin
 
-.PHONY: sim test lint format clean
+.PHONY: sim test coverage lint format clean
 
 sim: build/sim.stamp
 	MICROPYPATH="lib:tools:build/mpy-lib:.frozen" $(VENV)/micropython tools/sim/run.py \
@@ -18,6 +18,9 @@ sim: build/sim.stamp
 test: build/test.stamp
 	tools/apt.sh chromium
 	@$(VENV)/python tests/run.py
+
+coverage: build/sim.stamp
+	@$(VENV)/python tools/coverage.py --under hardware=90 --under protection=95
 
 lint: build/test.stamp
 	$(VENV)/ruff check

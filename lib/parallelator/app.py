@@ -42,7 +42,7 @@ class App:
             self.settings["i2c_khz"],
         )
         self.bus = Bus(self.board.connect_bus, self.board.release_bus)
-        wires = wiring(self.settings["board"])
+        wires = wiring(self.settings)
         inputs = sum(1 << bit for bit in wires.alert)
         expanders = [Tca9555(self.bus, _TCA_BASE + b, inputs) for b in range(BOARDS)]
         self.guard = guard.Guard(

@@ -7,6 +7,7 @@ with its last good settings and every fault is named.
 import json
 import os
 
+from parallelator.hardware.ina2xx import DRIVERS, Ina237
 from parallelator.snapshot import BATTERIES
 
 _MA = "mA"
@@ -14,15 +15,25 @@ _MV = "mV"
 _MS = "ms"
 _LABEL_CHARS = 24
 
-# key, default, lowest, highest, unit. Text: highest is the length; a tuple lists what is allowed.
+_BITS = "four different whole numbers, 0 to 7"
+_FLAG = "true or false"
+
+# key, default, lowest, highest, unit. Text: highest is the length; a tuple lists what is allowed;
+# None as default leaves it to the preset.
 TABLE = (
     ("name", "parallelator", 1, 24, ""),
     ("language", "en", ("en", "fr"), None, ""),
     ("serial_messages", True, None, None, ""),
     ("board", "kxkm-v2", ("kxkm-v2", "kxkm-v1", "straight"), None, ""),
+    ("board.switch", None, _BITS, None, ""),
+    ("board.alert", None, _BITS, None, ""),
+    ("board.red", None, _BITS, None, ""),
+    ("board.green", None, _BITS, None, ""),
+    ("board.leds_inverted", None, _FLAG, None, ""),
     ("pins.i2c_sda", 32, 0, 48, "GPIO"),
     ("pins.i2c_scl", 33, 0, 48, "GPIO"),
     ("i2c_khz", 100, 50, 400, "kHz"),
+    ("sensor.model", "auto", ("auto",) + tuple(DRIVERS), None, ""),
     ("sensor.shunt_uohm", 2000, 100, 100000, "uOhm"),
     ("limits.min_voltage_mv", 24000, 5000, 60000, _MV),
     ("limits.max_voltage_mv", 30000, 5000, 60000, _MV),
@@ -68,7 +79,6 @@ OLD_NAMES = {
 }
 _HARD_CEILING_MA = 40000
 _SENSOR_SHARE_PCT = 90
-_SENSOR_RANGE_UV = 163840
 
 
 def rows():
@@ -106,6 +116,8 @@ def _kind(value):
 
 def _allowed(row):
     _, default, low, high, unit = row
+    if default is None:
+        return low
     if isinstance(low, tuple):
         return "one of " + ", ".join(low)
     if low is None:
@@ -117,6 +129,8 @@ def _allowed(row):
 
 def _fits(row, value):
     _, default, low, high, _unit = row
+    if default is None:
+        return value is None or (isinstance(value, bool) if low == _FLAG else _are_bits(value))
     if _kind(value) != _kind(default):
         return False
     if isinstance(low, tuple):
@@ -124,6 +138,15 @@ def _fits(row, value):
     if low is None:
         return True
     return low <= (len(value) if isinstance(value, str) else value) <= high
+
+
+def _are_bits(value):
+    return (
+        isinstance(value, list)
+        and len(value) == 4
+        and len(set(value)) == 4
+        and all(_kind(bit) == "a whole number" and 0 <= bit <= 7 for bit in value)
+    )
 
 
 def check(changes, base):
@@ -173,7 +196,15 @@ def _contradictions(v):
     for key in ("limits.uv_hysteresis_mv", "limits.ov_hysteresis_mv"):
         if v[key] >= high - low:
             faults.append(_fault(key, v[key], "less than the window (%d mV)" % (high - low)))
-    range_ma = _SENSOR_RANGE_UV * 1000 // v["sensor.shunt_uohm"] * _SENSOR_SHARE_PCT // 100
+    driver = DRIVERS.get(v["sensor.model"], Ina237)
+    if high > driver.MAX_MV:
+        allowed = "at most %d mV with an %s" % (driver.MAX_MV, driver.NAME)
+        faults.append(_fault("limits.max_voltage_mv", high, allowed))
+    for one, other in (("board.switch", "board.alert"), ("board.red", "board.green")):
+        both = (v[one] or []) + (v[other] or [])
+        if len(set(both)) < len(both):
+            faults.append(_fault(one, v[one], "other bits than " + other))
+    range_ma = driver.RANGE_UV * 1000 // v["sensor.shunt_uohm"] * _SENSOR_SHARE_PCT // 100
     ceiling_ma = min(_HARD_CEILING_MA, range_ma)
     for key in ("limits.max_discharge_current_ma", "limits.max_charge_current_ma"):
         effective_ma = min(v[key], v["limits.max_current_ma"])

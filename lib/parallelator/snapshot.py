@@ -37,26 +37,29 @@ class Reason:
     NONE = 0
     NOT_FOUND = 1
     SENSOR_LOST = 2
-    EXPANDER_LOST = 3
-    OPERATOR = 4
-    STARTING = 5
-    IN_TURN = 6
-    BUS_LOWER = 7
-    BUS_HIGHER = 8
-    INRUSH = 9
-    START_SPREAD = 10
-    BUS_OVERLOAD = 11
-    OVERCURRENT = 12
-    OVERVOLTAGE = 13
-    UNDERVOLTAGE = 14
-    OVERLOAD = 15
-    SWITCH_FAULT = 16
+    SENSOR_RANGE = 3
+    EXPANDER_LOST = 4
+    OPERATOR = 5
+    STARTING = 6
+    IN_TURN = 7
+    BUS_LOWER = 8
+    BUS_HIGHER = 9
+    INRUSH = 10
+    START_SPREAD = 11
+    BUS_OVERLOAD = 12
+    OVERCURRENT = 13
+    OVERVOLTAGE = 14
+    UNDERVOLTAGE = 15
+    OVERLOAD = 16
+    SWITCH_FAULT = 17
+    WIRING_MAP = 18
 
 
 REASONS = (
     "",
     "not_found",
     "sensor_lost",
+    "sensor_range",
     "expander_lost",
     "operator",
     "starting",
@@ -71,9 +74,18 @@ REASONS = (
     "undervoltage",
     "overload",
     "switch_fault",
+    "wiring_map",
 )
 
-ALARMS = ("topology", "stuck_closed", "uncontrolled", "bus_overload", "bus_fault")
+ALARMS = (
+    "topology",
+    "stuck_closed",
+    "uncontrolled",
+    "bus_overload",
+    "bus_fault",
+    "alert_dead",
+    "wiring_map",
+)
 
 
 class Alarm:
@@ -84,6 +96,8 @@ class Alarm:
     NO_CONTROL = 2
     BUS_OVERLOAD = 3
     BUS_FAULT = 4
+    ALERT_DEAD = 5
+    WIRING_MAP = 6
 
 
 RIG = const(-1)
@@ -103,7 +117,8 @@ class Snapshot:
         discharge_mah, charge_mah: whole mAh since boot; *_rest hold the remainder in mA*ms.
         bus_locked: (bool) True while the bus is locked as `bus_overload`.
         uptime_s: (int) seconds since boot; never wraps.
-        boards: (int) bit b set while expander b answers.
+        boards: (int) bit b set while expander b answers; known_boards: since boot, it or a
+            sensor of its battery channels answered; sensors: mask of the sensors that answer.
     """
 
     def __init__(self):
@@ -123,6 +138,8 @@ class Snapshot:
         self.bus_locked = False
         self.uptime_s = 0
         self.boards = 0
+        self.known_boards = 0
+        self.sensors = 0
         self._alarm_s = array("i", [-1] * (len(ALARMS) * (BATTERIES + 1)))
 
     def alarm(self, code, i, active):
@@ -145,6 +162,31 @@ class Snapshot:
 
 def _words():
     return array("i", bytes(4 * BATTERIES))
+
+
+def missing(snap, report):
+    """Name what a complete rig of the known boards lacks.
+
+    Args:
+        report: function (what, number) called with "board" 1..4 or "sensor" 1..16, or None.
+
+    Returns:
+        int: how many parts are missing.
+    """
+    count = 0
+    for b in range(BOARDS):
+        if not snap.known_boards >> b & 1:
+            continue
+        if not snap.boards >> b & 1:
+            count += 1
+            if report:
+                report("board", b + 1)
+        for i in range(b * CHANNELS, b * CHANNELS + CHANNELS):
+            if not snap.sensors >> i & 1:
+                count += 1
+                if report:
+                    report("sensor", i + 1)
+    return count
 
 
 def connected(snap, i):

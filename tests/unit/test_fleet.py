@@ -109,7 +109,7 @@ def test_uncounted_trips_wait_longer_each_time_within_the_hour():
 
 def test_three_failed_starts_within_ten_minutes_lock_the_bus_and_a_reset_frees_it():
     fleet, snap, events = rig()
-    for k in range(3):
+    for _ in range(3):
         assert not snap.bus_locked
         fleet.start(0b111)
         fleet.trip(0, Reason.OVERCURRENT, 20000)

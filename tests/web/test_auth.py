@@ -1,6 +1,6 @@
 """Who may change what over HTTP: no password, login, origin, limits, refusals of the rig."""
 
-from conftest import PASSWORD
+from rigs import PASSWORD
 
 
 def code(answer):

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from conftest import receive_all
+from rigs import PASSWORD, receive_all, started
 
 HOST = b"Host: rig\r\n"
 GOOD = b"GET /api/state HTTP/1.1\r\n" + HOST + b"\r\n"
@@ -80,8 +80,6 @@ MALFORMED = {
 @pytest.fixture(scope="module")
 def shared():
     """One rig for all malformed requests: none may leave it worse for the next."""
-    from conftest import PASSWORD, started
-
     yield from started(PASSWORD)
 
 

@@ -4,8 +4,9 @@ import re
 import time
 
 import pytest
-from conftest import PASSWORD, ROOT, Rig, started
 from playwright.sync_api import expect
+
+from rigs import PASSWORD, ROOT, Rig, started
 from test_live import Stream
 
 PHONE = {"width": 360, "height": 740}
@@ -17,7 +18,8 @@ CONTRAST = """() => {
   const rgb = (text) => text.match(/[\\d.]+/g).map(Number);
   const light = ([r, g, b]) => [r, g, b].reduce((sum, v, i) => {
     v /= 255;
-    return sum + [.2126, .7152, .0722][i] * (v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4);
+    const linear = v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
+    return sum + [.2126, .7152, .0722][i] * linear;
   }, 0);
   const behind = (element) => {
     for (; element; element = element.parentElement) {
@@ -102,10 +104,9 @@ def test_everything_is_shown(visit, viewport, scheme, language):
         expect(page.locator("article")).to_have_count(16)
         words = {
             "en": ["on", "waiting", "tripped", "out of control", "locked", "absent"],
-            "fr": [
-                "en service", "en attente", "déclenchée", "hors contrôle", "verrouillée", "absente",
-            ],
-        }[language]  # fmt: skip
+            "fr": ["en service", "en attente", "déclenchée", "hors contrôle", "verrouillée"]
+            + ["absente"],
+        }[language]
         for n, word in zip((1, 2, 5, 9, 11, 14), words, strict=True):
             expect(card(page, n).locator("[data-f=state]")).to_have_text(word)
         reason = {

@@ -27,8 +27,8 @@ class QuickI2C:
     """Answers like a healthy rig at 26 V and 4 A, without simulating anything."""
 
     def __init__(self):
-        self.values = {0x3E: 0x5449, 0x3F: 0x2370, 0x04: 1600, 0x05: 8320, 0x0B: 0xA000}
-        self.values.update({0x01: 0xB6C1, 0x0C: 6000, 0x0D: 0xE890})
+        self.values = {0x3E: 0x5449, 0x3F: 0x2370, 0x04: 1600, 0x05: 8320, 0x0B: 0xA002}
+        self.values.update({0x01: 0xF6C1, 0x0C: 6000, 0x0D: 0xE890})
         self.latch = {}
 
     def readfrom_mem_into(self, address, register, buf):
@@ -82,7 +82,7 @@ def main():
     quick = QuickTime()
     i2c = QuickI2C()
     bus = Bus(lambda: i2c, lambda: True)
-    wires = wiring("kxkm-v2")
+    wires = wiring(values)
     switches = Switches([Tca9555(bus, 0x20 + b, 0xF0) for b in range(BOARDS)], wires)
     snap = Snapshot()
     rig = guard.Guard(

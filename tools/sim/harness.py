@@ -32,14 +32,17 @@ def run(root, plan, virtual, speed=1, port=None, flash=None, quiet=False):
         root: folder of the repository; plan: a checked scenario.
         virtual: virtual time, else the host's; speed: as run.py's option.
         port: of the page; None = any, so that runs side by side do not meet.
-        flash: folder that stands for the ESP32's file system; None = a fresh one under build/.
+        flash: folder that stands for the ESP32's file system, kept; None = a fresh one under
+            build/ that is removed afterwards.
         quiet: do not print the summary.
 
     Returns:
         dict: the report.
     """
     config = _config(root, plan, port)
-    flash = flash or root + "/build/sim/" + plan["name"]
+    fresh = flash is None
+    if fresh:
+        flash = "%s/build/sim/%s-%s" % (root, plan["name"], os.urandom(4).hex())
     _make_dirs(flash)
     with open(flash + "/config.json", "w") as file:
         json.dump(config, file)
@@ -63,6 +66,8 @@ def run(root, plan, virtual, speed=1, port=None, flash=None, quiet=False):
     finally:
         watch.release()
         os.chdir(home)
+        if fresh:
+            _remove(flash)
     report = recorder.freeze()
     report["open_at_end"] = not any(world.plant.switch)
     report["failed"] = _unmet(plan, report)
@@ -106,7 +111,7 @@ def _forget_firmware():
 def _config(root, plan, port):
     with open(root + "/config.json") as file:
         config = json.load(file)
-    config["web"]["port"] = port or 20000 + int.from_bytes(os.urandom(2), "big") // 2
+    config["web"]["port"] = port or 20000 + int.from_bytes(os.urandom(2), "big") % 12000
     _merge(config, plan["settings"])
     return config
 
@@ -127,6 +132,12 @@ def _make_dirs(path):
             os.mkdir(made)
         except OSError:
             continue
+
+
+def _remove(folder):
+    for name in os.listdir(folder):
+        os.remove(folder + "/" + name)
+    os.rmdir(folder)
 
 
 def _unmet(plan, report):

@@ -24,6 +24,8 @@ class Recorder:
         self._crossed_us = [None] * BATTERIES
         self._watching = False
         self._opened = []
+        self._crossed_at = 0
+        self.spans = []
         self.timeline = []
         self.switch_writes = []
         self.reactions = []
@@ -51,6 +53,7 @@ class Recorder:
                     self._crossed_us[i] = None
                 elif self._crossed_us[i] is None and self._world.plant.switch[i]:
                     self._crossed_us[i] = at_us
+                    self._crossed_at = self._world.wires.transactions
         elif self._watching:
             self._watching = False
             self._crossed_us = [None] * BATTERIES
@@ -64,6 +67,7 @@ class Recorder:
                 self.switch_writes.append([_ms(at_us), i + 1, gates[i]])
                 if not gates[i] and self._crossed_us[i] is not None:
                     self._opened.append((self._crossed_us[i], at_us, i))
+                    self.spans.append([self._crossed_at, self._world.wires.transactions])
                     self._crossed_us[i] = None
         self._referee.switched(at_us, before)
 
@@ -116,6 +120,7 @@ class Recorder:
         world = self._world
         wires = world.wires
         snap = self.snap
+        world.plant.solve(world.now_us)
         ticks = max(self.ticks, 1)
         energy = {}
         for sensor in world.sensors:
@@ -153,6 +158,7 @@ class Recorder:
                 "wire_ms": wires.wire_us // 1000,
                 "errors": wires.errors,
                 "recoveries": wires.recoveries,
+                "reaction_spans": self.spans,
             },
             "resets": world.resets,
             "energy": energy,

@@ -41,7 +41,10 @@ def main():
         plan["duration_s"] = args.duration
     elif args.clock == "real":
         plan["duration_s"] = None
-    report = harness.run(root, plan, args.clock == "virtual", args.speed, args.port, args.flash)
+    flash = args.flash
+    if flash is None and args.clock == "real":
+        flash = root + "/build/sim/" + plan["name"]
+    report = harness.run(root, plan, args.clock == "virtual", args.speed, args.port, flash)
     if args.report:
         with open(
             args.report if args.report.startswith("/") else cwd + "/" + args.report, "w"

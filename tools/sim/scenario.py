@@ -181,6 +181,10 @@ def _bus_noise(world, step):
     world.wires.noise = step["rate"]
 
 
+def _bus_fault(world, step):
+    world.wires.faults[step["transaction"]] = step["kind"]
+
+
 def _expander_reset(world, step):
     chip = _expander(world, step)
     chip.power_on(world.now_us)
@@ -242,6 +246,7 @@ STEPS = {
     "expander_nack": _expander_nack,
     "expander_reset": _expander_reset,
     "bus_stuck": _bus_stuck,
+    "bus_fault": _bus_fault,
     "bus_noise": _bus_noise,
     "board_unplug": _board_unplug,
     "board_plug": _board_plug,

@@ -25,7 +25,10 @@ class Wires:
         sda_low: True while somebody holds SDA low; `clocks_left` SCL pulses free it.
         silent: addresses that do not acknowledge (injected).
         noise: probability (0..1) that a byte read is disturbed.
-        corrupt: address to [factor, reads left]: results are multiplied.
+        corrupt: address to (factor, reads left): results are multiplied.
+        faults: number of a transaction to what goes wrong in it: `nack`, `timeout` (the clock is
+            stretched too long), `corrupt` (a byte of the data is inverted), `stuck` (a chip loses
+            count and holds SDA until it is clocked on).
     """
 
     def __init__(self, world):
@@ -37,6 +40,8 @@ class Wires:
         self.clocks_left = 0
         self.noise = 0.0
         self.corrupt = {}
+        self.faults = {}
+        self._garbled = False
         self.transactions = self.bytes = self.wire_us = self.errors = self.recoveries = 0
         self.alert_us = 0
         self.scan_us = 0
@@ -80,6 +85,8 @@ class Wires:
         else:
             self.scan_us += wire_us + world.costs.call_us
         chip.read(register, buf, world.now_us)
+        if self._garbled:
+            buf[0] ^= 0xFF
         if self.corrupt or self.noise:
             self._disturb(address, buf)
         if locked:
@@ -96,7 +103,10 @@ class Wires:
         chip = self._begin(address, timeout_us, bit_ns)
         count = len(data)
         self._spend((2 + 9 * (1 + count)) * bit_ns // 1000, count + 1)
-        chip.write(data[0], memoryview(data)[1:], world.now_us)
+        payload = bytearray(data)[1:]
+        if self._garbled and payload:
+            payload[0] ^= 0xFF
+        chip.write(data[0], payload, world.now_us)
         if locked:
             world.locked = True
             micropython.heap_lock()
@@ -106,12 +116,16 @@ class Wires:
         # An error leaves the heap unlocked: a tick with a fault is exempt, and counted.
         world = self._world
         self.transactions += 1
-        if self.clocks_left:
+        kind = self.faults.pop(self.transactions, None) if self.faults else None
+        self._garbled = kind == "corrupt"
+        if kind == "stuck":
+            self.clocks_left = 5
+        if self.clocks_left or kind == "timeout":
             self.errors += 1
             world.spend(timeout_us)
             raise OSError(ETIMEDOUT)
         chip = self.chips.get(address)
-        if chip is None or not chip.powered or address in self.silent:
+        if chip is None or not chip.powered or address in self.silent or kind == "nack":
             self.errors += 1
             self._spend(_ACK_BITS * bit_ns // 1000, 1)
             raise OSError(ENODEV)

@@ -25,15 +25,27 @@ class Wiring:
         self.leds_inverted = leds_inverted
 
 
-def wiring(preset):
-    """The `Wiring` of a preset name: `kxkm-v2`, `kxkm-v1` or `straight`.
+def wiring(settings):
+    """The `Wiring` of a preset with what the settings change of it.
 
-    kxkm-v2 is the PCB netlist of the board; v1 has inverted LEDs; straight is an older wiring,
+    `kxkm-v2` is the PCB netlist of the board; v1 has inverted LEDs; `straight` is an older wiring
     where switch bit = channel.
+
+    Args:
+        settings: mapping with the keys `board` and `board.*` of `settings.TABLE`.
     """
-    alert, red, green = (7, 6, 5, 4), (0, 2, 4, 6), (1, 3, 5, 7)
-    switch = (0, 1, 2, 3) if preset == "straight" else (3, 2, 1, 0)
-    return Wiring(switch, alert, red, green, preset == "kxkm-v1")
+    preset = settings["board"]
+    wires = Wiring(
+        (0, 1, 2, 3) if preset == "straight" else (3, 2, 1, 0),
+        (7, 6, 5, 4),
+        (0, 2, 4, 6),
+        (1, 3, 5, 7),
+        preset == "kxkm-v1",
+    )
+    for part in ("switch", "alert", "red", "green", "leds_inverted"):
+        if settings["board." + part] is not None:
+            setattr(wires, part, settings["board." + part])
+    return wires
 
 
 class Board:

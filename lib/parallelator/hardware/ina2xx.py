@@ -1,126 +1,315 @@
-"""The INA2xx current and voltage sensors. Called by protection/readings.
+"""The INA2xx current and voltage sensors. Called by protection/sensors.
 
 Positive current leaves the battery (IN+ is the battery side). Current comes from the shunt
-voltage, so that neither calibration nor the CURRENT register is needed.
-Sources: TI SBOSA20 (INA237) and SBOSA14 (INA238), register maps in section 7.6.
+voltage, so that neither calibration nor the CURRENT register is needed. Every driver has the same
+methods; those that read return None when the chip does not answer and allocate nothing.
+
+Sources: TI data sheets SBOSA20 (INA237), SLYS021 (INA228), SBOS547 (INA226) and SBOS448 (INA219),
+each in its register descriptions.
 """
 
 from micropython import const
 
-_ADC_CONFIG = const(0x01)
-_CONFIG = const(0x00)
-_VSHUNT = const(0x04)
-_VBUS = const(0x05)
-_DIAG_ALRT = const(0x0B)
-_SOVL = const(0x0C)
-_SUVL = const(0x0D)
-_MANUFACTURER = const(0x3E)
-_DEVICE = const(0x3F)
+# What `prove` shows.
+INTACT = const(1)
+FRESH = const(2)
+ALERT = const(4)
 
 _TEXAS_INSTRUMENTS = const(0x5449)
-_INA228 = const(0x228)
-
-_CONTINUOUS = const(0xB6C1)
-"""Bus and shunt, 280 us each, 4 averages: a new result every 2.24 ms (section 7.6.1.2)."""
-_LATCHED = const(0xA000)
-"""ALERT latched, and compared after averaging (ALATCH, SLOWALERT; section 7.6.1.12)."""
-_CONTROL_BITS = const(0xF000)
-_SHUNT_LIMIT_FLAGS = const(0x0060)
-_SHUNT_LSB_UV = const(5)
-_BUS_LSB_UV = const(3125)
 _RESET = const(0x8000)
 
 
-class Ina237:
-    """One INA237 or INA238 on a shunt.
+class _Ina2xx:
+    """What the family shares.
 
     Args:
         bus: a `hardware.bus.Bus`.
         address: 0x40..0x4F.
         shunt_uohm: resistance of the shunt, 100..100000 microohm.
+
+    Class attributes:
+        NAME: of the chip.
+        RANGE_UV: full scale of the shunt input as configured, microvolt.
+        MAX_MV: highest voltage that its inputs stand, mV.
+        HAS_ALERT: whether it has an ALERT output.
     """
 
-    RANGE_UV = 163840
-    """Full scale of the shunt input with ADCRANGE 0, in microvolt (section 6.5)."""
+    HAS_ALERT = True
+    _FLAGS = 0  # register with the settings and flags of ALERT
+    _CONTROL = 0  # what is written to it
+    _CONTROL_BITS = 0  # its bits that are settings
+    _INVERT = 0  # the polarity bit
+    _FRESH_BIT = 0
+    _ALERT_BITS = 0
 
     def __init__(self, bus, address, shunt_uohm):
         self._bus = bus
         self._address = address
         self._shunt_uohm = shunt_uohm
         self._word = bytearray(2)
+        self._settings = ()
+        self._checked = 0
 
-    def configure(self, discharge_ma, charge_ma):
-        """Reset the chip, set conversions and the ALERT limits, and read them back.
+    def configure(self, discharge_ma, charge_ma, centre_mv=0):
+        """Reset the chip, set conversions and the ALERT limits, and read everything back.
 
         Args:
-            discharge_ma, charge_ma: ALERT beyond these, both positive; 0 = no ALERT.
+            discharge_ma, charge_ma: ALERT beyond these, both positive; 0 = none.
+            centre_mv: a voltage inside the allowed window, mV; a chip finer than 1 mV rounds
+                away from it, so that the first code beyond a limit is beyond it in whole mV.
 
         Returns:
             bool: True when everything reads back as written.
         """
-        at = self._address
-        bus = self._bus
+        self._centre_mv = centre_mv
+        self._settings = self._plan(discharge_ma, charge_ma)
+        if not self._write(0, _RESET):
+            return False
+        for register, value in self._settings:
+            if not self._write(register, value):
+                return False
+        for register, value in self._settings:
+            if self._read(register) != value:
+                return False
+        return self._control(0)
+
+    def invert_alert(self, on):
+        """Set or restore the polarity of ALERT, to prove its line; True when it reads back."""
+        return self._control(self._INVERT if on else 0)
+
+    def _control(self, extra):
+        if not self._CONTROL:
+            return True
+        if not self._write(self._FLAGS, self._CONTROL | extra):
+            return False
+        found = self._read(self._FLAGS)
+        return found is not None and found & self._CONTROL_BITS == self._CONTROL | extra
+
+    def prove(self):
+        """Read the flags, and one of the settings in turn: is this still the chip we set up?
+
+        Returns:
+            int or None: INTACT when control bits and setting are as written, FRESH when a
+            conversion was completed since the last call, ALERT when a limit was passed (reading
+            clears it); None when the chip does not answer.
+        """
+        flags = self._read(self._FLAGS)
+        if flags is None:
+            return None
+        self._checked = (self._checked + 1) % len(self._settings)
+        register, value = self._settings[self._checked]
+        found = self._read(register)
+        if found is None:
+            return None
+        shown = FRESH if flags & self._FRESH_BIT else 0
+        if flags & self._ALERT_BITS:
+            shown |= ALERT
+        if found == value and flags & self._CONTROL_BITS == self._CONTROL:
+            shown |= INTACT
+        return shown
+
+    def clear_alert(self):
+        """Release a latched ALERT by reading its flags."""
+        self._read(self._FLAGS)
+
+    def temperature_mc(self):
+        """Die temperature in thousandths of a degree Celsius, None when it has no sensor."""
+        return None
+
+    def _whole_ma(self, code, scale, divisor):
+        # Rounded to the nearest mA; `scale / divisor` is mA * microohm of one code.
+        shunt = self._shunt_uohm * divisor
+        return (code * scale + shunt // 2) // shunt
+
+    def _read(self, register):
+        word = self._word
+        if not self._bus.read(self._address, register, word):
+            return None
+        return word[0] << 8 | word[1]
+
+    def _write(self, register, value):
+        return self._bus.write16(self._address, register, value)
+
+
+class Ina237(_Ina2xx):
+    """INA237 and INA238: 16 bits, 5 uV shunt and 3.125 mV bus steps.
+
+    Bus, shunt and die are converted in turn, 280, 280 and 50 us, and averaged over four: a new
+    result every 2.44 ms. ALERT is latched and compared after averaging (ALATCH, SLOWALERT).
+    """
+
+    NAME = "INA237"
+    RANGE_UV = 163840
+    MAX_MV = 85000
+    _FLAGS = 0x0B
+    _CONTROL = 0xA000
+    _CONTROL_BITS = 0xF000
+    _INVERT = 0x1000
+    _FRESH_BIT = 0x0002
+    _ALERT_BITS = 0x0060
+    _LIMIT_LSB_UV = 5
+
+    def _plan(self, discharge_ma, charge_ma):
         over = self._limit_code(discharge_ma) if discharge_ma else 0x7FFF
         under = -self._limit_code(charge_ma) & 0xFFFF if charge_ma else 0x8000
-        if not (
-            bus.write16(at, _CONFIG, _RESET)
-            and bus.write16(at, _SOVL, over)
-            and bus.write16(at, _SUVL, under)
-            and bus.write16(at, _DIAG_ALRT, _LATCHED)
-            and bus.write16(at, _ADC_CONFIG, _CONTINUOUS)
-        ):
-            return False
-        control = self._read(_DIAG_ALRT)
-        return (
-            control is not None
-            and control & _CONTROL_BITS == _LATCHED
-            and self._read(_ADC_CONFIG) == _CONTINUOUS
-            and self._read(_SOVL) == over
-            and self._read(_SUVL) == under
-        )
+        return ((0x01, 0xF6C1), (0x0C, over), (0x0D, under))
 
     def _limit_code(self, current_ma):
-        return min(current_ma * self._shunt_uohm // (1000 * _SHUNT_LSB_UV), 0x7FFF)
+        return min(current_ma * self._shunt_uohm // (1000 * self._LIMIT_LSB_UV), 0x7FFF)
 
     def current_ma(self):
-        """Current through the shunt in mA, positive = discharge; None when it does not answer."""
-        if not self._bus.read(self._address, _VSHUNT, self._word):
-            return None
-        code = self._word[0] << 8 | self._word[1]
-        if code & 0x8000:
-            code -= 0x10000
-        shunt = self._shunt_uohm
-        return (code * (1000 * _SHUNT_LSB_UV) + shunt // 2) // shunt
+        """Current in mA, positive = discharge; None when the chip does not answer."""
+        code = self._read(0x04)
+        return None if code is None else self._whole_ma(_signed(code), 5000, 1)
 
     def voltage_mv(self):
         """Voltage of the battery in mV, rounded down; None when the chip does not answer."""
-        if not self._bus.read(self._address, _VBUS, self._word):
+        code = self._read(0x05)
+        return None if code is None else code * 3125 // 1000
+
+    def temperature_mc(self):
+        """Die temperature in thousandths of a degree Celsius."""
+        code = self._read(0x06)
+        return None if code is None else (_signed(code) >> 4) * 125
+
+
+class Ina228(Ina237):
+    """INA228: 20 bits, 0.3125 uV shunt and 0.1953125 mV bus steps; limits as the INA237's."""
+
+    NAME = "INA228"
+
+    def __init__(self, bus, address, shunt_uohm):
+        super().__init__(bus, address, shunt_uohm)
+        self._triple = bytearray(3)
+
+    def current_ma(self):
+        """Current in mA, positive = discharge; None when the chip does not answer."""
+        code = self._read20(0x04)
+        if code is None:
             return None
-        return (self._word[0] << 8 | self._word[1]) * _BUS_LSB_UV // 1000
+        if code & 0x80000:
+            code -= 0x100000
+        return self._whole_ma(code, 625, 2)
 
-    def take_alert(self):
-        """Read and so clear the latched ALERT.
-
-        Returns:
-            bool or None: True when a current limit caused it, None when it does not answer.
-        """
-        flags = self._read(_DIAG_ALRT)
-        return None if flags is None else bool(flags & _SHUNT_LIMIT_FLAGS)
-
-    def _read(self, register):
-        if not self._bus.read(self._address, register, self._word):
+    def voltage_mv(self):
+        """Voltage in mV, rounded away from `centre_mv`; None when the chip does not answer."""
+        code = self._read20(0x05)
+        if code is None:
             return None
-        return self._word[0] << 8 | self._word[1]
+        # 25/128 mV a step.
+        down = code * 25 >> 7
+        return down if down < self._centre_mv else code * 25 + 127 >> 7
+
+    def temperature_mc(self):
+        """Die temperature in thousandths of a degree Celsius, 7.8125 a step."""
+        code = self._read(0x06)
+        return None if code is None else _signed(code) * 125 >> 4
+
+    def _read20(self, register):
+        triple = self._triple
+        if not self._bus.read(self._address, register, triple):
+            return None
+        return triple[0] << 12 | triple[1] << 4 | triple[2] >> 4
+
+
+class Ina226(_Ina2xx):
+    """INA226: 16 bits, 2.5 uV shunt and 1.25 mV bus steps; ALERT compares discharge only.
+
+    Bus and shunt, 332 us each, averaged over four: a new result every 2.66 ms.
+    """
+
+    NAME = "INA226"
+    RANGE_UV = 81920
+    MAX_MV = 36000
+    _FLAGS = 0x06
+    _CONTROL = 0x8001
+    _CONTROL_BITS = 0xFC03
+    _INVERT = 0x0002
+    _FRESH_BIT = 0x0008
+    _ALERT_BITS = 0x0010
+
+    def _plan(self, discharge_ma, charge_ma):
+        over = min(discharge_ma * self._shunt_uohm // 2500, 0x7FFF) if discharge_ma else 0x7FFF
+        return ((0x00, 0x4297), (0x07, over))
+
+    def current_ma(self):
+        """Current in mA, positive = discharge; None when the chip does not answer."""
+        code = self._read(0x01)
+        return None if code is None else self._whole_ma(_signed(code), 2500, 1)
+
+    def voltage_mv(self):
+        """Voltage of the battery in mV, rounded down; None when the chip does not answer."""
+        code = self._read(0x02)
+        return None if code is None else code * 5 // 4
+
+
+class Ina219(_Ina2xx):
+    """INA219: 12 bits, 10 uV shunt and 4 mV bus steps; no ALERT, no identification.
+
+    Shunt range 160 mV, bus range 32 V, four samples each: a new result every 4.26 ms. It is fit
+    for 12 V packs only: its inputs stop at 26 V.
+    """
+
+    NAME = "INA219"
+    RANGE_UV = 160000
+    MAX_MV = 26000
+    HAS_ALERT = False
+    _FLAGS = 0x02
+    _FRESH_BIT = 0x0002
+
+    def _plan(self, discharge_ma, charge_ma):
+        return ((0x00, 0x3557),)
+
+    def prove(self):
+        """As the others; reading the power register clears the conversion flag."""
+        shown = super().prove()
+        if shown is None or self._read(0x03) is None:
+            return None
+        return shown
+
+    def current_ma(self):
+        """Current in mA, positive = discharge; None when the chip does not answer."""
+        code = self._read(0x01)
+        return None if code is None else self._whole_ma(_signed(code), 10000, 1)
+
+    def voltage_mv(self):
+        """Voltage of the battery in mV; None when the chip does not answer."""
+        code = self._read(0x02)
+        return None if code is None else (code >> 3) * 4
+
+
+DRIVERS = {"ina237": Ina237, "ina228": Ina228, "ina226": Ina226, "ina219": Ina219}
+"""The drivers by the name that the settings use."""
+
+
+def _signed(code):
+    return code - 0x10000 if code & 0x8000 else code
 
 
 def detect(bus, address, word):
     """The driver class for the chip at `address`, None when none of the family answers.
 
+    The INA219 has no identification: it is known by its configuration after a reset.
+
     Args:
         word: a kept bytearray of 2, so that a probe without an answer allocates nothing.
     """
-    if not bus.read(address, _MANUFACTURER, word):
+    if not bus.read(address, 0x3E, word):
         return None
-    if word[0] << 8 | word[1] != _TEXAS_INSTRUMENTS or not bus.read(address, _DEVICE, word):
+    if _value(word) == _TEXAS_INSTRUMENTS:
+        if not bus.read(address, 0x3F, word):
+            return None
+        return Ina228 if _value(word) >> 4 == 0x228 else Ina237
+    if not bus.read(address, 0xFE, word):
         return None
-    return None if word[0] << 4 | word[1] >> 4 == _INA228 else Ina237
+    if _value(word) == _TEXAS_INSTRUMENTS:
+        if not bus.read(address, 0xFF, word):
+            return None
+        return Ina226 if _value(word) == 0x2260 else None
+    if bus.write16(address, 0x00, _RESET) and bus.read(address, 0x00, word):
+        return Ina219 if _value(word) == 0x399F else None
+    return None
+
+
+def _value(word):
+    return word[0] << 8 | word[1]

@@ -134,10 +134,10 @@ class Fleet:
         self._snap.alarm(Alarm.NO_CONTROL, i, False)
         self.lose(i, Reason.EXPANDER_LOST)
 
-    def fault(self, i):
+    def fault(self, i, reason):
         """Battery i's switch does not do what it is told: off and locked."""
         self._open(1 << i)
-        self.lock[i] = Reason.SWITCH_FAULT
+        self.lock[i] = reason
         self.settle(i)
 
     def _fail_start(self):
@@ -244,6 +244,7 @@ class Fleet:
         state = snap.state[i]
         if action == _RESET:
             self.lock[i] = self._repeats[i] = snap.trips[i] = 0
+            snap.alarm(Alarm.WIRING_MAP, i, False)
             self._emit("reset_done", i, state, 0, 0)
         else:
             snap.wish[i] = WISH_OFF if action == _OFF else AUTO
@@ -261,7 +262,7 @@ class Fleet:
         self._snap.bus_locked = False
         self._start_fails = 0
         self._snap.alarm(Alarm.BUS_OVERLOAD, RIG, False)
-        self._emit("reset_done", RIG, 0, 0, 0)
+        self._emit("bus_reset", RIG, 0, 0, 0)
 
 
 def _words():

@@ -8,25 +8,34 @@ from array import array
 
 from micropython import const
 
-from parallelator.protection import charge, joining, rules
+from parallelator.protection import charge, rules
 from parallelator.protection.connector import Connector
 from parallelator.protection.fleet import ACTIONS, Fleet
+from parallelator.protection.presence import Presence
 from parallelator.protection.sensors import Sensors
-from parallelator.snapshot import ABSENT, BATTERIES, BOARDS, CHANNELS, ON, RIG, Alarm, Reason
+from parallelator.snapshot import (
+    ABSENT,
+    BATTERIES,
+    BOARDS,
+    CHANNELS,
+    IDLE_MA,
+    ON,
+    RIG,
+    Alarm,
+    Reason,
+)
 
 TICK_MS = const(10)
 _READS = const(2)
 _URGENT_READS = const(2)
 _VALID_MS = const(2000)
-_PROBE_MS = const(1000)
 _QUIET_MS = const(20)
 _STUCK_MA = const(200)
 _STUCK_MS = const(500)
+_MAP_MS = const(300)
 _CHARGE_GAP_MS = const(1000)
 _REQUESTS = const(32)
-_VERIFY_TICKS = const(8)
 _LED_TICKS = const(16)
-_BOARD_PROBE_TICKS = const(100)
 
 
 class Guard:
@@ -50,14 +59,15 @@ class Guard:
         self._sensors = Sensors(bus, snap, limits, shunt_uohm)
         self._fleet = Fleet(snap, switches, limits, self._judge, emit)
         self._connector = Connector(snap, limits, self._fleet, emit)
+        self._presence = Presence(clock, snap, switches, self._sensors, self._fleet, emit)
         self._now = 0
         self._sub_ms = 0
         self._ticks = 0
         self._next = 0
         self._urgent = 0
-        self._boards = 0
         self._quiet_ms = 0
-        self._probed = _words()
+        self._map_ms = 0
+        self._closed = 0
         self._seen = _words()
         self._valid_ms = _words()
         self._stuck_ms = _words()
@@ -70,16 +80,9 @@ class Guard:
         """First scan: every expander with all switches off, every sensor found and set up."""
         self._bus.begin()
         self._now = self._ms()
-        for b in range(BOARDS):
-            if self._switches.start(b):
-                self._boards |= 1 << b
         for i in range(BATTERIES):
-            self._seen[i] = self._probed[i] = self._now
-            self._snap.reason[i] = Reason.NOT_FOUND
-            driver = self._sensors.detect(i)
-            if driver:
-                self._sensors.adopt(i, driver)
-        self._check_topology()
+            self._seen[i] = self._now
+        self._presence.start(self._now)
 
     def all_off(self):
         """Open every switch, whatever the state: the last act before the firmware ends."""
@@ -118,7 +121,7 @@ class Guard:
     # The tick
 
     def tick(self):
-        """One cycle: ALERTs, requests, openings, boards, a share of the scan, closings, LEDs."""
+        """One cycle: ALERTs, requests, openings, a share of the scan, a proof, closings, LEDs."""
         now = self._ms()
         dt = self._diff(now, self._now)
         self._now = now
@@ -128,8 +131,9 @@ class Guard:
         if self._queued:
             self._serve_requests()
         self._switches.flush()
-        self._watch_boards()
+        self._presence.watch_boards(self._ticks)
         self._scan()
+        self._prove()
         group = self._connector.choose(dt)
         if group:
             self._connect(group)
@@ -140,7 +144,7 @@ class Guard:
 
     def _watch_alerts(self, dt):
         fleet = self._fleet
-        alerts = self._switches.poll(fleet.on)
+        alerts = self._switches.poll(fleet.on & self._presence.heard)
         if alerts:
             if self._quiet_ms > 0:
                 self._clear_alerts(alerts)
@@ -148,6 +152,8 @@ class Guard:
                 self._answer_alerts(alerts)
         if self._quiet_ms > 0:
             self._quiet_ms -= dt
+        if self._map_ms > 0:
+            self._map_ms -= dt
         if fleet.starting_ms > 0:
             fleet.starting_ms -= dt
 
@@ -172,6 +178,8 @@ class Guard:
             self._quiet_ms = _QUIET_MS
             closed = self._fleet.start(group)
         self._urgent |= closed
+        self._closed = closed
+        self._map_ms = _MAP_MS
 
     # The scan
 
@@ -195,9 +203,7 @@ class Guard:
             if self._sensors.chips[i]:
                 self._visit(i)
                 reads -= 1
-            elif self._diff(self._now, self._probed[i]) >= _PROBE_MS:
-                self._probed[i] = self._now
-                self._find(i)
+            elif self._presence.probe(i, self._now):
                 reads -= 1
             i = (i + 1) & (BATTERIES - 1)
             if not reads:
@@ -210,7 +216,8 @@ class Guard:
         dt = max(self._diff(now, self._seen[i]), 0)
         if not self._sensors.read(i):
             if self._sensors.missed(i, dt):
-                self._lose_sensor(i)
+                self._stuck_ms[i] = 0
+                self._presence.lose_sensor(i, now)
             return
         self._seen[i] = now
         if not snap.valid[i]:
@@ -223,6 +230,11 @@ class Guard:
                 self._judge_sample(i, current_ma, dt)
         else:
             self._attend(i, current_ma, dt)
+
+    def _prove(self):
+        i = self._presence.prove_one(self._now)
+        if i >= 0 and self._fleet.on >> i & 1 and self._quiet_ms <= 0:
+            self._fleet.trip(i, Reason.OVERCURRENT, self._sensors.alert_ma(i))
 
     def _judge_sample(self, i, current_ma, dt):
         voltage_mv = self._snap.voltage_mv[i]
@@ -240,7 +252,7 @@ class Guard:
         fleet = self._fleet
         self._watch_stuck(i, current_ma, dt)
         fleet.count_down(i, dt)
-        if self._snap.state[i] == ABSENT and self._boards >> i // CHANNELS & 1:
+        if self._snap.state[i] == ABSENT and self._presence.boards >> i // CHANNELS & 1:
             self._valid_ms[i] += min(dt, _CHARGE_GAP_MS)
             if self._valid_ms[i] >= _VALID_MS:
                 fleet.settle(i)
@@ -254,74 +266,24 @@ class Guard:
                 fleet.stuck &= ~bit
                 self._snap.alarm(Alarm.STUCK_CLOSED, i, False)
         elif not fleet.stuck & bit:
+            if self._map_ms > 0 and not self._stuck_ms[i] and self._moved_instead(i):
+                self._presence.lock_board(i, Reason.WIRING_MAP)
+                return
             self._stuck_ms[i] += dt
             if self._stuck_ms[i] >= _STUCK_MS:
                 fleet.stuck |= bit
                 self._snap.alarm(Alarm.STUCK_CLOSED, i, True)
                 self._emit("stuck_closed", i, self._snap.state[i], 0, current_ma)
 
-    # Presence of sensors and boards
-
-    def _find(self, i):
-        driver = self._sensors.detect(i)
-        if driver:
-            self._emit("sensor_found", i, self._snap.state[i], 0, 0)
-            if self._sensors.adopt(i, driver):
-                self._check_topology()
-
-    def _lose_sensor(self, i):
-        self._probed[i] = self._now
-        self._stuck_ms[i] = 0
-        self._fleet.stuck &= ~(1 << i)
-        if not self._fleet.held >> i & 1:
-            self._fleet.lose(i, Reason.SENSOR_LOST)
-        self._check_topology()
-
-    def _watch_boards(self):
-        switches = self._switches
-        if self._ticks % _VERIFY_TICKS == 0:
-            b = self._ticks // _VERIFY_TICKS % BOARDS
-            if self._boards >> b & 1:
-                switches.verify(b)
-        for b in range(BOARDS):
-            if self._boards >> b & 1:
-                if not switches.present >> b & 1:
-                    self._lose_board(b)
-            elif self._fleet.held >> b * CHANNELS & 15 or self._ticks % _BOARD_PROBE_TICKS == b:
-                if switches.start(b):
-                    self._regain_board(b)
-        if switches.faulty:
-            for i in range(BATTERIES):
-                if switches.faulty >> i // CHANNELS & 1 and self._snap.state[i] != ABSENT:
-                    self._fleet.fault(i)
-            switches.faulty = 0
-
-    def _lose_board(self, b):
-        self._boards &= ~(1 << b)
-        self._emit("expander_lost", RIG, 0, 0, b)
-        for i in range(b * CHANNELS, b * CHANNELS + CHANNELS):
-            self._switches.wanted &= ~(1 << i)
-            if self._fleet.on >> i & 1:
-                self._fleet.lose_control(i)
-            else:
-                self._fleet.lose(i, Reason.EXPANDER_LOST)
-        self._check_topology()
-
-    def _regain_board(self, b):
-        self._boards |= 1 << b
-        self._emit("expander_back", RIG, 0, 0, b)
-        for i in range(b * CHANNELS, b * CHANNELS + CHANNELS):
-            self._valid_ms[i] = 0
-            if self._fleet.held >> i & 1:
-                self._fleet.regain_control(i)
-        self._check_topology()
-
-    def _check_topology(self):
-        boards = joining.size(self._boards)
-        wrong = not boards or boards * CHANNELS != self._sensors.found
-        self._snap.boards = self._boards
-        if self._snap.alarm(Alarm.TOPOLOGY, RIG, wrong):
-            self._emit("topology" if wrong else "topology_good", RIG, 0, 0, self._sensors.found)
+    def _moved_instead(self, i):
+        # Battery i began to carry current right after another of its board was told to close:
+        # when that one carries none, the board's wiring map is wrong.
+        current_ma = self._snap.current_ma
+        told = self._closed & ~self._urgent & 15 << i // CHANNELS * CHANNELS
+        for k in range(BATTERIES):
+            if told >> k & 1 and -IDLE_MA <= current_ma[k] <= IDLE_MA:
+                return True
+        return False
 
     def _recover_bus(self):
         self._emit("bus_fault", RIG, 0, 0, self._bus.timeouts)
@@ -340,7 +302,7 @@ class Guard:
 
     def _show(self):
         b = self._ticks % _LED_TICKS
-        if b < BOARDS and self._boards >> b & 1:
+        if b < BOARDS and self._presence.boards >> b & 1:
             self._switches.show(b, self._snap.state, self._sub_ms < 500)
 
 

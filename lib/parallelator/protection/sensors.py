@@ -7,7 +7,7 @@ a reading that nothing confirms is a failed read and never becomes the reference
 from micropython import const
 
 from parallelator.hardware import ina2xx
-from parallelator.snapshot import BATTERIES
+from parallelator.snapshot import BATTERIES, CHANNELS, Reason
 
 _BASE = const(0x40)
 _LOW_PCT = const(70)
@@ -15,6 +15,7 @@ _HIGH_PCT = const(130)
 _AGREE_PCT = const(2)
 _LOST_MS = const(500)
 _LOST_READS = const(3)
+_RANGE_PCT = const(90)
 
 
 class Sensors:
@@ -26,7 +27,7 @@ class Sensors:
 
     Attributes:
         chips: the driver of each place, None where no chip answers.
-        found: how many chips answer.
+        found: mask of the places whose chip answers.
     """
 
     def __init__(self, bus, snap, limits, shunt_uohm):
@@ -36,6 +37,7 @@ class Sensors:
         self._shunt_uohm = shunt_uohm
         self._word = bytearray(2)
         self._misses = bytearray(BATTERIES)
+        self._rescued = 0
         self.chips = [None] * BATTERIES
         self.found = 0
 
@@ -44,15 +46,40 @@ class Sensors:
         return ina2xx.detect(self._bus, _BASE + i, self._word)
 
     def adopt(self, i, driver):
-        """Set up the chip at place i; True when it is ready to be read."""
-        chip = driver(self._bus, _BASE + i, self._shunt_uohm)
-        if not chip.configure(self._limits.hard_discharge_ma, self._limits.hard_charge_ma):
-            return False
-        self.chips[i] = chip
-        self.found += 1
+        """Set up the chip at place i.
+
+        Returns:
+            int: `Reason.NONE` when it is ready to be read; SENSOR_RANGE when this chip cannot
+            measure up to the limits, so that a trip could never come; NOT_FOUND when it does
+            not take its settings.
+        """
+        limits = self._limits
+        most_ma = max(
+            limits.hard_discharge_ma, limits.hard_charge_ma, limits.discharge_ma, limits.charge_ma
+        )
+        range_ma = driver.RANGE_UV * 1000 // self._shunt_uohm * _RANGE_PCT // 100
+        if most_ma > range_ma or limits.max_voltage_mv > driver.MAX_MV:
+            return Reason.SENSOR_RANGE
+        self.chips[i] = driver(self._bus, _BASE + i, self._shunt_uohm)
+        if not self.configure(i):
+            self.chips[i] = None
+            return Reason.NOT_FOUND
+        self.found |= 1 << i
         self._misses[i] = 0
         self._snap.voltage_mv[i] = 0
-        return True
+        return Reason.NONE
+
+    def configure(self, i):
+        """Write chip i's settings and limits again; True when they read back."""
+        limits = self._limits
+        centre_mv = (limits.min_voltage_mv + limits.max_voltage_mv) // 2
+        return self.chips[i].configure(limits.hard_discharge_ma, limits.hard_charge_ma, centre_mv)
+
+    def drop(self, i):
+        """Forget chip i: it must be found again."""
+        self._snap.valid[i] = 0
+        self.chips[i] = None
+        self.found &= ~(1 << i)
 
     def read(self, i):
         """Read battery i into the snapshot; True when its values are new and believed."""
@@ -71,6 +98,8 @@ class Sensors:
         self._snap.voltage_mv[i] = voltage_mv
         self._snap.current_ma[i] = current_ma
         self._misses[i] = 0
+        if self._rescued:
+            self._rescued &= ~(1 << i // CHANNELS)
         return True
 
     def missed(self, i, unread_ms):
@@ -80,20 +109,29 @@ class Sensors:
             unread_ms: time since its last good reading.
 
         Returns:
-            bool: True when the sensor now counts as lost; it must be found again.
+            bool: True when the sensor now counts as lost.
         """
         self._misses[i] += 1
         if unread_ms < _LOST_MS and self._misses[i] < _LOST_READS:
             return False
-        self._snap.valid[i] = 0
-        self.chips[i] = None
-        self.found -= 1
+        b = i // CHANNELS
+        if self._rescued >> b & 1 or not self._whole_board_fails(b):
+            return True
+        # All of a board at once is rather the bus: free it first, and read once more.
+        self._rescued |= 1 << b
+        self._bus.recover()
+        return False
+
+    def _whole_board_fails(self, b):
+        for i in range(b * CHANNELS, b * CHANNELS + CHANNELS):
+            if self.chips[i] and not self._misses[i]:
+                return False
         return True
 
     def clear_alert(self, i):
         """Read battery i's flags, which releases a latched ALERT; nothing without a chip."""
         if self.chips[i]:
-            self.chips[i].take_alert()
+            self.chips[i].clear_alert()
 
     def alert_ma(self, i):
         """What tripped battery i's ALERT: its present current, at least the limit it passed."""

@@ -86,6 +86,11 @@ class Switches:
                         alerts |= self._confirmed(b, low, watched)
         return alerts
 
+    def alert_low(self, i):
+        """True while battery i's ALERT line is low; None when its board does not answer."""
+        levels = self._expanders[i // CHANNELS].levels()
+        return None if levels is None else not levels >> self._alert_bits[i % CHANNELS] & 1
+
     def _confirmed(self, b, low, watched):
         mask = self._channels(low) << b * CHANNELS & watched
         if mask:

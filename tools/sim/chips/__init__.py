@@ -5,50 +5,187 @@ The simulated world makes one model per chip, hands it the bus transactions, and
 drivers of the firmware.
 """
 
+from array import array
+
+from micropython import const
+
 from sim.plant import FOREVER
 
 UNBOUNDED = float("inf")
 RESTLESS = (UNBOUNDED, -UNBOUNDED, UNBOUNDED, -UNBOUNDED)
 """Bounds that nothing lies within: a chip that has to be followed at every step."""
 
+BUS = 1
+SHUNT = 2
+TEMPERATURE = 4
+"""The inputs that a cycle converts."""
+
+_CONFIG = const(0x00)
+_RST = const(0x8000)
+
 
 class Sensor:
-    """Conversion clock of an INA2xx: back-to-back cycles from the moment it was configured.
+    """What every INA2xx has: registers, inputs, and a clock of conversions.
 
-    A cycle of `averages` conversions ends in a new result. Results are analytic: a subclass
-    computes them when they are read, as the plant's mean over the last complete cycle. The limits
-    are compared over windows of one cycle (`slow`) or of one conversion.
+    Back-to-back cycles run from the moment the chip was configured. A cycle of `averages`
+    conversions ends in a new result. Results are analytic: they are computed when they are read,
+    as the plant's mean over the last complete cycle. The limits are compared over windows of one
+    cycle (`slow`) or of one conversion.
 
-    A subclass has `_hold(now_us)`, which keeps the results of a clock about to stop,
-    `_compare(begin_us, end_us)`, which compares one window with the limits, and `bounds()`: the
-    lowest and highest current (A) and voltage (V) that leave every flag alone, or `RESTLESS`.
+    A subclass has the register tables `_WRITABLE` (register: value after reset, bits a write can
+    change) and `_WIDE` (register: bytes, where they are not 2), the clips `_shunt_low`,
+    `_shunt_high` and `_bus_high`, and these methods: `_start_clock(now_us)` sets the scales
+    `_shunt_per_a` and `_bus_per_v` and starts the stopped clock as the registers say,
+    `_value(reg, now_us)` returns what a read finds, `_compare(begin_us, end_us)` compares one
+    window with the limits, and `bounds()` returns the lowest and highest current (A) and voltage
+    (V) that leave every flag alone, or `RESTLESS`.
 
     Args:
-        address: bus address. i: place on the plant, 0..15. shunt_uohm: shunt in micro-ohms.
+        address: 7-bit bus address, 0x40..0x4F.
+        i: battery place 0..15 on the plant.
+        plant: a `sim.plant.Plant`.
+        shunt_uohm: shunt in micro-ohms.
+        now_us: time of power-on.
 
     Attributes:
         powered: False while the chip does not answer (set by the world; see `power_on`).
         pointer: register addressed last.
+        heat_c: die temperature in degrees C; a limit on it sees a change within 50 ms.
         watch: the `Comparators` this chip belongs to, or None.
         window_us: length of the windows that are compared.
     """
 
-    def __init__(self, address, i, plant, shunt_uohm):
+    ACCUMULATES = False
+    """Whether the chip has `accumulate(now_us)`, to be called at every solution of the plant."""
+
+    _WIDE = {}
+
+    def __init__(self, address, i, plant, shunt_uohm, now_us):
         self.address = address
         self.i = i
         self.plant = plant
         self.shunt_uohm = shunt_uohm
         self.powered = True
         self.pointer = 0
+        self.heat_c = 25.0
         self.watch = None
         self.window_us = 1
-        self._start = FOREVER
+        self._frozen = False
         self._conversion = self._cycle = 1
         self._continuous = True
         self._compared = 0
         self._judged = -1
-        self._ready = False
         self._ready_seen = 0
+        self._reg = array("H", bytes(2 * (max(self._WRITABLE) + 1)))
+        self._reset(now_us)
+
+    def power_on(self, now_us):
+        """Supply back after a brown-out: everything as after power-on, and answering again.
+
+        A `freeze` outlives it.
+        """
+        self.powered = True
+        self.pointer = 0
+        self._reset(now_us)
+
+    def freeze(self, on, now_us):
+        """Conversions stop (true): results stay as they are, none gets ready; or start anew."""
+        self._settle(now_us)
+        self._stop(now_us)
+        self._ready = False
+        self._frozen = on
+        self._start_clock(now_us)
+
+    def write(self, reg, data, now_us):
+        """A bus write: reg is the pointer byte, data the bytes after it (none: pointer only).
+
+        Two data bytes make a write; read-only and reserved registers ignore it. Writing the
+        configuration of the converter starts the conversions anew.
+        """
+        self.pointer = reg
+        if len(data) < 2 or reg not in self._WRITABLE:
+            return
+        value = data[0] << 8 | data[1]
+        if reg == _CONFIG and value & _RST:
+            self._reset(now_us)
+            return
+        fixed, mask = self._WRITABLE[reg]
+        self._write(reg, value & mask | fixed & ~mask, now_us)
+
+    def read(self, reg, buf, now_us):
+        """A bus read: fills buf from register reg, high byte first; 0xFF beyond its end.
+
+        Reserved registers read 0.
+        """
+        self.pointer = reg
+        value = self._value(reg, now_us)
+        width = self._WIDE.get(reg, 2)
+        if len(buf) == 2 == width:
+            buf[0] = value >> 8 & 0xFF
+            buf[1] = value & 0xFF
+            return
+        for k in range(len(buf)):
+            width -= 1
+            buf[k] = value >> 8 * width & 0xFF if width >= 0 else 0xFF
+
+    def _reset(self, now_us):
+        if self.watch is not None:
+            self.watch.disturb()
+        for reg, (value, _) in self._WRITABLE.items():
+            self._reg[reg] = value
+        self._vshunt = self._vbus = 0
+        self._flags = 0
+        self._ready = False
+        self._start = FOREVER
+        self._start_clock(now_us)
+
+    def _write(self, reg, value, now_us):
+        self._settle(now_us)
+        if reg == _CONFIG:
+            self._stop(now_us)
+            self._reg[reg] = value
+            self._start_clock(now_us)
+            if self._start != FOREVER:
+                self._ready = False
+        else:
+            self._reg[reg] = value
+            self._compare_from(now_us)
+
+    def _settle(self, now_us):
+        if self.watch is not None:
+            self.watch.disturb()
+        self.follow(now_us)
+
+    def _hold(self, now_us):
+        """Keeps the results of a clock about to stop."""
+        self._vshunt = self._vshunt_at(now_us)
+        self._vbus = self._vbus_at(now_us)
+
+    def _vshunt_at(self, now_us):
+        cycle = self._cycle
+        if now_us < self._start + cycle:
+            return self._vshunt
+        end = self._start + self._count(now_us, cycle) * cycle
+        return self._vshunt_over(end - cycle, end)
+
+    def _vbus_at(self, now_us):
+        cycle = self._cycle
+        if now_us < self._start + cycle:
+            return self._vbus
+        end = self._start + self._count(now_us, cycle) * cycle
+        return self._vbus_over(end - cycle, end)
+
+    def _vshunt_over(self, begin_us, end_us):
+        if not self._inputs & SHUNT:
+            return self._vshunt
+        code = round(self.plant.mean_current(self.i, begin_us, end_us) * self._shunt_per_a)
+        return min(self._shunt_high, max(self._shunt_low, code))
+
+    def _vbus_over(self, begin_us, end_us):
+        if not self._inputs & BUS:
+            return self._vbus
+        code = round(self.plant.mean_voltage(self.i, begin_us, end_us) * self._bus_per_v)
+        return min(self._bus_high, max(0, code))
 
     def _begin(self, start_us, conversion_us, averages, continuous):
         self._start = start_us
@@ -140,6 +277,7 @@ class Comparators:
         self._plant = plant
         self._settled_us = 0
         self._stale = True
+        self._accumulators = [chip for chip in chips if chip.ACCUMULATES]
         for chip in chips:
             chip.watch = self
 
@@ -154,6 +292,8 @@ class Comparators:
         solution = plant.solutions
         if self.solution == solution:
             return
+        for chip in self._accumulators:
+            chip.accumulate(now_us)
         if self._stale:
             self._gather(now_us)
         inside = self._inside()
@@ -191,3 +331,13 @@ class Comparators:
         self._longest_us = 2 * max(chip.window_us for chip in self._chips)
         self._settled_us = now_us + self._longest_us
         self._stale = False
+
+
+def clip(code, top):
+    """The code within -top - 1..top, as two's complement has it."""
+    return min(top, max(-top - 1, code))
+
+
+def signed(word):
+    """The value of a 16-bit register in two's complement."""
+    return word - ((word & 0x8000) << 1)

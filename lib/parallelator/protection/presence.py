@@ -1,0 +1,244 @@
+"""Which boards and sensors are there, and whether they are still what they were. Run by `guard`.
+
+A chip that was reset or plugged in live has lost its settings and reads a healthy 0 A: one chip
+per tick proves itself. What does not answer is looked for again, with growing pauses.
+"""
+
+from array import array
+
+from micropython import const
+
+from parallelator.hardware.ina2xx import ALERT, FRESH, INTACT
+from parallelator.snapshot import ABSENT, BATTERIES, BOARDS, CHANNELS, RIG, Alarm, Reason, missing
+
+_PROBE_MS = const(1000)
+_PROBE_CAP_MS = const(8000)
+_VERIFY_TICKS = const(8)
+_BOARD_PROBE_TICKS = const(100)
+
+
+class Presence:
+    """Boards and sensors of one rig.
+
+    Args:
+        clock: a `clock.Clock`; snap: the `Snapshot`; switches: a `Switches`.
+        sensors: a `Sensors`; fleet: a `Fleet`.
+        emit: function (code, i, state, reason, value) that records an event.
+
+    Attributes:
+        boards: bit b set while expander b answers.
+        heard: mask of the batteries whose ALERT line is proven to work.
+    """
+
+    def __init__(self, clock, snap, switches, sensors, fleet, emit):
+        self._diff = clock.diff
+        self._snap = snap
+        self._switches = switches
+        self._sensors = sensors
+        self._fleet = fleet
+        self._emit = emit
+        self._probed = array("i", bytes(4 * BATTERIES))
+        self._pause = array("i", [_PROBE_MS] * BATTERIES)
+        self._stale = bytearray(BATTERIES)
+        self._suspect = -1
+        self._turn = 0
+        self._unproven = 0
+        self.boards = 0
+        self.heard = 0
+
+    def start(self, now):
+        """First look at everything: every board with all switches off, every sensor set up."""
+        for b in range(BOARDS):
+            if self._switches.start(b):
+                self.boards |= 1 << b
+        for i in range(BATTERIES):
+            self._probed[i] = now
+            self._snap.reason[i] = Reason.NOT_FOUND
+            driver = self._sensors.detect(i)
+            if driver:
+                self._adopt(i, driver)
+                self._prove_alert(i)
+        self._unproven = 0
+        self._check_topology()
+
+    # Sensors
+
+    def probe(self, i, now):
+        """Look for the missing sensor i when its pause is over; True when the bus was used."""
+        if self._diff(now, self._probed[i]) < self._pause[i]:
+            return False
+        self._probed[i] = now
+        driver = self._sensors.detect(i)
+        if driver:
+            self._emit("sensor_found", i, self._snap.state[i], 0, 0)
+        if driver and self._adopt(i, driver):
+            self._check_topology()
+        else:
+            self._pause[i] = min(self._pause[i] * 2, _PROBE_CAP_MS)
+        return True
+
+    def _adopt(self, i, driver):
+        reason = self._sensors.adopt(i, driver)
+        if reason:
+            if self._snap.state[i] == ABSENT:
+                self._snap.reason[i] = reason
+            return False
+        self._pause[i] = _PROBE_MS
+        self._stale[i] = 0
+        self._unproven |= 1 << i
+        return True
+
+    def lose_sensor(self, i, now):
+        """Sensor i is gone: its battery opens unless its board holds it."""
+        bit = 1 << i
+        self._sensors.drop(i)
+        self._probed[i] = now
+        self.heard &= ~bit
+        self._unproven &= ~bit
+        self._fleet.stuck &= ~bit
+        if not self._fleet.held & bit:
+            self._fleet.lose(i, Reason.SENSOR_LOST)
+        self._check_topology()
+
+    def prove_one(self, now):
+        """Let one chip prove itself: settings, limits, a fresh conversion; mend what it lost.
+
+        Returns:
+            int: the battery whose flags showed a passed limit (reading has cleared them), or -1.
+        """
+        if self._unproven:
+            self._prove_next_alert()
+            return -1
+        i = self._suspect
+        self._suspect = -1
+        if i < 0:
+            i = self._next_chip()
+        chip = self._sensors.chips[i]
+        if chip is None:
+            return -1
+        shown = chip.prove()
+        if shown is None:
+            # It does not answer: the scan counts that.
+            return -1
+        if not shown & INTACT:
+            self._emit("sensor_reset", i, self._snap.state[i], 0, 0)
+            self._mend(i, now)
+        elif shown & FRESH:
+            self._stale[i] = 0
+        else:
+            self._doubt(i, now)
+        return i if shown & ALERT else -1
+
+    def _next_chip(self):
+        for _ in range(BATTERIES):
+            self._turn = (self._turn + 1) & (BATTERIES - 1)
+            if self._sensors.chips[self._turn]:
+                break
+        return self._turn
+
+    def _doubt(self, i, now):
+        # No new conversion: look again, then set it up anew, then give it up, a tick apart each.
+        self._stale[i] += 1
+        self._suspect = i
+        if self._stale[i] == 2:
+            self._mend(i, now)
+        elif self._stale[i] > 2:
+            self.lose_sensor(i, now)
+
+    def _mend(self, i, now):
+        if not self._sensors.configure(i):
+            self.lose_sensor(i, now)
+
+    # ALERT lines
+
+    def _prove_next_alert(self):
+        for i in range(BATTERIES):
+            if self._unproven >> i & 1:
+                self._unproven &= ~(1 << i)
+                self._prove_alert(i)
+                return
+
+    def _prove_alert(self, i):
+        # Toggle the polarity and see the expander's input follow.
+        chip = self._sensors.chips[i]
+        if not chip or not chip.HAS_ALERT or not self.boards >> i // CHANNELS & 1:
+            self.heard &= ~(1 << i)
+            return
+        follows = chip.invert_alert(True) and self._switches.alert_low(i)
+        restored = chip.invert_alert(False)
+        if follows and restored and self._switches.alert_low(i) is False:
+            self.heard |= 1 << i
+        else:
+            self.heard &= ~(1 << i)
+        dead = not self.heard >> i & 1
+        if self._snap.alarm(Alarm.ALERT_DEAD, i, dead) and dead:
+            self._emit("alert_dead", i, self._snap.state[i], 0, 0)
+
+    # Boards
+
+    def watch_boards(self, ticks):
+        """Verify one board in turn, notice lost ones, try to reach them again.
+
+        Args:
+            ticks: number of the present tick.
+        """
+        switches = self._switches
+        if ticks % _VERIFY_TICKS == 0:
+            b = ticks // _VERIFY_TICKS % BOARDS
+            if self.boards >> b & 1:
+                switches.verify(b)
+        for b in range(BOARDS):
+            if self.boards >> b & 1:
+                if not switches.present >> b & 1:
+                    self._lose_board(b)
+            elif self._fleet.held >> b * CHANNELS & 15 or ticks % _BOARD_PROBE_TICKS == b:
+                if switches.start(b):
+                    self._regain_board(b)
+        if switches.faulty:
+            for i in range(0, BATTERIES, CHANNELS):
+                if switches.faulty >> i // CHANNELS & 1:
+                    self.lock_board(i, Reason.SWITCH_FAULT)
+            switches.faulty = 0
+
+    def lock_board(self, i, reason):
+        """The board of battery i does not switch what it is told: all of it off and locked."""
+        if reason == Reason.WIRING_MAP:
+            self._snap.alarm(Alarm.WIRING_MAP, i, True)
+        first = i // CHANNELS * CHANNELS
+        for k in range(first, first + CHANNELS):
+            if self._snap.state[k] != ABSENT:
+                self._fleet.fault(k, reason)
+
+    def _lose_board(self, b):
+        self.boards &= ~(1 << b)
+        self._emit("expander_lost", RIG, 0, 0, b + 1)
+        for i in range(b * CHANNELS, b * CHANNELS + CHANNELS):
+            self._switches.wanted &= ~(1 << i)
+            self.heard &= ~(1 << i)
+            if self._fleet.on >> i & 1:
+                self._fleet.lose_control(i)
+            else:
+                self._fleet.lose(i, Reason.EXPANDER_LOST)
+        self._check_topology()
+
+    def _regain_board(self, b):
+        self.boards |= 1 << b
+        self._emit("expander_back", RIG, 0, 0, b + 1)
+        for i in range(b * CHANNELS, b * CHANNELS + CHANNELS):
+            if self._sensors.chips[i]:
+                self._unproven |= 1 << i
+            if self._fleet.held >> i & 1:
+                self._fleet.regain_control(i)
+        self._check_topology()
+
+    def _check_topology(self):
+        snap = self._snap
+        snap.boards = self.boards
+        snap.sensors = self._sensors.found
+        for i in range(BATTERIES):
+            if snap.sensors >> i & 1:
+                snap.known_boards |= 1 << i // CHANNELS
+        snap.known_boards |= self.boards
+        wrong = not self.boards or missing(snap, None) > 0
+        if snap.alarm(Alarm.TOPOLOGY, RIG, wrong):
+            self._emit("topology" if wrong else "topology_good", RIG, 0, 0, missing(snap, None))

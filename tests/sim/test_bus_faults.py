@@ -1,0 +1,75 @@
+"""A fault in every single transaction, one at a time: safe, and recovered in time.
+
+`make test` tries every tenth transaction, `make soak` all of them (SOAK=1).
+"""
+
+import os
+
+from support import play, state_at
+
+KINDS = ("nack", "timeout", "corrupt", "stuck")
+STRIDE = 1 if os.getenv("SOAK") else 10
+PACKS = [{"n": n, "soc": 0.8} for n in range(1, 5)]
+CROSSING_S = 8
+STEPS = [
+    {"at": CROSSING_S, "do": "inject_current", "n": 2, "ma": 25000},
+    {"at": CROSSING_S + 0.4, "do": "inject_current", "n": 2, "ma": 0},
+]
+
+
+def run(duration_s, fault=None):
+    steps = list(STEPS)
+    if fault:
+        steps.append({"at": 0, "do": "bus_fault", "transaction": fault[0], "kind": fault[1]})
+    return play(duration_s=duration_s, batteries=PACKS, load=[[0, 8]], steps=steps)
+
+
+def campaign(first, last, stride, judge):
+    """Fault every `stride`-th transaction from first to last; print counts, assert none failed."""
+    failed = []
+    print("%-8s %6s %7s" % ("kind", "tried", "failed"))
+    for kind in KINDS:
+        tried = 0
+        bad = 0
+        for number in range(first, last + 1, stride):
+            tried += 1
+            report = run(30, (number, kind))
+            why = judge(report)
+            if report["violations"] or report["resets"]:
+                why = report["violations"] or "the controller was reset"
+            if why:
+                bad += 1
+                failed.append((number, kind, why))
+        print("%-8s %6d %7d" % (kind, tried, bad))
+    assert not failed, failed
+
+
+def transactions_of_the_first_scan():
+    """How many transactions boot, start and one whole scan of four sensors take."""
+    return play(duration_s=0.2, batteries=PACKS)["i2c"]["transactions"]
+
+
+def started(report):
+    for n in range(1, 5):
+        if state_at(report, n, CROSSING_S + 21)[0] != "on":
+            return "battery %d is %s" % (n, state_at(report, n, CROSSING_S + 21))
+
+
+def opened(report):
+    took = [open_ms - crossed_ms for crossed_ms, open_ms, n, _ in report["reactions"] if n == 2]
+    if len(took) != 1 or took[0] > 250:
+        return "opened after %s ms" % took
+    return started(report)
+
+
+def test_a_fault_in_every_transaction_from_reset_to_the_first_scan():
+    last = transactions_of_the_first_scan()
+    assert last > 100, last
+    campaign(1, last, STRIDE, started)
+
+
+def test_a_fault_in_every_transaction_from_a_crossing_to_the_verified_opening():
+    ((crossed, opened_at),) = run(10)["i2c"]["reaction_spans"]
+    # Two more read the latch and the direction back.
+    assert opened_at - crossed < 60, (crossed, opened_at)
+    campaign(crossed, opened_at + 2, 1 if STRIDE == 1 else 4, opened)
