@@ -1,6 +1,5 @@
 """tools/coverage.py counts what ran and what did not, in the lines of the original files."""
 
-import os
 import re
 import shutil
 import subprocess
@@ -175,9 +174,9 @@ TEXT = """\
 def run():
     emit = str
     text = emit("half"
-                " é")
+                " 🔋")
     with open(__file__) as file:
-        assert 'emit("half' in file.read()
+        assert "emit(" + '"half' in file.read()
     assert len(text) == 6
 """
 
@@ -206,9 +205,10 @@ if len(lives) > 2:
 
 COMMON = {
     ".gitignore": "/build/\n__pycache__/\n",
-    "tests/unit/test_nothing.py": "def test_nothing():\n    pass\n",
     "tests/sim/test_nothing.py": "def test_nothing():\n    pass\n",
 }
+
+HALF = "def run(x):\n    if x:\n        return 1\n    return 2\n"
 
 PACKAGE = "lib/parallelator/"
 # path: (source, statements, lines with missed ones, how many are missed)
@@ -228,6 +228,7 @@ FILES = {
 }
 CASES = {f"{PACKAGE}{name}.py": case for name, case in FILES.items()} | {
     f"{PACKAGE}lives.py": (LIVES, 6, "7", 1),
+    f"{PACKAGE}shared.py": (HALF, 4, "", 0),
     f"{PACKAGE}web/exits.py": ("import sys\nsys.exit(3)\na = 1\n", 3, "3", 1),
     f"{PACKAGE}web/raises.py": ("a = 1\nraise ValueError\na = 2\n", 3, "3", 1),
     f"{PACKAGE}web/unknown.py": ("a = 1\nb = 2\n", 2, "1-2", 2),
@@ -258,12 +259,20 @@ def test_children():
     assert os.system(command % "exits") == 3 << 8
     assert os.system(command % "raises") == 1 << 8
 
-def test_boot():
-    with open(ROOT + "/boot.py") as file:
-        exec(compile(file.read(), "boot.py", "exec"), {{"__name__": "__main__"}})
+def test_two_processes():
+    from parallelator import shared
+
+    shared.run(0)
+    command = ROOT + "/build/venv/bin/micropython -c 'from parallelator import shared as s; %s'"
+    assert os.system(command % "s.run(1)") == 0
 """
 
-HALF = "def run(x):\n    if x:\n        return 1\n    return 2\n"
+BOOT = """
+def test_boot():
+    with open(__file__.rsplit("/tests/", 1)[0] + "/boot.py") as file:
+        exec(compile(file.read(), "boot.py", "exec"), {"__name__": "__main__"})
+"""
+
 USE = "from parallelator.protection import half\n\ndef test_half():\n    assert half.run(0) == 2\n"
 
 
@@ -301,7 +310,8 @@ def output(tmp_path_factory):
     root = tmp_path_factory.mktemp("all")
     sources = {path: case[0] for path, case in CASES.items()}
     empty = {f"{PACKAGE}__init__.py": "", f"{PACKAGE}web/__init__.py": ""}
-    build(root, sources | empty | {"tests/sim/test_all.py": TESTS})
+    tests = {"tests/sim/test_all.py": TESTS, "tests/unit/test_boot.py": BOOT}
+    build(root, sources | empty | tests)
     code, output = measure(root)
     assert code == 0, output
     assert all((root / path).read_text() == source for path, source in sources.items())
@@ -365,7 +375,8 @@ def test_failing_tests_fail_the_run_and_still_count(half):
 
 def test_marks_of_an_earlier_run_are_forgotten(half):
     measure(half)
-    os.remove(half / "tests/unit/test_half.py")
+    path = half / "tests/unit/test_half.py"
+    path.write_text("def test_nothing():\n    pass\n")
     code, output = measure(half)
     assert code == 0, output
     assert row(output, PACKAGE + "protection/half.py") == (4, 4, 0, "1-4")

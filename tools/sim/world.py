@@ -42,6 +42,7 @@ class World:
 
     Attributes:
         now_us: time since the start, never wraps.
+        cut_alerts: places whose ALERT wire is broken.
         costs: the cost model (virtual time only).
         locked: True while the heap is locked around a guard tick.
         ending: called when the run is over, before the firmware is stopped.
@@ -69,6 +70,7 @@ class World:
         self._collected_us = 0
         self._host_ms = utime.ticks_ms()
         self._dying = False
+        self.cut_alerts = set()
         self.observers = []
         self.ending = None
         self.script = None
@@ -97,7 +99,8 @@ class World:
             levels = 0xFFFF
             for c in range(CHANNELS):
                 sensor = self.sensors[b * CHANNELS + c]
-                if sensor and sensor.powered and sensor.alert_low(now_us):
+                cut = b * CHANNELS + c in self.cut_alerts
+                if sensor and sensor.powered and not cut and sensor.alert_low(now_us):
                     levels &= ~(1 << 7 - c)
             return levels
 

@@ -121,7 +121,6 @@ class Presence:
             # It does not answer: the scan counts that.
             return -1
         if not shown & INTACT:
-            self._emit("sensor_reset", i, self._snap.state[i], 0, 0)
             self._mend(i, now)
         elif shown & FRESH:
             self._stale[i] = 0
@@ -146,6 +145,7 @@ class Presence:
             self.lose_sensor(i, now)
 
     def _mend(self, i, now):
+        self._emit("sensor_reset", i, self._snap.state[i], 0, 0)
         if not self._sensors.configure(i):
             self.lose_sensor(i, now)
 
