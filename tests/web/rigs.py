@@ -26,10 +26,10 @@ def free_port():
 class Rig:
     """A fake rig (tests/web/fake_rig.py) and simple ways to talk to it."""
 
-    def __init__(self, password="", language="en", port=None):
+    def __init__(self, password="", language="en", port=None, lib=ROOT / "lib"):
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        paths = [ROOT / "lib", ".frozen", ROOT / "build/mpy-lib", sysconfig.get_path("purelib")]
+        paths = [lib, ".frozen", ROOT / "build/mpy-lib", sysconfig.get_path("purelib")]
         self.process = subprocess.Popen(
             [
                 ROOT / "build/venv/bin/micropython",

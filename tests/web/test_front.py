@@ -1,6 +1,8 @@
 """The HTTP front against clients that are wrong, slow, many or hostile."""
 
+import gzip
 import re
+import shutil
 import socket
 import threading
 import time
@@ -8,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from rigs import PASSWORD, receive_all, started
+from rigs import PASSWORD, ROOT, Rig, receive_all, started
 
 HOST = b"Host: rig\r\n"
 GOOD = b"GET /api/state HTTP/1.1\r\n" + HOST + b"\r\n"
@@ -47,7 +49,7 @@ MALFORMED = {
     "cut escape": (b"GET /api/state?a=%2 HTTP/1.1\r\n" + HOST + b"\r\n", 400),
     "escape not utf-8": (b"GET /api/state?a=%ff HTTP/1.1\r\n" + HOST + b"\r\n", 400),
     "lone percent": (b"GET /api/state?% HTTP/1.1\r\n" + HOST + b"\r\n", 400),
-    "long path": (b"GET /api/" + b"x" * 400 + b"/1 HTTP/1.1\r\n" + HOST + b"\r\n", 404),
+    "long path": (b"GET /api/" + b"x" * 400 + b"/1 HTTP/1.1\r\n" + HOST + b"\r\n", 414),
     "long address": (b"GET /?" + b"x" * 600 + b" HTTP/1.1\r\n" + HOST + b"\r\n", 414),
     "41 headers": (b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 41 + b"\r\n", 431),
     "long header": (b"GET / HTTP/1.1\r\nA: " + b"x" * 5000 + b"\r\n\r\n", 431),
@@ -119,6 +121,24 @@ def test_page_files_are_asked_for_again_only_when_changed(rig):
         assert rig.ask("GET", path, If_None_Match='"other"')[0] == 200
 
 
+def test_gzipped_files_are_served_in_place_of_the_sources(tmp_path):
+    lib = tmp_path / "lib"
+    shutil.copytree(ROOT / "lib", lib)
+    script = lib / "parallelator/web/ui/app.js"
+    text = script.read_bytes()
+    script.with_suffix(".js.gz").write_bytes(gzip.compress(text))
+    script.unlink()
+    rig = Rig(lib=lib)
+    try:
+        _, headers, content = rig.ask("GET", "/app.js")
+        assert headers["Content-Encoding"] == "gzip"
+        assert headers["Content-Type"].startswith("text/javascript")
+        assert gzip.decompress(content) == text
+        assert rig.ask("GET", "/")[1]["Content-Encoding"] is None
+    finally:
+        assert rig.stop() == ""
+
+
 def test_head_and_allow(rig):
     for path in ("/", "/api/state", "/api/live", "/app.js"):
         answer = rig.raw(b"HEAD " + path.encode() + b" HTTP/1.1\r\nHost: rig\r\n\r\n")
@@ -163,16 +183,26 @@ def test_a_cut_request_is_refused_at_once(rig, start):
 
 
 def test_a_silent_close_and_a_reset_leave_nothing(rig):
-    for linger in (False, True):
-        for _ in range(20):
-            link = socket.create_connection(("127.0.0.1", rig.port), 5)
-            if linger:
-                link.sendall(b"GET /api/live HTTP/1.0\r\n\r\n")
-                reset = b"\x01\x00\x00\x00\x00\x00\x00\x00"
-                link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
-            link.close()
+    for _ in range(20):
+        socket.create_connection(("127.0.0.1", rig.port), 5).close()
+    for _ in range(4):
+        link = socket.create_connection(("127.0.0.1", rig.port), 5)
+        link.sendall(b"GET /api/live HTTP/1.0\r\n\r\n")
+        assert link.recv(15) == b"HTTP/1.0 200 OK"
+        reset = b"\x01\x00\x00\x00\x00\x00\x00\x00"
+        link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
+        link.close()
     time.sleep(3)
     assert rig.ask("HEAD", "/api/live")[0] == 200, "the streams must have been given back"
+
+
+def test_a_refusal_reaches_a_client_that_is_still_sending(rig):
+    with socket.create_connection(("127.0.0.1", rig.port), 5) as link:
+        link.sendall(post(b"Content-Length: 20000\r\n"))
+        for _ in range(2):
+            time.sleep(0.1)
+            link.sendall(b"x" * 1000)
+        assert receive_all(link).startswith(b"HTTP/1.0 413 ")
 
 
 def test_eight_connections_and_then_503(rig):

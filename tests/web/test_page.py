@@ -1,6 +1,9 @@
 """The page in Chromium: phone and desktop, light and dark, English and French."""
 
+import contextlib
 import re
+import socket
+import threading
 import time
 
 import pytest
@@ -267,6 +270,45 @@ def test_the_page_comes_back_after_a_restart_of_the_rig(visit):
         expect(page.locator("#stale")).to_be_hidden()
     finally:
         second.stop()
+
+
+class Proxy:
+    """Stands between browser and rig; `stalled`, it swallows everything like a dead radio link."""
+
+    def __init__(self, port):
+        self._port = port
+        self.stalled = False
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            client = self._listener.accept()[0]
+            rig = socket.create_connection(("127.0.0.1", self._port))
+            for ends in ((client, rig), (rig, client)):
+                threading.Thread(target=self._carry, args=ends, daemon=True).start()
+
+    def _carry(self, source, target):
+        stalled = self.stalled
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                stalled |= self.stalled  # a connection never recovers
+                if not stalled:
+                    target.sendall(data)
+        target.close()
+
+
+def test_the_page_gets_over_a_dead_radio_link(visit, rig):
+    proxy = Proxy(rig.port)
+    page = visit(proxy)
+    page.wait_for_timeout(1500)
+    proxy.stalled = True
+    expect(page.locator("#stale")).to_be_visible(timeout=6000)
+    proxy.stalled = False
+    rig.tell("trip 8")
+    expect(card(page, 8)).to_have_class("tripped trouble", timeout=15000)
+    expect(page.locator("#stale")).to_be_hidden()
 
 
 def test_polls_when_all_streams_are_taken(visit, rig):

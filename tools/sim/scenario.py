@@ -158,8 +158,8 @@ def _sensor_nack(world, step):
     _silence(world, 0x3F + step["n"], step)
 
 
-def _alert_cut(world, step):
-    world.cut_alerts.add(step["n"] - 1)
+def _alert_stuck(world, step):
+    world.alert_levels[step["n"] - 1] = step["level"]
 
 
 def _expander_nack(world, step):
@@ -247,7 +247,7 @@ STEPS = {
     "sensor_heat": _sensor_heat,
     "sensor_nack": _sensor_nack,
     "sensor_corrupt": _sensor_corrupt,
-    "alert_cut": _alert_cut,
+    "alert_stuck": _alert_stuck,
     "expander_nack": _expander_nack,
     "expander_reset": _expander_reset,
     "bus_stuck": _bus_stuck,

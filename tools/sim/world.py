@@ -42,7 +42,7 @@ class World:
 
     Attributes:
         now_us: time since the start, never wraps.
-        cut_alerts: places whose ALERT wire is broken.
+        alert_levels: place to the level at which its ALERT line is stuck.
         costs: the cost model (virtual time only).
         locked: True while the heap is locked around a guard tick.
         ending: called when the run is over, before the firmware is stopped.
@@ -70,7 +70,7 @@ class World:
         self._collected_us = 0
         self._host_ms = utime.ticks_ms()
         self._dying = False
-        self.cut_alerts = set()
+        self.alert_levels = {}
         self.observers = []
         self.ending = None
         self.script = None
@@ -99,8 +99,10 @@ class World:
             levels = 0xFFFF
             for c in range(CHANNELS):
                 sensor = self.sensors[b * CHANNELS + c]
-                cut = b * CHANNELS + c in self.cut_alerts
-                if sensor and sensor.powered and not cut and sensor.alert_low(now_us):
+                low = sensor and sensor.powered and sensor.alert_low(now_us)
+                if self.alert_levels:
+                    low = not self.alert_levels.get(b * CHANNELS + c, not low)
+                if low:
                     levels &= ~(1 << 7 - c)
             return levels
 

@@ -171,7 +171,7 @@ class Front:
                 break
         try:
             method, url, version, headers = await parse_head(data[:end].decode())
-            request = Request(
+            return Request(
                 self._app,
                 _client(writer.stream.get_extra_info("peername")),
                 method,
@@ -183,9 +183,6 @@ class Front:
             )
         except ValueError:
             raise Refused(400, "encoding", "The request is not valid UTF-8.")
-        if len(request.path) > _PATH:
-            raise Refused(404, "not_found", "There is nothing at this address.")
-        return request
 
     async def _body(self, reader, start, length):
         """The body, whose first bytes are in `start`. Large bodies are read one at a time."""
@@ -265,8 +262,8 @@ async def parse_head(text):
         if version.startswith("HTTP/"):
             raise Refused(505, "version", "HTTP/1.0 and HTTP/1.1 are understood.")
         raise Refused(400, "version", "The request line does not end with an HTTP version.")
-    if len(url) > _URL:
-        raise Refused(414, "url", f"An address may be {_URL} bytes long.")
+    if len(url) > _URL or len(url.split("?", 1)[0]) > _PATH:
+        raise Refused(414, "url", f"An address may be {_URL} bytes long, {_PATH} up to the '?'.")
     if not _escapes_ok(url):
         raise Refused(400, "url", "The address has a bad % escape.")
     if len(lines) > _HEADERS:
@@ -295,7 +292,7 @@ def body_length(headers):
     text = headers.get("Content-Length", "0")
     if not text.isdigit():
         raise Refused(400, "length", "Content-Length must be a number.", "Content-Length")
-    if len(text.lstrip("0")) > 5 or int(text) > _BODY:
+    if len(text) > 5 or int(text) > _BODY:
         raise Refused(413, "body", f"A body may be {_BODY} bytes long.")
     return int(text)
 

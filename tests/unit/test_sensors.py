@@ -1,0 +1,109 @@
+"""Readings with doubt: what is believed, what is asked again, what counts as lost."""
+
+from parallelator import settings
+from parallelator.hardware.ina2xx import Ina219, Ina226, Ina237
+from parallelator.protection import rules
+from parallelator.protection.sensors import Sensors
+from parallelator.snapshot import Reason, Snapshot
+
+
+class Chip:
+    """Voltages one a read (the last one for ever), always 1000 mA; None = no answer."""
+
+    def __init__(self, *voltages):
+        self.voltages = list(voltages)
+        self.reads = 0
+
+    def voltage_mv(self):
+        self.reads += 1
+        return self.voltages.pop(0) if len(self.voltages) > 1 else self.voltages[0]
+
+    def current_ma(self):
+        return 1000
+
+
+class Bus:
+    def __init__(self):
+        self.recovered = 0
+
+    def recover(self):
+        self.recovered += 1
+        return True
+
+
+def rig(**changes):
+    values = settings.defaults()
+    values.update(changes)
+    snap = Snapshot()
+    bus = Bus()
+    return Sensors(bus, snap, rules.Limits(values), values["sensor.shunt_uohm"]), snap, bus
+
+
+def read(last_mv, *voltages):
+    """(believed, voltage in the snapshot, reads) after one read with `last_mv` before."""
+    sensors, snap, _ = rig()
+    snap.voltage_mv[3] = last_mv
+    sensors.chips[3] = chip = Chip(*voltages)
+    return sensors.read(3), snap.voltage_mv[3], chip.reads
+
+
+def test_a_reading_near_the_last_one_is_believed_at_once():
+    assert read(26000, 25000) == (True, 25000, 1)
+    assert read(26000, 18200) == (True, 18200, 1)
+    assert read(26000, 33800) == (True, 33800, 1)
+
+
+def test_one_corrupt_reading_does_not_reach_the_snapshot():
+    for corrupt in (13000, 36400, 1012, 0, 65535):
+        assert read(26000, corrupt, 26010, 26010) == (True, 26010, 3), corrupt
+
+
+def test_two_readings_that_agree_are_the_truth_however_bad():
+    assert read(26000, 12000, 12100) == (True, 12100, 2)
+    assert read(26000, 38000, 38500) == (True, 38500, 2)
+    assert read(26000, 0, 0) == (True, 0, 2)
+
+
+def test_three_readings_that_disagree_are_a_failed_read_and_no_reference():
+    assert read(26000, 13000, 5000, 40000) == (False, 26000, 3)
+
+
+def test_the_first_reading_of_a_sensor_needs_a_second():
+    assert read(0, 26000, 26100) == (True, 26100, 2)
+
+
+def test_no_answer_is_a_failed_read_wherever_it_happens():
+    assert read(26000, None)[0] is False
+    assert read(26000, 13000, None)[0] is False
+    assert read(26000, 13000, 5000, None)[0] is False
+
+
+def test_three_failed_reads_or_half_a_second_lose_a_sensor():
+    sensors, _, _ = rig()
+    sensors.chips[0] = sensors.chips[1] = Chip(26000)
+    assert [sensors.missed(0, 80 * k) for k in (1, 2, 3)] == [False, False, True]
+    sensors.chips[4] = sensors.chips[5] = Chip(26000)
+    assert sensors.missed(4, 500)
+
+
+def test_a_whole_board_that_fails_frees_the_bus_first_and_once():
+    sensors, _, bus = rig()
+    for i in (4, 5):
+        sensors.chips[i] = Chip(None)
+    for i in (4, 5):
+        sensors.missed(i, 80)
+        sensors.missed(i, 160)
+    assert not sensors.missed(4, 240) and bus.recovered == 1
+    assert sensors.missed(5, 240) and bus.recovered == 1
+    sensors.chips[4] = Chip(26000)
+    sensors.read(4)
+    assert sensors._rescued == 0
+
+
+def test_a_chip_that_cannot_measure_up_to_the_limits_is_refused_with_the_reason():
+    sensors, snap, _ = rig()
+    assert sensors.adopt(0, Ina219) == Reason.SENSOR_RANGE
+    small, _, _ = rig(**{"limits.max_voltage_mv": 15000, "sensor.shunt_uohm": 20000})
+    assert small.adopt(0, Ina237) == Reason.SENSOR_RANGE
+    wide, _, _ = rig(**{"limits.max_current_ma": 26000, "limits.max_discharge_current_ma": 26000})
+    assert wide.adopt(0, Ina226) == Reason.SENSOR_RANGE
