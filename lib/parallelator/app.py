@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import json
 import sys
 import time
 
@@ -15,8 +14,10 @@ from parallelator.hardware.bus import Bus
 from parallelator.hardware.tca9555 import Tca9555
 from parallelator.protection import guard, rules
 from parallelator.protection.switches import Switches
-from parallelator.records.events import Events, describe
+from parallelator.records.events import Events
+from parallelator.records.keeper import Keeper, count_boot
 from parallelator.snapshot import BATTERIES, BOARDS, RIG, WISH_OFF, Snapshot
+from parallelator.wording import Words, fault_text
 
 CONFIG_FILES = ("config.json", "/sd/config.json")
 GOOD_CONFIG = "config.good.json"
@@ -54,12 +55,11 @@ class App:
             self.settings["sensor.shunt_uohm"],
             self.events.emit,
         )
-        self._words = None
+        self._store = self.board.storage()
+        self.keeper = Keeper(self._store, self.snap, self.guard.locks)
+        self.words = Words(self.settings["language"])
         self._boot = 0
-        self._dead_tasks = []
-        for i in range(BATTERIES):
-            if self.settings["batteries.%d.mode" % (i + 1)] == "off":
-                self.snap.wish[i] = WISH_OFF
+        self._tasks = []
 
     def run(self):
         """Protect the rig until the program is interrupted; every switch is open afterwards."""
@@ -71,16 +71,29 @@ class App:
 
     async def _main(self):
         # Switches safe first; what takes memory comes after.
+        self.keeper.restore()
+        self._apply_modes()
         self.guard.start()
         watchdog = self.board.watchdog(_WATCHDOG_MS)
         protection = asyncio.create_task(self._protect(watchdog))
-        self._boot = self.board.count_boot()
-        self._report_settings()
+        self._boot = count_boot(self._store)
+        print("Parallelator", VERSION)
+        self.events.emit("boot", RIG, 0, 0, self._boot)
+        for k in range(len(self.faults)):
+            self.events.emit("config_fault", RIG, 0, 0, k)
+        for k in range(len(self.renamed)):
+            self.events.emit("config_renamed", RIG, 0, 0, k)
+        self._start("keeper", self.keeper.run)
         self._start("console", self._console)
         if self.settings["wifi.ssid"]:
             self._start("wifi", self._wifi)
         self._start("web", self._web)
         await protection
+
+    def _apply_modes(self):
+        for i in range(BATTERIES):
+            if self.settings["batteries.%d.mode" % (i + 1)] == "off":
+                self.snap.wish[i] = WISH_OFF
 
     async def _protect(self, watchdog):
         """The guard's task. Its death is a reset, with the switches open if the bus allows."""
@@ -103,20 +116,18 @@ class App:
             self.board.reset()
 
     def _start(self, name, job):
-        return asyncio.create_task(self._supervise(name, job))
+        self._tasks.append(name)
+        return asyncio.create_task(self._supervise(len(self._tasks) - 1, job))
 
-    async def _supervise(self, name, job):
-        """Run `job` for ever: log its death, restart it with growing delay."""
+    async def _supervise(self, number, job):
+        """Run task `number` for ever: record its death, restart it with growing delay."""
         retry_ms = _FIRST_RETRY_MS
         while True:
             try:
                 await job()
             except Exception as error:
-                print("Task", name)
                 sys.print_exception(error)
-            self._dead_tasks.append((name, self.snap.uptime_s))
-            del self._dead_tasks[:-8]
-            self.events.emit("task_died", RIG, 0, 0, len(self._dead_tasks))
+            self.events.emit("task_died", RIG, 0, 0, number)
             await asyncio.sleep_ms(retry_ms)
             retry_ms = min(retry_ms * 2, _LAST_RETRY_MS)
 
@@ -143,46 +154,9 @@ class App:
             self._boot,
         )
 
-    def words(self):
-        """The messages in the rig's language: a dict of sections, loaded once."""
-        if self._words is None:
-            folder = __file__.rsplit("/", 1)[0]
-            with open("%s/messages/%s.json" % (folder, self.settings["language"])) as file:
-                self._words = json.load(file)
-        return self._words
-
     def alarms(self):
         """Active alarms as `GET /api/state` shows them: a list of dicts."""
-        words = self.words()["alarm"]
-        active = [
-            {
-                "code": code,
-                "n": None if i == RIG else i + 1,
-                "since_ms": since_s * 1000,
-                "text": words[code],
-            }
-            for code, i, since_s in self.snap.alarms()
-        ]
-        for fault in self.faults:
-            active.append(
-                {
-                    "code": "config_fault",
-                    "n": None,
-                    "since_ms": 0,
-                    "text": words["config_fault"] + " " + fault_text(fault),
-                }
-            )
-        return active
-
-    def _report_settings(self):
-        self.events.emit("boot", RIG, 0, 0, self._boot)
-        print("Parallelator", VERSION)
-        words = self.words()["event"]
-        for fault in self.faults:
-            print(words["config_fault"], fault_text(fault))
-            self.events.emit("config_fault", RIG, 0, 0, 0)
-        for old, new in self.renamed:
-            print(words["config_renamed"], old, "->", new)
+        return self.words.alarms(self.snap, self.faults)
 
     async def _console(self):
         number = 0
@@ -193,13 +167,20 @@ class App:
                 continue
             number = event[0] + 1
             if self.settings["serial_messages"]:
-                print("[%d s] %s" % (event[1], describe(self.words(), event)))
+                print("[%d s] %s" % (event[1], self.words.event(event, self._detail(event))))
             await asyncio.sleep_ms(0)
 
-
-def fault_text(fault):
-    """One fault of a settings file in words: file, key, what was found, what is allowed."""
-    return "%s: %s = %s (%s)" % (fault["file"], fault["key"], fault["found"], fault["allowed"])
+    def _detail(self, event):
+        code, value = event[2], event[6]
+        if code == "config_fault":
+            return fault_text(self.faults[value])
+        if code == "config_renamed":
+            return "%s -> %s" % self.renamed[value]
+        if code == "topology":
+            return self.words.missing(self.snap).strip()
+        if code == "task_died":
+            return self._tasks[value]
+        return ""
 
 
 def run():

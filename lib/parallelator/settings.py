@@ -43,6 +43,7 @@ TABLE = (
     ("limits.hard_current_pct", 150, 0, 1000, "%"),
     ("limits.voltage_offset_mv", 500, 10, 5000, _MV),
     ("limits.start_spread_mv", 150, 10, 5000, _MV),
+    ("limits.imbalance_mv", 1000, 50, 10000, _MV),
     ("limits.uv_hysteresis_mv", 1000, 0, 10000, _MV),
     ("limits.ov_hysteresis_mv", 500, 0, 10000, _MV),
     ("limits.reconnect_delay_ms", 10000, 1000, 3600000, _MS),
@@ -50,6 +51,8 @@ TABLE = (
     ("limits.trip_decay_s", 3600, 0, 1000000, "s"),
     ("limits.join_interval_ms", 500, 100, 60000, _MS),
     ("limits.start_delay_ms", 5000, 0, 600000, _MS),
+    ("limits.temperature_alarm_c", 70, 30, 120, "C"),
+    ("limits.temperature_trip_c", 85, 30, 120, "C"),
     ("limits.pack_resistance_mohm", 30, 1, 1000, "mOhm"),
     ("limits.path_resistance_mohm", 20, 0, 1000, "mOhm"),
     ("wifi.ssid", "", 0, 32, ""),
@@ -217,6 +220,11 @@ def _contradictions(v):
                     "%s gives %d mA" % (ceiling_ma, key, effective_ma),
                 )
             )
+    if v["limits.temperature_alarm_c"] > v["limits.temperature_trip_c"]:
+        allowed = "at most limits.temperature_trip_c (%d C)" % v["limits.temperature_trip_c"]
+        faults.append(
+            _fault("limits.temperature_alarm_c", v["limits.temperature_alarm_c"], allowed)
+        )
     if 0 < v["limits.hard_current_pct"] < 100:
         faults.append(
             _fault("limits.hard_current_pct", v["limits.hard_current_pct"], "0, or 100 or more")

@@ -32,7 +32,10 @@ IDLE_MA = const(50)
 
 
 class Reason:
-    """Why a battery is in its state; `REASONS` holds the names in this order."""
+    """Why a battery is in its state; `REASONS` holds the names in this order.
+
+    Append only: locks are stored by these numbers.
+    """
 
     NONE = 0
     NOT_FOUND = 1
@@ -53,6 +56,8 @@ class Reason:
     OVERLOAD = 16
     SWITCH_FAULT = 17
     WIRING_MAP = 18
+    OVERTEMPERATURE = 19
+    IMBALANCE = 20
 
 
 REASONS = (
@@ -75,6 +80,8 @@ REASONS = (
     "overload",
     "switch_fault",
     "wiring_map",
+    "overtemperature",
+    "imbalance",
 )
 
 ALARMS = (
@@ -85,6 +92,11 @@ ALARMS = (
     "bus_fault",
     "alert_dead",
     "wiring_map",
+    "no_contact",
+    "bus_unheld",
+    "low_soon",
+    "temperature",
+    "deadline_missed",
 )
 
 
@@ -98,7 +110,14 @@ class Alarm:
     BUS_FAULT = 4
     ALERT_DEAD = 5
     WIRING_MAP = 6
+    NO_CONTACT = 7
+    BUS_UNHELD = 8
+    LOW_SOON = 9
+    TEMPERATURE = 10
+    DEADLINE_MISSED = 11
 
+
+NO_TEMPERATURE = const(-300)
 
 RIG = const(-1)
 """The battery index of what concerns the whole rig."""
@@ -114,6 +133,8 @@ class Snapshot:
         since_s: uptime in s at which the present state began.
         eta_ms: what is left of a delay, 0 when nothing counts down.
         trips: counted trips so far.
+        temperature_c: die of the sensor in degrees Celsius, NO_TEMPERATURE when not known.
+        on_s: seconds spent ON since boot; switchings: times its switch closed since boot.
         discharge_mah, charge_mah: whole mAh since boot; *_rest hold the remainder in mA*ms.
         bus_locked: (bool) True while the bus is locked as `bus_overload`.
         uptime_s: (int) seconds since boot; never wraps.
@@ -131,6 +152,10 @@ class Snapshot:
         self.current_ma = _words()
         self.since_s = _words()
         self.eta_ms = _words()
+        self.temperature_c = array("i", [NO_TEMPERATURE] * BATTERIES)
+        self.on_s = _words()
+        self.on_rest_ms = _words()
+        self.switchings = _words()
         self.discharge_mah = _words()
         self.discharge_rest = _words()
         self.charge_mah = _words()
@@ -264,6 +289,7 @@ def battery_view(snap, i, label):
     valid = snap.valid[i]
     state = snap.state[i]
     reason = snap.reason[i]
+    temperature = snap.temperature_c[i]
     return {
         "n": i + 1,
         "label": label,
@@ -280,5 +306,8 @@ def battery_view(snap, i, label):
         "soc_pct": None,
         "r_mohm": None,
         "trips": snap.trips[i],
+        "temperature_c": None if temperature == NO_TEMPERATURE else temperature,
+        "on_s": snap.on_s[i],
+        "switchings": snap.switchings[i],
         "flow": flow(snap.current_ma[i]) if valid else None,
     }

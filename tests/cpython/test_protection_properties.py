@@ -24,7 +24,7 @@ def verdict(samples, dt_ms=80):
     """(how many samples until the first decision to open, its Reason), or (None, NONE)."""
     judge = rules.Judge(limits())
     for k, (voltage_mv, current_ma) in enumerate(samples):
-        reason = judge.sample(0, voltage_mv, current_ma, dt_ms)
+        reason = judge.sample(0, voltage_mv, current_ma, 0, dt_ms)
         if reason:
             return k, reason
     return None, Reason.NONE

@@ -22,6 +22,9 @@ class Chip:
     def prove(self):
         return self.shown.pop(0) if len(self.shown) > 1 else self.shown[0]
 
+    def temperature_mc(self):
+        return 41500
+
     def invert_alert(self, on):
         self.inverted = on
         return True
@@ -96,6 +99,16 @@ def test_a_chip_that_is_intact_and_fresh_is_left_alone():
     for _ in range(40):
         assert presence.prove_one(0) == -1
     assert sensors.setups == 0 and fleet.lost == [] and "sensor_reset" not in events
+
+
+def test_every_fourth_proof_measures_the_temperature():
+    presence, _, _, snap, _ = rig(Chip(INTACT | FRESH))
+    measured = []
+    for _ in range(16):
+        presence.prove_one(0)
+        measured.append(presence.measured)
+    assert measured.count(5) == 4 and measured.count(-1) == 12
+    assert snap.temperature_c[5] == 41
 
 
 def test_lost_settings_are_written_again_at_once():

@@ -16,7 +16,7 @@ def limits(**changes):
 def opened_after(judge, i, voltage_mv, current_ma, step_ms, most_ms):
     """(Reason, ms) until the judge opens, (NONE, most_ms) when it does not."""
     for at_ms in range(0, most_ms, step_ms):
-        reason = judge.sample(i, voltage_mv, current_ma, step_ms)
+        reason = judge.sample(i, voltage_mv, current_ma, 0, step_ms)
         if reason:
             return reason, at_ms
     return Reason.NONE, most_ms
@@ -60,11 +60,11 @@ def test_the_smaller_of_ceiling_and_direction_counts():
 
 def test_hard_overcurrent_needs_two_samples_and_asks_for_the_second():
     judge = rules.Judge(limits())
-    assert judge.sample(5, 27000, 15001, 10) == Reason.NONE and judge.urgent
-    assert judge.sample(5, 27000, 15001, 10) == Reason.OVERCURRENT
+    assert judge.sample(5, 27000, 15001, 0, 10) == Reason.NONE and judge.urgent
+    assert judge.sample(5, 27000, 15001, 0, 10) == Reason.OVERCURRENT
     judge = rules.Judge(limits())
-    assert judge.sample(5, 27000, -15001, 10) == Reason.NONE and judge.urgent
-    assert judge.sample(5, 27000, 14000, 10) == Reason.NONE and not judge.urgent
+    assert judge.sample(5, 27000, -15001, 0, 10) == Reason.NONE and judge.urgent
+    assert judge.sample(5, 27000, 14000, 0, 10) == Reason.NONE and not judge.urgent
 
 
 def test_a_hard_limit_of_zero_is_none():
@@ -76,7 +76,7 @@ def test_the_overload_sum_drains_below_the_limit_and_starts_empty_at_closing():
     judge = rules.Judge(limits())
     assert opened_after(judge, 2, 27000, 14000, 50, 4000)[0] == Reason.NONE
     for _ in range(200):
-        judge.sample(2, 27000, 0, 50)
+        judge.sample(2, 27000, 0, 0, 50)
     assert opened_after(judge, 2, 27000, 14000, 50, 4000)[0] == Reason.NONE
     judge.clear(2)
     assert opened_after(judge, 2, 27000, 14000, 50, 4000)[0] == Reason.NONE
@@ -84,19 +84,19 @@ def test_the_overload_sum_drains_below_the_limit_and_starts_empty_at_closing():
 
 def test_a_gap_between_samples_counts_at_most_100_ms_of_overload():
     judge = rules.Judge(limits())
-    assert judge.sample(0, 27000, 14000, 60000) == Reason.NONE
+    assert judge.sample(0, 27000, 14000, 0, 60000) == Reason.NONE
 
 
 def test_the_topmost_rule_names_the_reason():
     judge = rules.Judge(limits())
-    judge.sample(0, 35000, 20000, 10)
-    assert judge.sample(0, 35000, 20000, 10) == Reason.OVERCURRENT
+    judge.sample(0, 35000, 20000, 0, 10)
+    assert judge.sample(0, 35000, 20000, 0, 10) == Reason.OVERCURRENT
 
 
 def test_batteries_do_not_share_their_samples():
     judge = rules.Judge(limits())
-    judge.sample(0, 27000, 20000, 10)
-    assert judge.sample(1, 27000, 20000, 10) == Reason.NONE
+    judge.sample(0, 27000, 20000, 0, 10)
+    assert judge.sample(1, 27000, 20000, 0, 10) == Reason.NONE
 
 
 def test_recovery_needs_its_margin():
@@ -125,7 +125,7 @@ def test_every_number_fits_a_32_bit_chip():
     # Small ints end at 2**30 - 1 there. The cap of thirty times the limit keeps the squares below.
     judge = rules.Judge(limits(max_current_ma=100, hard_current_pct=0))
     for _ in range(2):
-        judge.sample(0, 27000, 81920, 100)
+        judge.sample(0, 27000, 81920, 0, 100)
     assert 30000 * 30000 < 1 << 30
     assert (30000 * 30000 // 1000 - 1000) * 100 + rules.HEAT_LIMIT < 1 << 30
     assert 81920 * 1000 < 1 << 30

@@ -8,12 +8,11 @@ from parallelator import snapshot
 from parallelator.web import live
 
 PACKAGE = snapshot.__file__.rsplit("/", 1)[0]
-SECTIONS = ("state", "reason", "clears", "alarm", "event", "refused")
+SECTIONS = ("state", "reason", "clears", "action", "alarm", "event", "refused")
 EVENTS = [
     "boot",
     "state",
     "trip",
-    "lock",
     "reset_done",
     "wish",
     "group_start",
@@ -27,9 +26,7 @@ EVENTS = [
     "topology",
     "config_fault",
     "config_renamed",
-    "config_loaded",
     "task_died",
-    "shutdown",
     "deadline_missed",
     "wifi_up",
     "wifi_down",

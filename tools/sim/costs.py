@@ -17,7 +17,7 @@ class Costs:
     """
 
     call_us = 100
-    tick_us = 2000
+    tick_us = 2100
     task_median_us = 1000
     task_sigma = 0.692
     collect_us = 5000

@@ -95,16 +95,9 @@ class Board:
         """Start the hardware watchdog; it cannot be stopped again. Returns it."""
         return machine.WDT(timeout=timeout_ms)
 
-    def count_boot(self):
-        """The number of this boot since the storage was last erased, 1 or more; counts it."""
-        store = esp32.NVS("parallelator")
-        try:
-            number = store.get_i32("boots") + 1
-        except OSError:
-            number = 1
-        store.set_i32("boots", number)
-        store.commit()
-        return number
+    def storage(self):
+        """The non-volatile storage of the application, an `esp32.NVS`."""
+        return esp32.NVS("parallelator")
 
     def reset(self):
         """Restart the controller. Does not return."""

@@ -1,4 +1,4 @@
-"""Ampere-hours in integers: whole mAh and the remainder in mA*ms. Called by `guard`."""
+"""What adds up, in integers with the remainder kept: ampere-hours, hours. Called by `guard`."""
 
 from micropython import const
 
@@ -20,3 +20,12 @@ def count(snap, i, current_ma, dt_ms):
             snap.charge_mah[i] += rest // _MAH
             rest %= _MAH
         snap.charge_rest[i] = rest
+
+
+def count_time(snap, i, dt_ms):
+    """Add `dt_ms` to the time battery i spent ON."""
+    rest = snap.on_rest_ms[i] + dt_ms
+    if rest >= 1000:
+        snap.on_s[i] += rest // 1000
+        rest %= 1000
+    snap.on_rest_ms[i] = rest

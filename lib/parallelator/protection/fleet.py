@@ -13,6 +13,7 @@ from parallelator.snapshot import (
     ABSENT,
     AUTO,
     BATTERIES,
+    IDLE_MA,
     LOCKED,
     OFF,
     ON,
@@ -79,7 +80,10 @@ class Fleet:
         for i in range(BATTERIES):
             if closed >> i & 1:
                 self._judge.clear(i)
+                self._snap.switchings[i] += 1
                 self._enter(i, ON, Reason.NONE)
+        if closed:
+            self._snap.alarm(Alarm.BUS_UNHELD, RIG, False)
         return closed
 
     def start(self, group):
@@ -168,8 +172,18 @@ class Fleet:
                 self.settle(i)
 
     def _open(self, mask):
-        self.on &= ~mask
         self._switches.open(mask)
+        last = mask & self.on
+        self.on &= ~mask
+        if last and not self.on | self.held | self.stuck:
+            current_ma = 0
+            for i in range(BATTERIES):
+                if last >> i & 1:
+                    current_ma += self._snap.current_ma[i]
+            if current_ma < -IDLE_MA:
+                # A charger is now alone on the bus.
+                self._snap.alarm(Alarm.BUS_UNHELD, RIG, True)
+                self._emit("bus_unheld", RIG, 0, 0, current_ma)
 
     def _uncounted_delay(self, i):
         uptime_s = self._snap.uptime_s

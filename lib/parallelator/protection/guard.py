@@ -13,6 +13,7 @@ from parallelator.protection.connector import Connector
 from parallelator.protection.fleet import ACTIONS, Fleet
 from parallelator.protection.presence import Presence
 from parallelator.protection.sensors import Sensors
+from parallelator.protection.watch import Watch
 from parallelator.snapshot import (
     ABSENT,
     BATTERIES,
@@ -56,6 +57,8 @@ class Guard:
         self._switches = switches
         self._emit = emit
         self._judge = rules.Judge(limits)
+        self._balance = rules.Balance(snap, limits)
+        self._watch = Watch(snap, limits, self._balance, emit)
         self._sensors = Sensors(bus, snap, limits, shunt_uohm)
         self._fleet = Fleet(snap, switches, limits, self._judge, emit)
         self._connector = Connector(snap, limits, self._fleet, emit)
@@ -74,15 +77,20 @@ class Guard:
         self._queue = bytearray(2 * _REQUESTS)
         self._queued = 0
 
+    @property
+    def locks(self):
+        """The Reason of each battery's lock, NONE = not locked: 16 bytes, kept across reboots."""
+        return self._fleet.lock
+
     # Start and stop
 
     def start(self):
         """First scan: every expander with all switches off, every sensor found and set up."""
         self._bus.begin()
+        self._presence.start(self._ms())
         self._now = self._ms()
         for i in range(BATTERIES):
             self._seen[i] = self._now
-        self._presence.start(self._now)
 
     def all_off(self):
         """Open every switch, whatever the state: the last act before the firmware ends."""
@@ -128,6 +136,7 @@ class Guard:
         self._ticks += 1
         self._bus.begin()
         self._watch_alerts(dt)
+        self._watch.deadline(dt)
         if self._queued:
             self._serve_requests()
         self._switches.flush()
@@ -206,6 +215,8 @@ class Guard:
             elif self._presence.probe(i, self._now):
                 reads -= 1
             i = (i + 1) & (BATTERIES - 1)
+            if not i:
+                self._balance.look(self._fleet.on)
             if not reads:
                 break
         self._next = i
@@ -235,21 +246,33 @@ class Guard:
         i = self._presence.prove_one(self._now)
         if i >= 0 and self._fleet.on >> i & 1 and self._quiet_ms <= 0:
             self._fleet.trip(i, Reason.OVERCURRENT, self._sensors.alert_ma(i))
+        i = self._presence.measured
+        if i >= 0:
+            celsius = self._snap.temperature_c[i]
+            self._watch.temperature(i, celsius)
+            if self._fleet.on >> i & 1:
+                reason = self._judge.temperature(i, celsius)
+                if reason:
+                    self._fleet.trip(i, reason, celsius)
 
     def _judge_sample(self, i, current_ma, dt):
         voltage_mv = self._snap.voltage_mv[i]
-        reason = self._judge.sample(i, voltage_mv, current_ma, dt)
+        lag_mv = self._balance.lag_mv(i, voltage_mv)
+        reason = self._judge.sample(i, voltage_mv, current_ma, lag_mv, dt)
         if reason:
-            of_voltage = reason == Reason.OVERVOLTAGE or reason == Reason.UNDERVOLTAGE
-            self._fleet.trip(i, reason, voltage_mv if of_voltage else current_ma)
+            of_current = reason == Reason.OVERCURRENT or reason == Reason.OVERLOAD
+            self._fleet.trip(i, reason, current_ma if of_current else voltage_mv)
         elif self._judge.urgent:
             self._urgent |= 1 << i
         else:
             self._fleet.forgive(i, dt)
+            self._watch.connected(i, voltage_mv, current_ma, dt)
+            charge.count_time(self._snap, i, dt)
 
     def _attend(self, i, current_ma, dt):
         # A battery that is not on: its delays, its return, and current it should not carry.
         fleet = self._fleet
+        self._watch.opened(i)
         self._watch_stuck(i, current_ma, dt)
         fleet.count_down(i, dt)
         if self._snap.state[i] == ABSENT and self._presence.boards >> i // CHANNELS & 1:

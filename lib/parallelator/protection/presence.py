@@ -15,6 +15,7 @@ _PROBE_MS = const(1000)
 _PROBE_CAP_MS = const(8000)
 _VERIFY_TICKS = const(8)
 _BOARD_PROBE_TICKS = const(100)
+_TEMPERATURE_ROUNDS = const(4)
 
 
 class Presence:
@@ -28,6 +29,7 @@ class Presence:
     Attributes:
         boards: bit b set while expander b answers.
         heard: mask of the batteries whose ALERT line is proven to work.
+        measured: battery whose temperature the last `prove_one` read, or -1.
     """
 
     def __init__(self, clock, snap, switches, sensors, fleet, emit):
@@ -43,8 +45,10 @@ class Presence:
         self._suspect = -1
         self._turn = 0
         self._unproven = 0
+        self._round = 0
         self.boards = 0
         self.heard = 0
+        self.measured = -1
 
     def start(self, now):
         """First look at everything: every board with all switches off, every sensor set up."""
@@ -106,6 +110,7 @@ class Presence:
         Returns:
             int: the battery whose flags showed a passed limit (reading has cleared them), or -1.
         """
+        self.measured = -1
         if self._unproven:
             self._prove_next_alert()
             return -1
@@ -124,6 +129,8 @@ class Presence:
             self._mend(i, now)
         elif shown & FRESH:
             self._stale[i] = 0
+            if self._round % _TEMPERATURE_ROUNDS == 0:
+                self._measure(i, chip)
         else:
             self._doubt(i, now)
         return i if shown & ALERT else -1
@@ -131,9 +138,17 @@ class Presence:
     def _next_chip(self):
         for _ in range(BATTERIES):
             self._turn = (self._turn + 1) & (BATTERIES - 1)
+            if not self._turn:
+                self._round += 1
             if self._sensors.chips[self._turn]:
                 break
         return self._turn
+
+    def _measure(self, i, chip):
+        celsius_mc = chip.temperature_mc()
+        if celsius_mc is not None:
+            self._snap.temperature_c[i] = celsius_mc // 1000
+            self.measured = i
 
     def _doubt(self, i, now):
         # No new conversion: look again, then set it up anew, then give it up, a tick apart each.

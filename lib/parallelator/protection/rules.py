@@ -16,6 +16,8 @@ _CHARGE = const(1)  # mA entering the battery
 _VOLTAGE = const(2)  # mV
 _LOWNESS = const(3)  # minus the voltage, mV
 _HEAT = const(4)  # inverse-time sum of the overload, permille * ms
+_LAG = const(5)  # mV below the highest connected pack; of the odd one: above the median
+_TEMPERATURE = const(6)  # degrees Celsius, sampled on its own
 
 HEAT_LIMIT = const(4400000)
 """The overload sum that opens: 4.4 s of ((I/Imax)**2 - 1), in permille * ms."""
@@ -33,9 +35,11 @@ RULES = (
     (Reason.UNDERVOLTAGE, _LOWNESS, lambda lim: -(lim.min_voltage_mv * 90 // 100), 0, 2, False),
     (Reason.UNDERVOLTAGE, _LOWNESS, lambda lim: -lim.min_voltage_mv, 1000, 1, False),
     (Reason.OVERLOAD, _HEAT, lambda lim: HEAT_LIMIT - 1, 0, 1, True),
+    (Reason.OVERTEMPERATURE, _TEMPERATURE, lambda lim: lim.temperature_trip_c, 0, 3, True),
+    (Reason.IMBALANCE, _LAG, lambda lim: lim.imbalance_mv, 1500, 3, False),
 )
-COUNTED = (Reason.OVERCURRENT, Reason.OVERVOLTAGE, Reason.OVERLOAD)
-_ROWS = const(7)
+COUNTED = tuple(row[0] for row in RULES if row[5])
+_ROWS = const(9)
 
 
 class Limits:
@@ -63,6 +67,9 @@ class Limits:
             "max_voltage_mv",
             "voltage_offset_mv",
             "start_spread_mv",
+            "imbalance_mv",
+            "temperature_alarm_c",
+            "temperature_trip_c",
             "uv_hysteresis_mv",
             "ov_hysteresis_mv",
             "reconnect_delay_ms",
@@ -87,11 +94,13 @@ class Judge:
 
     def __init__(self, limits):
         self._limits = limits
-        self._rows = tuple(
-            (reason, quantity, limit(limits), for_ms, samples)
-            for reason, quantity, limit, for_ms, samples, _ in RULES
-        )
-        self._sample = array("i", bytes(4 * 5))
+        rows = [
+            (k, reason, quantity, limit(limits), for_ms, samples)
+            for k, (reason, quantity, limit, for_ms, samples, _) in enumerate(RULES)
+        ]
+        self._reading_rows = tuple(row for row in rows if row[2] != _TEMPERATURE)
+        self._temperature_rows = tuple(row for row in rows if row[2] == _TEMPERATURE)
+        self._sample = array("i", bytes(4 * 7))
         self._count = bytearray(_ROWS * BATTERIES)
         self._for_ms = array("i", bytes(4 * _ROWS * BATTERIES))
         self._heat = array("i", bytes(4 * BATTERIES))
@@ -105,12 +114,13 @@ class Judge:
         for k in range(i * _ROWS, i * _ROWS + _ROWS):
             self._count[k] = 0
 
-    def sample(self, i, voltage_mv, current_ma, dt_ms):
+    def sample(self, i, voltage_mv, current_ma, lag_mv, dt_ms):
         """Judge one reading of a connected battery.
 
         Args:
             i: battery index 0..15.
             voltage_mv, current_ma: the reading, positive current = discharge.
+            lag_mv: what `Balance.lag_mv` says of it.
             dt_ms: time since the previous sample of this battery.
 
         Returns:
@@ -122,6 +132,7 @@ class Judge:
             not self._pending[i]
             and -lim.charge_ma <= current_ma <= lim.discharge_ma
             and lim.min_voltage_mv <= voltage_mv <= lim.max_voltage_mv
+            and lag_mv <= lim.imbalance_mv
         ):
             return 0
         heat = self._heated(i, current_ma, min(dt_ms, _DT_CAP_MS))
@@ -131,26 +142,33 @@ class Judge:
         sample[_VOLTAGE] = voltage_mv
         sample[_LOWNESS] = -voltage_mv
         sample[_HEAT] = heat
+        sample[_LAG] = lag_mv
+        self._pending[i] = heat > 0
+        return self._apply(self._reading_rows, i, dt_ms)
+
+    def temperature(self, i, celsius):
+        """Judge a new die temperature of a connected battery; returns as `sample` does."""
+        self._sample[_TEMPERATURE] = celsius
+        return self._apply(self._temperature_rows, i, 0)
+
+    def _apply(self, rows, i, dt_ms):
         verdict = 0
-        pending = heat > 0
-        at = i * _ROWS
-        for reason, quantity, limit, for_ms, samples in self._rows:
-            if sample[quantity] > limit:
-                if self._count[at]:
-                    self._for_ms[at] += dt_ms
-                else:
-                    self._for_ms[at] = 0
-                if self._count[at] < samples:
-                    self._count[at] += 1
-                pending = True
-                if self._count[at] < samples:
-                    self.urgent = True
-                elif not verdict and self._for_ms[at] >= for_ms:
-                    verdict = reason
-            else:
+        for row, reason, quantity, limit, for_ms, samples in rows:
+            at = i * _ROWS + row
+            if self._sample[quantity] <= limit:
                 self._count[at] = 0
-            at += 1
-        self._pending[i] = pending
+                continue
+            if self._count[at]:
+                self._for_ms[at] += dt_ms
+            else:
+                self._for_ms[at] = 0
+            self._pending[i] = 1
+            if self._count[at] < samples:
+                self._count[at] += 1
+            if self._count[at] < samples:
+                self.urgent = self.urgent or not for_ms
+            elif not verdict and self._for_ms[at] >= for_ms:
+                verdict = reason
         return verdict
 
     def _heated(self, i, current_ma, dt_ms):
@@ -202,3 +220,73 @@ def cooling_ms(limits, repeats):
         delay *= 2
         repeats -= 1
     return min(delay, max(_RETRY_CAP_MS, limits.reconnect_delay_ms))
+
+
+class Balance:
+    """What the connected packs say of each other's voltage, looked at once a scan.
+
+    Args:
+        snap: the `Snapshot`; limits: a `Limits`.
+
+    Attributes:
+        reference_mv: voltage of the highest connected pack, the odd one aside; 0 = none.
+        odd: index of the odd one, or -1: of three or more, a highest pack that is itself more
+            than imbalance_mv above the median; then it alone is out of balance.
+        median_mv: median voltage when the packs lie further apart than voltage_offset_mv, else 0.
+    """
+
+    def __init__(self, snap, limits):
+        self._snap = snap
+        self._limits = limits
+        self._scratch = array("i", bytes(4 * BATTERIES))
+        self.reference_mv = 0
+        self.odd = -1
+        self.median_mv = 0
+
+    def look(self, mask):
+        """Compare the batteries of `mask`."""
+        volts = self._snap.voltage_mv
+        high = -1
+        high_mv = next_mv = 0
+        low_mv = NEVER
+        for i in range(BATTERIES):
+            if mask >> i & 1:
+                here = volts[i]
+                if here > high_mv:
+                    next_mv = high_mv
+                    high_mv = here
+                    high = i
+                elif here > next_mv:
+                    next_mv = here
+                if here < low_mv:
+                    low_mv = here
+        self.reference_mv = high_mv
+        self.odd = -1
+        self.median_mv = 0
+        limits = self._limits
+        if high_mv - low_mv <= min(limits.imbalance_mv, limits.voltage_offset_mv):
+            return
+        count = _sorted(volts, mask, self._scratch)
+        self.median_mv = (self._scratch[count // 2] + self._scratch[(count - 1) // 2]) // 2
+        if count > 2 and high_mv - self.median_mv > limits.imbalance_mv:
+            self.odd = high
+            self.reference_mv = next_mv
+
+    def lag_mv(self, i, voltage_mv):
+        """How far battery i is out of balance, mV; negative when it is not."""
+        if i == self.odd:
+            return voltage_mv - self.median_mv
+        return self.reference_mv - voltage_mv
+
+
+def _sorted(values, mask, scratch):
+    count = 0
+    for i in range(BATTERIES):
+        if mask >> i & 1:
+            at = count
+            while at and scratch[at - 1] > values[i]:
+                scratch[at] = scratch[at - 1]
+                at -= 1
+            scratch[at] = values[i]
+            count += 1
+    return count

@@ -8,8 +8,6 @@ from array import array
 
 from micropython import const
 
-from parallelator.snapshot import REASONS, STATES
-
 _SIZE = const(64)
 
 
@@ -61,18 +59,3 @@ class Events:
         return (number, self._numbers[at * 5], self._codes[at]) + tuple(
             self._numbers[at * 5 + 1 : at * 5 + 5]
         )
-
-
-def describe(words, event):
-    """One event as a sentence in the language of `words` (a loaded messages/ file).
-
-    Args:
-        event: what `Events.after` returned.
-    """
-    _, _, code, i, state, reason, value = event
-    return words["event"][code].format(
-        n=i + 1,
-        v=value,
-        r=words["reason"][REASONS[reason]] if reason else "",
-        s=words["state"][STATES[state]],
-    )

@@ -70,6 +70,7 @@ class Sensor:
         self.heat_c = 25.0
         self.watch = None
         self.window_us = 1
+        self._wide = self._WIDE  # looked up on every read, and quicker in the instance
         self._frozen = False
         self._conversion = self._cycle = 1
         self._continuous = True
@@ -119,11 +120,11 @@ class Sensor:
         """
         self.pointer = reg
         value = self._value(reg, now_us)
-        width = self._WIDE.get(reg, 2)
-        if len(buf) == 2 == width:
+        if len(buf) == 2 and reg not in self._wide:
             buf[0] = value >> 8 & 0xFF
             buf[1] = value & 0xFF
             return
+        width = self._wide.get(reg, 2)
         for k in range(len(buf)):
             width -= 1
             buf[k] = value >> 8 * width & 0xFF if width >= 0 else 0xFF
@@ -179,13 +180,16 @@ class Sensor:
         if not self._inputs & SHUNT:
             return self._vshunt
         code = round(self.plant.mean_current(self.i, begin_us, end_us) * self._shunt_per_a)
-        return min(self._shunt_high, max(self._shunt_low, code))
+        low = self._shunt_low
+        high = self._shunt_high
+        return low if code < low else high if code > high else code
 
     def _vbus_over(self, begin_us, end_us):
         if not self._inputs & BUS:
             return self._vbus
         code = round(self.plant.mean_voltage(self.i, begin_us, end_us) * self._bus_per_v)
-        return min(self._bus_high, max(0, code))
+        high = self._bus_high
+        return 0 if code < 0 else high if code > high else code
 
     def _begin(self, start_us, conversion_us, averages, continuous):
         self._start = start_us

@@ -77,7 +77,7 @@ class Ina237(Sensor):
     """
 
     def __init__(self, address, i, plant, shunt_uohm=2000, device_id=0x2370, now_us=0):
-        extra = self._EXTRA_BITS
+        extra = self._extra = self._EXTRA_BITS
         self._device_id = device_id
         self._bus_high = self._shunt_high = (0x8000 << extra) - 1
         self._shunt_low = -0x8000 << extra
@@ -113,8 +113,8 @@ class Ina237(Sensor):
             return RESTLESS
         low = signed(reg[_SUVL])
         high = signed(reg[_SOVL])
-        per_a = self._shunt_per_a / (1 << self._EXTRA_BITS)
-        per_v = self._bus_per_v / (1 << self._EXTRA_BITS)
+        per_a = self._shunt_per_a / (1 << self._extra)
+        per_v = self._bus_per_v / (1 << self._extra)
         return (
             low / per_a if low > -0x8000 else -UNBOUNDED,
             high / per_a if high < 0x7FFF else UNBOUNDED,
@@ -148,7 +148,7 @@ class Ina237(Sensor):
         """
         reg = self._reg
         step_uv = 1.25 if reg[_CONFIG] & _ADCRANGE else 5
-        self._shunt_per_a = self.shunt_uohm * (1 << self._EXTRA_BITS) / step_uv
+        self._shunt_per_a = self.shunt_uohm * (1 << self._extra) / step_uv
         adc = reg[_ADC_CONFIG]
         self._inputs = inputs = adc >> 12 & 7
         if not inputs or self._frozen:
@@ -171,7 +171,7 @@ class Ina237(Sensor):
         return self._temperature_code()
 
     def _temperature_code(self):
-        return clip(round(self.heat_c * self._dietemp_per_c), 0x7FFF >> 4 - self._EXTRA_BITS)
+        return clip(round(self.heat_c * self._dietemp_per_c), 0x7FFF >> 4 - self._extra)
 
     def _current(self, vshunt):
         """CURRENT before it is clipped: the full scale of the shunt over SHUNT_CAL (8.1.2)."""
@@ -180,21 +180,21 @@ class Ina237(Sensor):
 
     def _power(self, vshunt, vbus):
         current = clip(self._current(vshunt), self._shunt_high)
-        return abs(current) * vbus >> 6 + 2 * self._EXTRA_BITS
+        return abs(current) * vbus >> 6 + 2 * self._extra
 
     def _value(self, reg, now_us):
         """Reading DIAG_ALRT clears CNVRF, and with ALATCH the flags."""
         if reg == _VSHUNT:
-            return self._vshunt_at(now_us) << self._EXTRA_BITS
+            return self._vshunt_at(now_us) << self._extra
         if reg == _VBUS:
-            return self._vbus_at(now_us) << self._EXTRA_BITS
+            return self._vbus_at(now_us) << self._extra
         if reg == _DIAG_ALRT:
             return self._read_diag(now_us)
         if reg == _DIETEMP:
-            return self._dietemp_at(now_us) << 4 - self._EXTRA_BITS
+            return self._dietemp_at(now_us) << 4 - self._extra
         if reg == _CURRENT:
             current = clip(self._current(self._vshunt_at(now_us)), self._shunt_high)
-            return current << self._EXTRA_BITS
+            return current << self._extra
         if reg == _POWER:
             return self._power(self._vshunt_at(now_us), self._vbus_at(now_us))
         if reg == _MANUFACTURER_ID:
@@ -222,7 +222,7 @@ class Ina237(Sensor):
         """The limit comparators over one window (section 7.3.6, table 7-1)."""
         reg = self._reg
         inputs = self._inputs
-        extra = self._EXTRA_BITS
+        extra = self._extra
         vshunt = self._vshunt_over(begin_us, end_us)
         vbus = self._vbus_over(begin_us, end_us)
         flags = 0

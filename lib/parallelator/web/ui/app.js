@@ -13,10 +13,10 @@ const PAGE = {
     auto: "Auto", on: "On", off: "Off", reset: "Reset",
     onHint: "on, without waiting for the delay",
     login: "Log in", logout: "Log out", password: "Password", cancel: "Cancel",
-    battery: "Battery {n}", pair: "{b}: {s}", total: "Total", overview: "Overview", batteries: "Batteries",
+    battery: "Battery {n}", pair: "{b}: {s}",
+    total: "Total", overview: "Overview", batteries: "Batteries",
     askOff: "Switch off battery {n}? It carries {v}.", offNow: "Switch off",
-    highest: "max", lowest: "min",
-    charging: "charging", discharging: "discharging", idle: "idle",
+    charging: "charging", discharging: "discharging", idle: "idle", highest: "max", lowest: "min",
     connected: "{v}/{n} connected", charge: "{v} Ah out, {n} Ah in",
     trip: "1 trip", trips: "{v} trips", eta: "Tries again in {v} s.",
     calm: "No alarm", busReset: "Reset the output",
@@ -27,10 +27,10 @@ const PAGE = {
     auto: "Auto", on: "Marche", off: "Arrêt", reset: "Réarmer",
     onHint: "marche, sans attendre la fin de la pause",
     login: "Se connecter", logout: "Se déconnecter", password: "Mot de passe", cancel: "Annuler",
-    battery: "Batterie {n}", pair: "{b}\u00a0: {s}", total: "Total", overview: "Vue d’ensemble", batteries: "Batteries",
+    battery: "Batterie {n}", pair: "{b}\u00a0: {s}",
+    total: "Total", overview: "Vue d’ensemble", batteries: "Batteries",
     askOff: "Couper la batterie {n}\u00a0? Il y passe {v}.", offNow: "Couper",
-    highest: "max", lowest: "min",
-    charging: "charge", discharging: "décharge", idle: "repos",
+    charging: "charge", discharging: "décharge", idle: "repos", highest: "max", lowest: "min",
     connected: "{v}/{n} connectées", charge: "{v} Ah sortis, {n} Ah entrés",
     trip: "1 déclenchement", trips: "{v} déclenchements", eta: "Nouvel essai dans {v} s.",
     calm: "Aucune alarme", busReset: "Réarmer la sortie",
@@ -56,15 +56,20 @@ const cards = [];
 const fill = (text, values) => text.replace(/\{(\w)\}/g, (found, key) => values[key] ?? found);
 const say = (key, values = {}) => fill(PAGE[language][key], values);
 
-function number(value, digits) {
+// Magnitudes only: the direction of a current is told by arrow and word.
+function number(value, digits, unit = 1) {
   if (value === null) return "–";
-  return value.toLocaleString(language, {
+  return Math.abs(value / unit).toLocaleString(language, {
     minimumFractionDigits: digits, maximumFractionDigits: digits,
   });
 }
-const volts = (mv) => `${number(mv === null ? null : mv / 1000, 2)} V`;
-const amps = (ma) => `${number(ma === null ? null : Math.abs(ma) / 1000, 1)} A`;
-const ampHours = (mah) => number(mah / 1000, 1);
+const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+const volts = (mv) => `${number(mv, 2, 1000)} V`;
+const amps = (ma) => `${number(ma, 1, 1000)} A`;
+
+function charge({ discharge_mah, charge_mah }) {
+  return say("charge", { v: number(discharge_mah, 1, 1000), n: number(charge_mah, 1, 1000) });
+}
 
 function duration(ms) {
   const minutes = Math.floor(ms / 60000);
@@ -118,7 +123,8 @@ function build(template, parent) {
   const fields = {};
   for (const element of root.querySelectorAll("[data-f]")) fields[element.dataset.f] = element;
   parent.append(root);
-  return { root, fields, icons: root.querySelectorAll("use"), keys: root.querySelectorAll("button") };
+  const keys = root.querySelectorAll("button");
+  return { root, fields, icons: root.querySelectorAll("use"), keys };
 }
 
 function buildAll() {
@@ -142,10 +148,10 @@ function draw() {
   set($("current"), amps(model.bus.current_ma));
   icon($("flow-icon"), flow);
   set($("flow"), say(flow));
-  set($("power"), `${number(model.bus.power_w === null ? null : Math.abs(model.bus.power_w), 0)} W`);
+  set($("power"), `${number(model.bus.power_w, 0)} W`);
   const present = model.batteries.filter((battery) => battery.state !== "absent").length;
   set($("connected"), say("connected", { v: model.bus.connected, n: present }));
-  set($("charge"), say("charge", { v: ampHours(model.discharge_mah), n: ampHours(model.charge_mah) }));
+  set($("charge"), charge(model));
   set($("about"), say("about", { v: model.version, n: model.boot, t: duration(model.uptime_ms) }));
   set($("account"), say(model.logged_in ? "logout" : "login"));
   $("account").hidden = !model.writable;
@@ -161,10 +167,11 @@ function drawBattery(battery, i) {
   const n = String(battery.n);
   const tile = tiles[i];
   tile.root.className = look;
-  tile.root.setAttribute("aria-label", `${n}: ${words.state[state]}, ${volts(battery.voltage_mv)}`);
+  const status = `${words.state[state]}, ${volts(battery.voltage_mv)}`;
+  tile.root.setAttribute("aria-label", say("pair", { b: n, s: status }));
   icon(tile.icons[0], state);
   set(tile.fields.n, n);
-  set(tile.fields.voltage, number(battery.voltage_mv === null ? null : battery.voltage_mv / 1000, 1));
+  set(tile.fields.voltage, number(battery.voltage_mv, 1, 1000));
 
   const { root, fields, icons, keys } = cards[i];
   root.className = look;
@@ -181,8 +188,7 @@ function drawBattery(battery, i) {
   set(fields.eta, battery.eta_ms ? say("eta", { v: Math.ceil(battery.eta_ms / 1000) }) : "");
   set(fields.clears, battery.clears && !battery.eta_ms ? words.clears[battery.clears] : "");
   const trips = say(battery.trips === 1 ? "trip" : "trips", { v: battery.trips });
-  const charge = { v: ampHours(battery.discharge_mah), n: ampHours(battery.charge_mah) };
-  set(fields.count, `${say("charge", charge)}${battery.trips ? ` · ${trips}` : ""}`);
+  set(fields.count, `${charge(battery)}${battery.trips ? ` · ${trips}` : ""}`);
   for (const key of keys) {
     const { action } = key.dataset;
     const locked = state === "locked";
@@ -225,8 +231,6 @@ function rank(n) {
   if (!model.max || model.max.n === model.min.n) return "";
   return n === model.max.n ? say("highest") : n === model.min.n ? say("lowest") : "";
 }
-
-const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
 function flowOf(ma) {
   const idle = codes ? codes.idle_ma : 0;

@@ -1,0 +1,92 @@
+"""Alarms that open nothing: what a person should know before it becomes a trip. Run by `guard`."""
+
+from array import array
+
+from micropython import const
+
+from parallelator.snapshot import BATTERIES, IDLE_MA, RIG, Alarm
+
+_CONTACT_MS = const(5000)
+_LOW_MARGIN_MV = const(1000)
+_COOLED_C = const(5)
+_DEADLINE_MS = const(50)
+_DEADLINE_SHOWN_S = const(60)
+
+
+class Watch:
+    """Raises and clears the alarms of connected batteries.
+
+    Args:
+        snap: the `Snapshot`; limits: a `rules.Limits`; balance: a `rules.Balance`.
+        emit: function (code, i, state, reason, value) that records an event.
+    """
+
+    def __init__(self, snap, limits, balance, emit):
+        self._snap = snap
+        self._limits = limits
+        self._balance = balance
+        self._emit = emit
+        self._apart_ms = array("i", bytes(4 * BATTERIES))
+        self._low = 0
+        self._apart = 0
+        self._hot = 0
+        self._late_s = -1
+
+    def connected(self, i, voltage_mv, current_ma, dt_ms):
+        """A healthy reading of a connected battery: `low_soon` and `no_contact`."""
+        bit = 1 << i
+        low = current_ma > IDLE_MA and voltage_mv < self._limits.min_voltage_mv + _LOW_MARGIN_MV
+        if low != bool(self._low & bit):
+            self._low ^= bit
+            self._snap.alarm(Alarm.LOW_SOON, i, low)
+            if low:
+                self._emit("low_soon", i, self._snap.state[i], 0, voltage_mv)
+        median_mv = self._balance.median_mv
+        apart = (
+            median_mv > 0
+            and -IDLE_MA < current_ma < IDLE_MA
+            and abs(voltage_mv - median_mv) > self._limits.voltage_offset_mv
+        )
+        if not apart:
+            self._apart_ms[i] = 0
+        elif self._apart_ms[i] < _CONTACT_MS:
+            self._apart_ms[i] += dt_ms
+        lost = self._apart_ms[i] >= _CONTACT_MS
+        if lost != bool(self._apart & bit):
+            self._apart ^= bit
+            self._snap.alarm(Alarm.NO_CONTACT, i, lost)
+            if lost:
+                self._emit("no_contact", i, self._snap.state[i], 0, voltage_mv)
+
+    def opened(self, i):
+        """Battery i is no longer connected: its alarms of a connected one end."""
+        bit = 1 << i
+        if (self._low | self._apart) & bit:
+            self._low &= ~bit
+            self._apart &= ~bit
+            self._snap.alarm(Alarm.LOW_SOON, i, False)
+            self._snap.alarm(Alarm.NO_CONTACT, i, False)
+        self._apart_ms[i] = 0
+
+    def temperature(self, i, celsius):
+        """A new die temperature: `temperature`, until it is five degrees lower again."""
+        bit = 1 << i
+        if not self._hot & bit:
+            hot = celsius >= self._limits.temperature_alarm_c
+        else:
+            hot = celsius > self._limits.temperature_alarm_c - _COOLED_C
+        if hot != bool(self._hot & bit):
+            self._hot ^= bit
+            self._snap.alarm(Alarm.TEMPERATURE, i, hot)
+            if hot:
+                self._emit("temperature", i, self._snap.state[i], 0, celsius)
+
+    def deadline(self, dt_ms):
+        """Time between two ticks: `deadline_missed` for a minute when it was beyond 50 ms."""
+        if dt_ms > _DEADLINE_MS:
+            self._late_s = self._snap.uptime_s
+            self._emit("deadline_missed", RIG, 0, 0, dt_ms)
+            self._snap.alarm(Alarm.DEADLINE_MISSED, RIG, True)
+        elif self._late_s >= 0 and self._snap.uptime_s - self._late_s > _DEADLINE_SHOWN_S:
+            self._late_s = -1
+            self._snap.alarm(Alarm.DEADLINE_MISSED, RIG, False)

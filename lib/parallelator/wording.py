@@ -1,0 +1,88 @@
+"""Turns codes and numbers into sentences in the rig's language, for console and API."""
+
+import json
+
+from parallelator.protection.fleet import ACTIONS
+from parallelator.snapshot import REASONS, RIG, STATES, Reason, missing
+
+_VOLTAGE_REASONS = (Reason.OVERVOLTAGE, Reason.UNDERVOLTAGE, Reason.IMBALANCE)
+
+
+class Words:
+    """The sentences of one language.
+
+    Args:
+        language: "en" or "fr", a file of messages/.
+
+    Raises:
+        OSError: there is no such file.
+    """
+
+    def __init__(self, language):
+        folder = __file__.rsplit("/", 1)[0]
+        with open("%s/messages/%s.json" % (folder, language)) as file:
+            self._words = json.load(file)
+
+    def event(self, event, detail=""):
+        """One event as a sentence.
+
+        Args:
+            event: what `Events.after` returned; detail: what the code's number stands for, when
+                only the caller knows.
+        """
+        _, _, code, i, state, reason, value = event
+        return self._words["event"][code].format(
+            n=i + 1,
+            v=detail or self._value(code, reason, value),
+            r=self._words["reason"][REASONS[reason]] if reason else "",
+            s=self._words["state"][STATES[state]],
+        )
+
+    def _value(self, code, reason, value):
+        if code == "wish":
+            return self._words["action"][ACTIONS[value]]
+        if code == "deadline_missed":
+            return "%d ms" % value
+        if code == "temperature" or (code == "trip" and reason == Reason.OVERTEMPERATURE):
+            return "%d \u00b0C" % value
+        if code in ("low_soon", "no_contact") or (code == "trip" and reason in _VOLTAGE_REASONS):
+            return "%.2f V" % (value / 1000)
+        if code in ("trip", "stuck_closed"):
+            return "%.1f A" % (value / 1000)
+        return str(value)
+
+    def alarms(self, snap, faults):
+        """Active alarms as `GET /api/state` shows them.
+
+        Args:
+            snap: the `Snapshot`; faults: those of `settings.load`.
+
+        Returns:
+            list of dict: `code`, `n` (1..16 or None), `since_ms`, `text`.
+        """
+        active = []
+        for code, i, since_s in snap.alarms():
+            n = None if i == RIG else i + 1
+            text = self._words["alarm"][code].format(n=n)
+            if code == "topology":
+                text += self.missing(snap)
+            active.append({"code": code, "n": n, "since_ms": since_s * 1000, "text": text})
+        for fault in faults:
+            text = self._words["alarm"]["config_fault"] + " " + fault_text(fault)
+            active.append({"code": "config_fault", "n": None, "since_ms": 0, "text": text})
+        return active
+
+    def missing(self, snap):
+        """What a complete rig of the known boards lacks, in words, each with a leading space."""
+        parts = []
+
+        def name(what, n):
+            parts.append(" " + self._words["alarm"]["missing_" + what].format(n=n))
+
+        missing(snap, name)
+        return "".join(parts)
+
+
+def fault_text(fault):
+    """One fault of a settings file in words: file, key, what was found, what is allowed."""
+    return "%s: %s = %s (%s)" % (fault["file"], fault["key"], fault["found"], fault["allowed"])

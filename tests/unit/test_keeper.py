@@ -1,0 +1,85 @@
+"""Wishes, trips and locks survive a reboot; what cannot be trusted does not."""
+
+from errno import ENOENT
+
+from parallelator.records.keeper import Keeper, count_boot
+from parallelator.snapshot import WISH_OFF, Reason, Snapshot
+
+
+class Store:
+    """Non-volatile storage that counts its commits."""
+
+    def __init__(self):
+        self.values = {}
+        self.commits = 0
+
+    def get_blob(self, key, buffer):
+        if key not in self.values:
+            raise OSError(ENOENT)
+        value = self.values[key]
+        buffer[: len(value)] = value
+        return len(value)
+
+    def set_blob(self, key, value):
+        self.values[key] = bytes(value)
+
+    def get_i32(self, key):
+        if key not in self.values:
+            raise OSError(ENOENT)
+        return self.values[key]
+
+    def set_i32(self, key, value):
+        self.values[key] = value
+
+    def commit(self):
+        self.commits += 1
+
+
+def rig(store):
+    snap = Snapshot()
+    locks = bytearray(16)
+    return Keeper(store, snap, locks), snap, locks
+
+
+def test_everything_kept_comes_back():
+    store = Store()
+    keeper, snap, locks = rig(store)
+    snap.wish[3] = WISH_OFF
+    snap.trips[15] = 1000
+    locks[7] = Reason.OVERCURRENT
+    snap.bus_locked = True
+    assert keeper.save()
+    again, snap2, locks2 = rig(store)
+    assert again.restore()
+    assert snap2.wish == snap.wish and locks2 == locks and snap2.bus_locked
+    assert list(snap2.trips) == list(snap.trips)
+
+
+def test_nothing_is_written_while_nothing_changes():
+    store = Store()
+    keeper, snap, _ = rig(store)
+    keeper.save()
+    commits = store.commits
+    for _ in range(100):
+        assert not keeper.save()
+    snap.trips[0] = 1
+    assert keeper.save() and store.commits == commits + 1
+    again, _, _ = rig(store)
+    again.restore()
+    assert not again.save()
+
+
+def test_an_empty_or_foreign_store_restores_nothing():
+    store = Store()
+    keeper, snap, _ = rig(store)
+    assert not keeper.restore()
+    store.values["fleet"] = b"\x02" + bytes(65)
+    assert not keeper.restore()
+    store.values["fleet"] = b"\x01\x01"
+    assert not keeper.restore()
+    assert not snap.bus_locked
+
+
+def test_boots_are_counted():
+    store = Store()
+    assert [count_boot(store) for _ in range(3)] == [1, 2, 3]

@@ -1,0 +1,59 @@
+"""Sentences in both languages, with units, numbers and what is missing."""
+
+from parallelator.records.events import Events
+from parallelator.snapshot import RIG, TRIPPED, Alarm, Reason, Snapshot
+from parallelator.wording import Words
+
+
+def said(language, *event):
+    snap = Snapshot()
+    events = Events(snap)
+    events.emit(*event)
+    return Words(language).event(events.after(0))
+
+
+def test_a_trip_says_what_was_measured():
+    current = said("en", "trip", 2, TRIPPED, Reason.OVERCURRENT, -20840)
+    voltage = said("fr", "trip", 2, TRIPPED, Reason.UNDERVOLTAGE, 23640)
+    heat = said("en", "trip", 2, TRIPPED, Reason.OVERTEMPERATURE, 91)
+    assert current == "Battery 3: opened, far too much current, -20.8 A", current
+    assert "23.64 V" in voltage and "Batterie 3" in voltage, voltage
+    assert "91 \u00b0C" in heat, heat
+
+
+def test_a_wish_names_the_action():
+    assert said("en", "wish", 0, 0, 0, 0) == "Battery 1: set to off by hand"
+    assert said("fr", "wish", 0, 0, 0, 1).endswith("mise sur auto \u00e0 la main")
+
+
+def test_the_ring_keeps_the_newest_and_tells_what_was_dropped():
+    snap = Snapshot()
+    events = Events(snap)
+    for k in range(100):
+        snap.uptime_s = k
+        events.emit("joined", k % 16, 0, 0, k)
+    number, uptime_s, code, i, _, _, value = events.after(0)
+    assert (number, uptime_s, code, i, value) == (36, 36, "joined", 4, 36)
+    assert events.after(99)[6] == 99 and events.after(100) is None
+
+
+def test_the_topology_alarm_names_what_is_missing():
+    snap = Snapshot()
+    snap.known_boards = 0b11
+    snap.boards = 0b01
+    snap.sensors = 0b11111101
+    snap.alarm(Alarm.TOPOLOGY, RIG, True)
+    (alarm,) = Words("en").alarms(snap, [])
+    assert alarm["code"] == "topology" and alarm["n"] is None
+    assert "sensor of battery 2" in alarm["text"] and "board 2" in alarm["text"], alarm
+    assert "board 1" not in alarm["text"] and "battery 3" not in alarm["text"]
+
+
+def test_alarms_of_a_battery_and_of_a_file_are_filled_in():
+    snap = Snapshot()
+    snap.uptime_s = 7
+    snap.alarm(Alarm.STUCK_CLOSED, 4, True)
+    fault = {"file": "config.json", "key": "limits.max_trips", "found": 0, "allowed": "1 to 9"}
+    stuck, config = Words("fr").alarms(snap, [fault])
+    assert (stuck["n"], stuck["since_ms"]) == (5, 7000) and "5" in stuck["text"]
+    assert "limits.max_trips" in config["text"] and "{" not in stuck["text"]
