@@ -36,7 +36,12 @@ def rig(state=WAITING):
     limits = rules.Limits(settings.defaults())
     events = []
     fleet = Fleet(
-        snap, Switches(), limits, rules.Judge(limits), lambda *event: events.append(event)
+        snap,
+        Switches(),
+        limits,
+        rules.Judge(limits),
+        rules.Balance(snap, limits),
+        lambda *event: events.append(event),
     )
     for i in range(16):
         snap.voltage_mv[i] = 27000
@@ -135,3 +140,15 @@ def test_an_overcurrent_after_the_first_second_counts_for_its_battery():
     fleet.starting_ms = 0
     fleet.trip(0, Reason.OVERCURRENT, 20000)
     assert snap.trips[0] == 1 and fleet.on == 0b110
+
+
+def test_an_operators_on_lets_an_empty_pack_inside_the_window_return_to_be_charged():
+    fleet, snap, _ = rig()
+    for voltage_mv, state in ((24050, WAITING), (23990, TRIPPED)):
+        fleet.connect(1)
+        fleet.trip(0, Reason.UNDERVOLTAGE, 23900)
+        snap.voltage_mv[0] = voltage_mv
+        fleet.count_down(0, 600000)
+        assert snap.state[0] == TRIPPED
+        wish(fleet, "on", 0)
+        assert snap.state[0] == state

@@ -2,7 +2,7 @@
 
 from parallelator import settings
 from parallelator.protection import rules
-from parallelator.snapshot import Reason
+from parallelator.snapshot import Reason, Snapshot
 
 
 def limits(**changes):
@@ -101,12 +101,67 @@ def test_batteries_do_not_share_their_samples():
 
 def test_recovery_needs_its_margin():
     lim = limits()
-    assert not rules.recovered(lim, Reason.UNDERVOLTAGE, 24999)
-    assert rules.recovered(lim, Reason.UNDERVOLTAGE, 25000)
-    assert not rules.recovered(lim, Reason.OVERVOLTAGE, 29501)
-    assert rules.recovered(lim, Reason.OVERVOLTAGE, 29500)
-    assert rules.recovered(lim, Reason.OVERCURRENT, 24000)
-    assert not rules.recovered(lim, Reason.OVERCURRENT, 23999)
+    assert not rules.recovered(lim, Reason.UNDERVOLTAGE, 24999, False)
+    assert rules.recovered(lim, Reason.UNDERVOLTAGE, 25000, False)
+    assert not rules.recovered(lim, Reason.OVERVOLTAGE, 29501, False)
+    assert rules.recovered(lim, Reason.OVERVOLTAGE, 29500, False)
+    assert rules.recovered(lim, Reason.OVERCURRENT, 24000, False)
+    assert not rules.recovered(lim, Reason.OVERCURRENT, 23999, False)
+
+
+def test_an_empty_pack_joins_a_bus_that_is_being_charged_without_margin():
+    lim = limits()
+    assert rules.recovered(lim, Reason.UNDERVOLTAGE, 24000, True)
+    assert not rules.recovered(lim, Reason.UNDERVOLTAGE, 23999, True)
+    assert not rules.recovered(lim, Reason.OVERVOLTAGE, 29501, True)
+
+
+def balance(*readings, **changes):
+    """A Balance that has looked at these (mV, mA)."""
+    snap = Snapshot()
+    for i, (voltage_mv, current_ma) in enumerate(readings):
+        snap.voltage_mv[i] = voltage_mv
+        snap.current_ma[i] = current_ma
+    found = rules.Balance(snap, limits(**changes))
+    found.look((1 << len(readings)) - 1)
+    return found
+
+
+def test_lag_is_measured_against_the_highest_connected_pack():
+    found = balance((26000, 0), (25100, 0), (24999, 0))
+    assert found.odd == -1 and found.reference_mv == 26000
+    assert found.lag_mv(1, 25100) == 900 and found.lag_mv(2, 24999) == 1001
+
+
+def test_of_three_or_more_the_one_far_above_the_median_is_odd_and_the_next_is_the_reference():
+    found = balance((26000, 0), (26010, 0), (27020, 0), (25990, 0))
+    assert found.odd == 2 and found.reference_mv == 26010
+    assert found.lag_mv(2, 27020) == 27020 - 26005 and found.lag_mv(0, 26000) == 10
+    assert balance((26000, 0), (27500, 0)).odd == -1
+    assert balance((26000, 0), (26000, 0), (27000, 0)).odd == -1
+
+
+def test_imbalance_opens_after_its_time_and_three_samples():
+    judge = rules.Judge(limits())
+    for _ in range(100):
+        assert judge.sample(0, 26000, 0, 1000, 80) == Reason.NONE
+    verdicts = [judge.sample(0, 26000, 0, 1001, 80) for _ in range(20)]
+    assert verdicts.index(Reason.IMBALANCE) == 19 and not judge.urgent
+    judge = rules.Judge(limits())
+    verdicts = [judge.sample(0, 26000, 0, 1001, 2000) for _ in range(3)]
+    assert verdicts == [Reason.NONE, Reason.NONE, Reason.IMBALANCE]
+
+
+def test_overtemperature_opens_with_the_third_sample():
+    judge = rules.Judge(limits())
+    assert [judge.temperature(0, 85) for _ in range(5)] == [Reason.NONE] * 5
+    found = [judge.temperature(0, 86) for _ in range(3)]
+    assert found == [Reason.NONE, Reason.NONE, Reason.OVERTEMPERATURE]
+
+
+def test_charging_is_the_sum_over_the_connected_packs():
+    assert balance((26000, -3000), (26000, 2000)).charging
+    assert not balance((26000, -3000), (26000, 2990)).charging
 
 
 def test_cooling_doubles_up_to_ten_minutes():

@@ -42,7 +42,7 @@ class Fleet:
 
     Args:
         snap: the `Snapshot` to fill; switches: a `protection.switches.Switches`.
-        limits: a `rules.Limits`; judge: a `rules.Judge`.
+        limits: a `rules.Limits`; judge: a `rules.Judge`; balance: a `rules.Balance`.
         emit: function (code, i, state, reason, value) that records an event.
 
     Attributes:
@@ -52,11 +52,12 @@ class Fleet:
         starting_ms: what is left of the first second after the start of a dead bus.
     """
 
-    def __init__(self, snap, switches, limits, judge, emit):
+    def __init__(self, snap, switches, limits, judge, balance, emit):
         self._snap = snap
         self._switches = switches
         self._limits = limits
         self._judge = judge
+        self._balance = balance
         self._emit = emit
         self._cause = bytearray(BATTERIES)
         self._repeats = bytearray(BATTERIES)
@@ -204,7 +205,9 @@ class Fleet:
             self._enter(i, LOCKED, self.lock[i])
         elif snap.wish[i] == WISH_OFF:
             self._enter(i, OFF, Reason.OPERATOR)
-        elif snap.eta_ms[i] or not rules.recovered(self._limits, cause, snap.voltage_mv[i]):
+        elif snap.eta_ms[i] or not rules.recovered(
+            self._limits, cause, snap.voltage_mv[i], self._balance.charging
+        ):
             self._enter(i, TRIPPED, cause)
         else:
             self._cause[i] = Reason.NONE
@@ -264,6 +267,9 @@ class Fleet:
             snap.wish[i] = WISH_OFF if action == _OFF else AUTO
             if action == _ON and not self.lock[i]:
                 snap.eta_ms[i] = 0
+                if self._cause[i] == Reason.UNDERVOLTAGE:
+                    # The operator vouches that a charger is there: the window is enough.
+                    self._cause[i] = Reason.NONE
             self._emit("wish", i, state, 0, action)
         if state == ON:
             if action == _OFF:

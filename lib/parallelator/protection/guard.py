@@ -60,7 +60,7 @@ class Guard:
         self._balance = rules.Balance(snap, limits)
         self._watch = Watch(snap, limits, self._balance, emit)
         self._sensors = Sensors(bus, snap, limits, shunt_uohm)
-        self._fleet = Fleet(snap, switches, limits, self._judge, emit)
+        self._fleet = Fleet(snap, switches, limits, self._judge, self._balance, emit)
         self._connector = Connector(snap, limits, self._fleet, emit)
         self._presence = Presence(clock, snap, switches, self._sensors, self._fleet, emit)
         self._now = 0

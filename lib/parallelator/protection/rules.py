@@ -8,7 +8,7 @@ from array import array
 
 from micropython import const
 
-from parallelator.snapshot import BATTERIES, Reason
+from parallelator.snapshot import BATTERIES, IDLE_MA, Reason
 
 # What a rule looks at: each is written so that "beyond" means "greater than".
 _DISCHARGE = const(0)  # mA leaving the battery
@@ -196,9 +196,16 @@ def outside(limits, voltage_mv):
     return Reason.NONE
 
 
-def recovered(limits, reason, voltage_mv):
-    """True when a battery opened for `reason` has its recovery margin, voltage in mV."""
-    if reason == Reason.UNDERVOLTAGE:
+def recovered(limits, reason, voltage_mv, charging):
+    """True when a battery opened for `reason` may come back.
+
+    An empty pack cannot rise by itself, so while the live bus is being charged it needs no
+    margin: it joins to be charged.
+
+    Args:
+        voltage_mv: its voltage, mV; charging: True while current flows into the connected packs.
+    """
+    if reason == Reason.UNDERVOLTAGE and not charging:
         return voltage_mv >= limits.min_voltage_mv + limits.uv_hysteresis_mv
     if reason == Reason.OVERVOLTAGE:
         return voltage_mv <= limits.max_voltage_mv - limits.ov_hysteresis_mv
@@ -232,6 +239,7 @@ class Balance:
         reference_mv: voltage of the highest connected pack, the odd one aside; 0 = none.
         odd: index of the odd one, or -1: of three or more, a highest pack that is itself more
             than imbalance_mv above the median; then it alone is out of balance.
+        charging: True while more than IDLE_MA flow into the connected packs together.
         median_mv: median voltage when the packs lie further apart than voltage_offset_mv, else 0.
     """
 
@@ -242,16 +250,19 @@ class Balance:
         self.reference_mv = 0
         self.odd = -1
         self.median_mv = 0
+        self.charging = False
 
     def look(self, mask):
         """Compare the batteries of `mask`."""
         volts = self._snap.voltage_mv
+        amps = self._snap.current_ma
         high = -1
-        high_mv = next_mv = 0
+        high_mv = next_mv = total_ma = 0
         low_mv = NEVER
         for i in range(BATTERIES):
             if mask >> i & 1:
                 here = volts[i]
+                total_ma += amps[i]
                 if here > high_mv:
                     next_mv = high_mv
                     high_mv = here
@@ -260,6 +271,7 @@ class Balance:
                     next_mv = here
                 if here < low_mv:
                     low_mv = here
+        self.charging = total_ma < -IDLE_MA
         self.reference_mv = high_mv
         self.odd = -1
         self.median_mv = 0

@@ -1,0 +1,315 @@
+"""The hazards that bit earlier controllers, each through guard, chips and plant.
+
+The number in a test's name is the hazard's in the protection document's list.
+"""
+
+from support import clean, moves, play, state_at
+
+LEVEL = [{"n": n, "soc": 0.8} for n in range(1, 5)]
+LAST_TICK_MS = (1 << 30) - 1
+
+
+def pulse(n, at_s, ma, for_s=0.2):
+    return [
+        {"at": at_s, "do": "inject_current", "n": n, "ma": ma},
+        {"at": at_s + for_s, "do": "inject_current", "n": n, "ma": 0},
+    ]
+
+
+def on(report, n, at_s):
+    return state_at(report, n, at_s)[0] == "on"
+
+
+def test_01_limits_are_milliamps_and_millivolts():
+    # 9 A of 10 A a pack for half a minute, then 16 A: beyond the hard limit of 15 A.
+    report = play(duration_s=45, batteries=LEVEL, load=[[0, 0], [10, 36], [40, 64]])
+    clean(report)
+    assert all(on(report, n, 39.9) for n in range(1, 5))
+    assert {state_at(report, n, 44) for n in range(1, 5)} != {("on", "")}
+
+
+def test_02_current_into_a_pack_counts_too():
+    # 48 A of charge into three packs: beyond 15 A each.
+    report = play(duration_s=15, batteries=LEVEL[:3], source=[[0, 0], [10, 48]])
+    clean(report)
+    assert all(state_at(report, n, 11)[1] == "overcurrent" for n, _, _ in [(1, 0, 0)])
+    assert moves(report, 1, 10)[0][0] - 10 <= 0.05
+
+
+def test_03_overvoltage_is_not_retried_for_ever():
+    steps = []
+    for k in range(7):
+        steps.append({"at": 10 + 20 * k, "do": "inject_voltage", "n": 2, "mv": 2300})
+        steps.append({"at": 12 + 20 * k, "do": "inject_voltage", "n": 2, "mv": 0})
+    report = play(duration_s=150, batteries=LEVEL, steps=steps)
+    clean(report)
+    assert state_at(report, 2, 149) == ("locked", "overvoltage")
+    assert len(moves(report, 2)) == 10
+
+
+def test_04_a_real_35_volts_and_a_real_collapse_are_acted_on():
+    for mv in (7000, -15000):
+        steps = [{"at": 10, "do": "inject_voltage", "n": 2, "mv": mv}]
+        report = play(duration_s=12, batteries=LEVEL, steps=steps)
+        clean(report)
+        assert moves(report, 2, 10)[0][0] - 10 <= 0.12
+
+
+def test_05_a_limit_beyond_the_range_of_the_sensor_is_not_accepted():
+    # 20 mOhm end at 8.19 A: the file is refused, the limits of the defaults and 2 mOhm stay.
+    report = play(
+        duration_s=14,
+        batteries=LEVEL,
+        settings={"sensor": {"shunt_uohm": 20000}},
+        steps=pulse(2, 10, 20000),
+    )
+    clean(report)
+    assert state_at(report, 2, 11) == ("tripped", "overcurrent")
+
+
+def test_06_imbalance_is_measured_against_the_live_fleet():
+    # Everybody is at 25.3 V, nearly 5 V below the ceiling, and within 0.1 V of each other.
+    packs = [{"n": n, "soc": 0.12} for n in range(1, 5)]
+    report = play(duration_s=30, batteries=packs, load=[[0, 4]])
+    clean(report)
+    assert all(on(report, n, 29) and len(moves(report, n)) == 1 for n in range(1, 5))
+
+
+def test_06b_a_pack_more_than_a_volt_below_the_highest_opens_uncounted():
+    steps = [{"at": 10, "do": "inject_voltage", "n": 3, "mv": -1010}]
+    report = play(duration_s=14, batteries=LEVEL, steps=steps)
+    clean(report)
+    opened_s = moves(report, 3, 9)[0][0] - 10
+    assert 1.5 <= opened_s <= 1.75 and state_at(report, 3, 13) == ("tripped", "imbalance")
+    steps = [{"at": 10, "do": "inject_voltage", "n": 3, "mv": -990}]
+    report = play(duration_s=14, batteries=LEVEL, steps=steps)
+    clean(report)
+    assert on(report, 3, 13)
+
+
+def test_07_a_dead_bus_gets_one_group_not_everybody():
+    packs = [{"n": n, "soc": 0.3 + 0.04 * n} for n in range(1, 13)]
+    report = play(duration_s=8, batteries=packs)
+    clean(report)
+    first_ms = report["switch_writes"][0][0]
+    together = {n for ms, n, closed in report["switch_writes"] if ms - first_ms < 20}
+    assert 1 <= len(together) <= 4, together
+
+
+def test_08_a_fuller_pack_does_not_join_a_low_bus():
+    packs = [{"n": n, "soc": 0.2} for n in range(1, 4)] + [{"n": 4, "soc": 0.9}]
+    report = play(duration_s=12, batteries=packs)
+    clean(report)
+    assert state_at(report, 4, 11) == ("waiting", "bus_lower") and moves(report, 4) == []
+
+
+def test_09_the_end_of_discharge_does_not_chatter():
+    # The load takes the packs below 24.0 V; without it they spring back above, but not to 25.0 V.
+    packs = [{"n": n, "soc": 0.16, "capacity_ah": 1} for n in range(1, 5)]
+    report = play(duration_s=900, batteries=packs, load=[[0, 0], [8, 16], [600, 0]])
+    clean(report)
+    for n in range(1, 5):
+        assert len(moves(report, n)) == 2, moves(report, n)
+        assert state_at(report, n, 899) == ("tripped", "undervoltage")
+
+
+def test_10_a_lock_survives_reset_and_power_cycle():
+    steps = []
+    for k in range(5):
+        steps += pulse(2, 10 + 12 * k, 20000)
+    steps += [
+        {"at": 65, "do": "controller_reset"},
+        {"at": 80, "do": "power_cycle"},
+        {"at": 95, "do": "request", "n": 2, "action": "reset"},
+    ]
+    report = play(duration_s=100, batteries=LEVEL, steps=steps)
+    clean(report)
+    for at_s in (64, 79, 94):
+        assert state_at(report, 2, at_s) == ("locked", "overcurrent"), at_s
+    assert on(report, 2, 99) and on(report, 1, 79)
+
+
+def test_10b_an_operators_off_survives_a_reset():
+    steps = [
+        {"at": 10, "do": "request", "n": 2, "action": "off"},
+        {"at": 12, "do": "controller_reset"},
+    ]
+    report = play(duration_s=22, batteries=LEVEL, steps=steps)
+    clean(report)
+    assert state_at(report, 2, 21) == ("off", "operator") and on(report, 1, 21)
+
+
+def test_11_a_failed_off_is_written_again_until_it_is_done():
+    steps = [
+        {"at": 10, "do": "expander_nack", "board": 0},
+        {"at": 10.005, "do": "inject_current", "n": 2, "ma": 20000},
+        {"at": 12, "do": "expander_nack", "board": 0, "on": False},
+        {"at": 12.5, "do": "inject_current", "n": 2, "ma": 0},
+    ]
+    report = play(duration_s=14, batteries=LEVEL, steps=steps)
+    assert report["alloc_violations"] == []
+    assert 12 <= moves(report, 2, 9)[0][0] <= 12.03
+
+
+def test_12_latches_left_on_and_the_power_on_latch_close_nothing():
+    for kind in ("controller_reset", "power_cycle"):
+        report = play(duration_s=14, batteries=LEVEL, steps=[{"at": 10, "do": kind}])
+        clean(report)
+        for n in range(1, 5):
+            (_, _), (opened_s, closed) = moves(report, n)[:2]
+            assert not closed and opened_s - 10 <= 0.01
+            assert all(at_s > 14 for at_s, _ in moves(report, n)[2:])
+
+
+def test_13_a_missing_board_shifts_no_numbers():
+    steps = [{"at": 10, "do": "board_unplug", "board": 0}] + pulse(5, 12, 20000)
+    report = play(duration_s=14, load=[[0, 20]], steps=steps)
+    clean(report)
+    assert state_at(report, 5, 13) == ("tripped", "overcurrent")
+    assert all(on(report, n, 13) for n in range(6, 17))
+    assert all(state_at(report, n, 13)[0] in ("absent", "uncontrolled") for n in range(1, 5))
+
+
+def test_14_a_manual_on_does_not_pass_a_lock_or_a_rule():
+    steps = []
+    for k in range(5):
+        steps += pulse(2, 10 + 12 * k, 20000)
+    for at_s in (60, 61, 62):
+        steps.append({"at": at_s, "do": "request", "n": 2, "action": "on"})
+    steps.append({"at": 63, "do": "request", "n": 4, "action": "on"})
+    packs = LEVEL[:3] + [{"n": 4, "soc": 0.3}]
+    report = play(duration_s=66, batteries=packs, steps=steps)
+    clean(report)
+    assert state_at(report, 2, 65)[0] == "locked"
+    assert state_at(report, 4, 65) == ("waiting", "bus_higher") and moves(report, 4) == []
+
+
+def test_16_a_frozen_reading_is_not_taken_for_a_fresh_one():
+    steps = [{"at": 10, "do": "sensor_freeze", "n": 2}]
+    report = play(duration_s=12, load=[[0, 24]], steps=steps)
+    clean(report)
+    assert moves(report, 2, 9)[0][0] - 10 <= 0.5
+
+
+def test_17_the_limits_of_the_file_are_those_that_protect():
+    tight = {"limits": {"max_voltage_mv": 28600, "max_current_ma": 4000, "hard_current_pct": 200}}
+    steps = [{"at": 10, "do": "inject_voltage", "n": 1, "mv": 700}] + pulse(2, 10, 8200)
+    report = play(duration_s=13, batteries=LEVEL, settings=tight, steps=steps)
+    clean(report)
+    assert state_at(report, 1, 12) == ("tripped", "overvoltage")
+    assert state_at(report, 2, 12) == ("tripped", "overcurrent")
+    report = play(duration_s=13, batteries=LEVEL, steps=steps)
+    clean(report)
+    assert on(report, 1, 12) and on(report, 2, 12)
+
+
+def test_18_every_delay_is_right_across_the_wrap_of_the_ticks():
+    steps = pulse(2, 10, 20000) + [{"at": 24, "do": "inject_voltage", "n": 3, "mv": -5000}]
+    for before_ms in (12000, 10050, 24500, 5200, 300):
+        report = play(
+            duration_s=27, batteries=LEVEL, steps=steps, boot_ticks_ms=LAST_TICK_MS - before_ms
+        )
+        clean(report)
+        (_, _), (opened_s, _), (closed_s, closed) = moves(report, 2)
+        assert closed and 10.0 <= closed_s - opened_s <= 10.7, (before_ms, closed_s - opened_s)
+        assert 1.0 <= moves(report, 3, 20)[0][0] - 24 <= 1.2
+        assert report["ticks"]["late"] <= 3
+
+
+def test_20_no_network_delays_or_stops_nothing():
+    settings = {"wifi": {"ssid": "stage", "password": "x" * 8}}
+    steps = [{"at": 0, "do": "wifi_down"}] + pulse(2, 20, 20000)
+    report = play(duration_s=22, batteries=LEVEL, settings=settings, steps=steps)
+    clean(report)
+    ((crossed, opened, n, _),) = report["reactions"]
+    assert n == 2 and opened - crossed <= 25
+
+
+def test_21_one_sensor_that_reads_high_opens_alone():
+    steps = [{"at": 10, "do": "inject_voltage", "n": 4, "mv": 1500}]
+    report = play(duration_s=14, load=[[0, 24]], steps=steps)
+    clean(report)
+    assert state_at(report, 4, 13) == ("tripped", "imbalance")
+    assert all(len(moves(report, n)) == 1 for n in range(1, 17) if n != 4)
+
+
+def test_22_a_restart_under_full_load_trips_nobody_into_a_lock():
+    report = play(duration_s=60, load=[[0, 45]], steps=[{"at": 20, "do": "controller_reset"}])
+    clean(report)
+    assert all(on(report, n, 59) and len(moves(report, n)) == 3 for n in range(1, 17))
+
+
+def test_22b_a_restart_under_full_load_with_eight_and_with_three_packs():
+    report = play(
+        duration_s=40, batteries=8, load=[[0, 45]], steps=[{"at": 15, "do": "controller_reset"}]
+    )
+    clean(report)
+    assert all(on(report, n, 39) for n in range(1, 9))
+    report = play(duration_s=60, batteries=3, load=[[0, 46]])
+    clean(report)
+    for n in range(1, 4):
+        assert state_at(report, n, 59) == ("waiting", "bus_overload"), state_at(report, n, 59)
+        assert len(moves(report, n)) == 6
+
+
+def test_23_a_sensor_reset_does_not_disarm_its_alert():
+    steps = [{"at": 10, "do": "sensor_reset", "n": 2}] + pulse(2, 10.2, 25000, 0.006)
+    report = play(duration_s=12, batteries=LEVEL, steps=steps)
+    clean(report)
+    assert state_at(report, 2, 11) == ("tripped", "overcurrent")
+
+
+def test_the_first_code_beyond_a_voltage_limit_trips():
+    # 3.125 mV a code: 7680 is 24.000 V and stays, 7679 trips; 9600 is 30.000 V, 9601 trips.
+    base = [{"n": 1, "soc": 0.8}]
+    for mv, extra, opens in (
+        (24000, 0, False),
+        (23997, 0, True),
+        (29000, 1000, False),
+        (29000, 1003, True),
+    ):
+        steps = [
+            {"at": 8, "do": "set_battery", "n": 1, "voltage_mv": mv},
+            {"at": 8, "do": "inject_voltage", "n": 1, "mv": extra},
+        ]
+        report = play(duration_s=12, batteries=base, steps=steps)
+        clean(report)
+        assert (len(moves(report, 1)) == 2) == opens, (mv, extra)
+
+
+def test_an_overheated_board_opens_counted_and_warns_before():
+    steps = [
+        {"at": 10, "do": "sensor_heat", "n": 2, "c": 84},
+        {"at": 20, "do": "sensor_heat", "n": 2, "c": 86},
+    ]
+    report = play(duration_s=26, load=[[0, 24]], steps=steps)
+    clean(report)
+    assert on(report, 2, 19.9)
+    assert state_at(report, 2, 25) == ("tripped", "overtemperature")
+
+
+def test_a_night_ends_and_the_charger_brings_every_pack_back():
+    packs = [
+        {"n": n, "soc": 0.5, "capacity_ah": 0.5 + 0.02 * n, "r_mohm": 24 + n} for n in range(1, 17)
+    ]
+    report = play(
+        duration_s=2400,
+        batteries=packs,
+        load=[[0, 24], [700, 0]],
+        source=[[0, 0], [760, 8]],
+        steps=[{"at": 770, "do": "request", "n": 16, "action": "on"}],
+    )
+    clean(report)
+    # The rig is dark and the packs cannot rise by themselves: the technician plugs the charger in
+    # and asks for one pack; the others follow, because the bus is being charged.
+    assert all(state_at(report, n, 769) == ("tripped", "undervoltage") for n in range(1, 17))
+    for n in range(1, 17):
+        assert on(report, n, 2399), (n, state_at(report, n, 2399))
+        assert len(moves(report, n)) <= 7, (n, moves(report, n))
+        energy = report["energy"][str(n)]
+        for true, counted in (
+            (energy["true_mah"], energy["counted_mah"]),
+            (energy["true_charge_mah"], energy["counted_charge_mah"]),
+        ):
+            assert abs(counted - true) <= 0.005 * true + 0.2, (n, true, counted)
+    assert not any(state == "locked" for _, _, state, _ in report["timeline"])
