@@ -11,7 +11,7 @@ VENV = build/venv/bin
 .PHONY: sim test coverage lint format clean
 
 sim: build/sim.stamp
-	MICROPYPATH="lib:tools:build/mpy-lib:.frozen" $(VENV)/micropython tools/sim/run.py \
+	@$(VENV)/micropython -X heapsize=64m tools/sim/run.py \
 		--clock real --port $(PORT) --speed $(SPEED) \
 		--scenario $(SCENARIO) $(if $(BATTERIES),--batteries $(BATTERIES))
 

@@ -144,6 +144,8 @@ def _unmet(plan, report):
     """The expectations of a scenario that the report does not show, in words."""
     unmet = []
     for wish in plan["expect"]:
+        if wish["at"] * 1000 > report["end_ms"]:
+            continue
         found = ("absent", "")
         for ms, n, state, reason in report["timeline"]:
             if n == wish["n"] and ms <= wish["at"] * 1000:

@@ -31,7 +31,7 @@ def main():
     try:
         plan = scenario.load(args.scenario or root + "/tools/sim/scenarios/demo.json")
         if args.batteries:
-            plan = scenario.complete(dict(plan, batteries=args.batteries))
+            plan = scenario.shrink(plan, args.batteries)
     except (scenario.ScenarioError, OSError) as error:
         print("scenario:", args.scenario, error)
         return 2
@@ -39,12 +39,18 @@ def main():
         plan["seed"] = args.seed
     if args.duration is not None:
         plan["duration_s"] = args.duration
-    elif args.clock == "real":
-        plan["duration_s"] = None
     flash = args.flash
-    if flash is None and args.clock == "real":
-        flash = root + "/build/sim/" + plan["name"]
-    report = harness.run(root, plan, args.clock == "virtual", args.speed, args.port, flash)
+    port = args.port
+    if args.clock == "real":
+        # Somebody plays along: no end of its own, and nothing is expected of the outcome.
+        plan["duration_s"] = args.duration
+        plan["expect"] = []
+        flash = flash or root + "/build/sim/" + plan["name"]
+        port = port or 8080
+        password = plan["settings"].get("web", {}).get("password")
+        print("Page: http://localhost:%d" % port, "- password: %s" % password if password else "")
+        print("Ctrl-C opens every switch and ends the rig.")
+    report = harness.run(root, plan, args.clock == "virtual", args.speed, port, flash)
     if args.report:
         with open(
             args.report if args.report.startswith("/") else cwd + "/" + args.report, "w"

@@ -76,6 +76,16 @@ def complete(data):
     return scenario
 
 
+def shrink(scenario, batteries):
+    """The scenario with only the first `batteries` (1..16) packs and what happens to them."""
+    packs = [pack for pack in scenario["batteries"] if pack["n"] <= batteries]
+    steps = [step for step in scenario["steps"] if step.get("n", 1) <= batteries]
+    boards = (batteries + CHANNELS - 1) // CHANNELS
+    steps = [step for step in steps if step.get("board", 0) < boards]
+    expect = [wish for wish in scenario["expect"] if wish["n"] <= batteries]
+    return dict(scenario, batteries=packs, steps=steps, expect=expect)
+
+
 class Script:
     """Plays the steps of a scenario into a world, each at its time.
 
