@@ -1,0 +1,86 @@
+"""Invariants of the house, read from the source."""
+
+import ast
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parents[2] / "lib/parallelator"
+PROTECTION = PACKAGE / "protection"
+
+
+def tree(path):
+    return ast.parse(path.read_text())
+
+
+def calls(path, name):
+    """Every call of a method `name` in a file: what it is called on, as text."""
+    return [
+        ast.unparse(node.func.value)
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == name
+    ]
+
+
+def test_a_switch_closes_in_one_place():
+    closings = {
+        path.name: [on for on in calls(path, "close") if "switches" in on]
+        for path in PACKAGE.rglob("*.py")
+    }
+    assert {name: on for name, on in closings.items() if on} == {"fleet.py": ["self._switches"]}
+    setters = [
+        (path.name, ast.unparse(node))
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.AugAssign)
+        and isinstance(node.op, ast.BitOr)
+        and ast.unparse(node.target).endswith("wanted")
+    ]
+    assert setters == [("switches.py", "self.wanted |= mask")]
+
+
+def test_only_the_rules_that_admit_a_battery_connect_it():
+    # `connect` and `start` close; only guard calls them, with what the connector chose.
+    callers = {
+        path.name: [on for on in calls(path, "connect") + calls(path, "start") if "fleet" in on]
+        for path in PACKAGE.rglob("*.py")
+    }
+    assert {name: len(on) for name, on in callers.items() if on} == {"guard.py": 2}
+    chosen = [node for node in ast.walk(tree(PROTECTION / "guard.py")) if is_choice(node)]
+    assert len(chosen) == 1
+
+
+def is_choice(node):
+    return isinstance(node, ast.Assign) and "self._connector.choose(" in ast.unparse(node.value)
+
+
+def test_only_the_guards_parts_touch_the_bus():
+    users = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in PACKAGE.rglob("*.py")
+        for name in ("read", "write8", "write16")
+        if any(on.endswith("bus") for on in calls(path, name))
+    }
+    assert users <= {
+        "hardware/ina2xx.py",
+        "hardware/tca9555.py",
+        "hardware/bus.py",
+        "protection/sensors.py",
+    }
+
+
+def test_limits_reach_the_rules_from_the_settings_and_from_nowhere_else():
+    makers = {
+        path.name
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("Limits")
+    }
+    assert makers == {"app.py"}
+    for path in PROTECTION.glob("*.py"):
+        for node in ast.walk(tree(path)):
+            if isinstance(node, (ast.Assign, ast.AugAssign)):
+                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+                for target in targets:
+                    text = ast.unparse(target)
+                    assert not text.startswith(("limits.", "lim.", "self._limits.")), text
