@@ -34,11 +34,15 @@ def free_and_open():
     data.value(1)
     time.sleep_us(5)
     i2c = I2C(0, sda=Pin(sda), scl=Pin(scl), freq=100000, timeout=10000)
-    for address in range(0x20, 0x24):
-        try:
-            i2c.writeto(address, b"\x02\x00\x00")
-        except OSError:
-            continue
+    for address in (0x20, 0x21, 0x22, 0x23):
+        # A write that was disturbed on its way may have closed what it should open.
+        for _ in range(3):
+            try:
+                i2c.writeto(address, b"\x02\x00\x00")
+                if i2c.readfrom_mem(address, 0x02, 2) == b"\x00\x00":
+                    break
+            except OSError:
+                continue
 
 
 free_and_open()

@@ -163,3 +163,55 @@ def test_every_scan_reads_with_the_least_wire_time():
     least_us = 4 * 390 + 4 * 480 + 2 * 480 + 2 * 390 / 8
     spent_us = report["i2c"]["wire_ms"] * 1000 / ticks
     assert spent_us <= 1.1 * least_us, (spent_us, least_us)
+
+
+def test_every_kind_of_sensor_protects_its_battery():
+    kinds = ("ina237", "ina238", "ina228", "ina226")
+    packs = [{"n": n, "soc": 0.8, "sensor": kind} for n, kind in enumerate(kinds, 1)]
+    for n in range(1, 5):
+        for ma in (25000, -25000):
+            steps = [
+                {"at": 10, "do": "inject_current", "n": n, "ma": ma},
+                {"at": 10.3, "do": "inject_current", "n": n, "ma": 0},
+            ]
+            report = play(duration_s=11, batteries=packs, load=[[0, 8]], steps=steps)
+            clean(report)
+            ((crossed, opened, number, reason),) = report["reactions"]
+            # The ALERT of the INA226 compares discharge only; the rest is the scan's.
+            most_ms = 120 if (kinds[n - 1], ma) == ("ina226", -25000) else 25
+            assert (number, reason) == (n, "overcurrent") and opened - crossed <= most_ms
+
+
+def test_an_ina219_is_refused_on_a_24_volt_rig_and_works_on_a_12_volt_one():
+    packs = LEVEL[:3] + [{"n": 4, "soc": 0.8, "sensor": "ina219"}]
+    report = play(duration_s=9, batteries=packs)
+    clean(report)
+    assert state_at(report, 4, 8) == ("absent", "sensor_range")
+    assert state_at(report, 1, 8)[0] == "on"
+    low = {"limits": {"min_voltage_mv": 10000, "max_voltage_mv": 25000}}
+    packs = [{"n": n, "soc": 0.1, "sensor": "ina219"} for n in range(1, 5)]
+    steps = [
+        {"at": 10, "do": "inject_current", "n": 2, "ma": 25000},
+        {"at": 10.5, "do": "inject_current", "n": 2, "ma": 0},
+    ]
+    report = play(duration_s=11, batteries=packs, settings=low, load=[[0, 8]], steps=steps)
+    clean(report)
+    ((crossed, opened, n, reason),) = report["reactions"]
+    assert (n, reason) == (2, "overcurrent") and opened - crossed <= 120
+
+
+def test_the_first_code_of_an_ina228_beyond_a_limit_trips():
+    base = [{"n": 1, "soc": 0.8, "sensor": "ina228"}]
+    for mv, extra, opens in (
+        (24000, 0.1, False),
+        (24000, -0.2, True),
+        (29000, 1000 - 0.1, False),
+        (29000, 1000.2, True),
+    ):
+        steps = [
+            {"at": 8, "do": "set_battery", "n": 1, "voltage_mv": mv},
+            {"at": 8, "do": "inject_voltage", "n": 1, "mv": extra},
+        ]
+        report = play(duration_s=12, batteries=base, steps=steps)
+        clean(report)
+        assert (len(moves(report, 1)) == 2) == opens, (mv, extra)

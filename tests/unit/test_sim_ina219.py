@@ -137,7 +137,7 @@ def test_bus_ranges_clip():
 
 
 def test_current_and_power():
-    # The worked example of the data sheet: 10 A and 11.98 V at 2 mOhm, CALIBRATION 20480, 1 mA and 20 mW.
+    # The worked example of the data sheet: 10 A and 11.98 V at 2 mOhm, steps of 1 mA and 20 mW.
     bench = Bench()
     bench.put(CALIBRATION, 20480, 0)
     bench.amps(10, 0)

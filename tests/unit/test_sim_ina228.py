@@ -266,18 +266,19 @@ def test_what_stops_and_clears_the_accumulators():
     assert bench.charge(3 * end_us) == bench.energy(3 * end_us) == 0
     bench.put(ADC_CONFIG, BUS_AND_SHUNT, 3 * end_us)
     assert bench.charge(4 * end_us) == full
-    bench.put(CONFIG, RSTACC, 4 * end_us)
-    assert bench.charge(5 * end_us) == full
-    bench.put(SHUNT_CAL, 0, 5 * end_us)
+    bench.put(CONFIG, RSTACC, 5 * end_us)
+    assert bench.charge(5 * end_us) == bench.energy(5 * end_us) == 0
     assert bench.charge(6 * end_us) == full
-    bench.put(SHUNT_CAL, 0x0800, 6 * end_us)
-    assert bench.charge(7 * end_us) == 3 * full
-    bench.chip.freeze(True, 7 * end_us)
+    bench.put(SHUNT_CAL, 0, 6 * end_us)
+    assert bench.charge(7 * end_us) == full
+    bench.put(SHUNT_CAL, 0x0800, 7 * end_us)
     assert bench.charge(8 * end_us) == 3 * full
-    bench.chip.freeze(False, 8 * end_us)
-    assert bench.charge(9 * end_us) == 5 * full
-    bench.put(CONFIG, 0x8000, 9 * end_us)
-    assert bench.charge(9 * end_us) == bench.energy(9 * end_us) == 0
+    bench.chip.freeze(True, 8 * end_us)
+    assert bench.charge(9 * end_us) == 3 * full
+    bench.chip.freeze(False, 9 * end_us)
+    assert bench.charge(10 * end_us) == 5 * full
+    bench.put(CONFIG, 0x8000, 10 * end_us)
+    assert bench.charge(10 * end_us) == bench.energy(10 * end_us) == 0
 
 
 def test_each_accumulator_needs_its_input():

@@ -17,6 +17,7 @@ _KEYS = (
     "steps",
     "expect",
 )
+SENSORS = ("ina237", "ina238", "ina228", "ina226", "ina219")
 NEVER_US = 1 << 60
 
 
@@ -62,10 +63,13 @@ def complete(data):
         if not 1 <= packs <= BATTERIES:
             raise ScenarioError("batteries: found %d, allowed 1 to %d" % (packs, BATTERIES))
         scenario["batteries"] = [{"n": n} for n in range(1, packs + 1)]
-    for pack in scenario["batteries"]:
-        model = pack.pop("sensor", "ina237")
-        if model != "ina237":
-            raise ScenarioError("batteries: sensor %s; allowed: ina237" % model)
+    scenario["batteries"] = packs = [dict(pack) for pack in scenario["batteries"]]
+    for pack in packs:
+        pack.setdefault("sensor", "ina237")
+        if pack["sensor"] not in SENSORS:
+            raise ScenarioError(
+                "batteries: sensor %s; allowed: %s" % (pack["sensor"], ", ".join(SENSORS))
+            )
     for step in scenario["steps"]:
         if step.get("do") not in STEPS:
             raise ScenarioError(
@@ -116,6 +120,8 @@ class Script:
             step = self._steps[self._next][2]
             self._next += 1
             played = True
+            for observer in self._world.observers:
+                observer.played(now_us, step)
             if step["do"] == "request":
                 self._submit(step["action"], step.get("n", 0) - 1)
             else:
@@ -235,13 +241,17 @@ def _wifi_up(world, step):
     world.wifi_up = True
 
 
+def _nvs_cut(world, step):
+    world.nvs_cut = True
+
+
 def _controller_reset(world, step):
     world.reset_controller(2)
 
 
 def _power_cycle(world, step):
     for b in range(BATTERIES // CHANNELS):
-        if world.expanders[b]:
+        if world.expanders[b] and world.expanders[b].powered:
             world.power_board(b, True)
     world.reset_controller(1)
 
@@ -270,6 +280,7 @@ STEPS = {
     "override": _override,
     "wifi_down": _wifi_down,
     "wifi_up": _wifi_up,
+    "nvs_cut": _nvs_cut,
     "request": None,
     "controller_reset": _controller_reset,
     "power_cycle": _power_cycle,

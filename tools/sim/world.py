@@ -9,6 +9,9 @@ from math import cos, exp, log, pi, sqrt
 import utime
 
 from sim.chips import Comparators
+from sim.chips.ina219 import Ina219
+from sim.chips.ina226 import Ina226
+from sim.chips.ina228 import Ina228
 from sim.chips.ina237 import Ina237
 from sim.chips.tca9555 import Tca9555
 from sim.costs import Costs
@@ -43,6 +46,9 @@ class World:
     Attributes:
         now_us: time since the start, never wraps.
         alert_levels: place to the level at which its ALERT line is stuck.
+        nvs: what the non-volatile storage holds: namespace to keys; nvs_writes: entries written.
+        nvs_cut: True when what is written to it from now on is lost.
+        observers: what is told of steps, switch moves, steps of the scenario and resets.
         costs: the cost model (virtual time only).
         locked: True while the heap is locked around a guard tick.
         ending: called when the run is over, before the firmware is stopped.
@@ -56,6 +62,8 @@ class World:
         self.locked = False
         self.guard_task = None
         self.nvs = {}
+        self.nvs_writes = 0
+        self.nvs_cut = False
         self.sockets = []
         self.hostname = "mpy-esp32"
         self.unique_id = bytes((0x24, 0x6F, 0x28, 0, seed >> 8 & 0xFF, seed & 0xFF))
@@ -74,19 +82,21 @@ class World:
         self.observers = []
         self.ending = None
         self.script = None
-        self.plant = Plant(scenario["batteries"], seed=seed)
+        packs = [dict(pack) for pack in scenario["batteries"]]
+        models = {pack["n"]: pack.pop("sensor") for pack in packs}
+        self.plant = Plant(packs, seed=seed)
         self.wires = Wires(self)
         self.sensors = [None] * BATTERIES
         self.expanders = [None] * (BATTERIES // CHANNELS)
         self.switch_bits = (0, 1, 2, 3) if scenario["wiring"] == "straight" else (3, 2, 1, 0)
-        self._build(scenario["batteries"])
+        self._build(models)
         self._due_us = 0
 
-    def _build(self, packs):
-        for pack in packs:
-            i = pack["n"] - 1
+    def _build(self, models):
+        for n in sorted(models):
+            i = n - 1
             b = i // CHANNELS
-            self.sensors[i] = Ina237(_INA_BASE + i, i, self.plant)
+            self.sensors[i] = _sensor(models[n], _INA_BASE + i, i, self.plant)
             self.wires.chips[_INA_BASE + i] = self.sensors[i]
             if self.expanders[b] is None:
                 self.expanders[b] = Tca9555(_TCA_BASE + b, self._pins(b), self._moved(b))
@@ -212,6 +222,8 @@ class World:
         self.reset_cause = cause
         self.watchdog_us = None
         self.resets += 1
+        for observer in self.observers:
+            observer.restarted(self.now_us)
         self._dying = True
         raise ControllerReset
 
@@ -236,3 +248,10 @@ class World:
     def gates_changed(self, b):
         """Board b's expander changed by itself: let the switches follow."""
         self._moved(b)(self.expanders[b], self.now_us)
+
+
+def _sensor(model, address, i, plant):
+    if model == "ina238":
+        return Ina237(address, i, plant, device_id=0x2381)
+    makers = {"ina237": Ina237, "ina228": Ina228, "ina226": Ina226, "ina219": Ina219}
+    return makers[model](address, i, plant)

@@ -31,17 +31,24 @@ class Tca9555:
     def start(self, leds):
         """All switches off, then outputs enabled; True when every step was acknowledged.
 
-        The order matters: the latch powers up as 0xFF, and enabling the outputs before clearing
-        it would close all four switches (SCPS200 section 8.6.2).
+        The order matters: the latch powers up as 0xFF, and enabling the outputs before it is
+        seen to be clear would close all four switches (SCPS200 section 8.6.2). One write that
+        was disturbed is written again.
 
         Args:
             leds: first value of port 1, 0..255.
         """
         bus = self._bus
         at = self._address
+        for _ in range(2):
+            if not bus.write8(at, _OUTPUT, 0) or not bus.read(at, _OUTPUT, self._byte):
+                return False
+            if not self._byte[0]:
+                break
+        else:
+            return False
         return (
-            bus.write8(at, _OUTPUT, 0)
-            and bus.write8(at, _OUTPUT + 1, leds)
+            bus.write8(at, _OUTPUT + 1, leds)
             and bus.write16(at, _POLARITY, 0)
             and bus.write16(at, _DIRECTION, self._inputs << 8)
         )

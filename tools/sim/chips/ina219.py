@@ -7,8 +7,7 @@ the results of such a conversion are rounded.
 
 from micropython import const
 
-from sim.chips import BUS, RESTLESS, SHUNT, UNBOUNDED, Sensor, clip
-from sim.plant import FOREVER
+from sim.chips import BUS, SHUNT, UNBOUNDED, Sensor, clip
 
 _CONFIG = const(0x00)
 _VSHUNT = const(0x01)
@@ -52,9 +51,7 @@ class Ina219(Sensor):
 
     def bounds(self):
         """See `Sensor`."""
-        if self._start == FOREVER or self._continuous:
-            return -UNBOUNDED, UNBOUNDED, -UNBOUNDED, UNBOUNDED
-        return RESTLESS
+        return -UNBOUNDED, UNBOUNDED, -UNBOUNDED, UNBOUNDED
 
     def _start_clock(self, now_us):
         """As CONFIG says (section 8.6.2.1).

@@ -7,7 +7,6 @@ from micropython import const
 
 from sim.chips import BUS, RESTLESS, SHUNT, UNBOUNDED, signed
 from sim.chips.ina219 import Ina219
-from sim.plant import FOREVER
 
 _CONFIG = const(0x00)
 _VBUS = const(0x02)
@@ -66,19 +65,18 @@ class Ina226(Ina219):
         """See `Sensor`."""
         low_a = low_v = -UNBOUNDED
         high_a = high_v = UNBOUNDED
-        if self._start != FOREVER:
-            function = self._function()
-            limit = self._reg[_ALERT_LIMIT]
-            if function == _POL or not self._continuous:
-                return RESTLESS
-            if function == _SOL:
-                high_a = signed(limit) / self._shunt_per_a
-            elif function == _SUL:
-                low_a = signed(limit) / self._shunt_per_a
-            elif function == _BOL:
-                high_v = limit / self._bus_per_v
-            elif function == _BUL:
-                low_v = limit / self._bus_per_v
+        limit = self._reg[_ALERT_LIMIT]
+        function = self._function()
+        if function == _POL:
+            return RESTLESS
+        if function == _SOL:
+            high_a = signed(limit) / self._shunt_per_a
+        elif function == _SUL:
+            low_a = signed(limit) / self._shunt_per_a
+        elif function == _BOL:
+            high_v = limit / self._bus_per_v
+        elif function == _BUL:
+            low_v = limit / self._bus_per_v
         return low_a, high_a, low_v, high_v
 
     def _start_clock(self, now_us):

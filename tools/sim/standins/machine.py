@@ -52,6 +52,11 @@ class I2C:
     def readfrom_mem_into(self, address, register, buf):
         current.world.wires.read(address, register, buf, self._bit_ns, self._timeout_us)
 
+    def readfrom_mem(self, address, register, count):
+        buf = bytearray(count)
+        self.readfrom_mem_into(address, register, buf)
+        return bytes(buf)
+
     def writeto(self, address, data):
         return current.world.wires.write(address, data, self._bit_ns, self._timeout_us)
 
