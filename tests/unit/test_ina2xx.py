@@ -1,0 +1,180 @@
+"""The sensor drivers on chips that answer, stop answering, or are not what they seem.
+
+What they read is compared with drivers nobody here wrote in tests/cpython/test_second_opinion.py.
+"""
+
+from errno import ENODEV
+
+from parallelator.hardware.bus import Bus
+from parallelator.hardware.ina2xx import (
+    ALERT,
+    DRIVERS,
+    FRESH,
+    INTACT,
+    Ina219,
+    Ina226,
+    Ina228,
+    Ina237,
+    detect,
+)
+from sim.chips.ina219 import Ina219 as Model219
+from sim.chips.ina226 import Ina226 as Model226
+from sim.chips.ina228 import Ina228 as Model228
+from sim.chips.ina237 import Ina237 as Model237
+from sim.plant import Plant
+
+MODELS = {"ina237": Model237, "ina228": Model228, "ina226": Model226, "ina219": Model219}
+
+
+class Line:
+    """An I2C unit with one chip model at 0x40; fails from the transaction `silent_from` on."""
+
+    def __init__(self, model):
+        self.plant = Plant([{"n": 1, "soc": 0.5}])
+        self.chip = model(0x40, 0, self.plant)
+        self.now_us = 0
+        self.count = 0
+        self.silent_from = 1 << 60
+
+    def _step(self):
+        self.count += 1
+        self.now_us += 10000
+        self.plant.step(self.now_us)
+        self.chip.follow(self.now_us)
+        if self.count >= self.silent_from:
+            raise OSError(ENODEV)
+
+    def readfrom_mem_into(self, address, register, buf):
+        self._step()
+        self.chip.read(register, buf, self.now_us)
+
+    def writeto(self, address, data):
+        self._step()
+        self.chip.write(data[0], bytes(data)[1:], self.now_us)
+
+
+def chip_on(name):
+    line = Line(MODELS[name])
+    return line, DRIVERS[name](Bus(lambda: line, lambda: True), 0x40, 2000)
+
+
+def test_every_chip_is_detected_as_what_it_is():
+    for name, model in MODELS.items():
+        line = Line(model)
+        found = detect(Bus(lambda line=line: line, lambda: True), 0x40, bytearray(2))
+        assert found is DRIVERS[name], (name, found)
+
+
+def test_detection_ends_wherever_the_chip_stops_answering():
+    for model in MODELS.values():
+        for silent_from in range(1, 5):
+            line = Line(model)
+            line.silent_from = silent_from
+            found = detect(Bus(lambda line=line: line, lambda: True), 0x40, bytearray(2))
+            assert found is None or line.count < silent_from
+
+
+def test_configuring_fails_wherever_the_chip_stops_answering():
+    for name in MODELS:
+        line, driver = chip_on(name)
+        assert driver.configure(15000, 12000, 27000), name
+        needed = line.count
+        for silent_from in range(1, needed + 1):
+            line, driver = chip_on(name)
+            line.silent_from = silent_from
+            assert not driver.configure(15000, 12000, 27000), (name, silent_from)
+
+
+def test_a_setting_that_does_not_read_back_is_no_success():
+    for name in MODELS:
+        line, driver = chip_on(name)
+        line.chip.write = lambda reg, data, now_us: None
+        assert not driver.configure(15000, 12000), name
+
+
+def test_every_read_returns_none_without_an_answer():
+    for name in MODELS:
+        line, driver = chip_on(name)
+        assert driver.configure(15000, 12000, 27000)
+        line.silent_from = 0
+        assert driver.current_ma() is None and driver.voltage_mv() is None
+        assert driver.temperature_mc() is None and driver.prove() is None
+        line, driver = chip_on(name)
+        driver.configure(15000, 12000, 27000)
+        line.silent_from = line.count + 3
+        assert driver.prove() is None or not isinstance(driver, Ina219)
+
+
+def test_proof_shows_intact_and_fresh_then_a_reset_and_a_frozen_chip():
+    for name in MODELS:
+        line, driver = chip_on(name)
+        driver.configure(15000, 12000, 27000)
+        for _ in range(6):
+            assert driver.prove() == INTACT | FRESH, name
+        line.chip.power_on(line.now_us)
+        assert any(not driver.prove() & INTACT for _ in range(4)), name
+        driver.configure(15000, 12000, 27000)
+        driver.prove()
+        line.chip.freeze(True, line.now_us)
+        driver.prove()
+        assert driver.prove() == INTACT, name
+
+
+def test_a_passed_limit_shows_in_the_proof_and_is_cleared_by_it():
+    for name in ("ina237", "ina228", "ina226"):
+        line, driver = chip_on(name)
+        driver.configure(15000, 12000, 27000)
+        line.plant.inject_current(0, 15100)
+        for _ in range(3):
+            line._step()
+        line.plant.inject_current(0, 0)
+        for _ in range(3):
+            line._step()
+        assert driver.prove() & ALERT, name
+        assert not driver.prove() & ALERT, name
+
+
+def test_no_limit_means_no_alert():
+    for name in ("ina237", "ina228", "ina226"):
+        line, driver = chip_on(name)
+        assert driver.configure(0, 0)
+        line.plant.inject_current(0, 40000)
+        for _ in range(3):
+            line._step()
+        assert not driver.prove() & ALERT and not line.chip.alert_low(line.now_us), name
+
+
+def test_inverting_the_polarity_pulls_the_line_of_a_quiet_chip():
+    for name in ("ina237", "ina228", "ina226"):
+        line, driver = chip_on(name)
+        driver.configure(15000, 12000, 27000)
+        assert driver.invert_alert(True) and line.chip.alert_low(line.now_us), name
+        assert driver.invert_alert(False) and not line.chip.alert_low(line.now_us), name
+
+
+def test_voltages_of_the_ina228_round_away_from_the_centre():
+    line, driver = chip_on("ina228")
+    driver.configure(15000, 15000, 27000)
+    for mv, wanted in ((24000, 24000), (23999.8, 23999), (30000, 30000), (30000.2, 30001)):
+        line.plant.set_pack(0, voltage_mv=28000)
+        line.plant.inject_voltage(0, mv - 28000)
+        for _ in range(3):
+            line._step()
+        assert driver.voltage_mv() == wanted, (mv, driver.voltage_mv())
+
+
+def test_currents_are_signed_and_in_milliamps():
+    for name in MODELS:
+        line, driver = chip_on(name)
+        driver.configure(15000, 12000, 27000)
+        for ma in (0, 1000, -1000, 9995, -15000):
+            line.plant.inject_current(0, ma)
+            for _ in range(3):
+                line._step()
+            assert abs(driver.current_ma() - ma) <= 5, (name, ma)
+
+
+def test_ranges_and_abilities_are_stated():
+    assert (Ina237.MAX_MV, Ina219.MAX_MV) == (85000, 26000)
+    assert Ina226.RANGE_UV == 81920 and Ina228.RANGE_UV == 163840
+    assert not Ina219.HAS_ALERT and Ina226.HAS_ALERT
