@@ -15,6 +15,7 @@ from parallelator.hardware.tca9555 import Tca9555
 from parallelator.protection import guard, rules
 from parallelator.protection.switches import Switches
 from parallelator.records.events import Events
+from parallelator.records.history import History
 from parallelator.records.keeper import Keeper, count_boot
 from parallelator.snapshot import BATTERIES, BOARDS, RIG, WISH_OFF, Snapshot
 from parallelator.wording import Words, fault_text
@@ -25,6 +26,7 @@ _WATCHDOG_MS = const(5000)
 _FIRST_RETRY_MS = const(1000)
 _LAST_RETRY_MS = const(60000)
 _CONSOLE_MS = const(100)
+_RESTART_MS = const(500)
 _TCA_BASE = const(0x20)
 
 
@@ -33,9 +35,12 @@ class App:
 
     def __init__(self):
         self.clock = Clock(time)
+        self.config_files = CONFIG_FILES
         self.settings, self.faults, self.renamed = settings.load(CONFIG_FILES, GOOD_CONFIG)
+        self.pending = {}
         self.snap = Snapshot()
         self.events = Events(self.snap)
+        self.history = History(self.snap)
         self.board = Board(
             self.clock,
             self.settings["pins.i2c_sda"],
@@ -58,8 +63,9 @@ class App:
         self._store = self.board.storage()
         self.keeper = Keeper(self._store, self.snap, self.guard.locks)
         self.words = Words(self.settings["language"])
-        self._boot = 0
-        self._tasks = []
+        self.boot = 0
+        self.tasks = []
+        self.failures = []
 
     def run(self):
         """Protect the rig until the program is interrupted; every switch is open afterwards."""
@@ -76,15 +82,16 @@ class App:
         self.guard.start()
         watchdog = self.board.watchdog(_WATCHDOG_MS)
         protection = asyncio.create_task(self._protect(watchdog))
-        self._boot = count_boot(self._store)
+        self.boot = count_boot(self._store)
         print("Parallelator", VERSION)
-        self.events.emit("boot", RIG, 0, 0, self._boot)
+        self.events.emit("boot", RIG, 0, 0, self.boot)
         for k in range(len(self.faults)):
             self.events.emit("config_fault", RIG, 0, 0, k)
         for k in range(len(self.renamed)):
             self.events.emit("config_renamed", RIG, 0, 0, k)
         self._start("keeper", self.keeper.run)
         self._start("console", self._console)
+        self._start("history", self.history.run)
         if self.settings["wifi.ssid"]:
             self._start("wifi", self._wifi)
         self._start("web", self._web)
@@ -116,8 +123,9 @@ class App:
             self.board.reset()
 
     def _start(self, name, job):
-        self._tasks.append(name)
-        return asyncio.create_task(self._supervise(len(self._tasks) - 1, job))
+        self.tasks.append(name)
+        self.failures.append(0)
+        return asyncio.create_task(self._supervise(len(self.tasks) - 1, job))
 
     async def _supervise(self, number, job):
         """Run task `number` for ever: record its death, restart it with growing delay."""
@@ -127,6 +135,7 @@ class App:
                 await job()
             except Exception as error:
                 sys.print_exception(error)
+            self.failures[number] += 1
             self.events.emit("task_died", RIG, 0, 0, number)
             await asyncio.sleep_ms(retry_ms)
             retry_ms = min(retry_ms * 2, _LAST_RETRY_MS)
@@ -143,20 +152,45 @@ class App:
         from parallelator.web import server
 
         gc.collect()
-        await server.serve(
-            self.settings["web.port"],
-            self.snap,
-            [self.settings["batteries.%d.label" % n] for n in range(1, BATTERIES + 1)],
-            self.settings,
-            self.guard,
-            self.alarms,
-            self.clock,
-            self._boot,
-        )
+        await server.serve(self)
 
     def alarms(self):
         """Active alarms as `GET /api/state` shows them: a list of dicts."""
         return self.words.alarms(self.snap, self.faults)
+
+    def event_text(self, event):
+        """An event of `Events.after` as a sentence in the rig's language."""
+        return self.words.event(event, self._detail(event))
+
+    def take_over(self, changes):
+        """Note settings that were saved; those that may change while running do so now."""
+        for key, value in changes.items():
+            if settings.is_live(key):
+                self.settings[key] = value
+            else:
+                self.pending[key] = value
+                if self.settings[key] == value:
+                    del self.pending[key]
+        if "language" in changes:
+            self.words = Words(self.settings["language"])
+        protective = any(settings.is_protective(key) for key in changes)
+        code = "limits_saved" if protective else "settings_saved"
+        self.events.emit(code, RIG, 0, 0, len(changes))
+
+    def set_time(self, unix_s):
+        """Set the wall time, in seconds since 1970."""
+        self.clock.set(unix_s)
+        self.events.emit("time_set", RIG, 0, 0, 0)
+
+    def restart(self):
+        """Restart the controller in half a second, with every switch open."""
+        self.events.emit("restart", RIG, 0, 0, 0)
+        asyncio.create_task(self._restart())
+
+    async def _restart(self):
+        await asyncio.sleep_ms(_RESTART_MS)
+        self.guard.all_off()
+        self.board.reset()
 
     async def _console(self):
         number = 0
@@ -167,7 +201,7 @@ class App:
                 continue
             number = event[0] + 1
             if self.settings["serial_messages"]:
-                print("[%d s] %s" % (event[1], self.words.event(event, self._detail(event))))
+                print("[%d s] %s" % (event[1], self.event_text(event)))
             await asyncio.sleep_ms(0)
 
     def _detail(self, event):
@@ -178,8 +212,10 @@ class App:
             return "%s -> %s" % self.renamed[value]
         if code == "topology":
             return self.words.missing(self.snap).strip()
+        if code == "time_set":
+            return self.clock.iso(self.snap.uptime_s - event[1])
         if code == "task_died":
-            return self._tasks[value]
+            return self.tasks[value]
         return ""
 
 

@@ -1,7 +1,7 @@
 """The one table of settings, and how a file of them is checked, layered and kept.
 
 `load` is called by app at boot. A file that is not wholly valid changes nothing: the rig starts
-with its last good settings and every fault is named.
+with its last good settings and every fault is named. `web.saving` writes what the page changes.
 """
 
 import json
@@ -14,9 +14,12 @@ _MA = "mA"
 _MV = "mV"
 _MS = "ms"
 _LABEL_CHARS = 24
+_SHOWN_CHARS = 64
+_DEPTH = 3
+_NUMBERS = tuple(str(n) for n in range(1, BATTERIES + 1))
 
 _BITS = "four different whole numbers, 0 to 7"
-_FLAG = "true or false"
+FLAG = "true or false"
 
 # key, default, lowest, highest, unit. Text: highest is the length; a tuple lists what is allowed;
 # None as default leaves it to the preset.
@@ -29,7 +32,7 @@ TABLE = (
     ("board.alert", None, _BITS, None, ""),
     ("board.red", None, _BITS, None, ""),
     ("board.green", None, _BITS, None, ""),
-    ("board.leds_inverted", None, _FLAG, None, ""),
+    ("board.leds_inverted", None, FLAG, None, ""),
     ("pins.i2c_sda", 32, 0, 48, "GPIO"),
     ("pins.i2c_scl", 33, 0, 48, "GPIO"),
     ("i2c_khz", 100, 50, 400, "kHz"),
@@ -66,6 +69,8 @@ BATTERY_TABLE = (
     ("mode", "auto", ("auto", "off"), None, ""),
 )
 SECRETS = ("web.password", "wifi.password")
+LIVE = ("name", "language", "serial_messages", "web.password")
+"""What takes effect as soon as it is saved, next to the labels; the rest does at the next boot."""
 
 # Names of the first firmware; their units are those of the new names.
 OLD_NAMES = {
@@ -93,25 +98,48 @@ def rows():
             yield ("batteries.%d.%s" % (n, row[0]),) + row[1:]
 
 
+def _row(key):
+    """The row of setting `key`, None when there is no such setting."""
+    for row in TABLE:
+        if row[0] == key:
+            return row
+    parts = key.split(".")
+    if len(parts) == 3 and parts[0] == "batteries" and parts[1] in _NUMBERS:
+        for row in BATTERY_TABLE:
+            if row[0] == parts[2]:
+                return row
+    return None
+
+
 def defaults():
     """A dict of dotted key to default value, complete."""
     return {row[0]: row[1] for row in rows()}
 
 
-def flatten(tree, prefix=""):
-    """A nested dict as one with dotted keys."""
+def flatten(tree, prefix="", depth=_DEPTH):
+    """A nested dict as one with dotted keys; what is nested deeper than settings are stays."""
     flat = {}
     for key, value in tree.items():
-        if isinstance(value, dict):
-            flat.update(flatten(value, prefix + key + "."))
+        if isinstance(value, dict) and depth > 1:
+            flat.update(flatten(value, prefix + key + ".", depth - 1))
         else:
             flat[prefix + key] = value
     return flat
 
 
+def is_live(key):
+    """True when a change of setting `key` needs no restart."""
+    return key in LIVE or key.endswith(".label")
+
+
+def is_protective(key):
+    """True when setting `key` bears on what opens and closes the switches."""
+    return key.split(".")[0] in ("limits", "sensor", "board")
+
+
 def _kind(value):
     if isinstance(value, bool):
-        return "true or false"
+        return FLAG
     if isinstance(value, int):
         return "a whole number"
     return "text" if isinstance(value, str) else None
@@ -133,22 +161,32 @@ def _allowed(row):
 def _fits(row, value):
     _, default, low, high, _unit = row
     if default is None:
-        return value is None or (isinstance(value, bool) if low == _FLAG else _are_bits(value))
+        return value is None or (isinstance(value, bool) if low == FLAG else _are_bits(value))
     if _kind(value) != _kind(default):
         return False
     if isinstance(low, tuple):
         return value in low
     if low is None:
         return True
-    return low <= (len(value) if isinstance(value, str) else value) <= high
+    if isinstance(value, str):
+        return low <= len(value) <= high and printable(value) == value
+    return low <= value <= high
+
+
+def printable(text):
+    """`text` with `?` in place of control characters and of half a UTF-16 pair."""
+    for char in text:
+        if char < " " or char == "\x7f" or "\ud7ff" < char < "\ue000":
+            text = text.replace(char, "?")
+    return text
 
 
 def _are_bits(value):
     return (
         isinstance(value, list)
         and len(value) == 4
-        and len(set(value)) == 4
         and all(_kind(bit) == "a whole number" and 0 <= bit <= 7 for bit in value)
+        and len(set(value)) == 4
     )
 
 
@@ -163,7 +201,6 @@ def check(changes, base):
         (values, faults, renamed): the complete new dict; a list of faults, each a dict with
         `key`, `found`, `allowed`; a list of (old name, new name). Use values only without faults.
     """
-    table = {row[0]: row for row in rows()}
     values = dict(base)
     faults = []
     renamed = []
@@ -171,10 +208,11 @@ def check(changes, base):
         if key in OLD_NAMES:
             renamed.append((key, OLD_NAMES[key]))
             key = OLD_NAMES[key]
-        if key not in table:
-            faults.append(_fault(key, value, "no such setting"))
-        elif not _fits(table[key], value):
-            faults.append(_fault(key, value, _allowed(table[key])))
+        row = _row(key)
+        if row is None:
+            faults.append(fault_of(key, value, "no such setting"))
+        elif not _fits(row, value):
+            faults.append(fault_of(key, value, _allowed(row)))
         else:
             values[key] = value
     if not faults:
@@ -182,9 +220,17 @@ def check(changes, base):
     return values, faults, renamed
 
 
-def _fault(key, found, allowed):
-    shown = "***" if key in SECRETS else found
-    return {"key": key, "found": shown, "allowed": allowed}
+def fault_of(key, found, allowed):
+    """A fault as `check` reports it; what was found is cut short, and secrets are not shown."""
+    if key in SECRETS:
+        found = "***"
+    elif isinstance(found, dict) or (isinstance(found, list) and not all(map(_kind, found))):
+        found = "an object" if isinstance(found, dict) else "a list"
+    elif found is not None and _kind(found) != FLAG:
+        text = str(found)
+        if len(text) > _SHOWN_CHARS or _kind(found) != "a whole number":
+            found = printable(text[:_SHOWN_CHARS])
+    return {"key": printable(key[:_SHOWN_CHARS]), "found": found, "allowed": allowed}
 
 
 def _contradictions(v):
@@ -193,27 +239,27 @@ def _contradictions(v):
     high = v["limits.max_voltage_mv"]
     if low >= high:
         faults.append(
-            _fault("limits.min_voltage_mv", low, "below limits.max_voltage_mv (%d mV)" % high)
+            fault_of("limits.min_voltage_mv", low, "below limits.max_voltage_mv (%d mV)" % high)
         )
         return faults
     for key in ("limits.uv_hysteresis_mv", "limits.ov_hysteresis_mv"):
         if v[key] >= high - low:
-            faults.append(_fault(key, v[key], "less than the window (%d mV)" % (high - low)))
+            faults.append(fault_of(key, v[key], "less than the window (%d mV)" % (high - low)))
     driver = DRIVERS.get(v["sensor.model"], Ina237)
     if high > driver.MAX_MV:
         allowed = "at most %d mV with an %s" % (driver.MAX_MV, driver.NAME)
-        faults.append(_fault("limits.max_voltage_mv", high, allowed))
+        faults.append(fault_of("limits.max_voltage_mv", high, allowed))
     for one, other in (("board.switch", "board.alert"), ("board.red", "board.green")):
         both = (v[one] or []) + (v[other] or [])
         if len(set(both)) < len(both):
-            faults.append(_fault(one, v[one], "other bits than " + other))
+            faults.append(fault_of(one, v[one], "other bits than " + other))
     range_ma = driver.RANGE_UV * 1000 // v["sensor.shunt_uohm"] * _SENSOR_SHARE_PCT // 100
     ceiling_ma = min(_HARD_CEILING_MA, range_ma)
     for key in ("limits.max_discharge_current_ma", "limits.max_charge_current_ma"):
         effective_ma = min(v[key], v["limits.max_current_ma"])
         if effective_ma * max(v["limits.hard_current_pct"], 100) // 100 > ceiling_ma:
             faults.append(
-                _fault(
+                fault_of(
                     "limits.hard_current_pct",
                     v["limits.hard_current_pct"],
                     "a hard limit of at most %d mA (40 A, 90 %% of the sensor's range); "
@@ -223,11 +269,11 @@ def _contradictions(v):
     if v["limits.temperature_alarm_c"] > v["limits.temperature_trip_c"]:
         allowed = "at most limits.temperature_trip_c (%d C)" % v["limits.temperature_trip_c"]
         faults.append(
-            _fault("limits.temperature_alarm_c", v["limits.temperature_alarm_c"], allowed)
+            fault_of("limits.temperature_alarm_c", v["limits.temperature_alarm_c"], allowed)
         )
     if 0 < v["limits.hard_current_pct"] < 100:
         faults.append(
-            _fault("limits.hard_current_pct", v["limits.hard_current_pct"], "0, or 100 or more")
+            fault_of("limits.hard_current_pct", v["limits.hard_current_pct"], "0, or 100 or more")
         )
     return faults
 
@@ -242,11 +288,22 @@ def load(paths, good_path):
     Returns:
         (values, faults, renamed) as `check` does; each fault also carries `file`.
     """
+    values, faults, renamed = layer(paths)
+    if not faults:
+        _keep(values, good_path)
+        return values, faults, renamed
+    kept, problem = read(good_path)
+    good, found, _ = check(kept or {}, defaults())
+    return (defaults() if problem or found else good), faults, renamed
+
+
+def layer(paths):
+    """The files of `paths` over the defaults: (values, faults, renamed) as `load` gives them."""
     values = defaults()
     faults = []
     renamed = []
     for path in paths:
-        changes, problem = _read(path)
+        changes, problem = read(path)
         if problem:
             faults.append({"file": path, "key": "", "found": problem, "allowed": "a JSON object"})
         elif changes:
@@ -255,15 +312,10 @@ def load(paths, good_path):
                 fault["file"] = path
             faults += found
             renamed += old
-    if not faults:
-        _keep(values, good_path)
-        return values, faults, renamed
-    kept, problem = _read(good_path)
-    good, found, _ = check(kept or {}, defaults())
-    return (defaults() if problem or found else good), faults, renamed
+    return values, faults, renamed
 
 
-def _read(path):
+def read(path):
     """(flat dict or None, problem or None); a missing file is neither."""
     try:
         with open(path) as file:
@@ -278,7 +330,7 @@ def _read(path):
 
 
 def _keep(values, path):
-    kept, problem = _read(path)
+    kept, problem = read(path)
     if kept == values and not problem:
         return
     try:

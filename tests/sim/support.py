@@ -8,11 +8,15 @@ sys.path.insert(0, ROOT + "/tools/sim/standins")
 from sim import harness, scenario  # noqa: E402 - the stand-ins must come first
 
 
-def play(**plan):
-    """Play a scenario given as keywords (see scenario.py); returns its report."""
+def play(sabotage=None, **plan):
+    """Play a scenario given as keywords (see scenario.py); returns its report.
+
+    Args:
+        sabotage: as of `harness.run`.
+    """
     plan.setdefault("name", "test")
     plan.setdefault("settings", {}).setdefault("serial_messages", False)
-    return harness.run(ROOT, scenario.complete(plan), True, quiet=True)
+    return harness.run(ROOT, scenario.complete(plan), True, quiet=True, sabotage=sabotage)
 
 
 def state_at(report, n, at_s):

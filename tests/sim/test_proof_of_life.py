@@ -215,3 +215,20 @@ def test_the_first_code_of_an_ina228_beyond_a_limit_trips():
         report = play(duration_s=12, batteries=base, steps=steps)
         clean(report)
         assert (len(moves(report, 1)) == 2) == opens, (mv, extra)
+
+
+def test_other_pins_and_a_faster_bus_work_and_recover():
+    settings = {"pins": {"i2c_sda": 41, "i2c_scl": 40}, "i2c_khz": 400}
+    report = play(
+        duration_s=14,
+        batteries=LEVEL,
+        load=[[0, 8]],
+        settings=settings,
+        steps=[{"at": 10, "do": "bus_stuck"}],
+    )
+    clean(report)
+    assert report["i2c"]["recoveries"] == 1
+    assert all(state_at(report, n, 13)[0] == "on" for n in range(1, 5))
+    slow = play(duration_s=14, batteries=LEVEL, load=[[0, 8]])
+    ratio = slow["i2c"]["wire_ms"] / report["i2c"]["wire_ms"]
+    assert 3.8 <= ratio <= 4.2, ratio

@@ -2,7 +2,11 @@
 
 import asyncio
 import os
+import time
 
+from parallelator import settings
+from parallelator.clock import Clock
+from parallelator.snapshot import Snapshot
 from parallelator.web import server
 from parallelator.web.server import Refused, Writer, body_length, parse_head
 
@@ -107,28 +111,28 @@ def test_a_client_that_does_not_read_is_dropped():
     asyncio.run(main())
 
 
-class Clock:
-    """A clock that stands still."""
+class Rig:
+    """What `serve` asks of a rig before anybody asks for more than the stream."""
 
-    def ms(self):
-        return 0
+    boot = 1
+    pending = {}
 
-    def diff(self, a, b):
-        return a - b
+    def __init__(self, port):
+        self.settings = settings.defaults()
+        self.settings["web.port"] = port
+        self.snap = Snapshot()
+        self.clock = Clock(time)
 
-    def iso(self):
-        return None
+    def alarms(self):
+        return []
 
 
 def test_cancel_closes_the_port_and_the_connections():
-    from parallelator.snapshot import Snapshot
-
-    settings = {"name": "rig", "language": "en", "web.password": ""}
-    args = (PORT + 1, Snapshot(), [""] * 16, settings, None, lambda: [], Clock(), 1)
+    rig = Rig(PORT + 1)
 
     async def main():
         for _ in range(2):  # the second time works only if the port is free again
-            task = asyncio.create_task(server.serve(*args))
+            task = asyncio.create_task(server.serve(rig))
             await asyncio.sleep_ms(100)
             reader, stream = await asyncio.open_connection("127.0.0.1", PORT + 1)
             stream.write(b"GET /api/live HTTP/1.0\r\n\r\n")
@@ -147,15 +151,13 @@ def test_cancel_closes_the_port_and_the_connections():
 
 
 def test_a_port_that_is_taken_is_an_error():
-    settings = {"name": "rig", "language": "en", "web.password": ""}
-
     async def main():
         async def nobody(reader, stream):
             pass
 
         listener = await asyncio.start_server(nobody, "0.0.0.0", PORT + 2)
         try:
-            await server.serve(PORT + 2, None, None, settings, None, None, Clock(), 1)
+            await server.serve(Rig(PORT + 2))
             raise AssertionError("served on a taken port")
         except OSError:
             pass

@@ -2,11 +2,11 @@
 
     micropython tests/web/fake_rig.py PORT [PASSWORD [LANGUAGE]]
 
-Needs lib/ and microdot on MICROPYPATH. What happens is said on standard input, a command a line:
-`trip N`, `lock N`, `lose N` (absent), `hold N` (uncontrolled), `wait N`, `alarm CODE [N]`,
-`calm` (no alarms), `extreme` (the longest numbers everywhere), `freeze`, `run`, `busy`,
-`password TEXT`. Each is answered with `ok` on standard output, and the first line of output is
-`ready`.
+Needs lib/ and microdot on MICROPYPATH; saves settings in the present folder. What happens is said
+on standard input, a command a line: `trip N`, `lock N`, `lose N` (absent), `hold N`
+(uncontrolled), `wait N`, `heat N`, `alarm CODE [N]`, `calm` (no alarms), `extreme` (the longest
+numbers everywhere), `freeze`, `run`, `busy`, `password TEXT`. Each is answered with `ok` on
+standard output, and the first line of output is `ready`.
 """
 
 import asyncio
@@ -14,35 +14,61 @@ import json
 import sys
 import time
 
-from parallelator import snapshot
-from parallelator.snapshot import BATTERIES, Reason, Snapshot
+from parallelator import settings, snapshot
+from parallelator.clock import Clock
+from parallelator.records.events import Events
+from parallelator.records.history import History
+from parallelator.snapshot import BATTERIES, RIG, Reason, Snapshot
 from parallelator.web import server
+from parallelator.wording import Words
 
-BOOT = 7
 
+class Bus:
+    """The counts of a bus."""
 
-class Clock:
-    """The clock of this process."""
-
-    ms = staticmethod(time.ticks_ms)
-    diff = staticmethod(time.ticks_diff)
-
-    @staticmethod
-    def iso():
-        return "2026-07-14T02:00:00Z"
+    transactions = 4711
+    errors = 3
+    timeouts = 2
+    recoveries = 1
+    stuck = False
 
 
 class Rig:
-    """Snapshot, alarms and control of a rig whose batteries do as they are told."""
+    """A rig as server.serve wants it, whose batteries do as they are told."""
 
-    def __init__(self, language):
+    boot = 7
+    config_files = ("config.json",)
+    tasks = ("web", "wifi")
+    failures = (0, 2)
+    faults = ()
+
+    def __init__(self, port, password, language):
         folder = snapshot.__file__.rsplit("/", 1)[0]
         with open("%s/messages/%s.json" % (folder, language)) as file:
             self.words = json.load(file)
+        self.sentences = Words(language)
+        self.settings = settings.defaults()
+        self.settings.update(
+            {
+                "name": "Fake rig",
+                "language": language,
+                "web.port": port,
+                "web.password": password,
+                "batteries.3.label": "Stage <left>",
+            }
+        )
+        self.pending = {}
+        self.clock = Clock(time)
+        self.clock.set(1784000000)
+        self.bus = Bus()
+        self.guard = self
         self.snap = Snapshot()
-        self.names = [str(n + 1) for n in range(BATTERIES)]
-        self.names[2] = "Stage <left>"
-        self.alarms = []
+        self.snap.boards = self.snap.known_boards = 15
+        self.snap.sensors = 65535
+        self.events = Events(self.snap)
+        self.events.emit("boot", RIG, 0, 0, self.boot)
+        self.history = History(self.snap)
+        self.active = []
         self.frozen = False
         self.full = False
         for i in range(BATTERIES):
@@ -53,13 +79,38 @@ class Rig:
             self.snap.discharge_mah[i] = 1500 + 31 * i
             self.snap.charge_mah[i] = 12 * i
 
+    def alarms(self):
+        """As the app's."""
+        return self.active
+
+    def event_text(self, event):
+        """As the app's."""
+        return self.sentences.event(event)
+
+    def take_over(self, changes):
+        """As the app's; what is not live waits."""
+        for key, value in changes.items():
+            if settings.is_live(key):
+                self.settings[key] = value
+            else:
+                self.pending[key] = value
+        self.events.emit("settings_saved", RIG, 0, 0, len(changes))
+
+    def set_time(self, unix_s):
+        """As the app's."""
+        self.clock.set(unix_s)
+
+    def restart(self):
+        """As the app's, but it only tells."""
+        self.events.emit("restart", RIG, 0, 0, 0)
+
     def submit(self, action, i):
         """As the guard's: None, or why not."""
         snap = self.snap
         if self.full:
             return "busy"
         if i < 0:
-            self.alarms.clear()
+            self.active.clear()
             return None
         if snap.state[i] == snapshot.ABSENT:
             return "absent"
@@ -92,6 +143,7 @@ class Rig:
         if command == "trip":
             self.put(i, snapshot.TRIPPED, Reason.OVERLOAD)
             self.snap.trips[i] += 1
+            self.events.emit("trip", i, 0, Reason.OVERLOAD, 14000)
         elif command == "lock":
             self.put(i, snapshot.LOCKED, Reason.OVERCURRENT)
             self.snap.trips[i] = 5
@@ -102,10 +154,12 @@ class Rig:
             self.alarm("uncontrolled", i + 1)
         elif command == "wait":
             self.put(i, snapshot.WAITING, Reason.BUS_LOWER)
+        elif command == "heat":
+            self.snap.temperature_c[i] = 78
         elif command == "alarm":
             self.alarm(args[0], int(args[1]) if len(args) > 1 else None)
         elif command == "calm":
-            self.alarms.clear()
+            self.active.clear()
         elif command == "extreme":
             self.extreme()
         elif command in ("freeze", "run"):
@@ -119,7 +173,7 @@ class Rig:
         """Raises an alarm."""
         since_ms = self.snap.uptime_s * 1000
         text = self.words["alarm"][code]
-        self.alarms.append({"code": code, "n": n, "since_ms": since_ms, "text": text})
+        self.active.append({"code": code, "n": n, "since_ms": since_ms, "text": text})
 
     def extreme(self):
         """The longest texts a frame can hold."""
@@ -134,6 +188,8 @@ class Rig:
             snap.eta_ms[i] = 600000
             snap.trips[i] = 32767
             snap.discharge_mah[i] = snap.charge_mah[i] = 9999999
+            snap.temperature_c[i] = -40
+            snap.on_s[i] = snap.switchings[i] = 99999999
 
     async def live(self):
         """Time goes by: uptime, cooling delays, a little noise."""
@@ -148,7 +204,7 @@ class Rig:
                 snap.voltage_mv[i] += (snap.uptime_s * 37 + i * 11) % 7 - 3
 
 
-async def listen(rig, settings):
+async def listen(rig):
     """Obeys standard input until it ends."""
     lines = asyncio.StreamReader(sys.stdin)
     while True:
@@ -156,7 +212,7 @@ async def listen(rig, settings):
         if not line:
             return
         if line[0] == "password":
-            settings["web.password"] = line[1]
+            rig.settings["web.password"] = line[1]
         else:
             rig.obey(*line)
         print("ok")
@@ -164,15 +220,12 @@ async def listen(rig, settings):
 
 async def main(port, password="", language="en"):
     """Runs for ever."""
-    rig = Rig(language)
-    settings = {"name": "Fake rig", "language": language, "web.port": int(port)}
-    settings["web.password"] = password
+    rig = Rig(int(port), password, language)
     asyncio.create_task(rig.live())
-    asyncio.create_task(listen(rig, settings))
+    asyncio.create_task(rig.history.run())
+    asyncio.create_task(listen(rig))
     print("ready")
-    await server.serve(
-        int(port), rig.snap, rig.names, settings, rig, lambda: rig.alarms, Clock, BOOT
-    )
+    await server.serve(rig)
 
 
 asyncio.run(main(*sys.argv[1:]))

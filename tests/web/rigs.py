@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sysconfig
+import tempfile
 import time
 from pathlib import Path
 
@@ -30,6 +31,7 @@ class Rig:
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         paths = [lib, ".frozen", ROOT / "build/mpy-lib", sysconfig.get_path("purelib")]
+        self.folder = tempfile.TemporaryDirectory()
         self.process = subprocess.Popen(
             [
                 ROOT / "build/venv/bin/micropython",
@@ -39,6 +41,7 @@ class Rig:
                 language,
             ],
             env=os.environ | {"MICROPYPATH": ":".join(map(str, paths))},
+            cwd=self.folder.name,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -56,7 +59,9 @@ class Rig:
         """Ends the rig; returns what it printed beyond the answers to `tell`."""
         self.process.stdin.close()
         self.process.kill()
-        return self.process.stdout.read()
+        said = self.process.stdout.read()
+        self.folder.cleanup()
+        return said
 
     def tell(self, *commands):
         """Gives commands of fake_rig to the rig."""

@@ -94,7 +94,7 @@ def test_a_frame_says_the_same_as_the_state(rig):
     stream = Stream(rig)
     codes = json.loads(stream.next()[1])
     state = json.loads(stream.next()[1])
-    uptime_s, bus, alarms, alarm_count, *rows = stream.frame()[0]
+    uptime_s, bus, alarms, alarm_count, slow, *rows = stream.frame()[0]
     assert uptime_s * 1000 == state["uptime_ms"]
     assert bus == [
         *(state["bus"][key] for key in ("voltage_mv", "current_ma", "power_w", "connected")),
@@ -102,6 +102,8 @@ def test_a_frame_says_the_same_as_the_state(rig):
         *(state[key] for key in ("mean_mv", "discharge_mah", "charge_mah")),
     ]
     assert (alarms, alarm_count) == ([["stuck_closed", 3]], 1)
+    hours = state["batteries"][slow[0] - 1]
+    assert slow[1:] == [hours[key] for key in ("temperature_c", "on_s", "switchings")]
     for row, battery in zip(rows, state["batteries"], strict=True):
         status, reason, wish, clears, volts, current, since_s, eta_ms, *rest = row
         assert codes["states"][status] == battery["state"]
@@ -131,7 +133,7 @@ def test_a_change_of_state_is_pushed_within_200_ms(rig):
         rig.tell(f"trip {n}")
         told = time.monotonic()
         frame, at = stream.frame()
-        assert frame[3 + n][0] == 4
+        assert frame[4 + n][0] == 4
         assert at - told < 0.25
     stream.close()
 
@@ -141,8 +143,8 @@ def test_the_longest_frame_fits_1500_bytes(rig):
     stream = Stream(rig).skip_opening()
     _, data, _ = stream.next()
     assert len(data) + len("data: \n\n") <= 1500
-    _, _, alarms, alarm_count, *rows = json.loads(data)
-    assert (len(alarms), alarm_count, len(rows)) == (12, 16, 16)
+    _, _, alarms, alarm_count, slow, *rows = json.loads(data)
+    assert (len(alarms), alarm_count, len(slow), len(rows)) == (12, 16, 4, 16)
     stream.close()
 
 

@@ -25,7 +25,7 @@ _FIRMWARE = (
 )
 
 
-def run(root, plan, virtual, speed=1, port=None, flash=None, quiet=False):
+def run(root, plan, virtual, speed=1, port=None, flash=None, quiet=False, sabotage=None):
     """Play a scenario.
 
     Args:
@@ -35,6 +35,8 @@ def run(root, plan, virtual, speed=1, port=None, flash=None, quiet=False):
         flash: folder that stands for the ESP32's file system, kept; None = a fresh one under
             build/ that is removed afterwards.
         quiet: do not print the summary.
+        sabotage: function without arguments that breaks the firmware's classes, called at every
+            boot when they can be imported and before boot.py runs; None = none.
 
     Returns:
         dict: the report.
@@ -62,7 +64,7 @@ def run(root, plan, virtual, speed=1, port=None, flash=None, quiet=False):
     world.observers.append(recorder)
     world.ending = recorder.freeze
     try:
-        _power(root, world, recorder, watch)
+        _power(root, world, recorder, watch, sabotage)
     finally:
         watch.release()
         os.chdir(home)
@@ -78,7 +80,7 @@ def run(root, plan, virtual, speed=1, port=None, flash=None, quiet=False):
     return report
 
 
-def _power(root, world, recorder, watch):
+def _power(root, world, recorder, watch, sabotage):
     while True:
         _forget_firmware()
         sys.modules["_asyncio"] = tasks
@@ -86,6 +88,8 @@ def _power(root, world, recorder, watch):
 
         tasks.bind(asyncio.core)
         watch.install()
+        if sabotage:
+            sabotage()
         try:
             for name in ("boot.py", "main.py"):
                 with open(root + "/" + name) as file:

@@ -71,6 +71,19 @@ class Recorder:
                     self._crossed_us[i] = None
         self._referee.switched(at_us, before)
 
+    def played(self, at_us, step):
+        """A step of the scenario is about to be played."""
+        self._referee.played(at_us, step)
+
+    def requested(self, action, i):
+        """The firmware accepted a wish."""
+        self._referee.requested(self._world.now_us, action, i)
+
+    def restarted(self, at_us):
+        """The controller resets: its snapshot is gone."""
+        self.snap = None
+        self._referee.restarted(at_us)
+
     def tick_begins(self):
         """The guard starts a cycle."""
         now_us = self._world.now_us
@@ -161,6 +174,7 @@ class Recorder:
                 "reaction_spans": self.spans,
             },
             "resets": world.resets,
+            "nvs_writes": world.nvs_writes,
             "energy": energy,
             "violations": self._referee.violations,
         }

@@ -1,6 +1,6 @@
 """Puts the firmware's guard under observation: heap lock around every tick, costs, requests.
 
-The firmware knows nothing of it: two of its methods are wrapped before it starts.
+The firmware knows nothing of it: three of its methods are wrapped before it starts.
 """
 
 import io
@@ -13,7 +13,7 @@ from sim.tasks import TaskQueue
 
 
 class Watch:
-    """Wraps `Guard.tick` and `Events.emit`.
+    """Wraps `Guard.tick`, `Guard.submit` and `Events.emit`.
 
     Args:
         world: the `World`; recorder: the `Recorder`.
@@ -26,6 +26,7 @@ class Watch:
         self._world = world
         self._recorder = recorder
         self._tick = None
+        self._submit = None
         self.emit = None
         self.guard = None
 
@@ -35,9 +36,11 @@ class Watch:
         from parallelator.records.events import Events
 
         self._tick = Guard.tick
+        self._submit = Guard.submit
         self.emit = Events.emit
         self.guard = None
         Guard.tick = lambda guard: self.tick(guard)
+        Guard.submit = lambda guard, action, i: self.submitted(guard, action, i)
         Events.emit = _watched_emit
 
     def tick(self, guard):
@@ -75,6 +78,13 @@ class Watch:
         self._world.locked = False
         if micropython.heap_unlock():
             micropython.heap_lock()
+
+    def submitted(self, guard, action, i):
+        """A wish, from the page or from `submit`: the referee learns of those accepted."""
+        refused = self._submit(guard, action, i)
+        if refused is None:
+            self._recorder.requested(action, i)
+        return refused
 
     def submit(self, action, i):
         """Leave a request with the guard, as the page would; refused ones are ignored."""

@@ -12,6 +12,8 @@ import micropython
 _TCA_FIRST = 0x20
 _TCA_LAST = 0x27
 _ACK_BITS = 11
+EVERYBODY = 0
+"""The address that `upset` uses for the bus as a whole."""
 
 
 class Wires:
@@ -29,6 +31,8 @@ class Wires:
         faults: number of a transaction to what goes wrong in it: `nack`, `timeout` (the clock is
             stretched too long), `corrupt` (a byte of the data is inverted), `stuck` (a chip loses
             count and holds SDA until it is clocked on).
+        upset: address (or EVERYBODY) to the time in us of its last transaction that went wrong
+            that way or was disturbed; the referee empties it.
     """
 
     def __init__(self, world):
@@ -41,6 +45,7 @@ class Wires:
         self.noise = 0.0
         self.corrupt = {}
         self.faults = {}
+        self.upset = {}
         self._garbled = False
         self.transactions = self.bytes = self.wire_us = self.errors = self.recoveries = 0
         self.alert_us = 0
@@ -121,9 +126,12 @@ class Wires:
         if kind == "stuck":
             self.clocks_left = 5
         if self.clocks_left or kind == "timeout":
+            self.upset[EVERYBODY] = world.now_us
             self.errors += 1
             world.spend(timeout_us)
             raise OSError(ETIMEDOUT)
+        if kind:
+            self.upset[address] = world.now_us
         chip = self.chips.get(address)
         if chip is None or not chip.powered or address in self.silent or kind == "nack":
             self.errors += 1
@@ -138,6 +146,7 @@ class Wires:
 
     def _disturb(self, address, buf):
         if address in self.corrupt:
+            self.upset[address] = self._world.now_us
             factor, left = self.corrupt[address]
             if len(buf) == 2:
                 value = min(int((buf[0] << 8 | buf[1]) * factor), 0xFFFF)
@@ -150,3 +159,4 @@ class Wires:
         for k in range(len(buf)):
             if self._world.random() < self.noise:
                 buf[k] ^= 1 << int(self._world.random() * 8)
+                self.upset[address] = self._world.now_us

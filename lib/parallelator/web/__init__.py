@@ -14,13 +14,23 @@ def dump(value):
 
 
 def answer(value, status=200, headers=None):
-    """A response with `value` as its JSON body."""
-    res = Response(dump(value), status, headers, "OK")
+    """A response with `value` as its JSON body; an iterator yields the text in pieces."""
+    body = value if hasattr(value, "__next__") else dump(value)
+    res = Response(body, status, headers, "OK")
     res.headers["Content-Type"] = "application/json"
     return res
 
 
-def problem(status, code, message, field=None, wait_s=None):
+def json_object(request):
+    """The JSON object in the body of a request, None when it is something else."""
+    try:
+        value = json.loads(request.body)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def problem(status, code, message, field=None, wait_s=None, faults=None):
     """A refusal: `{"error": {"code", "message", "field"}}`.
 
     Args:
@@ -29,8 +39,12 @@ def problem(status, code, message, field=None, wait_s=None):
         message: one English sentence that says what is wrong and what is allowed.
         field: the name of the faulty value in the request, or None.
         wait_s: seconds after which a new try makes sense, sent as Retry-After, or None.
+        faults: list of all that is wrong with the settings, or None.
     """
-    res = answer({"error": {"code": code, "message": message, "field": field}}, status)
+    error = {"code": code, "message": message, "field": field}
+    if faults:
+        error["faults"] = faults
+    res = answer({"error": error}, status)
     res.reason = code
     if wait_s is not None:
         res.headers["Retry-After"] = str(wait_s)

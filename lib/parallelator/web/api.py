@@ -2,8 +2,8 @@
 
 import asyncio
 import hashlib
-import json
 import os
+import sys
 from binascii import hexlify
 
 from microdot import Microdot, Response
@@ -12,13 +12,17 @@ from micropython import const
 from parallelator import VERSION
 from parallelator.snapshot import BATTERIES, WISHES, battery_view, summary
 
-from . import answer, dump, live, problem
+from . import answer, dump, json_object, live, problem
+from .reports import Reports
+from .saving import Saving
 
 _CHUNK = const(1024)
 _FILES = (
-    ("/", "web/ui/index.html", "text/html; charset=utf-8"),
-    ("/app.js", "web/ui/app.js", "text/javascript; charset=utf-8"),
-    ("/style.css", "web/ui/style.css", "text/css; charset=utf-8"),
+    ("/", "index.html", "text/html; charset=utf-8"),
+    ("/app.js", "app.js", "text/javascript; charset=utf-8"),
+    ("/charts.js", "charts.js", "text/javascript; charset=utf-8"),
+    ("/style.css", "style.css", "text/css; charset=utf-8"),
+    ("/api/openapi.json", "openapi.json", "application/json"),
 )
 _ACTIONS = ("on", "off", "auto", "reset")
 _LANGUAGES = ("en", "fr")
@@ -27,23 +31,20 @@ _REFUSALS = {
     "absent": (409, "The battery does not answer."),
     "busy": (503, "Too many requests are waiting. Try again in a second."),
 }
+_FIRST_UNIX_S = const(1577836800)  # 2020-01-01
+_LAST_UNIX_S = const(3092601600)  # 2068-01-01: an ESP32 counts 2^31 s from 2000 on
 
 
 class Api:
     """The routes of the rig; `app` is the Microdot application that holds them.
 
-    Args: as server.serve, and `auth` (an Auth) and `stream` (a live.Live).
+    Args:
+        rig: as server.serve; access: an auth.Auth; stream: a live.Live.
     """
 
-    def __init__(self, snap, names, settings, control, alarms, clock, boot, auth, stream):
-        self._snap = snap
-        self._names = names
-        self._settings = settings
-        self._control = control
-        self._alarms = alarms
-        self._clock = clock
-        self._boot = boot
-        self._auth = auth
+    def __init__(self, rig, access, stream):
+        self._rig = rig
+        self._access = access
         self._live = stream
         self._tags = {}
         self.app = app = Microdot()
@@ -53,9 +54,23 @@ class Api:
         app.get("/api/state")(self.state)
         app.get("/api/live")(self.stream)
         app.post("/api/batteries/<n>/<action>")(self.battery)
+        for action in ("on", "off"):
+            app.post("/switch_" + action)(self._switch(action))
         app.post("/api/bus/reset")(self.bus_reset)
         app.post("/api/login")(self.login)
         app.post("/api/logout")(self.logout)
+        app.post("/api/time")(self.time)
+        app.post("/api/system/restart")(self.restart)
+        reports = Reports(rig)
+        app.get("/api/events")(reports.events)
+        app.get("/api/history")(reports.history)
+        app.get("/api/system")(reports.system)
+        app.get("/metrics")(reports.metrics)
+        app.get("/log")(reports.log)
+        saving = Saving(rig, access)
+        app.get("/api/settings")(saving.show)
+        app.patch("/api/settings")(saving.change)
+        app.get("/api/settings/schema")(saving.schema)
         app.errorhandler(404)(not_found)
         app.errorhandler(405)(self.not_allowed)
         app.errorhandler(500)(broken)
@@ -63,15 +78,14 @@ class Api:
 
     def state(self, request):
         """GET /api/state: everything, as JSON."""
-        headers = {"Content-Type": "application/json"}
-        return Response(self._state(self._auth.logged_in(request)), 200, headers)
+        return answer(self._state(self._access.logged_in(request)))
 
     def stream(self, request):
         """GET /api/live: server-sent events, see live. A fifth client is told to poll."""
         if self._live.clients >= live.CLIENTS:
             message = "All live streams are taken. Ask /api/state every 2 seconds instead."
             return problem(503, "poll", message, None, 2)
-        opening = live.opening(self._state(self._auth.logged_in(request)))
+        opening = live.opening(self._state(self._access.logged_in(request)))
         body = live.Stream(self._live, opening, request.sock[1])
         return Response(body, 200, {"Content-Type": "text/event-stream"})
 
@@ -82,40 +96,65 @@ class Api:
             return problem(404, "battery", f"Batteries are numbered 1 to {BATTERIES}.", "n")
         if action not in _ACTIONS:
             return problem(404, "action", "Actions are on, off, auto and reset.", "action")
-        res = self._auth.refusal(request) or self._submit(action, number - 1)
+        res = self._access.refusal(request) or self._submit(action, number - 1)
         if res:
             return res
-        wish = WISHES[self._snap.wish[number - 1]]
+        wish = WISHES[self._rig.snap.wish[number - 1]]
         if action != "reset":
             wish = "off" if action == "off" else "auto"
         return answer({"n": number, "wish": wish}, 202)
 
     def bus_reset(self, request):
         """POST /api/bus/reset: unlocks a bus that is locked as `bus_overload`."""
-        res = self._auth.refusal(request) or self._submit("reset", -1)
+        res = self._access.refusal(request) or self._submit("reset", -1)
         return res or answer({"bus": "reset"}, 202)
+
+    def _switch(self, action):
+        # POST /switch_<on|off>?battery=: the requests of the first firmware.
+        def handler(request):
+            return self.battery(request, request.args.get("battery", ""), action)
+
+        return handler
+
+    def time(self, request):
+        """POST /api/time {"unix_s": number}: sets the clock, as the page's browser knows it."""
+        res = self._access.refusal(request)
+        if res:
+            return res
+        unix_s = (json_object(request) or {}).get("unix_s")
+        if not isinstance(unix_s, int) or not _FIRST_UNIX_S <= unix_s <= _LAST_UNIX_S:
+            message = "unix_s is in seconds since 1970, %d to %d." % (_FIRST_UNIX_S, _LAST_UNIX_S)
+            return problem(400, "body", message, "unix_s")
+        self._rig.set_time(unix_s)
+        return answer({"time": self._rig.clock.iso()})
+
+    def restart(self, request):
+        """POST /api/system/restart: every switch opens, then the controller starts anew."""
+        res = self._access.refusal(request)
+        if res:
+            return res
+        self._rig.restart()
+        return answer({"restart": True}, 202)
 
     async def login(self, request):
         """POST /api/login {"password": text}."""
-        try:
-            password = json.loads(request.body)["password"]
-        except (ValueError, KeyError, TypeError, IndexError):
-            password = None
+        password = (json_object(request) or {}).get("password")
         if not isinstance(password, str):
             message = 'The body must be JSON: {"password": "..."}.'
             return problem(400, "body", message, "password")
-        return await self._auth.login(request, password)
+        return await self._access.login(request, password)
 
     def logout(self, request):
         """POST /api/logout."""
-        return self._auth.logout(request)
+        return self._access.logout(request)
 
     async def messages(self, request):
         """GET /messages.json: the words of the device's language, or of `?language=`."""
         language = request.args.get("language")
         if language not in _LANGUAGES:
-            language = self._settings["language"]
-        return await self._file(request, f"messages/{language}.json", "application/json")
+            language = self._rig.settings["language"]
+        path = __file__.rsplit("/", 2)[0] + f"/messages/{language}.json"
+        return await self._file(request, path, "application/json")
 
     def not_allowed(self, request):
         """The answer to a method that a known address does not take."""
@@ -125,7 +164,7 @@ class Api:
         return res
 
     def _submit(self, action, i):
-        code = self._control.submit(action, i)
+        code = self._rig.guard.submit(action, i)
         if code is None:
             return None
         status, message = _REFUSALS[code]
@@ -133,43 +172,45 @@ class Api:
 
     def _state(self, logged_in):
         """The text of /api/state, a piece for each battery."""
-        head = summary(self._snap)
-        head["name"] = self._settings["name"]
+        rig = self._rig
+        head = summary(rig.snap)
+        head["name"] = rig.settings["name"]
         head["version"] = VERSION
-        head["language"] = self._settings["language"]
-        head["uptime_ms"] = self._snap.uptime_s * 1000
-        head["time"] = self._clock.iso()
-        head["boot"] = self._boot
-        head["writable"] = self._auth.writable()
+        head["language"] = rig.settings["language"]
+        head["uptime_ms"] = rig.snap.uptime_s * 1000
+        head["time"] = rig.clock.iso()
+        head["boot"] = rig.boot
+        head["writable"] = self._access.writable()
         head["logged_in"] = logged_in
         yield dump(head)[:-1]
         for i in range(BATTERIES):
             yield "," if i else ',"batteries":['
-            yield dump(battery_view(self._snap, i, self._names[i]))
+            yield dump(battery_view(rig.snap, i, rig.settings["batteries.%d.label" % (i + 1)]))
         yield '],"alarms":['
-        for k, alarm in enumerate(self._alarms()):
+        for k, alarm in enumerate(rig.alarms()):
             yield "," if k else ""
             yield dump(alarm)
         yield "]}"
 
     def _page_file(self, name, kind):
         async def handler(request):
-            return await self._file(request, name, kind)
+            path = page_path(name)
+            return await self._file(request, path, kind) if path else not_found(request)
 
         return handler
 
-    async def _file(self, request, name, kind):
-        """A file of the firmware, gzipped if it is stored so; 304 if the client has it."""
-        path, encoding = _stored(name)
-        if name not in self._tags:
-            self._tags[name] = await _tag(path)
-        tag = self._tags[name]
+    async def _file(self, request, path, kind):
+        """A file, gzipped if its name says so; 304 if the client has it."""
+        if path not in self._tags:
+            self._tags[path] = await _tag(path)
+        tag = self._tags[path]
         if request.headers.get("If-None-Match") == tag:
             res = Response(b"", 304, {"Content-Type": kind}, "Not Modified")
         else:
             res = Response.send_file(path, content_type=kind)  # closed by the server
             res.headers["Content-Length"] = str(os.stat(path)[6])
-            res.headers.update(encoding)
+            if path.endswith(".gz"):
+                res.headers["Content-Encoding"] = "gzip"
         res.headers["ETag"] = tag
         res.headers["Cache-Control"] = "no-cache"
         return res
@@ -190,14 +231,16 @@ def out_of_memory(request, error):
     return problem(503, "busy", "Short of memory. Try again in a second.", None, 1)
 
 
-def _stored(name):
-    """Path of a file in the package, as `.gz` if there is one, and its Content-Encoding."""
-    path = __file__.rsplit("/", 2)[0] + "/" + name
-    try:
-        os.stat(path + ".gz")
-        return path + ".gz", {"Content-Encoding": "gzip"}
-    except OSError:
-        return path, {}
+def page_path(name):
+    """Where the built page's file is: in the folder `page` beside the modules, None if nowhere."""
+    for folder in sys.path:
+        path = "%s/page/%s.gz" % (folder, name)
+        try:
+            os.stat(path)
+            return path
+        except OSError:
+            continue
+    return None
 
 
 async def _tag(path):

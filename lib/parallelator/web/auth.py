@@ -150,10 +150,7 @@ class Auth:
     async def _matches(self, password):
         source = self._settings["web.password"]
         if self._source != source:
-            stored = _stored_hash(source)
-            if stored is None:
-                salt = os.urandom(16)
-                stored = (_ITERATIONS, salt, await pbkdf2(source.encode(), salt, _ITERATIONS))
+            stored = _stored_hash(await hashed(source))
             self._sessions.clear()
             self._hash = stored
             self._source = source
@@ -162,6 +159,15 @@ class Auth:
 
     def _age(self, then):
         return self._clock.diff(self._clock.ms(), then)
+
+
+async def hashed(password):
+    """`pbkdf2$<iterations>$<salt hex>$<hash hex>` of a password; one that is so already stays."""
+    if _stored_hash(password):
+        return password
+    salt = os.urandom(16)
+    digest = await pbkdf2(password.encode(), salt, _ITERATIONS)
+    return "pbkdf2$%d$%s$%s" % (_ITERATIONS, hexlify(salt).decode(), hexlify(digest).decode())
 
 
 async def pbkdf2(password, salt, iterations):

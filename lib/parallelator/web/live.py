@@ -5,13 +5,15 @@ within 200 ms of a change of any state or reason. There is no queue: a client th
 skips to the latest frame, and one that reads nothing for ten seconds is dropped by the server.
 
 `codes`: the tables that the numbers in a frame point into,
-    {"states": [...], "reasons": [...], "wishes": [...], "clears": [...], "idle_ma": 50}.
+    {"states": [...], "reasons": [...], "wishes": [...], "clears": [...],
+    "actions": [...], "idle_ma": 50}.
 `state`: the same object as GET /api/state.
 unnamed: a frame of at most 1500 bytes,
-    [uptime_s, bus, alarms, n_alarms, battery 1, ..., battery 16]
+    [uptime_s, bus, alarms, n_alarms, slow, battery 1, ..., battery 16]
     bus     = [voltage_mv, current_ma, power_w, connected, n of the highest, n of the lowest,
                mean_mv, discharge_mah, charge_mah]
     alarms  = [[code, n], ...], the first twelve of n_alarms
+    slow    = [n, temperature_c, on_s, switchings] of another battery in each frame
     battery = [state, reason, wish, clears (-1 for null), voltage_mv, current_ma, since_s, eta_ms,
                trips, discharge_mah, charge_mah]; unknown values are null
 """
@@ -21,6 +23,7 @@ import asyncio
 from micropython import const
 
 from parallelator import snapshot
+from parallelator.protection.fleet import ACTIONS
 
 from . import dump
 
@@ -60,7 +63,7 @@ class Live:
                 break
         self._seen = seen
         if self.clients:
-            self.frame = await frame(self._snap, self._alarms())
+            self.frame = await frame(self._snap, self._alarms(), self.number % snapshot.BATTERIES)
             self.number += 1
             self.fresh.set()
             self.fresh.clear()
@@ -106,6 +109,7 @@ def opening(state):
         "reasons": snapshot.REASONS,
         "wishes": snapshot.WISHES,
         "clears": CLEARS,
+        "actions": ACTIONS,
         "idle_ma": snapshot.IDLE_MA,
     }
     yield f"retry: {_RETRY_MS}\nevent: codes\ndata: {dump(codes)}\n\nevent: state\ndata: "
@@ -113,8 +117,8 @@ def opening(state):
     yield "\n\n"
 
 
-async def frame(snap, alarms):
-    """One frame as an event; other tasks run between the batteries."""
+async def frame(snap, alarms, slow):
+    """One frame as an event, `slow` of battery 0..15; other tasks run between the batteries."""
     total = snapshot.summary(snap)
     bus = total["bus"]
     highest = total["max"]
@@ -133,6 +137,9 @@ async def frame(snap, alarms):
     await asyncio.sleep_ms(0)
     shown = [(alarm["code"], alarm["n"]) for alarm in alarms[:_ALARMS]]
     parts = [f"data: [{snap.uptime_s},{dump(bus)},{dump(shown)},{len(alarms)}"]
+    celsius = snap.temperature_c[slow]
+    known = None if celsius == snapshot.NO_TEMPERATURE else celsius
+    parts.append(dump((slow + 1, known, snap.on_s[slow], snap.switchings[slow])))
     for i in range(snapshot.BATTERIES):
         await asyncio.sleep_ms(0)
         parts.append(dump(_row(snap, i)))

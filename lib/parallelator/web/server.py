@@ -54,32 +54,37 @@ _SECURITY = (
 )
 
 
-async def serve(port, snap, names, settings, control, alarms, clock, boot):
+async def serve(rig):
     """Serves until it is cancelled; then closes the listening socket and every connection.
 
     Args:
-        port: TCP port.
-        snap: the Snapshot.
-        names: the labels of the 16 batteries.
-        settings: `settings[key]` for "name", "language" and "web.password".
-        control: `control.submit(action, i)` asks for a change of battery i, or of the bus when
-            i is -1, and returns None or the code of the refusal.
-        alarms: function that returns the present alarms, {"code", "n", "since_ms", "text"} each.
-        clock: `ms()`, `diff(a, b)` and `iso()`.
-        boot: number of this boot.
+        rig: what is served, an object with
+            settings: dict of the settings in use, complete; `web.port` is the TCP port.
+            pending: dict of those saved but not in use before a restart.
+            config_files: the settings files, the one to save to first.
+            faults: what was wrong with these files at boot, as `settings.load` gives it.
+            take_over(changes): called with the settings that were saved.
+            snap: the Snapshot; events: the Events; history: the History; bus: the Bus.
+            guard: its `submit(action, i)` asks for a change of battery i, or of the bus when i
+                is -1, and returns None or the code of the refusal.
+            alarms(): the present alarms, {"code", "n", "since_ms", "text"} each.
+            event_text(event): an event of `events.after` as a sentence.
+            clock: a Clock; set_time(unix_s): sets its wall time, seconds since 1970.
+            restart(): restarts the controller, late enough for an answer to leave.
+            boot: number of this boot; tasks: names of the tasks; failures: times each failed.
 
     Raises:
         OSError: the port is taken.
     """
-    auth = Auth(settings, clock)
-    live = Live(snap, alarms)
-    api = Api(snap, names, settings, control, alarms, clock, boot, auth, live)
-    front = Front(api.app)
+    access = Auth(rig.settings, rig.clock)
+    live = Live(rig.snap, rig.alarms)
+    front = Front(Api(rig, access, live).app)
+    port = rig.settings["web.port"]
     server = await asyncio.start_server(front.connection, "0.0.0.0", port, _CONNECTIONS)
     try:
         while True:
             await live.step()
-            auth.sweep()
+            access.sweep()
     finally:
         server.close()
         await server.wait_closed()

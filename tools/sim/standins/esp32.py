@@ -1,38 +1,69 @@
 """Stand-in for MicroPython's `esp32`: non-volatile storage that outlives a controller reset."""
 
-from errno import ENOENT
+from errno import EINVAL, ENOENT
 
 from sim import current
 
+_NAME_CHARS = 15
+
 
 class NVS:
-    """One namespace of the storage (the ESP32's `esp32.NVS`)."""
+    """One namespace of the storage (the ESP32's `esp32.NVS`).
+
+    What was set reads back at once and is kept by `commit`: a reset before that loses it, and so
+    does a commit after the scenario's `nvs_cut`.
+
+    Raises:
+        OSError: in every method: no such key, another type, a name longer than 15 characters, a
+            buffer that is too small.
+    """
 
     def __init__(self, namespace):
-        self._store = current.world.nvs.setdefault(namespace, {})
+        self._kept = current.world.nvs.setdefault(_checked(namespace), {})
+        self._changed = {}
 
     def get_i32(self, key):
-        return self._get(key)
+        return self._get(key, int)
 
     def set_i32(self, key, value):
-        self._store[key] = value
+        if not -0x80000000 <= value <= 0x7FFFFFFF:
+            raise OverflowError
+        self._changed[_checked(key)] = value
 
     def get_blob(self, key, buffer):
-        value = self._get(key)
+        value = self._get(key, bytes)
+        if len(value) > len(buffer):
+            raise OSError(EINVAL)
         buffer[: len(value)] = value
         return len(value)
 
     def set_blob(self, key, value):
-        self._store[key] = bytes(value)
+        self._changed[_checked(key)] = bytes(value)
 
     def erase_key(self, key):
-        self._get(key)
-        del self._store[key]
+        if self._value(key) is None:
+            raise OSError(ENOENT)
+        self._changed[key] = None
 
     def commit(self):
-        current.world.spend(current.world.costs.nvs_write_us)
+        world = current.world
+        world.spend(world.costs.nvs_write_us)
+        world.nvs_writes += len(self._changed)
+        if not world.nvs_cut:
+            self._kept.update(self._changed)
+        self._changed = {}
 
-    def _get(self, key):
-        if key not in self._store:
+    def _get(self, key, kind):
+        value = self._value(key)
+        if not isinstance(value, kind):
             raise OSError(ENOENT)
-        return self._store[key]
+        return value
+
+    def _value(self, key):
+        return self._changed[key] if key in self._changed else self._kept.get(key)
+
+
+def _checked(name):
+    if len(name) > _NAME_CHARS:
+        raise OSError(EINVAL)
+    return name

@@ -1,0 +1,237 @@
+"""What the rig tells besides its state: events, history, health, metrics. Routed by api.
+
+Everything long is sent in small pieces, other tasks run in between.
+"""
+
+import asyncio
+import gc
+import os
+
+from microdot import Response
+
+from parallelator import VERSION, snapshot
+from parallelator.records.history import POINTS, STEP_S
+from parallelator.snapshot import BATTERIES, RIG
+
+from . import answer, dump, problem
+
+_TEXT = "text/plain; charset=utf-8"
+_EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
+_METRICS = (
+    (
+        "voltage_volts",
+        "gauge",
+        "Voltage at the sensor.",
+        lambda snap, i: "%.3f" % (snap.voltage_mv[i] / 1000) if snap.valid[i] else None,
+    ),
+    (
+        "current_amperes",
+        "gauge",
+        "Current, positive while discharging.",
+        lambda snap, i: "%.3f" % (snap.current_ma[i] / 1000) if snap.valid[i] else None,
+    ),
+    (
+        "connected",
+        "gauge",
+        "1 while the battery carries or may carry the output.",
+        lambda snap, i: int(snapshot.connected(snap, i)),
+    ),
+    (
+        "temperature_celsius",
+        "gauge",
+        "Die of the sensor, next to shunt and switch.",
+        lambda snap, i: _known(snap.temperature_c[i]),
+    ),
+    (
+        "trips_total",
+        "counter",
+        "Trips that count towards a lock; a reset clears them.",
+        lambda snap, i: snap.trips[i],
+    ),
+    (
+        "connected_seconds_total",
+        "counter",
+        "Time connected since boot.",
+        lambda snap, i: snap.on_s[i],
+    ),
+    (
+        "switchings_total",
+        "counter",
+        "Closings of the switch since boot.",
+        lambda snap, i: snap.switchings[i],
+    ),
+    (
+        "discharge_coulombs_total",
+        "counter",
+        "Charge drawn since boot.",
+        lambda snap, i: _coulombs(snap.discharge_mah[i]),
+    ),
+    (
+        "charge_coulombs_total",
+        "counter",
+        "Charge taken up since boot.",
+        lambda snap, i: _coulombs(snap.charge_mah[i]),
+    ),
+)
+
+
+class Reports:
+    """Reports of one rig.
+
+    Args:
+        rig: as server.serve.
+    """
+
+    def __init__(self, rig):
+        self._rig = rig
+
+    def events(self, request):
+        """GET /api/events?after=: the events kept in memory from number `after` on."""
+        number = _whole(request.args.get("after", "0"), 0, 1 << 29)
+        if number is None:
+            return problem(400, "query", "after is the number of an event, 0 or more.", "after")
+        return answer(self._events(number))
+
+    def _events(self, number):
+        rig = self._rig
+        yield '{"events":['
+        mark = ""
+        while True:
+            event = rig.events.after(number)
+            if event is None:
+                break
+            number = event[0] + 1
+            yield mark + dump(self._event(event))
+            mark = ","
+        yield '],"next":%d}' % rig.events.count
+
+    def _event(self, event):
+        number, uptime_s, code, i, state, reason, value = event
+        rig = self._rig
+        return {
+            "number": number,
+            "uptime_ms": uptime_s * 1000,
+            "time": rig.clock.iso(rig.snap.uptime_s - uptime_s),
+            "code": code,
+            "n": None if i == RIG else i + 1,
+            "state": snapshot.STATES[state] if code == "state" else None,
+            "reason": snapshot.REASONS[reason],
+            "value": value,
+            "text": rig.event_text(event),
+        }
+
+    def log(self, request):
+        """GET /log: the events as lines of text, the page of the first firmware."""
+        return Response(self._lines(), 200, {"Content-Type": _TEXT}, "OK")
+
+    def _lines(self):
+        rig = self._rig
+        yield "%s, Parallelator %s\n" % (rig.settings["name"], VERSION)
+        number = 0
+        while True:
+            event = rig.events.after(number)
+            if event is None:
+                return
+            number = event[0] + 1
+            when = rig.clock.iso(rig.snap.uptime_s - event[1]) or "%d s" % event[1]
+            yield "%s  %s\n" % (when, rig.event_text(event))
+
+    def history(self, request):
+        """GET /api/history?n=&span=: means over 5 s, of the rig (n=0), one battery or all."""
+        n = request.args.get("n")
+        first = 0 if n is None else _whole(n, 0, BATTERIES)
+        if first is None:
+            return problem(400, "query", "n is 0 for the rig, 1 to 16 for a battery.", "n")
+        longest_s = POINTS * STEP_S
+        span_s = _whole(request.args.get("span", str(longest_s)), STEP_S, longest_s)
+        if span_s is None:
+            message = "span is %d to %d seconds." % (STEP_S, longest_s)
+            return problem(400, "query", message, "span")
+        last = BATTERIES if n is None else first
+        return answer(self._history(first, last, span_s // STEP_S))
+
+    def _history(self, first, last, points):
+        history = self._rig.history
+        end = history.count
+        begin = max(0, end - points)
+        head = {"step_ms": STEP_S * 1000, "end_ms": history.end_s * 1000}
+        mark = dump(head)[:-1] + ',"series":['
+        for series in range(first, last + 1):
+            voltages, currents = history.read(series, begin, end)
+            yield '%s{"n":%d,"voltage_mv":%s' % (mark, series, dump(voltages))
+            yield ',"current_ma":%s}' % dump(currents)
+            mark = ","
+        yield "]}"
+
+    async def system(self, request):
+        """GET /api/system: versions, memory, tasks, bus."""
+        rig = self._rig
+        bus = rig.bus
+        snap = rig.snap
+        report = {
+            "version": VERSION,
+            "micropython": os.uname().release,
+            "machine": os.uname().machine,
+            "boot": rig.boot,
+            "uptime_ms": snap.uptime_s * 1000,
+            "time": rig.clock.iso(),
+            "tasks": [
+                {"name": name, "failures": failures}
+                for name, failures in zip(rig.tasks, rig.failures)
+            ],
+            "bus": {
+                "transactions": bus.transactions,
+                "errors": bus.errors,
+                "timeouts": bus.timeouts,
+                "recoveries": bus.recoveries,
+                "stuck": bus.stuck,
+                "boards": [b + 1 for b in range(snapshot.BOARDS) if snap.boards >> b & 1],
+                "sensors": [i + 1 for i in range(BATTERIES) if snap.sensors >> i & 1],
+            },
+        }
+        await asyncio.sleep_ms(0)
+        report["heap"] = {"free": gc.mem_free(), "used": gc.mem_alloc()}
+        return answer(report)
+
+    def metrics(self, request):
+        """GET /metrics: Prometheus text format, base units."""
+        return Response(self._metrics(), 200, {"Content-Type": _EXPOSITION}, "OK")
+
+    def _metrics(self):
+        rig = self._rig
+        yield _head("info", "gauge", "Version of the firmware.")
+        yield 'parallelator_info{version="%s"} 1\n' % VERSION
+        yield _head("uptime_seconds", "gauge", "Time since boot.")
+        yield "parallelator_uptime_seconds %d\n" % rig.snap.uptime_s
+        yield _head("alarms", "gauge", "Active alarms.")
+        yield "parallelator_alarms %d\n" % len(rig.alarms())
+        yield _head("battery_info", "gauge", "Label of the battery.")
+        for n in range(1, BATTERIES + 1):
+            label = rig.settings["batteries.%d.label" % n]
+            label = label.replace("\\", "\\\\").replace('"', '\\"')
+            yield 'parallelator_battery_info{battery="%d",label="%s"} 1\n' % (n, label)
+        for name, kind, text, read in _METRICS:
+            yield _head("battery_" + name, kind, text)
+            for i in range(BATTERIES):
+                value = read(rig.snap, i)
+                if value is not None:
+                    yield 'parallelator_battery_%s{battery="%d"} %s\n' % (name, i + 1, value)
+
+
+def _head(name, kind, text):
+    return "# HELP parallelator_%s %s\n# TYPE parallelator_%s %s\n" % (name, text, name, kind)
+
+
+def _known(celsius):
+    return None if celsius == snapshot.NO_TEMPERATURE else celsius
+
+
+def _coulombs(mah):
+    return mah * 18 // 5
+
+
+def _whole(text, low, high):
+    """The whole number in `text` if it lies within low..high, else None."""
+    if not text.isdigit() or len(text) > 9 or not low <= int(text) <= high:
+        return None
+    return int(text)

@@ -1,0 +1,181 @@
+"""Settings over HTTP: shown, described, and saved all or nothing. Routed by api.
+
+Secrets never leave: GET tells only whether they are set.
+"""
+
+import asyncio
+import json
+import os
+
+from micropython import const
+
+from parallelator import settings
+
+from . import answer, auth, dump, json_object, problem
+
+_CHANGES = const(100)
+
+
+class Saving:
+    """The settings of a rig.
+
+    Args:
+        rig: as server.serve; of it `settings` (in use), `pending` (saved, in use after the next
+            restart), `faults`, `config_files` and `take_over`.
+    """
+
+    def __init__(self, rig, access):
+        self._rig = rig
+        self._access = access
+        self._one_at_a_time = asyncio.Lock()
+
+    def show(self, request):
+        """GET /api/settings: what is saved, which secrets are set, what waits for a restart."""
+        return answer(self._values())
+
+    def _values(self):
+        rig = self._rig
+        mark = '{"values":{'
+        for row in settings.rows():
+            key = row[0]
+            if key not in settings.SECRETS:
+                value = rig.pending.get(key, rig.settings[key])
+                yield mark + dump(key) + ":" + dump(value)
+                mark = ","
+        is_set = {key: bool(rig.pending.get(key, rig.settings[key])) for key in settings.SECRETS}
+        yield '},"secrets":' + dump(is_set)
+        yield ',"pending":' + dump(sorted(rig.pending)) + ',"faults":['
+        for k, fault in enumerate(rig.faults):
+            yield ("," if k else "") + dump(fault)
+        yield "]}"
+
+    def schema(self, request):
+        """GET /api/settings/schema: an object for each setting, in the order of the table."""
+        return answer(_schema())
+
+    async def change(self, request):
+        """PATCH /api/settings {key: value, ...}, dotted or nested, old names allowed."""
+        res = self._access.refusal(request)
+        if res:
+            return res
+        tree = json_object(request)
+        if tree is None:
+            return problem(400, "body", "The body must be a JSON object of settings.")
+        async with self._one_at_a_time:
+            return await self._save(settings.flatten(tree))
+
+    async def _save(self, flat):
+        rig = self._rig
+        if len(flat) > _CHANGES:
+            allowed = "at most %d settings at once" % _CHANGES
+            return _refused([settings.fault_of("", len(flat), allowed)])
+        changes = {settings.OLD_NAMES.get(key, key): value for key, value in flat.items()}
+        base = dict(rig.settings)
+        base.update(rig.pending)
+        faults = settings.check(changes, base)[1]
+        if faults:
+            return _refused(faults)
+        if changes.get("web.password"):
+            changes["web.password"] = await auth.hashed(changes["web.password"])
+        await asyncio.sleep_ms(0)
+        try:
+            faults = write(changes, rig.settings, rig.config_files)
+        except OSError:
+            return problem(507, "storage", "The settings could not be written; nothing changed.")
+        if faults:
+            return _refused(faults)
+        rig.take_over(changes)
+        return answer({"saved": sorted(changes), "pending": sorted(rig.pending)})
+
+
+def write(changes, running, paths):
+    """Write changes into the first of `paths`: all of them, or the file stays as it is.
+
+    The file keeps its other settings; one that cannot be used is replaced by the running ones.
+    Written beside the old file, read back through the checks of the next boot, then renamed over
+    it: LittleFS keeps one or the other at every power cut. Blocks while a flash sector is erased.
+
+    Args:
+        changes: flat dict that `settings.check` found good, no old names.
+        running: the settings in use; paths: as `settings.load` takes them.
+
+    Returns:
+        list: the faults for which nothing was saved; each carries `file`.
+
+    Raises:
+        OSError: the file system is full or broken; the old file is as it was.
+    """
+    path = paths[0]
+    new = path + ".new"
+    kept, unreadable = settings.read(path)
+    if unreadable or settings.check(kept or {}, settings.defaults())[1]:
+        kept = {row[0]: running[row[0]] for row in settings.rows() if running[row[0]] != row[1]}
+    flat = {settings.OLD_NAMES.get(key, key): value for key, value in (kept or {}).items()}
+    flat.update(changes)
+    with open(new, "w") as file:
+        json.dump(nest(flat), file)
+    values, faults, _ = settings.layer((new,) + tuple(paths[1:]))
+    for key, value in changes.items():
+        if not faults and values[key] != value:
+            allowed = "what another settings file says, for it comes first"
+            faults = [settings.fault_of(key, value, allowed)]
+            faults[0]["file"] = paths[-1]
+    if faults:
+        os.remove(new)
+    else:
+        os.rename(new, path)
+    return faults
+
+
+def nest(flat):
+    """The reverse of `settings.flatten`; `board.switch` and its like stay dotted, because `board`
+    is itself a value."""
+    tree = {}
+    for key, value in flat.items():
+        branch = tree
+        parts = key.split(".")
+        if parts[0] != "board":
+            for part in parts[:-1]:
+                branch = branch.setdefault(part, {})
+            key = parts[-1]
+        branch[key] = value
+    return tree
+
+
+def _refused(faults):
+    message = "Nothing was changed: %d faults in the settings." % len(faults)
+    return problem(422, "settings", message, faults[0]["key"], None, faults)
+
+
+def _schema():
+    mark = "["
+    for row in settings.rows():
+        yield mark + dump(describe(row))
+        mark = ","
+    yield "]"
+
+
+def describe(row):
+    """A row of `settings.rows` as the page and other programs need it: a dict."""
+    key, default, low, high, unit = row
+    kind = "integer"
+    if default is None:
+        kind = "flag" if low == settings.FLAG else "bits"
+    elif isinstance(low, tuple):
+        kind = "choice"
+    elif isinstance(default, bool):
+        kind = "flag"
+    elif isinstance(default, str):
+        kind = "secret" if key in settings.SECRETS else "text"
+    ranged = kind in ("integer", "text", "secret")
+    return {
+        "key": key,
+        "type": kind,
+        "default": default,
+        "preset": default is None,
+        "min": low if ranged else None,
+        "max": high if ranged else None,
+        "choices": low if kind == "choice" else None,
+        "unit": unit,
+        "restart": not settings.is_live(key),
+    }

@@ -1,0 +1,209 @@
+// The last ten minutes as two charts, live: voltage and current of the rig and each battery.
+// Loaded when it is first looked at; gets the shared tools as `lib` (see app.js).
+
+import uPlot from "uplot";
+
+const KEEP_S = 600;
+const GAP_S = 6;
+const HEIGHT = 230;
+const SERIES = 17; // 0 is the rig
+
+export function create(lib) {
+  const { $, amps, app, make, number, say, set, volts } = lib;
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const shown = new Array(SERIES).fill(true);
+  const chips = [];
+  let times = [];
+  let readings = [[], []]; // of voltage and current: a list for each series
+  let known = [];
+  let charts = null;
+  let span = KEEP_S;
+  let zoom = null; // [from, to] in s, null = live
+  let base = 0; // wall time of the rig's start in s
+  let loading = null;
+
+  // ---- data ------------------------------------------------------------------------------
+
+  async function load() {
+    const { step_ms, end_ms, series } = await (await fetch("/api/history")).json();
+    base = Date.now() / 1000 - app.model.uptime_ms / 1000;
+    const points = series[0].voltage_mv.length;
+    times = Array.from({ length: points }, (_, k) => (
+      base + (end_ms - (points - 1 - k) * step_ms) / 1000
+    ));
+    readings = ["voltage_mv", "current_ma"].map((name) => (
+      series.map((one) => one[name].map((value) => (value === null ? null : value / 1000)))
+    ));
+    collect();
+  }
+
+  function collect() {
+    const { batteries, bus, uptime_ms } = app.model;
+    const now = base + uptime_ms / 1000;
+    const last = times.at(-1);
+    if (!loading && (last === undefined || now < last - 1 || now > last + GAP_S)) {
+      loading = load().catch(() => {}).finally(() => { loading = null; });
+      return;
+    }
+    if (now <= last) return;
+    times.push(now);
+    [[bus, ...batteries], [bus, ...batteries]].forEach((sources, chart) => {
+      sources.forEach((source, series) => {
+        const value = chart ? source.current_ma : source.voltage_mv;
+        const blind = value === null || (chart && source.voltage_mv === null);
+        readings[chart][series].push(blind ? null : value / 1000);
+      });
+    });
+    const old = times.findIndex((time) => time >= now - KEEP_S);
+    if (old > 0) [times, ...readings.flat()].forEach((list) => list.splice(0, old));
+  }
+
+  // ---- drawing ---------------------------------------------------------------------------
+
+  const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name);
+  const color = (series) => (series === 0 ? css("--ink")
+    : `hsl(${(series - 1) * 137.5 % 360} ${dark.matches ? "80% 68%" : "80% 36%"})`);
+
+  function clock(time) {
+    return new Date(time * 1000).toLocaleTimeString(app.language);
+  }
+
+  function chart(place, values) {
+    const axis = () => ({ stroke: css("--mute"), grid: { stroke: css("--rule") } });
+    const series = Array.from({ length: SERIES }, (_, k) => ({
+      show: shown[k] && known[k],
+      stroke: color(k),
+      width: k ? 1.5 : 3,
+      dash: k > 8 ? [6, 4] : [],
+      points: { show: false },
+    }));
+    const options = {
+      width: place.clientWidth, height: HEIGHT, legend: { show: false },
+      cursor: {
+        sync: { key: "rig" }, points: { show: false }, y: false,
+        drag: { x: true, y: false, setScale: false },
+        bind: { dblclick: () => () => { zoom = null; refreshScale(); } },
+      },
+      scales: { x: { time: true } },
+      axes: [
+        { ...axis(), values: (_, ticks) => ticks.map(clock), space: 90 },
+        { ...axis(), size: 54, values: (_, ticks) => ticks.map((tick) => (
+          `${tick < 0 ? "-" : ""}${number(tick, 1)}`)) },
+      ],
+      series: [{}, ...series],
+      hooks: {
+        setCursor: [tell],
+        setSelect: [(plot) => {
+          const { left, width } = plot.select;
+          if (width < 5) return;
+          zoom = [plot.posToVal(left, "x"), plot.posToVal(left + width, "x")];
+          plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+          refreshScale();
+        }],
+      },
+    };
+    return new uPlot(options, [times, ...values], place);
+  }
+
+  function rebuild() {
+    charts?.forEach((plot) => plot.destroy());
+    charts = [chart($("chart-voltage"), readings[0]), chart($("chart-current"), readings[1])];
+    refreshScale();
+  }
+
+  function refreshScale() {
+    const now = times.at(-1) ?? 0;
+    const [min, max] = zoom || [now - span, now];
+    charts.forEach((plot) => plot.setScale("x", { min, max }));
+    for (const key of $("spans").querySelectorAll("button")) {
+      const mine = key.dataset.span ? Number(key.dataset.span) === span : !zoom;
+      key.ariaPressed = String(mine && (!zoom || !key.dataset.span));
+    }
+    Object.assign($("chart-at"), { min: Math.floor(min), max: Math.ceil(max) });
+  }
+
+  // The values at the cursor, or the newest, into the buttons.
+  function tell(plot) {
+    const at = plot?.cursor.idx ?? null;
+    const index = at === null ? times.length - 1 : at;
+    set($("chart-time"), at === null ? say("now") : say("at", { t: clock(times[index]) }));
+    chips.forEach(({ value }, k) => {
+      const [mv, ma] = readings.map((list) => list[k]?.[index] ?? null);
+      set(value, `${volts(mv === null ? null : mv * 1000)} ${ma < 0 ? "-" : ""}`
+        + amps(ma === null ? null : ma * 1000));
+    });
+  }
+
+  function draw() {
+    if (!charts || loading) return;
+    const seen = readings[0].map((list, k) => !k || list.some((value) => value !== null));
+    if (String(seen) !== String(known)) {
+      known = seen;
+      chips.forEach(({ root }, k) => { root.hidden = !known[k]; });
+      rebuild();
+    }
+    charts.forEach((plot, k) => plot.setData([times, ...readings[k]], false));
+    if (!zoom) refreshScale();
+    if (charts[0].cursor.idx === null || charts[0].cursor.left < 0) tell(null);
+  }
+
+  // ---- controls --------------------------------------------------------------------------
+
+  function toggle(k) {
+    shown[k] = !shown[k];
+    chips[k].root.ariaPressed = String(shown[k]);
+    charts.forEach((plot) => plot.setSeries(k + 1, { show: shown[k] && known[k] }));
+  }
+
+  for (let k = 0; k < SERIES; k++) {
+    const swatch = make("i");
+    const name = make("b");
+    const value = make("span");
+    const root = make("button", { type: "button", ariaPressed: "true", hidden: true },
+      swatch, name, " ", value);
+    root.onclick = () => toggle(k);
+    $("chips").append(root);
+    chips.push({ root, swatch, name, value });
+  }
+  for (const key of $("spans").querySelectorAll("button")) {
+    key.onclick = () => {
+      if (key.dataset.span) span = Number(key.dataset.span);
+      zoom = null;
+      refreshScale();
+    };
+  }
+  $("chart-at").oninput = () => {
+    const wanted = Number($("chart-at").value);
+    charts.forEach((plot) => plot.setCursor({ left: plot.valToPos(wanted, "x"), top: 10 }));
+    $("chart-at").ariaValueText = clock(wanted);
+  };
+
+  function translate() {
+    chips.forEach(({ swatch, name }, k) => {
+      swatch.style.background = color(k);
+      set(name, k ? String(k) : say("output"));
+    });
+    for (const id of ["chart-voltage", "chart-current"]) {
+      $(id).setAttribute("aria-label", say("chartText", { v: KEEP_S / 60 }));
+    }
+    for (const key of $("spans").querySelectorAll("[data-span]")) {
+      set(key, say("minutes", { v: key.dataset.span / 60 }));
+    }
+    if (charts) rebuild();
+  }
+
+  async function show() {
+    if (!times.length) collect();
+    await loading;
+    translate();
+    known = [];
+    if (!charts) rebuild();
+    draw();
+  }
+
+  dark.onchange = translate;
+  addEventListener("resize", () => {
+    charts?.forEach((plot) => plot.setSize({ width: $("chart-voltage").clientWidth, height: HEIGHT }));
+  });
+  return { show, draw, translate, collect };
+}

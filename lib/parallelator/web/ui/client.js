@@ -1,0 +1,68 @@
+// Requests that change something: asked for, sent, explained when refused; and the login.
+
+import { $, app, fill, set, toast } from "./lib.js";
+import { refresh } from "./stream.js";
+
+// Returns { answer } or, refused, { refusal: { code, v: seconds to wait, faults } }.
+async function send(method, path, body) {
+  try {
+    const response = await fetch(path, { method, body: body && JSON.stringify(body) });
+    const answer = await response.json();
+    if (response.ok) return { answer };
+    const { code, faults } = answer.error;
+    return { refusal: { code, faults, v: response.headers.get("Retry-After") } };
+  } catch {
+    return { refusal: { code: "offline" } };
+  }
+}
+
+// Sends a change, after a login if need be; true or an object when it is done. A refusal goes to
+// `refused` if it is given and returns true, else it is shown as a toast.
+export async function change(path, { n, method = "POST", body, refused } = {}) {
+  const { answer, refusal } = await send(method, path, body);
+  if (!refusal) return answer;
+  if (refusal.code === "login") {
+    return (await login()) && change(path, { n, method, body, refused });
+  }
+  if (!refused || !refused(refusal)) toast(refusalText(refusal, n));
+  return null;
+}
+
+export async function login() {
+  set($("gate-error"), "");
+  while (await choice($("gate")) === "yes") {
+    const { refusal } = await send("POST", "/api/login", { password: $("password").value });
+    $("password").value = "";
+    if (!refusal) {
+      await refresh();
+      return true;
+    }
+    set($("gate-error"), refusalText(refusal));
+  }
+  return false;
+}
+
+export async function logout() {
+  await send("POST", "/api/logout");
+  await refresh();
+}
+
+// Asks before something that hurts; true when it shall be done.
+export async function ask(text, yes) {
+  set($("ask-text"), text);
+  set($("ask-yes"), yes);
+  return await choice($("ask")) === "yes";
+}
+
+function choice(dialog) {
+  dialog.returnValue = "no";
+  dialog.showModal();
+  return new Promise((done) => {
+    dialog.onclose = () => done(dialog.returnValue);
+  });
+}
+
+function refusalText({ code, v }, n) {
+  const { refused } = app.words;
+  return fill(refused[code] || refused.other, { n, v });
+}

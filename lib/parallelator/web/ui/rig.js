@@ -1,0 +1,149 @@
+// The rig at a glance: totals, alarms, a card for each battery with its keys.
+
+import { ask, change } from "./client.js";
+import { $, amps, app, build, fill, icon, number, say, sentence, set, volts } from "./lib.js";
+import { flowOf } from "./stream.js";
+
+const TROUBLE = ["tripped", "locked", "uncontrolled"];
+const HOT_C = 50;
+const tiles = [];
+const cards = [];
+
+export function create() {
+  for (let n = 1; n <= 16; n++) {
+    const tile = build("tile", $("tiles"));
+    tile.root.href = `#battery-${n}`;
+    tiles.push(tile);
+    const card = build("card", $("cards"));
+    card.root.id = `battery-${n}`;
+    for (const key of card.keys) key.onclick = () => press(n, key.dataset.action);
+    cards.push(card);
+  }
+  $("bus-reset").onclick = () => change("/api/bus/reset");
+}
+
+export function translate() {
+  cards.forEach((card, i) => {
+    for (const key of card.keys) {
+      const action = key.dataset.action;
+      const name = say(action === "on" ? "onHint" : action);
+      key.textContent = say(action);
+      key.setAttribute("aria-label", say("pair", { b: say("battery", { n: i + 1 }), s: name }));
+    }
+  });
+}
+
+export function draw() {
+  const { model } = app;
+  const flow = flowOf(model.bus.current_ma);
+  set($("voltage"), volts(model.bus.voltage_mv));
+  set($("current"), amps(model.bus.current_ma));
+  icon($("flow-icon"), flow);
+  set($("flow"), say(flow));
+  set($("power"), `${number(model.bus.power_w, 0)} W`);
+  const present = model.batteries.filter((battery) => battery.state !== "absent").length;
+  set($("connected"), say("connected", { v: model.bus.connected, n: present }));
+  set($("charge"), charge(model));
+  $("read-only").hidden = model.writable;
+  set($("read-only"), app.words.refused.no_password);
+  model.batteries.forEach(drawBattery);
+}
+
+function charge({ discharge_mah, charge_mah }) {
+  return say("charge", { v: number(discharge_mah, 1, 1000), n: number(charge_mah, 1, 1000) });
+}
+
+function drawBattery(battery, i) {
+  const { model, words } = app;
+  const { state } = battery;
+  const look = `${state}${TROUBLE.includes(state) ? " trouble" : ""}`;
+  const n = String(battery.n);
+  const tile = tiles[i];
+  tile.root.className = look;
+  const status = `${words.state[state]}, ${volts(battery.voltage_mv)}`;
+  tile.root.setAttribute("aria-label", say("pair", { b: n, s: status }));
+  icon(tile.icons[0], state);
+  set(tile.fields.n, n);
+  set(tile.fields.voltage, number(battery.voltage_mv, 1, 1000));
+
+  const { root, fields, icons, keys } = cards[i];
+  root.className = look;
+  icon(icons[0], state);
+  icon(icons[1], battery.flow || "idle");
+  set(fields.n, n);
+  set(fields.label, battery.label && battery.label !== n ? battery.label : "");
+  set(fields.state, words.state[state]);
+  set(fields.voltage, volts(battery.voltage_mv));
+  set(fields.rank, rank(battery.n));
+  const celsius = battery.temperature_c;
+  set(fields.hot, celsius !== null && celsius >= HOT_C ? `${number(celsius, 0)} °C` : "");
+  set(fields.current, amps(battery.current_ma));
+  set(fields.flow, battery.flow ? say(battery.flow) : "");
+  set(fields.reason, battery.reason ? `${sentence(words.reason[battery.reason])}.` : "");
+  set(fields.eta, battery.eta_ms ? say("eta", { v: Math.ceil(battery.eta_ms / 1000) }) : "");
+  set(fields.clears, battery.clears && !battery.eta_ms ? words.clears[battery.clears] : "");
+  set(fields.count, counts(battery).join(" · "));
+  for (const key of keys) {
+    const { action } = key.dataset;
+    const locked = state === "locked";
+    key.hidden = !model.writable
+      || (action === "reset" ? !locked && !battery.trips : locked && action !== "off");
+    key.disabled = state === "absent" && action === "on";
+    if (action === "auto" || action === "off") key.ariaPressed = String(battery.wish === action);
+  }
+}
+
+function counts(battery) {
+  const parts = [charge(battery)];
+  if (battery.on_s) parts.push(say("hours", { v: number(battery.on_s, 1, 3600) }));
+  if (battery.trips) {
+    parts.push(say(battery.trips === 1 ? "trip" : "trips", { v: battery.trips }));
+  }
+  return parts;
+}
+
+// What is wrong, for every view; returns how many things.
+export function drawNotices() {
+  const { language, model, words } = app;
+  const notices = [];
+  for (const battery of model.batteries) {
+    if (battery.state === "tripped" || battery.state === "locked") {
+      const what = `${say("battery", battery)} ${words.state[battery.state]}`;
+      notices.push([battery.state, say("pair", { b: what, s: words.reason[battery.reason] })]);
+    }
+  }
+  for (const alarm of model.alarms) {
+    const text = (language !== model.language && words.alarm[alarm.code]) || alarm.text;
+    notices.push(["uncontrolled", fill(text, alarm)]);
+  }
+  const count = notices.length;
+  if (count === 0) notices.push(["calm", say("calm")]);
+  $("bus-reset").hidden = !model.writable
+    || !model.alarms.some((alarm) => alarm.code === "bus_overload");
+  const drawn = JSON.stringify(notices);
+  if ($("notices").dataset.drawn === drawn) return count;
+  $("notices").dataset.drawn = drawn;
+  $("notices").replaceChildren(...notices.map(([look, text]) => {
+    const item = document.createElement("li");
+    const svg = $("card").content.querySelector(".state .icon").cloneNode(true);
+    icon(svg.firstElementChild, look === "calm" ? "on" : look);
+    item.className = look;
+    item.append(svg, text);
+    return item;
+  }));
+  return count;
+}
+
+function rank(n) {
+  const { max, min } = app.model;
+  if (!max || max.n === min.n) return "";
+  return n === max.n ? say("highest") : n === min.n ? say("lowest") : "";
+}
+
+async function press(n, action) {
+  const battery = app.model.batteries[n - 1];
+  if (action === "off" && battery.flow !== "idle" && battery.current_ma !== null) {
+    if (!await ask(say("askOff", { n, v: amps(battery.current_ma) }), say("offNow"))) return;
+  }
+  change(`/api/batteries/${n}/${action}`, { n });
+}

@@ -1,0 +1,165 @@
+// Settings: a form made from the rig's own description of them, saved all or nothing.
+
+import { ask, change } from "./client.js";
+import { $, app, fill, make, say, toast } from "./lib.js";
+import { SETTINGS } from "./words.js";
+
+const GROUPS = ["general", "limits", "batteries", "web", "wifi", "hardware"];
+
+let schema = null;
+let saved = null;
+let fields = new Map(); // key: { row, input, error }
+
+export async function show() {
+  try {
+    [schema, saved] = await Promise.all(["/api/settings/schema", "/api/settings"].map(
+      async (path) => (await fetch(path)).json(),
+    ));
+  } catch {
+    toast(say("unreadable"));
+    return;
+  }
+  draw_form();
+}
+
+export function translate() {
+  if (schema) draw_form();
+}
+
+export function draw() {
+  $("save").disabled = !app.model.writable;
+  $("settings-hint").hidden = app.model.writable;
+  if (!app.model.writable) $("settings-hint").textContent = app.words.refused.no_password;
+}
+
+function nameOf(key) {
+  const names = SETTINGS[app.language];
+  const n = key.split(".")[1];
+  return names[key] || fill(names[key.replace(/\.\d+\./, ".*.")] || key, { n });
+}
+
+function groupOf(key) {
+  const first = key.split(".")[0];
+  if (["board", "pins", "i2c_khz", "sensor"].includes(first)) return "hardware";
+  return GROUPS.includes(first) ? first : "general";
+}
+
+function draw_form() {
+  const open = new Set([...$("form").querySelectorAll("details[open]")].map((group) => group.id));
+  fields = new Map();
+  $("form").replaceChildren(...GROUPS.map((group) => {
+    const id = `group-${group}`;
+    const rows = schema.filter(({ key }) => groupOf(key) === group).map(drawField);
+    const title = make("summary", {}, make("h3", {}, SETTINGS[app.language][group]));
+    return make("details", { id, open: open.size ? open.has(id) : group === "general" }, title,
+      make("div", { className: "fields" }, ...rows));
+  }));
+  drawPending();
+}
+
+function drawPending() {
+  const { pending, faults } = saved;
+  $("pending").hidden = !pending.length;
+  $("pending-text").textContent = say("pending", { v: pending.map(nameOf).join(", ") });
+  $("file-faults").replaceChildren(...faults.map(({ file, key, found, allowed }) => (
+    make("li", {}, `${say("fileFault", { v: file })}: ${key} = ${found} (${allowed})`)
+  )));
+}
+
+function drawField(row) {
+  const { key } = row;
+  const id = `set-${key}`;
+  const input = control(row);
+  Object.assign(input, { id, name: key });
+  const hint = make("span", { className: "hint", id: `${id}-hint` }, hintOf(row));
+  const error = make("span", { className: "error", id: `${id}-error` });
+  input.setAttribute("aria-describedby", `${hint.id} ${error.id}`);
+  fields.set(key, { row, input, error });
+  return make("div", { className: "field" },
+    make("label", { htmlFor: id }, nameOf(key)), input, hint, error);
+}
+
+function hintOf({ key, type, min, max, unit, restart, preset }) {
+  const parts = [];
+  const range = { v: min, n: max };
+  if (type === "integer") parts.push(`${say("range", range)} ${unit}`.trim());
+  if (type === "text" || type === "secret") parts.push(say("chars", range));
+  if (type === "secret") parts.push(say(saved.secrets[key] ? "isSet" : "notSet"));
+  if (type === "bits") parts.push(say("bitsHint"));
+  if (type === "flag" && preset) parts.push(say("preset"));
+  if (restart) parts.push(say("afterRestart"));
+  return parts.join(" · ");
+}
+
+function control({ key, type, min, max, choices, preset }) {
+  const value = saved.values[key];
+  if (type === "choice" || type === "flag") {
+    const options = type === "choice" ? choices.map((choice) => [choice, choice])
+      : [["true", say("yes")], ["false", say("no")], ...(preset ? [["null", say("preset")]] : [])];
+    const select = make("select", {}, ...options.map(([code, text]) => new Option(text, code)));
+    select.value = String(value);
+    return select;
+  }
+  if (type === "integer") return make("input", { type: "number", min, max, step: 1, value });
+  if (type === "bits") return make("input", { value: value ? value.join(", ") : "" });
+  if (type === "secret") {
+    return make("input", { type: "password", maxLength: max, autocomplete: "new-password" });
+  }
+  return make("input", { maxLength: max, value });
+}
+
+// What a field holds, as the rig wants it; a faulty text is sent as it is and refused there.
+function read({ row, input }) {
+  const text = input.value;
+  if (row.type === "integer") return text.trim() === "" ? text : Number(text);
+  if (row.type === "flag") return JSON.parse(text);
+  if (row.type === "bits") return text.trim() ? text.split(",").map(Number) : null;
+  return text;
+}
+
+async function save(event) {
+  event.preventDefault();
+  const body = {};
+  for (const [key, field] of fields) {
+    clear(field);
+    const value = read(field);
+    const untouched = field.row.type === "secret" ? value === ""
+      : JSON.stringify(value) === JSON.stringify(saved.values[key]);
+    if (!untouched) body[key] = value;
+  }
+  if (!Object.keys(body).length) {
+    toast(say("nothing"));
+    return;
+  }
+  const answer = await change("/api/settings", { method: "PATCH", body, refused: showFaults });
+  if (!answer) return;
+  toast(say("saved"));
+  await show();
+}
+
+function clear({ input, error }) {
+  input.removeAttribute("aria-invalid");
+  error.textContent = "";
+}
+
+function showFaults({ faults }) {
+  if (!faults) return false;
+  for (const { key, allowed } of [...faults].reverse()) {
+    const field = fields.get(key);
+    if (!field) continue;
+    field.input.setAttribute("aria-invalid", "true");
+    field.error.textContent = allowed;
+    field.input.closest("details").open = true;
+    field.input.focus();
+  }
+  toast(say("faulty"));
+  return true;
+}
+
+export async function restart() {
+  if (!await ask(say("askRestart"), say("restartNow"))) return;
+  if (await change("/api/system/restart")) toast(say("restarting"));
+}
+
+$("form-all").addEventListener("submit", save);
+$("pending-restart").onclick = restart;

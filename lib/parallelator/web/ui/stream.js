@@ -1,0 +1,104 @@
+// Data from the rig: the live stream or, when that is refused, polling. Keeps `app.model`, the
+// object of /api/state, up to date and tells the listener.
+
+import { $, app } from "./lib.js";
+
+const STALE_MS = 3000;
+const RECONNECT_MS = 7000;
+const POLL_MS = 2000;
+const RETRY_LIVE_MS = 30000;
+
+let source = null;
+let polling = false;
+let freshAt = performance.now();
+let triedAt = freshAt;
+let changed = null;
+
+// Calls `listener` after each change of the model, for ever.
+export function follow(listener) {
+  changed = listener;
+  setInterval(watch, 500);
+  connect();
+}
+
+function takeState(state) {
+  fresh(state.uptime_ms);
+  app.model = state;
+  changed();
+}
+
+// The layout of a frame is described in live.py.
+function takeFrame([uptimeS, bus, alarms, alarmCount, slow, ...rows]) {
+  const { model, codes } = app;
+  fresh(uptimeS * 1000);
+  const [voltage_mv, current_ma, power_w, connected, max, min, mean_mv, out, into] = bus;
+  Object.assign(model, {
+    uptime_ms: uptimeS * 1000, bus: { voltage_mv, current_ma, power_w, connected }, mean_mv,
+    max: max && { n: max }, min: min && { n: min }, discharge_mah: out, charge_mah: into,
+  });
+  const known = model.alarms.slice(0, alarms.length).map(({ code, n }) => [code, n]);
+  if (alarmCount !== model.alarms.length || String(known) !== String(alarms)) refresh();
+  rows.forEach((row, i) => {
+    const [state, reason, wish, clears, voltage, current, since, eta, trips, outMah, inMah] = row;
+    Object.assign(model.batteries[i], {
+      state: codes.states[state], reason: codes.reasons[reason], wish: codes.wishes[wish],
+      clears: codes.clears[clears], voltage_mv: voltage, current_ma: current,
+      since_ms: since * 1000, eta_ms: eta, trips, discharge_mah: outMah, charge_mah: inMah,
+      flow: current === null ? null : flowOf(current),
+    });
+  });
+  const [n, temperature_c, on_s, switchings] = slow;
+  Object.assign(model.batteries[n - 1], { temperature_c, on_s, switchings });
+  changed();
+}
+
+export function flowOf(ma) {
+  const idle = app.codes ? app.codes.idle_ma : 0;
+  return ma > idle ? "discharging" : ma < -idle ? "charging" : "idle";
+}
+
+// Data is fresh when the rig's own clock has moved: a frame alone could repeat old readings.
+function fresh(uptimeMs) {
+  if (!app.model || app.model.uptime_ms !== uptimeMs) freshAt = performance.now();
+}
+
+function connect() {
+  if (source) source.close();
+  triedAt = performance.now();
+  source = new EventSource("/api/live");
+  source.addEventListener("codes", (event) => { app.codes = JSON.parse(event.data); });
+  source.addEventListener("state", (event) => {
+    polling = false;
+    takeState(JSON.parse(event.data));
+  });
+  source.onmessage = (event) => takeFrame(JSON.parse(event.data));
+  source.onerror = () => {
+    if (source.readyState === EventSource.CLOSED && !polling) poll();
+  };
+}
+
+async function poll() {
+  polling = true;
+  while (polling) {
+    await refresh();
+    await new Promise((done) => setTimeout(done, POLL_MS));
+    if (performance.now() - triedAt > RETRY_LIVE_MS) connect();
+  }
+}
+
+export async function refresh() {
+  try {
+    const answer = await fetch("/api/state");
+    if (answer.ok) takeState(await answer.json());
+  } catch {
+    // the banner tells
+  }
+}
+
+function watch() {
+  const now = performance.now();
+  const stale = now - freshAt > STALE_MS;
+  $("stale").hidden = !stale;
+  document.body.classList.toggle("stale", stale);
+  if (stale && !polling && now - Math.max(freshAt, triedAt) > RECONNECT_MS) connect();
+}

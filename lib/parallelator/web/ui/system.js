@@ -1,0 +1,64 @@
+// The controller itself: versions, memory, tasks, wiring, clock, restart.
+
+import { change } from "./client.js";
+import { $, app, duration, make, number, say, toast } from "./lib.js";
+import { restart } from "./settings.js";
+
+const POLL_MS = 5000;
+let timer = null;
+let report = null;
+
+export async function show() {
+  clearTimeout(timer);
+  try {
+    report = await (await fetch("/api/system")).json();
+    list();
+  } catch {
+    // the banner tells
+  }
+  if (!$("system").hidden) timer = setTimeout(show, POLL_MS);
+}
+
+export function translate() {
+  if (report) list();
+}
+
+export function draw() {
+  $("set-clock").hidden = !app.model.writable;
+  $("restart").hidden = !app.model.writable;
+}
+
+function list() {
+  const { bus, heap, tasks } = report;
+  const kilo = (bytes) => number(bytes, 0, 1024);
+  const time = report.time && new Date(report.time).toLocaleString(app.language);
+  const rows = [
+    ["clock", time || say("unset")],
+    ["version", report.version],
+    ["micropython", report.micropython],
+    ["machine", report.machine],
+    ["boot", report.boot],
+    ["uptime", duration(report.uptime_ms)],
+    ["heap", say("heapOf", { v: kilo(heap.free), n: kilo(heap.free + heap.used) })],
+    ["bus", say("busText", {
+      v: number(bus.transactions, 0), n: bus.errors, t: bus.timeouts, b: bus.recoveries,
+    })],
+    ["boards", bus.boards.join(", ") || say("none")],
+    ["sensors", bus.sensors.join(", ") || say("none")],
+    ["tasks", tasks.map(({ name, failures }) => (
+      say(failures ? "taskText" : "taskFine", { b: name, v: failures })
+    )).join(" · ")],
+  ];
+  $("report").replaceChildren(...rows.map(([key, text]) => (
+    make("div", {}, make("dt", {}, say(key)), make("dd", {}, String(text)))
+  )));
+}
+
+$("restart").onclick = restart;
+$("set-clock").onclick = async () => {
+  const body = { unix_s: Math.round(Date.now() / 1000) };
+  if (await change("/api/time", { body })) {
+    toast(say("clockSet"));
+    show();
+  }
+};

@@ -1,0 +1,193 @@
+"""Firmware broken on purpose, one fault each, to see that the referee finds it.
+
+Every function here takes no argument and changes the classes of the firmware that is about to
+boot: what `harness.run` calls a sabotage. Each is an error that somebody could really make.
+"""
+
+
+def a_fuller_pack_joins():
+    """Only an emptier pack is judged before it joins."""
+    from parallelator.protection import joining
+
+    honest = joining.refusal
+
+    def refusal(limits, snap, mask, delta_mv):
+        return 0 if delta_mv > 0 else honest(limits, snap, mask, delta_mv)
+
+    joining.refusal = refusal
+
+
+def alerts_are_ignored():
+    """The ALERT lines are read and nobody looks at them."""
+    from parallelator.protection.switches import Switches
+
+    honest = Switches.poll
+
+    def poll(switches, watched):
+        honest(switches, watched)
+        return 0
+
+    Switches.poll = poll
+
+
+def an_off_is_not_retried():
+    """A write is taken for done: neither read back nor written again."""
+    from parallelator.protection.switches import Switches
+
+    def verify(switches, b):
+        switches._pending &= ~(1 << b)
+
+    Switches.verify = verify
+
+
+def stale_readings_are_used():
+    """A chip that completes no conversion passes for fresh."""
+    from parallelator.hardware.ina2xx import FRESH, Ina237
+
+    honest = Ina237.prove
+
+    def prove(chip):
+        shown = honest(chip)
+        return None if shown is None else shown | FRESH
+
+    Ina237.prove = prove
+
+
+def locks_are_forgotten():
+    """Nothing is brought back from storage after a reset."""
+    from parallelator.records.keeper import Keeper
+
+    Keeper.restore = lambda keeper: False
+
+
+def the_odd_one_is_the_reference():
+    """Everybody is compared with the highest pack, however odd it is."""
+    from parallelator.protection.rules import Balance
+
+    honest = Balance.look
+
+    def look(balance, mask):
+        honest(balance, mask)
+        if balance.odd >= 0:
+            balance.reference_mv = balance._snap.voltage_mv[balance.odd]
+            balance.odd = -1
+
+    Balance.look = look
+
+
+def outputs_before_latch():
+    """An expander's outputs are enabled while its latch is still as after power-on."""
+    from parallelator.hardware.tca9555 import Tca9555
+
+    honest = Tca9555.start
+
+    def start(chip, leds):
+        chip._bus.write16(chip._address, 0x06, chip._inputs << 8)
+        return honest(chip, leds)
+
+    Tca9555.start = start
+
+
+def a_limit_in_microamps():
+    """The hard current limits are a thousand times too high, in the rules and in the chips."""
+    from parallelator.hardware.ina2xx import Ina237
+    from parallelator.protection.rules import Judge
+
+    init = Judge.__init__
+    configure = Ina237.configure
+
+    def start(judge, limits):
+        hard = limits.hard_discharge_ma, limits.hard_charge_ma
+        limits.hard_discharge_ma, limits.hard_charge_ma = hard[0] * 1000, hard[1] * 1000
+        init(judge, limits)
+        limits.hard_discharge_ma, limits.hard_charge_ma = hard
+
+    def set_up(chip, discharge_ma, charge_ma, centre_mv=0):
+        return configure(chip, discharge_ma * 1000, charge_ma * 1000, centre_mv)
+
+    Judge.__init__ = start
+    Ina237.configure = set_up
+
+
+# Beyond those: one for each rule of the referee that they leave untouched.
+
+
+def anybody_starts_a_dead_bus():
+    """Every healthy pack closes at once on a dead bus, whatever its voltage."""
+    from parallelator.protection import joining
+
+    joining.start_group = lambda snap, mask, spread_mv, scratch: mask
+
+
+def closings_are_not_entered():
+    """A switch closes and its battery stays in the state it was in."""
+    from parallelator.protection.fleet import Fleet
+
+    Fleet.connect = lambda fleet, mask: fleet._switches.close(mask)
+
+
+def an_off_is_not_obeyed():
+    """The operator's off is accepted and not carried out."""
+    from parallelator.protection.fleet import ACTIONS, Fleet
+
+    honest = Fleet.obey
+
+    def obey(fleet, action, i):
+        if ACTIONS[action] != "off":
+            honest(fleet, action, i)
+
+    Fleet.obey = obey
+
+
+def starts_are_not_counted():
+    """A dead bus is started into its overload for ever."""
+    from parallelator.protection.fleet import Fleet
+
+    honest = Fleet._fail_start
+
+    def fail_start(fleet):
+        fleet._start_fails = 0
+        honest(fleet)
+
+    Fleet._fail_start = fail_start
+
+
+def a_limit_is_too_low():
+    """The highest voltage is taken a volt too low."""
+    from parallelator.protection.rules import Judge
+
+    init = Judge.__init__
+
+    def start(judge, limits):
+        limits.max_voltage_mv -= 1000
+        init(judge, limits)
+
+    Judge.__init__ = start
+
+
+def voltage_is_not_judged():
+    """No voltage opens a switch."""
+    from parallelator.protection import rules
+
+    def init(judge, limits):
+        honest(judge, limits)
+        rows = judge._reading_rows
+        judge._reading_rows = tuple(row for row in rows if row[1] not in judged)
+
+    honest = rules.Judge.__init__
+    judged = (rules.Reason.OVERVOLTAGE, rules.Reason.UNDERVOLTAGE)
+    rules.Judge.__init__ = init
+
+
+def overload_is_not_judged():
+    """The inverse-time sum stays empty."""
+    from parallelator.protection.rules import Judge
+
+    Judge._heated = lambda judge, i, current_ma, dt_ms: 0
+
+
+def nobody_returns():
+    """A battery that tripped waits for ever."""
+    from parallelator.protection.fleet import Fleet
+
+    Fleet.count_down = lambda fleet, i, dt_ms: None

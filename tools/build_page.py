@@ -1,0 +1,93 @@
+#!/usr/bin/env python3
+"""Builds the page: lib/parallelator/web/ui/ bundled and gzipped into build/page/. Run by make.
+
+Installs what tools/package.json pins under build/npm/ first. Ends with an error when the whole
+page is larger than what it may be.
+"""
+
+import gzip
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import openapi
+
+ROOT = Path(__file__).resolve().parent.parent
+SOURCES = ROOT / "lib/parallelator/web/ui"
+NPM = ROOT / "build/npm"
+BUNDLE = ROOT / "build/bundle"
+PAGE = ROOT / "build/page"
+LINK = ROOT / "build/mpy-lib/page"
+MAX_BYTES = 60 * 1024
+OLDEST_BROWSERS = "es2021"
+
+
+def install():
+    """Bring build/npm up to what tools/package.json says."""
+    wanted = (ROOT / "tools/package.json").read_bytes()
+    have = NPM / "package.json"
+    if (NPM / "node_modules").is_dir() and have.exists() and have.read_bytes() == wanted:
+        return
+    shutil.rmtree(NPM, ignore_errors=True)
+    NPM.mkdir(parents=True)
+    options = ("--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error")
+    have.write_bytes(wanted)
+    try:
+        subprocess.run(["npm", "install", *options], cwd=NPM, check=True)
+    except subprocess.CalledProcessError:
+        have.unlink()
+        raise
+
+
+def bundle():
+    """Bundle scripts and styles; the charts stay a file of their own, loaded when looked at."""
+    shutil.rmtree(BUNDLE, ignore_errors=True)
+    command = [
+        NPM / "node_modules/.bin/esbuild",
+        SOURCES / "app.js",
+        SOURCES / "style.css",
+        "--bundle",
+        "--minify",
+        "--splitting",
+        "--format=esm",
+        f"--target={OLDEST_BROWSERS}",
+        "--charset=utf8",
+        "--chunk-names=[name]",
+        f"--outdir={BUNDLE}",
+        "--log-level=warning",
+    ]
+    subprocess.run(command, check=True, env=os.environ | {"NODE_PATH": NPM / "node_modules"})
+
+
+def files():
+    """Name and content of each file of the page."""
+    yield "index.html", (SOURCES / "index.html").read_bytes()
+    for path in sorted(BUNDLE.iterdir()):
+        yield path.name, path.read_bytes()
+    yield "openapi.json", json.dumps(openapi.document(), separators=(",", ":")).encode()
+
+
+def main():
+    """Build, print the sizes; return the exit code."""
+    install()
+    bundle()
+    shutil.rmtree(PAGE, ignore_errors=True)
+    PAGE.mkdir(parents=True)
+    total = 0
+    for name, content in files():
+        packed = gzip.compress(content, 9, mtime=0)
+        (PAGE / f"{name}.gz").write_bytes(packed)
+        total += len(packed)
+        print(f"{name:14} {len(content):7} bytes, {len(packed):6} gzipped")
+    print(f"{'page':14} {'':7}        {total:6} gzipped, {MAX_BYTES} allowed")
+    if not LINK.exists():
+        LINK.unlink(missing_ok=True)
+        LINK.symlink_to("../page")
+    return 0 if total <= MAX_BYTES else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

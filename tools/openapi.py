@@ -1,0 +1,276 @@
+"""Writes the description of the rig's HTTP interface, OpenAPI 3.1. Called by build_page.py.
+
+A test compares it with the route table of the firmware, both ways; another one sends requests
+made from it. Objects may gain keys: a client ignores what it does not know.
+"""
+
+STATES = ["absent", "off", "waiting", "on", "tripped", "locked", "uncontrolled"]
+CLEARS = ["operator_auto", "operator_reset", "answer", "delay", "bus", "voltage", None]
+JSON = "application/json"
+TEXT = "text/plain; charset=utf-8"
+TYPES = {"int": "integer", "num": "number", "str": "string", "bool": "boolean"}
+
+
+def of(kind):
+    """A schema from a short word: `int`, `num`, `str`, `bool`, with `?` also null."""
+    if not isinstance(kind, str):
+        return kind
+    word = TYPES[kind.rstrip("?")]
+    return {"type": [word, "null"] if kind.endswith("?") else word}
+
+
+def record(**fields):
+    """An object in which every field is always there."""
+    properties = {name: of(kind) for name, kind in fields.items()}
+    return {"type": "object", "properties": properties, "required": list(fields)}
+
+
+def array(items):
+    """A list of `items`."""
+    return {"type": "array", "items": of(items)}
+
+
+def optional(schema):
+    """`schema` or null."""
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+def ref(name):
+    """The schema `name` of the components."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def query(name, text, required=False, **schema):
+    """A parameter after the `?`."""
+    place = {"name": name, "in": "query", "description": text, "required": required}
+    return place | {"schema": schema}
+
+
+BATTERY = record(
+    n="int", label="str", state={"enum": STATES}, wish={"enum": ["auto", "off"]}, reason="str",
+    clears={"enum": CLEARS}, since_ms="int", eta_ms="int?", voltage_mv="int?", current_ma="int?",
+    discharge_mah="int", charge_mah="int", soc_pct="int?", r_mohm="int?", trips="int",
+    temperature_c="int?", on_s="int", switchings="int",
+    flow={"enum": ["charging", "discharging", "idle", None]},
+)  # fmt: skip
+PEAK = optional(record(n="int", voltage_mv="int"))
+FAULT = {
+    "type": "object",
+    "properties": {"file": of("str"), "key": of("str"), "found": {}, "allowed": of("str")},
+    "required": ["key", "found", "allowed"],
+}
+SCHEMAS = {
+    "Error": record(
+        error={
+            "type": "object",
+            "properties": {
+                "code": of("str"),
+                "message": of("str"),
+                "field": of("str?"),
+                "faults": array(FAULT),
+            },
+            "required": ["code", "message", "field"],
+        }
+    ),
+    "State": record(
+        name="str", version="str", language={"enum": ["en", "fr"]}, uptime_ms="int", time="str?",
+        boot="int", writable="bool", logged_in="bool",
+        bus=record(voltage_mv="int?", current_ma="int", power_w="num?", connected="int"),
+        max=PEAK, min=PEAK, mean_mv="int?", discharge_mah="int", charge_mah="int",
+        batteries=array(BATTERY) | {"minItems": 16, "maxItems": 16},
+        alarms=array(record(code="str", n="int?", since_ms="int", text="str")),
+    ),
+    "Event": record(
+        number="int", uptime_ms="int", time="str?", code="str", n="int?",
+        state={"enum": [*STATES, None]}, reason="str", value="int", text="str",
+    ),
+    "Series": record(n="int", voltage_mv=array("int?"), current_ma=array("int?")),
+    "System": record(
+        version="str", micropython="str", machine="str", boot="int", uptime_ms="int", time="str?",
+        heap=record(free="int", used="int"),
+        tasks=array(record(name="str", failures="int")),
+        bus=record(
+            transactions="int", errors="int", timeouts="int", recoveries="int", stuck="bool",
+            boards=array("int"), sensors=array("int"),
+        ),
+    ),
+    "Setting": record(
+        key="str", type={"enum": ["integer", "text", "secret", "flag", "choice", "bits"]},
+        default={}, preset="bool", min="int?", max="int?", choices=optional(array("str")),
+        unit="str", restart="bool",
+    ),
+    "Settings": record(
+        values={"type": "object"},
+        secrets={"type": "object", "additionalProperties": of("bool")},
+        pending=array("str"),
+        faults=array(FAULT),
+    ),
+}  # fmt: skip
+
+UNCHANGED = {"304": {"description": "The client has it already."}}
+LIMITS = {
+    "400": "The request is not understood.",
+    "413": "The body is larger than 16 KB.",
+    "503": "Short of memory or of connections: try again.",
+}
+CHANGE = {
+    "401": "Log in first.",
+    "403": "No password is set, or the request comes from another site.",
+    "429": "More than 10 changes in 10 s, or 5 logins in a minute.",
+}
+
+
+def refusals(texts):
+    """Answers with an error, by status."""
+    content = {JSON: {"schema": ref("Error")}}
+    return {status: {"description": text, "content": content} for status, text in texts.items()}
+
+
+def good(schema, text="It is so.", kind=JSON):
+    """The content of a good answer."""
+    return {"description": text, "content": {kind: {"schema": of(schema)}}}
+
+
+def read(summary, schema, kind=JSON, parameters=(), **more):
+    """A GET."""
+    responses = {"200": good(schema, kind=kind)} | refusals(LIMITS) | more.get("also", {})
+    return {"summary": summary, "parameters": list(parameters), "responses": responses}
+
+
+def change(summary, schema, status="202", body=None, parameters=(), also=None):
+    """A POST or PATCH, which needs a session."""
+    texts = LIMITS | CHANGE | (also or {})
+    operation = {
+        "summary": summary,
+        "parameters": list(parameters),
+        "responses": {status: good(schema)} | refusals(texts),
+        "security": [{"cookie": []}, {"bearer": []}],
+    }
+    if body:
+        operation["requestBody"] = {"required": True, "content": {JSON: {"schema": body}}}
+    return operation
+
+
+SWITCHING = {
+    "404": "No such battery or action.",
+    "409": "The battery does not answer.",
+    "423": "The battery is locked.",
+}
+WISH = record(n="int", wish={"enum": ["auto", "off"]})
+PLACES = [
+    {
+        "name": "n",
+        "in": "path",
+        "required": True,
+        "schema": {"type": "integer", "minimum": 1, "maximum": 16},
+    },
+    {
+        "name": "action",
+        "in": "path",
+        "required": True,
+        "schema": {"enum": ["on", "off", "auto", "reset"]},
+    },
+]
+OLD_SWITCH = change(
+    "The request of the first firmware.",
+    WISH,
+    parameters=[query("battery", "Number on the case.", True, type="integer")],
+    also=SWITCHING,
+)
+
+
+def page(summary, kind):
+    """A file of the page."""
+    return read(summary, "str", kind, also=UNCHANGED)
+
+
+def paths():
+    """Every route and method."""
+    since = query("after", "Number of the first event wanted.", type="integer", minimum=0)
+    which = query("n", "0 is the rig; left out: all.", type="integer", minimum=0, maximum=16)
+    span = query("span", "Seconds back from now.", type="integer", minimum=5, maximum=600)
+    language = query("language", "Else the rig's.", enum=["en", "fr"])
+    history = record(step_ms="int", end_ms="int", series=array(ref("Series")))
+    password = record(password="str")
+    unix_s = record(unix_s={"type": "integer", "minimum": 1577836800, "maximum": 3092601600})
+    return {
+        "/": {"get": page("The page.", "text/html; charset=utf-8")},
+        "/app.js": {"get": page("Its script.", "text/javascript; charset=utf-8")},
+        "/charts.js": {"get": page("Its charts.", "text/javascript; charset=utf-8")},
+        "/style.css": {"get": page("Its looks.", "text/css; charset=utf-8")},
+        "/messages.json": {
+            "get": read(
+                "Words for the codes.", {"type": "object"}, parameters=[language], also=UNCHANGED
+            )
+        },
+        "/api/openapi.json": {
+            "get": read("This description.", {"type": "object"}, also=UNCHANGED)
+        },
+        "/api/state": {"get": read("Everything about the rig.", ref("State"))},
+        "/api/live": {
+            "get": read("Server-sent events, four clients.", "str", "text/event-stream")
+        },
+        "/api/events": {
+            "get": read(
+                "The last 64 events.",
+                record(events=array(ref("Event")), next="int"),
+                parameters=[since],
+            )
+        },
+        "/api/history": {"get": read("The last ten minutes.", history, parameters=[which, span])},
+        "/api/system": {"get": read("Versions, memory, tasks, bus.", ref("System"))},
+        "/api/settings": {
+            "get": read("Settings as saved.", ref("Settings")),
+            "patch": change(
+                "Save settings, all or none.",
+                record(saved=array("str"), pending=array("str")),
+                "200",
+                {"type": "object"},
+                also={
+                    "422": "Faults, each named in `faults`.",
+                    "507": "The flash did not take them.",
+                },
+            ),
+        },
+        "/api/settings/schema": {"get": read("The table of settings.", array(ref("Setting")))},
+        "/api/batteries/{n}/{action}": {
+            "post": change("Switch a battery.", WISH, parameters=PLACES, also=SWITCHING)
+        },
+        "/switch_on": {"post": OLD_SWITCH},
+        "/switch_off": {"post": OLD_SWITCH},
+        "/api/bus/reset": {"post": change("Unlock an overloaded output.", record(bus="str"))},
+        "/api/time": {"post": change("Set the clock.", record(time="str"), "200", unix_s)},
+        "/api/system/restart": {
+            "post": change("Open all switches, restart.", record(restart="bool"))
+        },
+        "/api/login": {
+            "post": change(
+                "Begin a session.", record(logged_in="bool", token="str"), "200", password
+            )
+        },
+        "/api/logout": {"post": change("End the session.", record(logged_in="bool"), "200")},
+        "/metrics": {
+            "get": read("Prometheus.", "str", "text/plain; version=0.0.4; charset=utf-8")
+        },
+        "/log": {"get": read("The events as text.", "str", TEXT)},
+    }
+
+
+def document():
+    """The whole description."""
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Parallelator",
+            "version": "1",
+            "description": "A rig of 4 to 16 batteries in parallel.",
+        },
+        "paths": paths(),
+        "components": {
+            "schemas": SCHEMAS,
+            "securitySchemes": {
+                "cookie": {"type": "apiKey", "in": "cookie", "name": "parallelator"},
+                "bearer": {"type": "http", "scheme": "bearer"},
+            },
+        },
+    }

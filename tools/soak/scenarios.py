@@ -1,0 +1,265 @@
+"""Random scenarios for the campaign, each the same for its number. Called by campaign.py.
+
+A scenario has 1 to 16 packs of one chemistry, loads and chargers, settings within their ranges
+and up to three faults; tools/sim/scenario.py says what its keys mean.
+"""
+
+from random import Random
+
+WRAP_MS = 1 << 30
+HARD_CEILING_MA = 40000
+
+VOLTAGE_LIMITS = {
+    "nmc7s": ((22000, 25000), (29500, 31000)),
+    "lfp8s": ((21000, 25500), (29300, 30500)),
+}
+"""Ranges of the lower and the upper limit, mV, that fit the chemistries of tools/sim/plant.py."""
+
+
+def scenario(number, duration_s=120):
+    """Scenario `number` (0 or more): a dict for sim.scenario.complete.
+
+    Its first fault is of kind `number` modulo the kinds, so that a campaign meets every kind.
+    """
+    draw = Random(number)
+    kinds = sorted(FAULTS)
+    chosen = [kinds[number % len(kinds)], *draw.choices(kinds, k=draw.randint(0, 2))]
+    chemistry = draw.choice(sorted(VOLTAGE_LIMITS))
+    packs = _packs(draw, chemistry)
+    limits = _limits(draw, chemistry)
+    rig = Rig(draw, duration_s, packs, limits)
+    plan = {
+        "name": f"random-{number}",
+        "seed": number,
+        "duration_s": duration_s,
+        "batteries": packs,
+        "settings": {
+            "serial_messages": False,
+            "i2c_khz": draw.choice((100, 100, 400, draw.randint(80, 400))),
+            "limits": limits,
+        },
+        "load": rig.profile(1.2),
+        "source": rig.profile(0.8) if draw.random() < 0.4 else [],
+        "steps": [step for kind in chosen for step in FAULTS[kind](rig)],
+    }
+    if draw.random() < 0.2:
+        plan["boot_ticks_ms"] = WRAP_MS - draw.randint(1, 1000 * duration_s)
+    return plan
+
+
+def _wide(draw, low, high):
+    """A whole number above 0, every order of magnitude as likely as another."""
+    return int(low * (high / low) ** draw.random())
+
+
+def _packs(draw, chemistry):
+    places = list(range(1, 17))
+    if draw.random() < 0.3:
+        draw.shuffle(places)
+    level = draw.uniform(0.1, 0.97)
+    spread = draw.choice((0, 0.002, 0.02, 0.3))
+    capacity_ah = _wide(draw, 2, 100)
+    r_mohm = draw.randint(15, 80)
+    return [
+        {
+            "n": n,
+            "chemistry": chemistry,
+            "capacity_ah": round(capacity_ah * draw.uniform(0.7, 1), 2),
+            "soc": round(min(max(level + draw.uniform(-spread, spread), 0.03), 1), 4),
+            "r_mohm": int(r_mohm * draw.uniform(1, 1.5)),
+        }
+        for n in sorted(places[: draw.randint(1, 16)])
+    ]
+
+
+def _limits(draw, chemistry):
+    lowest, highest = VOLTAGE_LIMITS[chemistry]
+    discharge_ma = _wide(draw, 2000, 30000)
+    charge_ma = _wide(draw, 2000, 30000)
+    ceiling_ma = draw.choice((HARD_CEILING_MA, _wide(draw, 2000, 30000)))
+    hard_pct = draw.choice((150, 0, draw.randint(100, 300)))
+    most_pct = HARD_CEILING_MA * 100 // min(max(discharge_ma, charge_ma), ceiling_ma)
+    return {
+        "min_voltage_mv": draw.randint(*lowest),
+        "max_voltage_mv": draw.randint(*highest),
+        "max_discharge_current_ma": discharge_ma,
+        "max_charge_current_ma": charge_ma,
+        "max_current_ma": ceiling_ma,
+        "hard_current_pct": min(hard_pct, most_pct),
+        "voltage_offset_mv": _wide(draw, 50, 2000),
+        "start_spread_mv": _wide(draw, 20, 500),
+        "imbalance_mv": _wide(draw, 200, 3000),
+        "uv_hysteresis_mv": draw.randint(0, 2000),
+        "ov_hysteresis_mv": draw.randint(0, 1500),
+        "reconnect_delay_ms": _wide(draw, 1000, 60000),
+        "max_trips": draw.randint(1, 8),
+        "trip_decay_s": draw.choice((0, 3600, _wide(draw, 5, 600))),
+        "join_interval_ms": _wide(draw, 100, 5000),
+        "start_delay_ms": draw.randint(0, 10000),
+        "temperature_alarm_c": draw.randint(60, 75),
+        "temperature_trip_c": draw.randint(75, 100),
+        "pack_resistance_mohm": _wide(draw, 10, 100),
+        "path_resistance_mohm": _wide(draw, 5, 60),
+    }
+
+
+class Rig:
+    """What a fault needs to know of the rig that it strikes.
+
+    Args:
+        draw: a `Random`; duration_s: of the scenario; packs, limits: as in the scenario.
+
+    Attributes:
+        ma: a current, mA, around which something happens.
+    """
+
+    def __init__(self, draw, duration_s, packs, limits):
+        self.draw = draw
+        self.duration_s = duration_s
+        self._numbers = [pack["n"] for pack in packs]
+        largest_ma = max(limits["max_discharge_current_ma"], limits["max_charge_current_ma"])
+        self.ma = min(largest_ma, limits["max_current_ma"])
+
+    def n(self):
+        """Number of one of the batteries."""
+        return self.draw.choice(self._numbers)
+
+    def board(self):
+        """Index of a board that carries one."""
+        return (self.n() - 1) // 4
+
+    def at(self):
+        """A moment, s, that leaves time for what follows."""
+        return round(self.draw.uniform(0, 0.8 * self.duration_s), 3)
+
+    def profile(self, share):
+        """One to four [s, A] around `share` of what the batteries may carry together."""
+        most_a = share * self.ma / 1000 * len(self._numbers)
+        return sorted(
+            [self.at(), round(self.draw.uniform(0, most_a), 2)]
+            for _ in range(self.draw.randint(1, 4))
+        )
+
+    def passing(self, begin, end):
+        """Step `begin` and, mostly, step `end` 1 ms to 30 s later."""
+        at_s = self.at()
+        steps = [begin | {"at": at_s}]
+        if self.draw.random() < 0.8:
+            steps.append(end | {"at": round(at_s + _wide(self.draw, 1, 30000) / 1000, 3)})
+        return steps
+
+
+def _felt(do, key, values, rest):
+    """A sensor feels something else for a while: `values` is a function of the rig."""
+
+    def steps(rig):
+        step = {"do": do, "n": rig.n(), key: values(rig)}
+        return rig.passing(step, step | {key: rest})
+
+    return steps
+
+
+def _switched(do, key):
+    """Something that is on for a while, of a battery (`n`) or of a board (`board`)."""
+
+    def steps(rig):
+        step = {"do": do, key: getattr(rig, key)()}
+        return rig.passing(step, step | {"on": False})
+
+    return steps
+
+
+def _pair(do, undo, **values):
+    def steps(rig):
+        step = {key: value(rig) for key, value in values.items()}
+        return rig.passing(step | {"do": do}, step | {"do": undo})
+
+    return steps
+
+
+def _once(do, **values):
+    def steps(rig):
+        step = {key: value(rig) for key, value in values.items()}
+        return [step | {"do": do, "at": rig.at()}]
+
+    return steps
+
+
+def _set_battery(rig):
+    key, value = rig.draw.choice(
+        (
+            ("soc", round(rig.draw.uniform(0.05, 1), 3)),
+            ("r_mohm", rig.draw.randint(10, 200)),
+            ("voltage_mv", rig.draw.randint(22000, 29400)),
+        )
+    )
+    return [{"at": rig.at(), "do": "set_battery", "n": rig.n(), key: value}]
+
+
+def _bus_noise(rig):
+    step = {"do": "bus_noise", "rate": _wide(rig.draw, 10, 3000) / 1000000}
+    return rig.passing(step, step | {"rate": 0})
+
+
+def _n(rig):
+    return rig.n()
+
+
+def _board(rig):
+    return rig.board()
+
+
+def _amps(rig):
+    return round(rig.draw.uniform(0, 4 * rig.ma / 1000), 2)
+
+
+FAULTS = {
+    "load": _once("load", a=_amps),
+    "source": _once("source", a=_amps),
+    "set_battery": _set_battery,
+    "inject_current": _felt(
+        "inject_current", "ma", lambda rig: int(rig.ma * rig.draw.uniform(-5, 5)), 0
+    ),
+    "inject_voltage": _felt(
+        "inject_voltage", "mv", lambda rig: rig.draw.randint(-9000, 9000), 0
+    ),
+    "sensor_reset": _once("sensor_reset", n=_n),
+    "sensor_freeze": _switched("sensor_freeze", "n"),
+    "sensor_heat": _felt("sensor_heat", "c", lambda rig: rig.draw.randint(50, 110), 25),
+    "sensor_nack": _switched("sensor_nack", "n"),
+    "sensor_corrupt": _once(
+        "sensor_corrupt",
+        n=_n,
+        factor=lambda rig: rig.draw.choice((0.5, 1.4, round(rig.draw.uniform(0, 3), 2))),
+        reads=lambda rig: rig.draw.randint(1, 6),
+    ),
+    "alert_stuck": _once("alert_stuck", n=_n, level=lambda rig: rig.draw.randint(0, 1)),
+    "expander_nack": _switched("expander_nack", "board"),
+    "expander_reset": _once("expander_reset", board=_board),
+    "bus_stuck": _once("bus_stuck", clocks=lambda rig: rig.draw.randint(1, 9)),
+    "bus_fault": _once(
+        "bus_fault",
+        transaction=lambda rig: _wide(rig.draw, 100, 500 * rig.duration_s),
+        kind=lambda rig: rig.draw.choice(("nack", "timeout", "corrupt", "stuck")),
+    ),
+    "bus_noise": _bus_noise,
+    "board_unplug": _pair("board_unplug", "board_plug", board=_board),
+    "board_plug": lambda rig: [
+        {"at": 0, "do": "board_unplug", "board": (board := rig.board())},
+        {"at": rig.at(), "do": "board_plug", "board": board},
+    ],
+    "switch_weld": _switched("switch_weld", "n"),
+    "switch_stuck_open": _switched("switch_stuck_open", "n"),
+    "override": _switched("override", "board"),
+    "wifi_down": _pair("wifi_down", "wifi_up"),
+    "wifi_up": lambda rig: [{"at": 0, "do": "wifi_down"}, {"at": rig.at(), "do": "wifi_up"}],
+    "nvs_cut": _once("nvs_cut"),
+    "request": _once(
+        "request",
+        n=_n,
+        action=lambda rig: rig.draw.choice(("on", "off", "auto", "reset")),
+    ),
+    "controller_reset": _once("controller_reset"),
+    "power_cycle": _once("power_cycle"),
+}
+"""Kind of fault, one for every step of sim.scenario.STEPS: a function of a `Rig` to its steps."""
