@@ -8,14 +8,16 @@ BATTERIES =
 
 VENV = build/venv/bin
 
-.PHONY: sim test coverage lint format clean
+.PHONY: sim page test coverage lint format clean
 
-sim: build/sim.stamp
+sim: build/page.stamp
 	@$(VENV)/micropython -X heapsize=64m tools/sim/run.py \
 		--clock real --port $(PORT) --speed $(SPEED) \
 		--scenario $(SCENARIO) $(if $(BATTERIES),--batteries $(BATTERIES))
 
-test: build/test.stamp
+page: build/page.stamp
+
+test: build/test.stamp build/page.stamp
 	tools/apt.sh chromium
 	@$(VENV)/python tests/run.py
 
@@ -37,6 +39,11 @@ clean:
 
 build/sim.stamp: tools/setup.sh tools/requirements.txt
 	tools/setup.sh
+	@touch $@
+
+build/page.stamp: build/sim.stamp tools/build_page.py tools/openapi.py tools/package.json \
+		$(wildcard lib/parallelator/web/ui/*)
+	@$(VENV)/python tools/build_page.py
 	@touch $@
 
 build/test.stamp: build/sim.stamp

@@ -48,14 +48,14 @@ def bundle():
     command = [
         NPM / "node_modules/.bin/esbuild",
         SOURCES / "app.js",
+        SOURCES / "charts.js",
         SOURCES / "style.css",
+        "--external:./charts.js",
         "--bundle",
         "--minify",
-        "--splitting",
         "--format=esm",
         f"--target={OLDEST_BROWSERS}",
         "--charset=utf8",
-        "--chunk-names=[name]",
         f"--outdir={BUNDLE}",
         "--log-level=warning",
     ]

@@ -9,7 +9,8 @@ fail() {
     echo "This host is not supported."
     echo "  found:  $1"
     echo "  needed: Linux x86_64, glibc 2.28 or newer, and CPython 3.11 with its venv module"
-    echo "          (Debian: apt-get install python3.11 python3.11-venv)"
+    echo "          (Debian: apt-get install python3.11 python3.11-venv);"
+    echo "          Node.js 18 or newer with npm (Debian: apt-get install nodejs npm)"
   } >&2
   exit 1
 }
@@ -38,6 +39,10 @@ else
   esac
   fail "$system, $libc, $version"
 fi
+
+node=$(node --version 2>/dev/null) || fail "$system, $libc, no Node.js"
+[ "$(cut --delimiter=. --fields=1 <<<"${node#v}")" -ge 18 ] || fail "$system, $libc, Node.js $node"
+command -v npm >/dev/null || fail "$system, $libc, Node.js $node without npm"
 
 "$python" -m venv build/venv
 build/venv/bin/python -m pip install --quiet --disable-pip-version-check \

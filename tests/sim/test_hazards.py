@@ -216,6 +216,56 @@ def test_18_every_delay_is_right_across_the_wrap_of_the_ticks():
         assert report["ticks"]["late"] <= 3
 
 
+def test_19_an_exception_in_the_protection_opens_everything_and_restarts():
+    blown = []
+
+    def sabotage():
+        from parallelator.protection.guard import Guard
+
+        scan = Guard._scan
+
+        def blow_up(guard):
+            if guard._ticks == 1000 and not blown:
+                blown.append(True)
+                raise ValueError("a defect")
+            scan(guard)
+
+        Guard._scan = blow_up
+
+    report = play(duration_s=25, batteries=LEVEL, load=[[0, 8]], sabotage=sabotage)
+    assert report["resets"] == 1
+    for n in range(1, 5):
+        (_, _), (opened_s, _), (closed_s, closed) = moves(report, n)
+        assert 9.9 <= opened_s <= 10.6 and closed and closed_s >= opened_s + 5
+        assert on(report, n, 24)
+
+
+def test_19b_a_hung_protection_is_reset_by_the_watchdog():
+    hung = [False]
+
+    def sabotage():
+        from time import sleep_ms
+
+        from parallelator.protection.guard import Guard
+
+        scan = Guard._scan
+
+        def hang(guard):
+            if guard._ticks == 1000 and not hung[0]:
+                hung[0] = True
+                sleep_ms(60000)
+            scan(guard)
+
+        Guard._scan = hang
+
+    report = play(duration_s=35, batteries=LEVEL, load=[[0, 8]], sabotage=sabotage)
+    assert report["resets"] == 1
+    for n in range(1, 5):
+        opened_s = moves(report, n, 9)[0][0]
+        assert 14.9 <= opened_s <= 16.5, (n, moves(report, n))
+        assert on(report, n, 34)
+
+
 def test_20_no_network_delays_or_stops_nothing():
     settings = {"wifi": {"ssid": "stage", "password": "x" * 8}}
     steps = [{"at": 0, "do": "wifi_down"}] + pulse(2, 20, 20000)

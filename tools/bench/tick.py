@@ -27,7 +27,14 @@ class QuickI2C:
     """Answers like a healthy rig at 26 V and 4 A, without simulating anything."""
 
     def __init__(self):
-        self.values = {0x3E: 0x5449, 0x3F: 0x2370, 0x04: 1600, 0x05: 8320, 0x06: 0x1900, 0x0B: 0xA002}
+        self.values = {
+            0x3E: 0x5449,
+            0x3F: 0x2370,
+            0x04: 1600,
+            0x05: 8320,
+            0x06: 0x1900,
+            0x0B: 0xA002,
+        }
         self.values.update({0x01: 0xF6C1, 0x0C: 6000, 0x0D: 0xE890})
         self.latch = {}
 

@@ -103,21 +103,27 @@ class Closings:
                 self._report(at_us, pack, "closed though it tripped too often")
             if self._surely_locked:
                 self._report(at_us, pack, "closed though the bus is locked")
-        live = [pack for pack in self._packs if pack not in joined and self._is_live(pack, at_us)]
+        others = [pack for pack in self._packs if pack not in joined]
+        live = [pack for pack in others if self._is_live(pack, at_us)]
+        told = [pack for pack in others if pack.closed]
+        stray = [pack for pack in others if pack.stray_us is not None]
         if at_us - self._group_us <= _TOGETHER_US:
             self.group += joined
             self._judge_group(at_us)
-        elif not live:
+        elif live and self._are_measured(joined + live, at_us):
+            bus_v = self._bus_v(live)
+            far_v = self._limits.offset_v + _QUANTUM_V
+            # What the currents and voltages of all that seem connected make of it may differ.
+            seen_v = [self._seen_v(view, at_us) for view in (told, told + stray) if view]
+            far_v += max(abs(seen - bus_v) for seen in seen_v)
+            for pack in honest:
+                if abs(self._rest_v(pack) - bus_v) > far_v:
+                    self._report(at_us, pack, "joined from too far away")
+        elif not (live or told or stray):
             self.group = joined
             self._group_us = at_us
             self._group_told = self._start_failed = False
             self._judge_group(at_us)
-        elif self._are_measured(joined + live, at_us):
-            bus_v = _median(sorted(self._rest_v(pack) for pack in live))
-            far_v = self._limits.offset_v + self._doubt_v(live, bus_v, at_us - 1, at_us)
-            for pack in honest:
-                if abs(self._rest_v(pack) - bus_v) > far_v:
-                    self._report(at_us, pack, "joined from too far away")
 
     def _judge_group(self, at_us):
         rest = [self._rest_v(pack) for pack in self.group]
@@ -150,18 +156,25 @@ class Closings:
             injected_v += (plant.sensed_a[i] - plant.current_a[i]) * self._limits.pack_ohm
         return plant.rest_v(i) + injected_v
 
-    def _doubt_v(self, live, bus_v, begin_us, end_us):
-        """How far off the bus at rest is taken for, by sensors that feel currents and voltages.
+    def _bus_v(self, live):
+        """Median voltage at rest of the packs that hold the bus."""
+        return _median([self._rest_v(pack) for pack in live])
 
-        V + I * R with the R of the settings sees no relaxation and no pack of another resistance.
+    def _seen_v(self, packs, at_us):
+        """The same by the contract's V + I * R, from what the sensors felt just before at_us.
+
+        R is that of the settings, and the relaxation of a pack passes for its sag.
         """
         plant = self._world.plant
-        seen = [
-            plant.mean_voltage(pack.i, begin_us, end_us)
-            + plant.mean_current(pack.i, begin_us, end_us) * self._limits.pack_ohm
-            for pack in live
-        ]
-        return _QUANTUM_V + abs(_median(sorted(seen)) - bus_v)
+        ohm = self._limits.pack_ohm
+        begin_us = at_us - 1
+        return _median(
+            [
+                plant.mean_voltage(pack.i, begin_us, at_us)
+                + plant.mean_current(pack.i, begin_us, at_us) * ohm
+                for pack in packs
+            ]
+        )
 
     # Open switches
 
@@ -175,20 +188,25 @@ class Closings:
         waiting = [pack for pack in self._packs if not pack.closed]
         if not waiting:
             return
+        sensed = plant.sensed_a
         for pack in waiting:
-            if abs(plant.current_a[pack.i]) <= _STRAY_A:
+            if abs(sensed[pack.i]) <= _STRAY_A:
                 pack.stray_us = None
             elif pack.stray_us is None:
                 pack.stray_us = at_us
         live = [pack for pack in self._packs if plant.closed(pack.i)]
-        bus_v = doubt_v = 0.0
-        if live:
-            bus_v = _median(sorted(self._rest_v(pack) for pack in live))
-            doubt_v = self._doubt_v(live, bus_v, at_us, at_us + 1)
+        bus_v = self._bus_v(live) if live else None
+        seeming = [pack for pack in self._packs if pack.closed or pack.stray_us is not None]
+        seen_v = self._seen_v(seeming, at_us) if seeming else None
+        current = [sensed[pack.i] for pack in seeming]
         watch = watch and not self._locked
         for pack in waiting:
-            locked = pack.faulted and states[pack.i] == _LOCKED
-            if not watch or locked or not self._may_join(pack, live, bus_v, doubt_v):
+            if not (
+                watch
+                and self._may_join(pack, states[pack.i])
+                and (not live or self._is_near(pack, bus_v))
+                and (not seeming or self._is_welcome(pack, seen_v, current))
+            ):
                 pack.ready_us = None
             elif pack.ready_us is None:
                 pack.ready_us = at_us
@@ -197,7 +215,7 @@ class Closings:
                 pack.told = True
                 self._report(at_us, pack, "kept off without a cause")
 
-    def _may_join(self, pack, live, bus_v, doubt_v):
+    def _may_join(self, pack, state):
         limits = self._limits
         i = pack.i
         if (
@@ -206,24 +224,25 @@ class Closings:
             or pack.blind
             or pack.lost
             or pack.maybe >= limits.max_trips
+            or pack.faulted
+            and state == _LOCKED
             or self._world.plant.closed(i)
             or self._world.sensors[i].heat_c > limits.alarm_c - 1
         ):
             return False
-        volts = self._world.plant.sensed_v[i]
-        if not limits.healthy_low_v <= volts <= limits.healthy_high_v:
-            return False
-        return not live or self._is_welcome(pack, live, bus_v, doubt_v)
+        return limits.healthy_low_v <= self._world.plant.sensed_v[i] <= limits.healthy_high_v
 
-    def _is_welcome(self, pack, live, bus_v, doubt_v):
+    def _is_near(self, pack, bus_v):
+        return abs(self._rest_v(pack) - bus_v) < self._limits.offset_v - _QUANTUM_V
+
+    def _is_welcome(self, pack, bus_v, current):
         """The two tests of a join, each with a margin in the firmware's favour."""
         limits = self._limits
-        delta_v = self._rest_v(pack) - bus_v
-        if abs(delta_v) > limits.offset_v - doubt_v:
+        if not self._is_near(pack, bus_v):
             return False
-        current = [self._world.plant.sensed_a[other.i] for other in live]
-        count = len(live)
-        circulating_a = delta_v * count / ((count + 1) * (limits.pack_ohm + limits.path_ohm))
+        count = len(current)
+        ohm = (count + 1) * (limits.pack_ohm + limits.path_ohm)
+        circulating_a = (self._rest_v(pack) - bus_v) * count / ohm
         most_a = limits.discharge_a if circulating_a > 0 else limits.charge_a
         if abs(circulating_a) > most_a * _PREDICTED:
             return False
@@ -248,7 +267,7 @@ class Closings:
 
 
 def _median(values):
-    """Of a sorted list."""
+    values.sort()
     return (values[len(values) // 2] + values[(len(values) - 1) // 2]) / 2
 
 

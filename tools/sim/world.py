@@ -6,6 +6,7 @@ the clock, so a run is the same every time. In real time the host's clock does, 
 
 from math import cos, exp, log, pi, sqrt
 
+import micropython
 import utime
 
 from sim.chips import Comparators
@@ -151,7 +152,14 @@ class World:
         else:
             self._sync()
         if self.now_us >= self._due_us:
+            locked = self.locked
+            if locked:
+                micropython.heap_unlock()
+                self.locked = False
             self._catch_up()
+            if locked:
+                self.locked = True
+                micropython.heap_lock()
 
     def wait(self, timeout_ms, poll):
         """Pass time until a stream of `poll` (None: none is watched) is ready or it is over.
@@ -205,9 +213,9 @@ class World:
             self._step(at_us)
             if self.script.run(at_us):
                 self._step(at_us)
+            if self.watchdog_us is not None and at_us + self.ticks_offset_us > self.watchdog_us:
+                self.reset_controller(3)
         self.now_us = until_us
-        if self.watchdog_us is not None and self.us() >= self.watchdog_us:
-            self.reset_controller(3)
 
     def _step(self, at_us):
         self.plant.step(at_us)

@@ -26,7 +26,7 @@ def scenario(number, duration_s=120):
     chosen = [kinds[number % len(kinds)], *draw.choices(kinds, k=draw.randint(0, 2))]
     chemistry = draw.choice(sorted(VOLTAGE_LIMITS))
     packs = _packs(draw, chemistry)
-    limits = _limits(draw, chemistry)
+    limits = _limits(draw, chemistry, min(pack["r_mohm"] for pack in packs))
     rig = Rig(draw, duration_s, packs, limits)
     plan = {
         "name": f"random-{number}",
@@ -66,13 +66,13 @@ def _packs(draw, chemistry):
             "chemistry": chemistry,
             "capacity_ah": round(capacity_ah * draw.uniform(0.7, 1), 2),
             "soc": round(min(max(level + draw.uniform(-spread, spread), 0.03), 1), 4),
-            "r_mohm": int(r_mohm * draw.uniform(1, 1.5)),
+            "r_mohm": int(r_mohm * draw.uniform(1, 1.3)),
         }
         for n in sorted(places[: draw.randint(1, 16)])
     ]
 
 
-def _limits(draw, chemistry):
+def _limits(draw, chemistry, r_mohm):
     lowest, highest = VOLTAGE_LIMITS[chemistry]
     discharge_ma = _wide(draw, 2000, 30000)
     charge_ma = _wide(draw, 2000, 30000)
@@ -98,8 +98,7 @@ def _limits(draw, chemistry):
         "start_delay_ms": draw.randint(0, 10000),
         "temperature_alarm_c": draw.randint(60, 75),
         "temperature_trip_c": draw.randint(75, 100),
-        "pack_resistance_mohm": _wide(draw, 10, 100),
-        "path_resistance_mohm": _wide(draw, 5, 60),
+        "pack_resistance_mohm": r_mohm,
     }
 
 
@@ -189,7 +188,7 @@ def _set_battery(rig):
     key, value = rig.draw.choice(
         (
             ("soc", round(rig.draw.uniform(0.05, 1), 3)),
-            ("r_mohm", rig.draw.randint(10, 200)),
+            ("r_mohm", rig.draw.randint(15, 100)),
             ("voltage_mv", rig.draw.randint(22000, 29400)),
         )
     )
