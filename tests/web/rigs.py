@@ -27,10 +27,10 @@ def free_port():
 class Rig:
     """A fake rig (tests/web/fake_rig.py) and simple ways to talk to it."""
 
-    def __init__(self, password="", language="en", port=None, lib=ROOT / "lib"):
+    def __init__(self, password="", language="en", port=None, page=True):
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        paths = [lib, ".frozen", ROOT / "build/mpy-lib", sysconfig.get_path("purelib")]
+        modules = ROOT / "build/mpy-lib" if page else sysconfig.get_path("purelib")
         self.folder = tempfile.TemporaryDirectory()
         self.process = subprocess.Popen(
             [
@@ -40,7 +40,7 @@ class Rig:
                 password,
                 language,
             ],
-            env=os.environ | {"MICROPYPATH": ":".join(map(str, paths))},
+            env=os.environ | {"MICROPYPATH": f"{ROOT / 'lib'}:{modules}:.frozen"},
             cwd=self.folder.name,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

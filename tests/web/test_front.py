@@ -1,8 +1,6 @@
 """The HTTP front against clients that are wrong, slow, many or hostile."""
 
-import gzip
 import re
-import shutil
 import socket
 import threading
 import time
@@ -121,20 +119,21 @@ def test_page_files_are_asked_for_again_only_when_changed(rig):
         assert rig.ask("GET", path, If_None_Match='"other"')[0] == 200
 
 
-def test_gzipped_files_are_served_in_place_of_the_sources(tmp_path):
-    lib = tmp_path / "lib"
-    shutil.copytree(ROOT / "lib", lib)
-    script = lib / "parallelator/web/ui/app.js"
-    text = script.read_bytes()
-    script.with_suffix(".js.gz").write_bytes(gzip.compress(text))
-    script.unlink()
-    rig = Rig(lib=lib)
-    try:
-        _, headers, content = rig.ask("GET", "/app.js")
+def test_the_page_is_served_as_it_was_built(rig):
+    for name in ("app.js", "charts.js", "style.css"):
+        _, headers, content = rig.ask("GET", f"/{name}")
         assert headers["Content-Encoding"] == "gzip"
-        assert headers["Content-Type"].startswith("text/javascript")
-        assert gzip.decompress(content) == text
-        assert rig.ask("GET", "/")[1]["Content-Encoding"] is None
+        assert int(headers["Content-Length"]) == len(content)
+        assert content == (ROOT / f"build/page/{name}.gz").read_bytes()
+    assert rig.ask("GET", "/app.js")[1]["Content-Type"].startswith("text/javascript")
+    assert "default-src 'none'" in rig.ask("GET", "/")[1]["Content-Security-Policy"]
+
+
+def test_without_a_built_page_there_is_the_api():
+    rig = Rig(page=False)
+    try:
+        assert rig.ask("GET", "/")[0] == 404
+        assert rig.ask("GET", "/api/state")[0] == 200
     finally:
         assert rig.stop() == ""
 

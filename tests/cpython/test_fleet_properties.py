@@ -1,0 +1,184 @@
+"""Properties of the state machine, whatever happens to the batteries in whatever order."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from parallelator import settings
+from parallelator.protection import rules
+from parallelator.protection.connector import Connector
+from parallelator.protection.fleet import ACTIONS, Fleet
+from parallelator.snapshot import (
+    ABSENT,
+    AUTO,
+    LOCKED,
+    OFF,
+    ON,
+    TRIPPED,
+    UNCONTROLLED,
+    WAITING,
+    WISH_OFF,
+    Reason,
+    Snapshot,
+)
+
+PACKS = 4
+TRIPS = (
+    Reason.OVERCURRENT,
+    Reason.OVERVOLTAGE,
+    Reason.UNDERVOLTAGE,
+    Reason.OVERLOAD,
+    Reason.OVERTEMPERATURE,
+    Reason.IMBALANCE,
+)
+PACK = st.integers(0, PACKS - 1)
+HAPPENINGS = st.lists(
+    st.one_of(
+        st.tuples(st.just("trip"), PACK, st.sampled_from(TRIPS)),
+        st.tuples(st.just("pass"), PACK, st.integers(0, 30000)),
+        st.tuples(st.just("wish"), PACK, st.sampled_from(("off", "auto", "on"))),
+        st.tuples(st.just("reset"), PACK, st.none()),
+        st.tuples(st.just("volts"), PACK, st.integers(20000, 32000)),
+        st.tuples(st.just("lose"), PACK, st.none()),
+        st.tuples(st.just("find"), PACK, st.none()),
+        st.tuples(st.just("join"), PACK, st.integers(0, 1000)),
+        st.tuples(st.just("fault"), PACK, st.none()),
+    ),
+    max_size=60,
+)
+
+
+class Switches:
+    """Obeys at once; keeps what is closed and every closing."""
+
+    def __init__(self):
+        self.closed = 0
+        self.closings = []
+
+    def close(self, mask):
+        self.closed |= mask
+        self.closings.append(mask)
+        return mask
+
+    def open(self, mask):
+        self.closed &= ~mask
+
+
+class Rig:
+    """A fleet with its connector, driven by happenings."""
+
+    def __init__(self, trip_decay_s=0):
+        values = settings.defaults()
+        values["limits.trip_decay_s"] = trip_decay_s
+        values["limits.start_delay_ms"] = 0
+        self.limits = rules.Limits(values)
+        self.snap = Snapshot()
+        self.switches = Switches()
+        balance = rules.Balance(self.snap, self.limits)
+        judge = rules.Judge(self.limits)
+        self.fleet = Fleet(self.snap, self.switches, self.limits, judge, balance, self.emit)
+        self.connector = Connector(self.snap, self.limits, self.fleet, self.emit)
+        for i in range(PACKS):
+            self.snap.voltage_mv[i] = 27000
+            self.snap.valid[i] = 1
+            self.fleet.settle(i)
+
+    def emit(self, *event):
+        pass
+
+    def happen(self, what, i, value):
+        snap, fleet = self.snap, self.fleet
+        if what == "trip" and snap.state[i] == ON:
+            fleet.trip(i, value, 0)
+        elif what == "pass" and snap.state[i] != ON:
+            fleet.count_down(i, value)
+        elif what == "wish" and fleet.refusal(value, i) is None:
+            fleet.obey(ACTIONS.index(value), i)
+        elif what == "reset":
+            fleet.obey(ACTIONS.index("reset"), i)
+        elif what == "volts":
+            snap.voltage_mv[i] = value
+        elif what == "lose":
+            snap.valid[i] = 0
+            fleet.lose(i, Reason.SENSOR_LOST)
+        elif what == "find" and snap.state[i] == ABSENT:
+            snap.valid[i] = 1
+            fleet.settle(i)
+        elif what == "fault" and snap.state[i] != ABSENT:
+            fleet.fault(i, Reason.SWITCH_FAULT)
+        elif what == "join":
+            group = self.connector.choose(value)
+            if group:
+                (fleet.connect if fleet.on else fleet.start)(group)
+                fleet.starting_ms = 0
+
+
+@given(HAPPENINGS)
+def test_a_switch_is_closed_exactly_while_its_battery_is_on(happenings):
+    rig = Rig()
+    for happening in happenings:
+        rig.happen(*happening)
+        on = sum(1 << i for i in range(PACKS) if rig.snap.state[i] == ON)
+        assert rig.switches.closed == rig.fleet.on == on
+
+
+@given(HAPPENINGS)
+def test_only_a_waiting_battery_inside_the_window_and_without_delay_closes(happenings):
+    rig = Rig()
+    for happening in happenings:
+        state = bytes(rig.snap.state)
+        closings = len(rig.switches.closings)
+        rig.happen(*happening)
+        for mask in rig.switches.closings[closings:]:
+            for i in range(PACKS):
+                if mask >> i & 1:
+                    assert state[i] == WAITING
+                    assert rig.snap.eta_ms[i] == 0
+                    assert not rig.fleet.lock[i] and rig.snap.wish[i] == AUTO
+                    assert 24000 <= rig.snap.voltage_mv[i] <= 30000
+
+
+@given(HAPPENINGS)
+def test_a_lock_ends_by_a_reset_and_by_nothing_else(happenings):
+    rig = Rig()
+    for happening in happenings:
+        locked = bytes(rig.fleet.lock)
+        rig.happen(*happening)
+        for i in range(PACKS):
+            if locked[i] and not (happening[0] == "reset" and happening[1] == i):
+                assert rig.fleet.lock[i]
+                assert rig.snap.state[i] in (LOCKED, ABSENT, UNCONTROLLED)
+                assert not rig.switches.closed >> i & 1
+
+
+@given(HAPPENINGS)
+def test_counts_only_grow_without_decay_and_reset(happenings):
+    rig = Rig()
+    for happening in happenings:
+        trips = list(rig.snap.trips)
+        rig.happen(*happening)
+        for i in range(PACKS):
+            if not (happening[0] == "reset" and happening[1] == i):
+                assert trips[i] <= rig.snap.trips[i] <= trips[i] + 1
+            assert rig.snap.trips[i] < 5 or rig.fleet.lock[i]
+
+
+@given(HAPPENINGS)
+def test_an_operators_off_lasts_until_the_operator_says_otherwise(happenings):
+    rig = Rig()
+    for happening in happenings:
+        wishes = bytes(rig.snap.wish)
+        rig.happen(*happening)
+        for i in range(PACKS):
+            if wishes[i] == WISH_OFF and not (happening[0] == "wish" and happening[1] == i):
+                assert rig.snap.wish[i] == WISH_OFF
+            if rig.snap.wish[i] == WISH_OFF:
+                assert rig.snap.state[i] in (OFF, LOCKED, ABSENT)
+
+
+@given(st.sampled_from(TRIPS), st.integers(0, 9990))
+def test_a_tripped_battery_stays_off_for_its_delay(reason, early_ms):
+    rig = Rig()
+    rig.fleet.connect(1)
+    rig.fleet.trip(0, reason, 0)
+    rig.fleet.count_down(0, early_ms)
+    assert rig.snap.state[0] == TRIPPED
