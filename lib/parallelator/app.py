@@ -28,6 +28,8 @@ _LAST_RETRY_MS = const(60000)
 _CONSOLE_MS = const(100)
 _RESTART_MS = const(500)
 _TCA_BASE = const(0x20)
+_WEB_MODULES = ("microdot", "parallelator.web.auth", "parallelator.web.reports")
+"""Imported one by one, so that no tick waits for all of them."""
 
 
 class App:
@@ -149,6 +151,9 @@ class App:
         )
 
     async def _web(self):
+        for name in _WEB_MODULES:
+            __import__(name)
+            await asyncio.sleep_ms(guard.TICK_MS)
         from parallelator.web import server
 
         gc.collect()

@@ -1,9 +1,15 @@
 """Fixtures of the web tests: fake rigs and a browser."""
 
-import pytest
-from playwright.sync_api import sync_playwright
+import re
 
-from rigs import PASSWORD, started
+import pytest
+from playwright.sync_api import expect, sync_playwright
+
+from rigs import PASSWORD, ROOT, started
+
+PHONE = {"width": 360, "height": 740}
+DESKTOP = {"width": 1280, "height": 800}
+PICTURES = ROOT / "build/screenshots"
 
 BROWSER_FLAGS = (
     "--no-sandbox",
@@ -34,3 +40,39 @@ def browser():
         )
         yield chromium
         chromium.close()
+
+
+@pytest.fixture
+def visit(browser):
+    """Opens a rig's page; a page that logs an error or asks elsewhere fails the test."""
+    contexts = []
+    faults = []
+
+    def note(message):
+        if message.type == "error" and "Failed to load resource" not in message.text:
+            faults.append(message.text)
+
+    def visit(rig, viewport=PHONE, scheme="light", wait=True, language="en", view="rig"):
+        context = browser.new_context(viewport=viewport, color_scheme=scheme, locale="en-GB")
+        contexts.append(context)
+        if language != "en":
+            context.add_init_script(f"localStorage.setItem('language', '{language}')")
+        page = context.new_page()
+        page.on("console", note)
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on(
+            "request",
+            lambda request: (
+                request.url.startswith((rig.url, "data:"))
+                or faults.append("asks for " + request.url)
+            ),
+        )
+        page.goto(f"{rig.url}/#{view}")
+        if wait:
+            expect(page.locator("#voltage")).to_have_text(re.compile("V$"))
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
+    assert faults == []

@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import signal
 import socket
 import subprocess
 import sysconfig
@@ -11,6 +12,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+MICROPYTHON = ROOT / "build/venv/bin/micropython"
 PASSWORD = "Stage-7"
 
 
@@ -24,51 +26,22 @@ def free_port():
     raise RuntimeError("no free port")
 
 
-class Rig:
-    """A fake rig (tests/web/fake_rig.py) and simple ways to talk to it."""
+class Client:
+    """Simple ways to talk to a rig at `port`."""
 
-    def __init__(self, password="", language="en", port=None, page=True):
-        self.port = port or free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        modules = ROOT / "build/mpy-lib" if page else sysconfig.get_path("purelib")
-        self.folder = tempfile.TemporaryDirectory()
-        self.process = subprocess.Popen(
-            [
-                ROOT / "build/venv/bin/micropython",
-                ROOT / "tests/web/fake_rig.py",
-                str(self.port),
-                password,
-                language,
-            ],
-            env=os.environ | {"MICROPYPATH": f"{ROOT / 'lib'}:{modules}:.frozen"},
-            cwd=self.folder.name,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        assert self.process.stdout.readline() == "ready\n"
-        for _ in range(100):
+    def __init__(self, port):
+        self.port = port
+        self.url = f"http://127.0.0.1:{port}"
+
+    def wait(self, process):
+        """Waits until the rig listens; its process must not end before."""
+        for _ in range(500):
+            assert process.poll() is None, "the rig has ended"
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", self.port)) == 0:
                     return
             time.sleep(0.02)
         raise RuntimeError("the rig does not listen")
-
-    def stop(self):
-        """Ends the rig; returns what it printed beyond the answers to `tell`."""
-        self.process.stdin.close()
-        self.process.kill()
-        said = self.process.stdout.read()
-        self.folder.cleanup()
-        return said
-
-    def tell(self, *commands):
-        """Gives commands of fake_rig to the rig."""
-        for command in commands:
-            self.process.stdin.write(command + "\n")
-            self.process.stdin.flush()
-            assert self.process.stdout.readline() == "ok\n"
 
     def ask(self, method, path, body=None, source=None, **headers):
         """One request; returns (status, headers, decoded body).
@@ -101,6 +74,106 @@ class Rig:
         status, _, body = self.ask("POST", "/api/login", {"password": PASSWORD}, source)
         assert status == 200, body
         return {"Authorization": "Bearer " + body["token"]}
+
+
+class Rig(Client):
+    """A fake rig (tests/web/fake_rig.py)."""
+
+    def __init__(self, password="", language="en", port=None, page=True):
+        super().__init__(port or free_port())
+        modules = ROOT / "build/mpy-lib" if page else sysconfig.get_path("purelib")
+        self.folder = tempfile.TemporaryDirectory()
+        self.process = subprocess.Popen(
+            [
+                MICROPYTHON,
+                ROOT / "tests/web/fake_rig.py",
+                str(self.port),
+                password,
+                language,
+            ],
+            env=os.environ | {"MICROPYPATH": f"{ROOT / 'lib'}:{modules}:.frozen"},
+            cwd=self.folder.name,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        assert self.process.stdout.readline() == "ready\n"
+        self.wait(self.process)
+
+    def stop(self):
+        """Ends the rig; returns what it printed beyond the answers to `tell`."""
+        self.process.stdin.close()
+        self.process.kill()
+        said = self.process.stdout.read()
+        self.folder.cleanup()
+        return said
+
+    def tell(self, *commands):
+        """Gives commands of fake_rig to the rig."""
+        for command in commands:
+            self.process.stdin.write(command + "\n")
+            self.process.stdin.flush()
+            assert self.process.stdout.readline() == "ok\n"
+
+
+class Simulation(Client):
+    """The whole firmware on a simulated rig in real time.
+
+    Args:
+        scenario: as tools/sim/scenario.py takes it; its password is PASSWORD.
+    """
+
+    def __init__(self, **scenario):
+        super().__init__(free_port())
+        self._folder = tempfile.TemporaryDirectory()
+        self.folder = Path(self._folder.name)
+        settings = scenario.setdefault("settings", {})
+        settings.setdefault("web", {})["password"] = PASSWORD
+        (self.folder / "scenario.json").write_text(json.dumps({"name": "test"} | scenario))
+        self.started = time.monotonic()
+        with (self.folder / "log").open("wb") as log:
+            self.process = subprocess.Popen(
+                [
+                    *(MICROPYTHON, "-X", "heapsize=64m", ROOT / "tools/sim/run.py"),
+                    *("--clock", "real", "--port", str(self.port)),
+                    *("--scenario", self.folder / "scenario.json"),
+                    *("--flash", self.folder / "flash", "--report", self.folder / "report.json"),
+                ],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        self.wait(self.process)
+
+    def until(self, true, seconds=30):
+        """Waits until `true(state)` of what /api/state answers; returns that state."""
+        deadline = time.monotonic() + seconds
+        while True:
+            status, _, state = self.ask("GET", "/api/state")
+            if status == 200 and true(state):
+                return state
+            assert time.monotonic() < deadline, state
+            time.sleep(0.02)
+
+    def stop(self):
+        """Presses Ctrl-C; returns exit code, output and report."""
+        self.process.send_signal(signal.SIGINT)
+        code = self.process.wait(20)
+        said = (self.folder / "log").read_text()
+        report = json.loads((self.folder / "report.json").read_text())
+        self._folder.cleanup()
+        return code, said, report
+
+
+def simulated(**scenario):
+    """Yields a Simulation and ends it; it must end well, and no task may have failed in it."""
+    rig = Simulation(**scenario)
+    try:
+        yield rig
+    finally:
+        code, said, report = rig.stop()
+    assert "Traceback" not in said, said
+    assert code == 0 and report["open_at_end"] and "Every switch is open." in said, said
 
 
 def receive_all(link):

@@ -9,12 +9,9 @@ import time
 import pytest
 from playwright.sync_api import expect
 
-from rigs import PASSWORD, ROOT, Rig, started
+from conftest import DESKTOP, PHONE, PICTURES
+from rigs import PASSWORD, Rig, started
 from test_live import Stream
-
-PHONE = {"width": 360, "height": 740}
-DESKTOP = {"width": 1280, "height": 800}
-PICTURES = ROOT / "build/screenshots"
 
 # Contrast of every visible text with what is behind it (WCAG 2.1, 1.4.3), worst first.
 CONTRAST = """() => {
@@ -41,40 +38,6 @@ CONTRAST = """() => {
       return [ratio, element.textContent];
     }).sort((a, b) => a[0] - b[0]);
 }"""
-
-
-@pytest.fixture
-def visit(browser):
-    """Opens a rig's page; a page that logs an error or asks elsewhere fails the test."""
-    contexts = []
-    faults = []
-
-    def note(message):
-        if message.type == "error" and "Failed to load resource" not in message.text:
-            faults.append(message.text)
-
-    def visit(rig, viewport=PHONE, scheme="light", wait=True):
-        context = browser.new_context(viewport=viewport, color_scheme=scheme, locale="en-GB")
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", note)
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on(
-            "request",
-            lambda request: (
-                request.url.startswith((rig.url, "data:"))
-                or faults.append("asks for " + request.url)
-            ),
-        )
-        page.goto(rig.url)
-        if wait:
-            expect(page.locator("#voltage")).to_have_text(re.compile("V$"))
-        return page
-
-    yield visit
-    for context in contexts:
-        context.close()
-    assert faults == []
 
 
 def card(page, n):

@@ -9,6 +9,7 @@ import sys
 import micropython
 
 from sim import current
+from sim.scenario import BATTERIES
 from sim.tasks import TaskQueue
 
 
@@ -37,10 +38,12 @@ class Watch:
 
         self._tick = Guard.tick
         self._submit = Guard.submit
+        self._all_off = Guard.all_off
         self.emit = Events.emit
         self.guard = None
         Guard.tick = lambda guard: self.tick(guard)
         Guard.submit = lambda guard, action, i: self.submitted(guard, action, i)
+        Guard.all_off = lambda guard: self.all_off(guard)
         Events.emit = _watched_emit
 
     def tick(self, guard):
@@ -85,6 +88,12 @@ class Watch:
         if refused is None:
             self._recorder.requested(action, i)
         return refused
+
+    def all_off(self, guard):
+        """The firmware ends or restarts: every switch opens, as if by an operator's wish."""
+        for i in range(BATTERIES):
+            self._recorder.requested("off", i)
+        self._all_off(guard)
 
     def submit(self, action, i):
         """Leave a request with the guard, as the page would; refused ones are ignored."""

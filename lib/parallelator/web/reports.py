@@ -5,7 +5,7 @@ Everything long is sent in small pieces, other tasks run in between.
 
 import asyncio
 import gc
-import os
+import sys
 
 from microdot import Response
 
@@ -170,8 +170,8 @@ class Reports:
         snap = rig.snap
         report = {
             "version": VERSION,
-            "micropython": os.uname().release,
-            "machine": os.uname().machine,
+            "micropython": ".".join(str(part) for part in sys.implementation.version if part),
+            "machine": sys.implementation._machine,
             "boot": rig.boot,
             "uptime_ms": snap.uptime_s * 1000,
             "time": rig.clock.iso(),

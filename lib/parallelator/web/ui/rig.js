@@ -60,11 +60,10 @@ function drawBattery(battery, i) {
   const n = String(battery.n);
   const tile = tiles[i];
   tile.root.className = look;
-  const status = `${words.state[state]}, ${volts(battery.voltage_mv)}`;
-  tile.root.setAttribute("aria-label", say("pair", { b: n, s: status }));
   icon(tile.icons[0], state);
   set(tile.fields.n, n);
   set(tile.fields.voltage, number(battery.voltage_mv, 1, 1000));
+  set(tile.fields.state, words.state[state]);
 
   const { root, fields, icons, keys } = cards[i];
   root.className = look;

@@ -1,0 +1,21 @@
+"""A small share of `make soak`: random scenarios, and ten minutes of the virtual day."""
+
+import os
+
+from soak import day
+from support import ROOT
+
+TEN_MINUTES_S = 600
+WRAP_S = 300
+
+
+def test_forty_random_scenarios_pass():
+    command = "build/venv/bin/python tools/soak/campaign.py --count 40 --seconds 60"
+    assert os.system("cd '%s' && %s" % (ROOT, command)) == 0
+
+
+def test_ten_minutes_of_the_virtual_day_across_the_wrap():
+    report, sampler = day.play(ROOT, TEN_MINUTES_S, WRAP_S)
+    wrong = day.faults(report, sampler, TEN_MINUTES_S, WRAP_S)
+    assert not wrong, wrong
+    assert len(day.trials(TEN_MINUTES_S, WRAP_S)) >= 10

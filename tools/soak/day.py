@@ -1,0 +1,208 @@
+"""A long time on a rig that is slowed down, across the wrap of the ticks. For `make soak` and tests.
+
+    micropython -X heapsize=64m tools/soak/day.py [SECONDS]
+
+Two packs trip in turn. Every delay is checked, and that the heap in use, the ampere-hours and the
+uptime are right at the end. The guard ticks every 100 ms instead of every 10: a harness hook
+replaces `guard.TICK_MS` and silences the alarm for ticks that are over 50 ms apart; nothing else
+of the firmware knows the period. With two packs each tick then reads both.
+"""
+
+import gc
+import json
+import os
+import sys
+
+WRAP_MS = 1 << 30
+TICK_MS = 100
+ROUND_S = 600
+_SETTLED_S = 60
+_LISTS = ("timeline", "switch_writes", "reactions", "spans")
+_COOLING_S = 10.0
+_JOINING_S = 1.5
+_SEEN_S = 0.4
+_TIMED = ("closed above the voltage limit", "closed below the voltage limit")
+"""What the referee says about delays: its bounds are those of a tick of 10 ms, ours are here."""
+_HEAP_SLACK = 512
+"""Bytes: a float or two of the simulator may live in a block of another size."""
+
+KINDS = {"overvoltage": (2000, 0.5), "undervoltage": (-6000, 1.0)}
+"""Kind of trial: what is added to the voltage that the sensor feels (mV), delay of the trip (s)."""
+
+
+def trials(duration_s, wrap_s):
+    """When which battery trips: [s, battery, kind]; delays of both lie across the wrap."""
+    planned = [[wrap_s - 5.3, 1, "overvoltage"], [wrap_s - 0.6, 2, "undervoltage"]]
+    at_s = 90
+    n = 1
+    while at_s < duration_s - 60:
+        if abs(at_s - wrap_s) > 60:
+            planned.append([at_s, n, "overvoltage"])
+            n = 3 - n
+        at_s += ROUND_S if duration_s > 10 * ROUND_S else 45
+    return sorted(planned)
+
+
+class Sampler:
+    """Looks at the firmware between two ticks: heap in use and uptime, early and at the end.
+
+    Args:
+        world: the simulated `World`; path: a file that takes what the recorder has collected, so
+            that its growth does not count; until_s: when to look for the second time.
+
+    Attributes:
+        used: heap in use, bytes, at both looks; uptime_s, at_s: the firmware's and the true time
+            at the second.
+    """
+
+    def __init__(self, world, path, until_s):
+        self._world = world
+        self._recorder = world.observers[0]
+        self._path = path
+        self._due_s = [_SETTLED_S, until_s]
+        self.used = []
+        self.uptime_s = self.at_s = 0
+
+    def ticked(self, guard):
+        """A tick is over."""
+        if len(self.used) == 2 or self._world.now_us < self._due_s[len(self.used)] * 1000000:
+            return
+        with open(self._path, "a") as file:
+            for name in _LISTS:
+                json.dump([name, getattr(self._recorder, name)], file)
+                file.write("\n")
+                setattr(self._recorder, name, [])
+        self.uptime_s = guard._snap.uptime_s
+        self.at_s = self._world.now_us // 1000000
+        gc.collect()
+        self.used.append(0)
+        self.used[-1] = gc.mem_alloc()
+
+    def restore(self, report):
+        """Put what was taken from the recorder back into its report."""
+        with open(self._path) as file:
+            for line in file:
+                name, entries = json.loads(line)
+                if name in report:
+                    report[name] = entries + report[name]
+        os.remove(self._path)
+
+
+def play(root, duration_s, wrap_s):
+    """Play it.
+
+    Args:
+        root: folder of the repository; duration_s: in virtual time; wrap_s: when the ticks wrap.
+
+    Returns:
+        (report, sampler): as of harness.run, and the `Sampler`.
+    """
+    from sim import current, harness, scenario
+
+    steps = []
+    for at_s, n, kind in trials(duration_s, wrap_s):
+        step = {"at": at_s, "do": "inject_voltage", "n": n, "mv": KINDS[kind][0]}
+        steps += [step, dict(step, at=at_s + 2.5, mv=0)]
+    plan = {
+        "name": "day",
+        "duration_s": duration_s,
+        "batteries": [{"n": n, "soc": 0.8, "capacity_ah": 100} for n in (1, 2)],
+        "settings": {"serial_messages": False, "limits": {"max_trips": 1000}},
+        "load": [[0, 2]],
+        "steps": steps,
+        "boot_ticks_ms": WRAP_MS - int(wrap_s * 1000),
+    }
+    path = "%s/build/sim/day-%s" % (root, os.urandom(4).hex())
+    samplers = []
+
+    def slow_down():
+        from parallelator.protection import guard, watch
+
+        samplers.append(Sampler(current.world, path, duration_s - 5))
+        guard.TICK_MS = TICK_MS
+        watch.Watch.deadline = lambda alarms, dt_ms: None
+        tick = guard.Guard.tick
+
+        def sampled(rig):
+            tick(rig)
+            samplers[0].ticked(rig)
+
+        guard.Guard.tick = sampled
+
+    report = harness.run(
+        root, scenario.complete(plan), True, quiet=True, sabotage=slow_down
+    )
+    samplers[0].restore(report)
+    return report, samplers[0]
+
+
+def faults(report, sampler, duration_s, wrap_s):
+    """What is wrong, as texts; an empty list when all is well."""
+    wrong = ["violation %s" % entry for entry in report["violations"] if entry[2] not in _TIMED]
+    wrong += ["allocation %s" % entry for entry in report["alloc_violations"]]
+    if report["resets"]:
+        wrong.append("%d resets" % report["resets"])
+    for at_s, n, kind in trials(duration_s, wrap_s):
+        moves = [
+            (ms / 1000, closed)
+            for ms, number, closed in report["switch_writes"]
+            if number == n and ms >= at_s * 1000
+        ]
+        if len(moves) < 2 or moves[0][1] or not moves[1][1]:
+            wrong.append("%s of battery %d at %.1f s: moves %s" % (kind, n, at_s, moves[:2]))
+            continue
+        opened_s = moves[0][0] - at_s
+        closed_s = moves[1][0] - moves[0][0]
+        delay_s = KINDS[kind][1]
+        if not delay_s <= opened_s <= delay_s + _SEEN_S:
+            wrong.append("%s at %.1f s opened after %.3f s" % (kind, at_s, opened_s))
+        if not _COOLING_S <= closed_s <= _COOLING_S + _JOINING_S:
+            wrong.append("%s at %.1f s closed %.3f s later" % (kind, at_s, closed_s))
+    before, after = sampler.used
+    if abs(after - before) > _HEAP_SLACK:
+        wrong.append("heap in use: %d before, %d after" % (before, after))
+    if abs(sampler.uptime_s - sampler.at_s) > 1:
+        wrong.append("uptime %d s after %d s" % (sampler.uptime_s, sampler.at_s))
+    for n in ("1", "2"):
+        energy = report["energy"][n]
+        if abs(energy["counted_mah"] - energy["true_mah"]) > 0.005 * energy["true_mah"] + 0.2:
+            wrong.append("battery %s: %s" % (n, energy))
+    return wrong
+
+
+def main():
+    """Play a day that starts ten minutes before the wrap."""
+    cwd = os.getcwd()
+    root = __file__.rsplit("/tools/soak/", 1)[0] if "/tools/soak/" in __file__ else "."
+    root = root if root.startswith("/") else cwd + "/" + root
+    sys.path[:] = [
+        root + "/tools/sim/standins",
+        root + "/lib",
+        root + "/tools",
+        root + "/build/mpy-lib",
+        ".frozen",
+    ]
+    duration_s = int(sys.argv[1]) if len(sys.argv) > 1 else 86400
+    wrap_s = 600
+    report, sampler = play(root, duration_s, wrap_s)
+    wrong = faults(report, sampler, duration_s, wrap_s)
+    print(
+        "%d s with a tick of %d ms, wrap after %d s: %d ticks, %d trials, heap in use %d and %d"
+        % (
+            duration_s,
+            TICK_MS,
+            wrap_s,
+            report["ticks"]["count"],
+            len(trials(duration_s, wrap_s)),
+            sampler.used[0],
+            sampler.used[1],
+        )
+    )
+    for text in wrong:
+        print("wrong:", text)
+    print("1 passed, 0 failed" if not wrong else "0 passed, 1 failed")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
