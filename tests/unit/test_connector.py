@@ -3,7 +3,7 @@
 from parallelator import settings
 from parallelator.protection import rules
 from parallelator.protection.connector import Connector
-from parallelator.snapshot import WAITING, Reason, Snapshot
+from parallelator.snapshot import ON, WAITING, Reason, Snapshot
 
 
 class Fleet:
@@ -38,9 +38,10 @@ def test_a_dead_bus_waits_until_the_group_is_steady():
 def test_one_battery_at_a_time_joins_a_live_bus_the_nearest_first():
     connector, snap, fleet = rig(27000, 27300, 27100)
     fleet.on = 1
+    snap.state[0] = ON
     assert connector.choose(500) == 0b100
     assert connector.choose(490) == 0
-    snap.state[2] = 0
+    snap.state[2] = ON
     fleet.on = 0b101
     assert connector.choose(10) == 0b010
 
