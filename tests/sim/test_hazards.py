@@ -32,8 +32,17 @@ def test_02_current_into_a_pack_counts_too():
     # 48 A of charge into three packs: beyond 15 A each.
     report = play(duration_s=15, batteries=LEVEL[:3], source=[[0, 0], [10, 48]])
     clean(report)
-    assert all(state_at(report, n, 11)[1] == "overcurrent" for n, _, _ in [(1, 0, 0)])
+    assert state_at(report, 1, 11)[1] == "overcurrent"
     assert moves(report, 1, 10)[0][0] - 10 <= 0.05
+
+
+def test_02b_current_into_a_pack_counts_by_the_scan_alone():
+    # The ALERT of an INA226 compares discharge only.
+    packs = LEVEL[:3] + [{"n": 4, "soc": 0.8, "sensor": "ina226"}]
+    report = play(duration_s=12, batteries=packs, steps=pulse(4, 10, -25000, 0.5))
+    clean(report)
+    assert state_at(report, 4, 11) == ("tripped", "overcurrent")
+    assert moves(report, 4, 9)[0][0] - 10 <= 0.12
 
 
 def test_03_overvoltage_is_not_retried_for_ever():
