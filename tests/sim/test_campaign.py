@@ -10,7 +10,7 @@ WRAP_S = 300
 
 
 def test_forty_random_scenarios_pass():
-    command = "build/venv/bin/python tools/soak/campaign.py --count 40 --seconds 60"
+    command = "build/venv/bin/python tools/soak/campaign.py --count 40 --seconds 60 --whole"
     assert os.system("cd '%s' && %s" % (ROOT, command)) == 0
 
 

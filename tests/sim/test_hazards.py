@@ -336,6 +336,16 @@ def test_the_first_code_beyond_a_voltage_limit_trips():
         assert (len(moves(report, 1)) == 2) == opens, (mv, extra)
 
 
+def test_an_alert_line_shorted_in_service_costs_its_own_battery_once_and_nobody_else():
+    for at_s in (2.2, 10):
+        steps = [{"at": at_s, "do": "alert_stuck", "n": 5, "level": 0}] + pulse(5, 40, 25000, 0.5)
+        report = play(duration_s=42, batteries=8, load=[[0, 16]], steps=steps)
+        clean(report)
+        assert all(len(moves(report, n)) == 1 for n in range(1, 9) if n != 5)
+        assert on(report, 5, 39) and [closed for _, closed in moves(report, 5)][:3] == [1, 0, 1]
+        assert state_at(report, 5, 41) == ("tripped", "overcurrent")
+
+
 def test_an_overheated_board_opens_counted_and_warns_before():
     steps = [
         {"at": 10, "do": "sensor_heat", "n": 2, "c": 84},

@@ -6,6 +6,7 @@ import time
 
 from parallelator import settings
 from parallelator.clock import Clock
+from parallelator.records.events import Events
 from parallelator.snapshot import Snapshot
 from parallelator.web import server
 from parallelator.web.server import Refused, Writer, body_length, parse_head
@@ -53,6 +54,8 @@ def test_body_length():
 
 class Stream:
     """Remembers what is written at once."""
+
+    out_buf = b""
 
     def __init__(self):
         self.writes = []
@@ -116,6 +119,7 @@ class Rig:
 
     boot = 1
     pending = {}
+    events = Events(None)
 
     def __init__(self, port):
         self.settings = settings.defaults()

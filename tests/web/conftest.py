@@ -5,7 +5,8 @@ import re
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
-from rigs import PASSWORD, ROOT, started
+from rigs import PASSWORD, ROOT, simulated, started
+from views import SCENARIO
 
 PHONE = {"width": 360, "height": 740}
 DESKTOP = {"width": 1280, "height": 800}
@@ -76,3 +77,12 @@ def visit(browser):
     for context in contexts:
         context.close()
     assert faults == []
+
+
+@pytest.fixture(scope="module")
+def stage():
+    """A rig in trouble, the same for all tests of a file."""
+    with simulated(**SCENARIO) as simulation:
+        simulation.until(lambda state: state["bus"]["connected"] == 13)
+        simulation.until(lambda state: state["batteries"][13]["state"] == "absent")
+        yield simulation

@@ -111,6 +111,7 @@ class Rig:
             return "busy"
         if i < 0:
             self.active.clear()
+            self.events.emit("bus_reset", RIG, 0, 0, 0)
             return None
         if snap.state[i] == snapshot.ABSENT:
             return "absent"
@@ -174,6 +175,7 @@ class Rig:
         since_ms = self.snap.uptime_s * 1000
         text = self.words["alarm"][code]
         self.active.append({"code": code, "n": n, "since_ms": since_ms, "text": text})
+        self.events.emit("alert_dead", RIG, 0, 0, 0)
 
     def extreme(self):
         """The longest texts a frame can hold."""

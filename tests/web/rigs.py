@@ -1,5 +1,6 @@
 """A fake rig in a MicroPython process, and how the web tests talk to it."""
 
+import contextlib
 import http.client
 import json
 import os
@@ -56,7 +57,9 @@ class Client:
         answer = link.getresponse()
         content = answer.read()
         link.close()
-        is_json = answer.headers.get("Content-Type") == "application/json"
+        is_json = answer.headers.get(
+            "Content-Type"
+        ) == "application/json" and not answer.headers.get("Content-Encoding")
         return (
             answer.status,
             answer.headers,
@@ -82,7 +85,8 @@ class Rig(Client):
     def __init__(self, password="", language="en", port=None, page=True):
         super().__init__(port or free_port())
         modules = ROOT / "build/mpy-lib" if page else sysconfig.get_path("purelib")
-        self.folder = tempfile.TemporaryDirectory()
+        self._folder = tempfile.TemporaryDirectory()
+        self.folder = Path(self._folder.name)
         self.process = subprocess.Popen(
             [
                 MICROPYTHON,
@@ -92,7 +96,7 @@ class Rig(Client):
                 language,
             ],
             env=os.environ | {"MICROPYPATH": f"{ROOT / 'lib'}:{modules}:.frozen"},
-            cwd=self.folder.name,
+            cwd=self.folder,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -106,7 +110,7 @@ class Rig(Client):
         self.process.stdin.close()
         self.process.kill()
         said = self.process.stdout.read()
-        self.folder.cleanup()
+        self._folder.cleanup()
         return said
 
     def tell(self, *commands):
@@ -118,13 +122,14 @@ class Rig(Client):
 
 
 class Simulation(Client):
-    """The whole firmware on a simulated rig in real time.
+    """The whole firmware on a simulated rig.
 
     Args:
+        virtual: in virtual time, as fast as it goes, else in real time.
         scenario: as tools/sim/scenario.py takes it; its password is PASSWORD.
     """
 
-    def __init__(self, **scenario):
+    def __init__(self, virtual=False, **scenario):
         super().__init__(free_port())
         self._folder = tempfile.TemporaryDirectory()
         self.folder = Path(self._folder.name)
@@ -136,7 +141,7 @@ class Simulation(Client):
             self.process = subprocess.Popen(
                 [
                     *(MICROPYTHON, "-X", "heapsize=64m", ROOT / "tools/sim/run.py"),
-                    *("--clock", "real", "--port", str(self.port)),
+                    *("--clock", "virtual" if virtual else "real", "--port", str(self.port)),
                     *("--scenario", self.folder / "scenario.json"),
                     *("--flash", self.folder / "flash", "--report", self.folder / "report.json"),
                 ],
@@ -149,31 +154,39 @@ class Simulation(Client):
         """Waits until `true(state)` of what /api/state answers; returns that state."""
         deadline = time.monotonic() + seconds
         while True:
-            status, _, state = self.ask("GET", "/api/state")
+            try:
+                status, _, state = self.ask("GET", "/api/state")
+            except OSError:
+                status = state = None  # it restarts
             if status == 200 and true(state):
                 return state
             assert time.monotonic() < deadline, state
             time.sleep(0.02)
 
     def stop(self):
-        """Presses Ctrl-C; returns exit code, output and report."""
-        self.process.send_signal(signal.SIGINT)
+        """Presses Ctrl-C; returns the report. It must end well, with every switch open."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
         code = self.process.wait(20)
         said = (self.folder / "log").read_text()
+        assert code == 0 and "Every switch is open." in said and "Traceback" not in said, said
         report = json.loads((self.folder / "report.json").read_text())
+        assert report["open_at_end"]
         self._folder.cleanup()
-        return code, said, report
+        return report
 
 
+@contextlib.contextmanager
 def simulated(**scenario):
-    """Yields a Simulation and ends it; it must end well, and no task may have failed in it."""
+    """A Simulation, ended afterwards."""
     rig = Simulation(**scenario)
     try:
         yield rig
-    finally:
-        code, said, report = rig.stop()
-    assert "Traceback" not in said, said
-    assert code == 0 and report["open_at_end"] and "Every switch is open." in said, said
+    except BaseException:
+        rig.process.kill()
+        raise
+    if rig.folder.exists():
+        rig.stop()
 
 
 def receive_all(link):

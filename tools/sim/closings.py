@@ -105,7 +105,7 @@ class Closings:
                 self._report(at_us, pack, "closed though the bus is locked")
         others = [pack for pack in self._packs if pack not in joined]
         live = [pack for pack in others if self._is_live(pack, at_us)]
-        told = [pack for pack in others if pack.closed]
+        told = [pack for pack in others if pack.closed or pack.held]
         stray = [pack for pack in others if pack.stray_us is not None]
         if at_us - self._group_us <= _TOGETHER_US:
             self.group += joined
@@ -114,10 +114,11 @@ class Closings:
             bus_v = self._bus_v(live)
             far_v = self._limits.offset_v + _QUANTUM_V
             # What the currents and voltages of all that seem connected make of it may differ.
-            seen_v = [self._seen_v(view, at_us) for view in (told, told + stray) if view]
+            read = [pack for pack in told if not pack.blind]
+            seen_v = [self._seen_v(view, at_us) for view in (read, read + stray, live) if view]
             far_v += max(abs(seen - bus_v) for seen in seen_v)
             for pack in honest:
-                if abs(self._rest_v(pack) - bus_v) > far_v:
+                if not self._carried(pack, at_us) and abs(self._rest_v(pack) - bus_v) > far_v:
                     self._report(at_us, pack, "joined from too far away")
         elif not (live or told or stray):
             self.group = joined
@@ -141,6 +142,10 @@ class Closings:
             return False
         return pack.closed or pack.stray_us is not None and at_us - pack.stray_us >= _STRAY_US
 
+    def _carried(self, pack, at_us):
+        """True when a jumper or a weld had already connected it."""
+        return abs(self._world.plant.mean_current(pack.i, at_us - 1, at_us)) > _STRAY_A
+
     def _are_measured(self, packs, at_us):
         """False when what the firmware read of these packs may be false or of another moment."""
         if at_us - self._stirred_us < _SAMPLED_US:
@@ -148,17 +153,21 @@ class Closings:
         return all(at_us - pack.falsified_us > _RECOVERY_US for pack in packs)
 
     def _rest_v(self, pack):
-        """Voltage at rest as its sensor sees it."""
+        """Voltage at rest of an open pack, as its sensor sees it."""
         plant = self._world.plant
         i = pack.i
-        injected_v = plant.sensed_v[i] - plant.voltage_v[i]
-        if pack.closed:
-            injected_v += (plant.sensed_a[i] - plant.current_a[i]) * self._limits.pack_ohm
-        return plant.rest_v(i) + injected_v
+        return plant.rest_v(i) + plant.sensed_v[i] - plant.voltage_v[i]
 
     def _bus_v(self, live):
-        """Median voltage at rest of the packs that hold the bus."""
-        return _median([self._rest_v(pack) for pack in live])
+        """Median voltage at rest of the packs that hold the bus, as their sensors see it."""
+        plant = self._world.plant
+        ohm = self._limits.pack_ohm
+        return _median(
+            [
+                self._rest_v(pack) + (plant.sensed_a[pack.i] - plant.current_a[pack.i]) * ohm
+                for pack in live
+            ]
+        )
 
     def _seen_v(self, packs, at_us):
         """The same by the contract's V + I * R, from what the sensors felt just before at_us.
@@ -221,8 +230,6 @@ class Closings:
         if (
             pack.off is not False
             or not pack.fits
-            or pack.blind
-            or pack.lost
             or pack.maybe >= limits.max_trips
             or pack.faulted
             and state == _LOCKED

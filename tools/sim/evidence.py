@@ -155,7 +155,8 @@ class Pack:
         spans: a `Span` for each of RULES.
         closed: the gate as last judged; closed_us, opened_us: when it moved.
         stirred: True while a span has to be followed although nothing new happens.
-        blind: its sensor does not tell the truth; lost: its board does not listen.
+        blind: its sensor does not tell the truth; lost: its board does not listen; held: so since
+            it was closed, and the firmware has to count it as connected.
         blind_us, trouble_us: when that, or a fault of board, bus or controller, was last so;
         falsified_us: when a transaction with its board was last falsified.
         faulted: there was trouble since the last reset by the operator.
@@ -172,13 +173,14 @@ class Pack:
         self._limits = limits
         on_discharge, on_charge, high_v, shunt_mv = _CHIPS[type(chip).__name__]
         self._alerts = on_discharge, on_charge
-        range_a = _RANGE_SHARE * shunt_mv * 1000 / chip.shunt_uohm
-        self.fits = limits.high_v <= high_v and limits.measured_a <= range_a
+        self._range_a = shunt_mv * 1000 / chip.shunt_uohm
+        usable_a = _RANGE_SHARE * self._range_a
+        self.fits = limits.high_v <= high_v and limits.measured_a <= usable_a
         self.spans = [Span() for _ in RULES]
         self.closed = False
         self.closed_us = self.opened_us = -FOREVER
         self.stirred = False
-        self.blind = self.lost = False
+        self.blind = self.lost = self.held = False
         self.blind_us = self.trouble_us = self.falsified_us = -FOREVER
         self.faulted = False
         self.off = i in limits.modes_off
@@ -199,6 +201,7 @@ class Pack:
         """The switch closed: everything starts empty."""
         self.closed = True
         self.closed_us = at_us
+        self.ready_us = self.stray_us = None
         self.spans = [Span() for _ in RULES]
         self.stirred = False
         self._heat_most = self._heat_least = 0.0
@@ -206,6 +209,7 @@ class Pack:
     def sense(self, at_us, amps, volts):
         """Note the currents and voltages of the segment that begins."""
         limits = self._limits
+        amps = min(max(amps, -self._range_a), self._range_a)
         seconds = (at_us - self._sensed_us) / S if self.stirred else 0.0
         self._heat_most = self._heated(self._heat_most, _A, seconds)
         if at_us > self.trouble_us + LOST_US and at_us > self.blind_us + LOST_US:

@@ -6,11 +6,16 @@ import os
 import sys
 
 from sim import current, tasks
+from sim.chips.sdcard import SdCard
+from sim.chips.sdimage import BLOCK, Image
 from sim.recorder import Recorder, summary
 from sim.referee import Limits
 from sim.scenario import Script
 from sim.watch import Watch
 from sim.world import ControllerReset, Finished, World
+
+SD_SECTORS = 131072
+"""Size of a fresh SD card: 64 MB in blocks of 512 bytes."""
 
 _FIRMWARE = (
     "parallelator",
@@ -23,9 +28,13 @@ _FIRMWARE = (
     "network",
     "esp32",
 )
+# Made beforehand: an interrupt can come while the heap is locked.
+_ENDS = (Finished, KeyboardInterrupt)
 
 
-def run(root, plan, virtual, speed=1, port=None, flash=None, quiet=False, sabotage=None):
+def run(
+    root, plan, virtual, speed=1, port=None, flash=None, quiet=False, sabotage=None, card=None
+):
     """Play a scenario.
 
     Args:
@@ -37,6 +46,8 @@ def run(root, plan, virtual, speed=1, port=None, flash=None, quiet=False, sabota
         quiet: do not print the summary.
         sabotage: function without arguments that breaks the firmware's classes, called at every
             boot when they can be imported and before boot.py runs; None = none.
+        card: the `SdCard` of the rig; a fresh image is formatted first. None = no card, or one in
+            memory when the scenario speaks of it.
 
     Returns:
         dict: the report.
@@ -55,6 +66,11 @@ def run(root, plan, virtual, speed=1, port=None, flash=None, quiet=False, sabota
         plan, virtual, speed, plan["seed"], None if duration_s is None else int(duration_s * 1e6)
     )
     current.world = world
+    if card is None and any(step["do"].startswith("sd_") for step in plan["steps"]):
+        card = SdCard(Image(SD_SECTORS))
+    if card:
+        world.card = card
+        card.image.volume()
     from parallelator import settings
 
     values, _, _ = settings.check(settings.flatten(config), settings.defaults())
@@ -67,11 +83,18 @@ def run(root, plan, virtual, speed=1, port=None, flash=None, quiet=False, sabota
         _power(root, world, recorder, watch, sabotage)
     finally:
         watch.release()
+        _forget_firmware()
         os.chdir(home)
         if fresh:
             _remove(flash)
     report = recorder.freeze()
     report["open_at_end"] = not any(world.plant.switch)
+    if card:
+        report["sd"] = {
+            "writes": card.written,
+            "bytes": card.written * BLOCK,
+            "worst_ms": card.worst_us / 1000,
+        }
     report["failed"] = _unmet(plan, report)
     if not quiet:
         print(summary(report))
@@ -98,7 +121,7 @@ def _power(root, world, recorder, watch, sabotage):
         except ControllerReset:
             watch.release()
             world.restarted()
-        except (Finished, KeyboardInterrupt):
+        except _ENDS:
             watch.release()
             recorder.freeze()
             world.restarted()
@@ -106,10 +129,18 @@ def _power(root, world, recorder, watch, sabotage):
 
 
 def _forget_firmware():
+    driver = sys.modules.get("parallelator.hardware.sdcard")
+    if driver:
+        # Files that it left open are closed by the collector: nothing of it may reach the card.
+        driver.SpiCard.readblocks = driver.SpiCard.writeblocks = lambda card, number, buf: None
     for name in list(sys.modules):
         if name.split(".")[0] in _FIRMWARE:
             del sys.modules[name]
     gc.collect()
+    try:
+        os.umount("/sd")
+    except OSError:
+        return
 
 
 def _config(root, plan, port):

@@ -79,6 +79,10 @@ class Recorder:
         """The firmware accepted a wish."""
         self._referee.requested(self._world.now_us, action, i)
 
+    def ended(self):
+        """The firmware ends: it opens every switch."""
+        self._referee.ended()
+
     def restarted(self, at_us):
         """The controller resets: its snapshot is gone."""
         self.snap = None

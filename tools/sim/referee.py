@@ -59,7 +59,8 @@ class Referee:
         self._faults_changed = True
         self._faulty = False
         self._frozen = set()
-        self._held = set()
+        self._held = False
+        self._ended = False
         self.violations = []
 
     # What the world reports
@@ -115,6 +116,7 @@ class Referee:
             elif before[pack.i] and not gates[pack.i]:
                 self._judge_opening(pack, at_us)
         if joined:
+            self._ended = False
             self._closings.judge(at_us, joined, self._snap)
         for pack in joined:
             pack.close(at_us)
@@ -125,9 +127,9 @@ class Referee:
         do = step["do"]
         kind = do.split("_")[0]
         self._faults_changed = True
-        if kind in ("load", "source", "set", "inject"):
+        if kind != "request":
             self._closings.stir(at_us)
-        elif kind == "sensor":
+        if kind == "sensor":
             i = step["n"] - 1
             if do == "sensor_freeze":
                 change = self._frozen.add if step.get("on", True) else self._frozen.discard
@@ -141,6 +143,7 @@ class Referee:
 
     def requested(self, at_us, action, i):
         """The firmware accepted a wish of the operator; i is -1 for the bus."""
+        self._solution = -1
         if i < 0:
             self._closings.pardon()
             return
@@ -152,6 +155,10 @@ class Referee:
         else:
             pack.off = action == "off"
             pack.wish_us = at_us
+
+    def ended(self):
+        """The firmware ends and opens every switch, which needs no other cause."""
+        self._ended = True
 
     def restarted(self, at_us):
         """The controller resets: states are unknown until its guard ticks again."""
@@ -197,21 +204,15 @@ class Referee:
     def _find_faults(self):
         world = self._world
         silent = world.wires.silent
-        self._faulty = False
-        boards_lost = set()
+        self._faulty = self._held = False
         for pack in self._packs:
             chip = world.sensors[pack.i]
             expander = world.expanders[pack.board]
             pack.blind = not chip.powered or chip.address in silent or pack.i in self._frozen
-            lost = not expander.powered or expander.address in silent
-            if lost:
-                boards_lost.add(pack.board)
-                if pack.closed and not pack.lost:
-                    # The firmware has to count these as connected, whatever became of them.
-                    self._held.add(pack.board)
-            pack.lost = lost
-            self._faulty = self._faulty or lost or pack.blind
-        self._held &= boards_lost
+            pack.lost = not expander.powered or expander.address in silent
+            pack.held = pack.lost and (pack.held or pack.closed)
+            self._faulty = self._faulty or pack.lost or pack.blind
+            self._held = self._held or pack.held
 
     # Closed switches
 
@@ -284,7 +285,7 @@ class Referee:
             or self._world.sensors[pack.i].heat_c > self._limits.trip_c - 1
         )
         start_fails = self._closings.start_fails(at_us)
-        if not (causes or start_fails or faulty or pack.off):
+        if not (causes or start_fails or faulty or pack.off or self._ended):
             self._report(at_us, pack, "opened without a cause")
         pack.open(at_us)
         may_count = counted or faulty and self._snap is not None and not pack.lost

@@ -1,7 +1,7 @@
 """Runs the whole firmware on a simulated rig: boot.py, main.py and lib/, unchanged.
 
     micropython tools/sim/run.py [--scenario F] [--clock real|virtual] [--speed N] [--duration S]
-        [--port P] [--batteries N] [--seed N] [--flash DIR] [--report OUT.json]
+        [--port P] [--batteries N] [--seed N] [--flash DIR] [--sd IMAGE] [--report OUT.json]
 
 Exits with 0 when the run ended as expected, 1 on a violation or a failed expectation, 2 on wrong
 arguments.
@@ -26,6 +26,8 @@ def main():
         ".frozen",
     ]
     from sim import harness, scenario
+    from sim.chips.sdcard import SdCard
+    from sim.chips.sdimage import Image
 
     args = _arguments()
     try:
@@ -50,13 +52,17 @@ def main():
         password = plan["settings"].get("web", {}).get("password")
         print("Page: http://localhost:%d" % port, "- password: %s" % password if password else "")
         print("Ctrl-C opens every switch and ends the rig.")
-    report = harness.run(root, plan, args.clock == "virtual", args.speed, port, flash)
+    card = SdCard(Image(harness.SD_SECTORS, _absolute(args.sd, cwd))) if args.sd else None
+    virtual = args.clock == "virtual"
+    report = harness.run(root, plan, virtual, args.speed, port, flash, card=card)
     if args.report:
-        with open(
-            args.report if args.report.startswith("/") else cwd + "/" + args.report, "w"
-        ) as f:
+        with open(_absolute(args.report, cwd), "w") as f:
             json.dump(report, f)
     return 1 if report["violations"] or report["failed"] or report["alloc_violations"] else 0
+
+
+def _absolute(path, folder):
+    return path if path.startswith("/") else folder + "/" + path
 
 
 def _arguments():
@@ -71,6 +77,7 @@ def _arguments():
     parser.add_argument("--batteries", type=int)
     parser.add_argument("--seed", type=int)
     parser.add_argument("--flash")
+    parser.add_argument("--sd")
     parser.add_argument("--report")
     return parser.parse_args()
 

@@ -245,6 +245,32 @@ def _nvs_cut(world, step):
     world.nvs_cut = True
 
 
+def _sd_stall(world, step):
+    if "every" in step:
+        world.card.stall_every = (step["every"], step["ms"] * 1000)
+    else:
+        world.card.stall_us = step["ms"] * 1000
+
+
+def _sd_remove(world, step):
+    world.card.remove(world.now_us)
+
+
+def _sd_insert(world, step):
+    world.card.insert()
+
+
+def _sd_full(world, step):
+    # Somebody pulls it, fills it on a PC and puts it back.
+    world.card.remove(world.now_us)
+    world.card.image.fill(step.get("free_kb", 0) * 1024)
+    world.card.insert()
+
+
+def _sd_cut(world, step):
+    world.card.writes_left = 0
+
+
 def _controller_reset(world, step):
     world.reset_controller(2)
 
@@ -253,6 +279,9 @@ def _power_cycle(world, step):
     for b in range(BATTERIES // CHANNELS):
         if world.expanders[b] and world.expanders[b].powered:
             world.power_board(b, True)
+    if world.card:
+        world.card.power_on(world.now_us)
+        world.card.writes_left = None
     world.reset_controller(1)
 
 
@@ -281,6 +310,11 @@ STEPS = {
     "wifi_down": _wifi_down,
     "wifi_up": _wifi_up,
     "nvs_cut": _nvs_cut,
+    "sd_stall": _sd_stall,
+    "sd_remove": _sd_remove,
+    "sd_insert": _sd_insert,
+    "sd_full": _sd_full,
+    "sd_cut": _sd_cut,
     "request": None,
     "controller_reset": _controller_reset,
     "power_cycle": _power_cycle,

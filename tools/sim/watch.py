@@ -9,7 +9,6 @@ import sys
 import micropython
 
 from sim import current
-from sim.scenario import BATTERIES
 from sim.tasks import TaskQueue
 
 
@@ -90,9 +89,9 @@ class Watch:
         return refused
 
     def all_off(self, guard):
-        """The firmware ends or restarts: every switch opens, as if by an operator's wish."""
-        for i in range(BATTERIES):
-            self._recorder.requested("off", i)
+        """The firmware ends and opens every switch; not when it is only unwound by a reset."""
+        if self._recorder.snap is not None:
+            self._recorder.ended()
         self._all_off(guard)
 
     def submit(self, action, i):

@@ -48,6 +48,7 @@ class World:
         now_us: time since the start, never wraps.
         alert_levels: place to the level at which its ALERT line is stuck.
         nvs: what the non-volatile storage holds: namespace to keys; nvs_writes: entries written.
+        card: the `SdCard` of the rig, in its slot or out of it; None = it has none.
         nvs_cut: True when what is written to it from now on is lost.
         observers: what is told of steps, switch moves, steps of the scenario and resets.
         costs: the cost model (virtual time only).
@@ -65,6 +66,7 @@ class World:
         self.nvs = {}
         self.nvs_writes = 0
         self.nvs_cut = False
+        self.card = None
         self.sockets = []
         self.hostname = "mpy-esp32"
         self.unique_id = bytes((0x24, 0x6F, 0x28, 0, seed >> 8 & 0xFF, seed & 0xFF))

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """Plays many random scenarios in virtual time and shrinks those that fail. For `make soak`.
 
-    tools/soak/campaign.py [--count N] [--first N] [--seconds S] [--replay FILE]
+    tools/soak/campaign.py [--count N] [--first N] [--seconds S] [--whole] [--replay FILE]
 
 A scenario fails on a violation found by the referee, an allocation in a steady tick, an exception
 on the console, a late tick that the cost model does not explain, a crash, or when it takes too
-long. Its smallest form that still fails in the same way goes to build/soak/, and `--replay` plays
-it again. The last line is `N passed, N failed`; the exit code is 0 when none failed and every kind
-of fault was met.
+long. Its smallest form that still fails in the same way (with `--whole`: as it is) goes to
+build/soak/, and `--replay` plays it again. The last line is `N passed, N failed`; the exit code
+is 0 when none failed and every kind of fault was met.
 """
 
 import argparse
@@ -68,7 +68,9 @@ class Player:
         except TimeoutError:
             return _broken("takes too long", await self._kill(console))
         except EOFError:
-            return _broken("the process died", await self._kill(console))
+            code = await self._process.wait()
+            self._process = None
+            return _broken(f"the process died, exit code {code}", "; ".join(console[-5:]))
 
     async def _answer(self, console):
         while line := await self._process.stdout.readline():
@@ -115,10 +117,10 @@ def rule(verdict):
     return verdict["failures"][0][0] if verdict["failures"] else None
 
 
-async def work(player, numbers, seconds, results):
+async def work(player, numbers, options, results):
     """Play scenarios until there is none left; shrink and keep those that fail."""
     for number in numbers:
-        plan = scenario(number, seconds)
+        plan = scenario(number, options.seconds)
         verdict = await player.play(plan)
         broken = rule(verdict)
         results.append((plan, verdict))
@@ -128,10 +130,11 @@ async def work(player, numbers, seconds, results):
             async def fails(smaller, broken=broken):
                 return rule(await player.play(smaller)) == broken
 
-            least = await shrink(plan, fails)
+            if not options.whole:
+                plan = await shrink(plan, fails)
             path = FOUND / f"{plan['name']}.json"
-            path.write_text(json.dumps(least, indent=1) + "\n")
-            print(f"scenario {number}: smallest form in {path.relative_to(ROOT)}", flush=True)
+            path.write_text(json.dumps(plan, indent=1) + "\n")
+            print(f"scenario {number}: --replay {path.relative_to(ROOT)}", flush=True)
     await player.close()
 
 
@@ -165,9 +168,7 @@ async def campaign(options):
     numbers = iter(range(options.first, options.first + options.count))
     ports = range(10000 + os.getpid() % 1000 * 10, 20000)
     players = [Player(port) for port, _ in zip(ports, range(os.cpu_count()), strict=False)]
-    await asyncio.gather(
-        *(work(player, numbers, options.seconds, results) for player in players)
-    )
+    await asyncio.gather(*(work(player, numbers, options, results) for player in players))
     missing = table(results)
     if missing:
         print("never exercised:", ", ".join(missing))
@@ -191,6 +192,7 @@ def main():
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--first", type=int, default=0, help="number of the first scenario")
     parser.add_argument("--seconds", type=int, default=120, help="virtual time of each")
+    parser.add_argument("--whole", action="store_true", help="do not shrink what fails")
     parser.add_argument("--replay", type=Path, metavar="FILE")
     options = parser.parse_args()
     unknown = set(STEPS) ^ set(FAULTS)

@@ -20,8 +20,10 @@ sys.path[:] = [
 from sim import harness, recorder, scenario, world  # noqa: E402 - the path must come first
 
 _TICK_US = 10000
-_BURST_US = 30000
+_BURST_US = 40000
 """What a tick may take that opens or closes switches: sixteen flags to clear, four boards."""
+_BLOCKED_US = 10000
+"""What other tasks may block for together, flash writes aside: two steps of 5 ms."""
 _MOST_RESUMPTIONS = 8
 """Other tasks that may run between two ticks: more would be one that does not let go."""
 
@@ -94,12 +96,10 @@ class Explainer(recorder.Recorder):
             cause = "switching" if self._moved and self._own_us < _BURST_US else None
         elif rig.idle_us > _TICK_US or rig.resumptions > _MOST_RESUMPTIONS:
             cause = None
-        elif blocked_us and blocked_us % rig.costs.nvs_write_us == 0:
-            cause = "flash write"
-        elif not blocked_us:
+        elif blocked_us <= _BLOCKED_US:
             cause = "other tasks"
         else:
-            cause = None
+            cause = "flash write" if blocked_us % rig.costs.nvs_write_us <= _BLOCKED_US else None
         if cause:
             self.causes[cause] = self.causes.get(cause, 0) + 1
         else:

@@ -36,6 +36,7 @@ def scenario(number, duration_s=120):
         "settings": {
             "serial_messages": False,
             "i2c_khz": draw.choice((100, 100, 400, draw.randint(80, 400))),
+            "wifi": {"ssid": draw.choice(("", "stage")), "password": "stage-wifi"},
             "limits": limits,
         },
         "load": rig.profile(1.2),
@@ -219,9 +220,7 @@ FAULTS = {
     "inject_current": _felt(
         "inject_current", "ma", lambda rig: int(rig.ma * rig.draw.uniform(-5, 5)), 0
     ),
-    "inject_voltage": _felt(
-        "inject_voltage", "mv", lambda rig: rig.draw.randint(-9000, 9000), 0
-    ),
+    "inject_voltage": _felt("inject_voltage", "mv", lambda rig: rig.draw.randint(-9000, 9000), 0),
     "sensor_reset": _once("sensor_reset", n=_n),
     "sensor_freeze": _switched("sensor_freeze", "n"),
     "sensor_heat": _felt("sensor_heat", "c", lambda rig: rig.draw.randint(50, 110), 25),
@@ -250,6 +249,11 @@ FAULTS = {
     "switch_weld": _switched("switch_weld", "n"),
     "switch_stuck_open": _switched("switch_stuck_open", "n"),
     "override": _switched("override", "board"),
+    "sd_stall": _once("sd_stall", ms=lambda rig: rig.draw.randint(20, 500)),
+    "sd_remove": _pair("sd_remove", "sd_insert"),
+    "sd_insert": lambda rig: [{"at": 0, "do": "sd_remove"}, {"at": rig.at(), "do": "sd_insert"}],
+    "sd_full": _once("sd_full", free_kb=lambda rig: rig.draw.randint(0, 64)),
+    "sd_cut": _once("sd_cut"),
     "wifi_down": _pair("wifi_down", "wifi_up"),
     "wifi_up": lambda rig: [{"at": 0, "do": "wifi_down"}, {"at": rig.at(), "do": "wifi_up"}],
     "nvs_cut": _once("nvs_cut"),

@@ -1,4 +1,4 @@
-"""Makes a failing scenario small: less of everything, as long as it still fails. For campaign.py."""
+"""Makes a failing scenario small: less of everything while it still fails. For campaign.py."""
 
 MOST_PLAYS = 150
 SHORTEST_S = 2

@@ -109,8 +109,13 @@ class _Ina2xx:
         return shown
 
     def clear_alert(self):
-        """Release a latched ALERT by reading its flags."""
-        self._read(self._FLAGS)
+        """Release a latched ALERT by reading its flags.
+
+        Returns:
+            bool or None: True when a passed limit caused it, None without an answer.
+        """
+        flags = self._read(self._FLAGS)
+        return None if flags is None else flags & self._ALERT_BITS != 0
 
     def temperature_mc(self):
         """Die temperature in thousandths of a degree Celsius, None when it has no sensor."""

@@ -167,12 +167,15 @@ class Guard:
             fleet.starting_ms -= dt
 
     def _answer_alerts(self, alerts):
-        # Off first, all boards; the flags only tell why.
+        # Off first, all boards; the flags only tell why. No flag: it is the line that is at fault.
         self._switches.open(alerts)
-        self._clear_alerts(alerts)
         for i in range(BATTERIES):
             if alerts & self._fleet.on & 1 << i:
-                self._fleet.trip(i, Reason.OVERCURRENT, self._sensors.alert_ma(i))
+                if self._sensors.clear_alert(i) is False:
+                    self._presence.doubt_alert(i)
+                    self._fleet.trip(i, Reason.FALSE_ALERT, self._snap.current_ma[i])
+                else:
+                    self._fleet.trip(i, Reason.OVERCURRENT, self._sensors.alert_ma(i))
 
     def _clear_alerts(self, mask):
         for i in range(BATTERIES):
@@ -196,17 +199,14 @@ class Guard:
         reads = _READS
         urgent = self._urgent
         if urgent:
-            self._urgent = 0
+            reads -= 1
             left = _URGENT_READS
             for i in range(BATTERIES):
-                if urgent >> i & 1:
-                    if left:
-                        left -= 1
-                        if self._sensors.chips[i]:
-                            self._visit(i)
-                    else:
-                        self._urgent |= 1 << i
-            reads -= 1
+                if left and urgent >> i & 1:
+                    left -= 1
+                    self._urgent &= ~(1 << i)
+                    if self._sensors.chips[i]:
+                        self._visit(i)
         i = self._next
         for _ in range(BATTERIES):
             if self._sensors.chips[i]:
@@ -301,6 +301,8 @@ class Guard:
     def _moved_instead(self, i):
         # Battery i began to carry current right after another of its board was told to close:
         # when that one carries none, the board's wiring map is wrong.
+        if self._closed >> i & 1:
+            return False
         current_ma = self._snap.current_ma
         told = self._closed & ~self._urgent & 15 << i // CHANNELS * CHANNELS
         for k in range(BATTERIES):

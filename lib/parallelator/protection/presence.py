@@ -166,6 +166,11 @@ class Presence:
 
     # ALERT lines
 
+    def doubt_alert(self, i):
+        """Battery i's ALERT was low without a cause: unheard until it is proven again."""
+        self.heard &= ~(1 << i)
+        self._unproven |= 1 << i
+
     def _prove_next_alert(self):
         for i in range(BATTERIES):
             if self._unproven >> i & 1:

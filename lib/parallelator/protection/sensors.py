@@ -129,9 +129,12 @@ class Sensors:
         return True
 
     def clear_alert(self, i):
-        """Read battery i's flags, which releases a latched ALERT; nothing without a chip."""
-        if self.chips[i]:
-            self.chips[i].clear_alert()
+        """Read battery i's flags, which releases a latched ALERT.
+
+        Returns:
+            bool or None: True when a passed limit caused it, None when nobody can tell.
+        """
+        return self.chips[i].clear_alert() if self.chips[i] else None
 
     def alert_ma(self, i):
         """What tripped battery i's ALERT: its present current, at least the limit it passed."""

@@ -30,7 +30,7 @@ def json_object(request):
     return value if isinstance(value, dict) else None
 
 
-def problem(status, code, message, field=None, wait_s=None, faults=None):
+def problem(status, code, message, field=None, wait_s=None):
     """A refusal: `{"error": {"code", "message", "field"}}`.
 
     Args:
@@ -39,12 +39,8 @@ def problem(status, code, message, field=None, wait_s=None, faults=None):
         message: one English sentence that says what is wrong and what is allowed.
         field: the name of the faulty value in the request, or None.
         wait_s: seconds after which a new try makes sense, sent as Retry-After, or None.
-        faults: list of all that is wrong with the settings, or None.
     """
-    error = {"code": code, "message": message, "field": field}
-    if faults:
-        error["faults"] = faults
-    res = answer({"error": error}, status)
+    res = answer({"error": {"code": code, "message": message, "field": field}}, status)
     res.reason = code
     if wait_s is not None:
         res.headers["Retry-After"] = str(wait_s)

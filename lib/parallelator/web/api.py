@@ -9,12 +9,12 @@ from binascii import hexlify
 from microdot import Microdot, Response
 from micropython import const
 
-from parallelator import VERSION
-from parallelator.snapshot import BATTERIES, WISHES, battery_view, summary
+from parallelator.snapshot import BATTERIES, WISHES
 
-from . import answer, dump, json_object, live, problem
+from . import answer, json_object, live, problem
 from .reports import Reports
 from .saving import Saving
+from .state import StateText
 
 _CHUNK = const(1024)
 _FILES = (
@@ -46,6 +46,7 @@ class Api:
         self._rig = rig
         self._access = access
         self._live = stream
+        self._state = StateText(rig, access)
         self._tags = {}
         self.app = app = Microdot()
         for path, name, kind in _FILES:
@@ -76,18 +77,25 @@ class Api:
         app.errorhandler(500)(broken)
         app.errorhandler(MemoryError)(out_of_memory)
 
-    def state(self, request):
+    async def state(self, request):
         """GET /api/state: everything, as JSON."""
-        return answer(self._state(self._access.logged_in(request)))
+        pieces = await self._state.pieces(self._access.logged_in(request))
+        res = answer(piece for piece in pieces)
+        res.headers["Content-Length"] = str(sum(len(piece) for piece in pieces))
+        return res
 
-    def stream(self, request):
+    async def stream(self, request):
         """GET /api/live: server-sent events, see live. A fifth client is told to poll."""
+        pieces = await self._state.pieces(self._access.logged_in(request))
         if self._live.clients >= live.CLIENTS:
             message = "All live streams are taken. Ask /api/state every 2 seconds instead."
             return problem(503, "poll", message, None, 2)
-        opening = live.opening(self._state(self._access.logged_in(request)))
-        body = live.Stream(self._live, opening, request.sock[1])
+        body = live.Stream(self._live, live.opening(pieces), request.sock[1])
         return Response(body, 200, {"Content-Type": "text/event-stream"})
+
+    def sweep(self):
+        """Lets go of what nobody asks for. To be called each second."""
+        self._state.sweep()
 
     def battery(self, request, n, action):
         """POST /api/batteries/<n>/<on|off|auto|reset>: 202 with the wish that results."""
@@ -169,28 +177,6 @@ class Api:
             return None
         status, message = _REFUSALS[code]
         return problem(status, code, message, None, 1 if code == "busy" else None)
-
-    def _state(self, logged_in):
-        """The text of /api/state, a piece for each battery."""
-        rig = self._rig
-        head = summary(rig.snap)
-        head["name"] = rig.settings["name"]
-        head["version"] = VERSION
-        head["language"] = rig.settings["language"]
-        head["uptime_ms"] = rig.snap.uptime_s * 1000
-        head["time"] = rig.clock.iso()
-        head["boot"] = rig.boot
-        head["writable"] = self._access.writable()
-        head["logged_in"] = logged_in
-        yield dump(head)[:-1]
-        for i in range(BATTERIES):
-            yield "," if i else ',"batteries":['
-            yield dump(battery_view(rig.snap, i, rig.settings["batteries.%d.label" % (i + 1)]))
-        yield '],"alarms":['
-        for k, alarm in enumerate(rig.alarms()):
-            yield "," if k else ""
-            yield dump(alarm)
-        yield "]}"
 
     def _page_file(self, name, kind):
         async def handler(request):

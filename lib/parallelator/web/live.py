@@ -103,7 +103,7 @@ class Stream:
 
 
 def opening(state):
-    """What a stream starts with, in pieces; `state` yields the JSON text of /api/state."""
+    """What a stream starts with, in pieces; `state` has those of the text of /api/state."""
     codes = {
         "states": snapshot.STATES,
         "reasons": snapshot.REASONS,

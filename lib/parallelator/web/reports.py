@@ -164,13 +164,13 @@ class Reports:
         yield "]}"
 
     async def system(self, request):
-        """GET /api/system: versions, memory, tasks, bus."""
+        """GET /api/system: versions, memory after a collection, tasks, bus."""
         rig = self._rig
         bus = rig.bus
         snap = rig.snap
         report = {
             "version": VERSION,
-            "micropython": ".".join(str(part) for part in sys.implementation.version if part),
+            "micropython": "%d.%d.%d" % sys.implementation.version[:3],
             "machine": sys.implementation._machine,
             "boot": rig.boot,
             "uptime_ms": snap.uptime_s * 1000,
@@ -190,6 +190,7 @@ class Reports:
             },
         }
         await asyncio.sleep_ms(0)
+        gc.collect()
         report["heap"] = {"free": gc.mem_free(), "used": gc.mem_alloc()}
         return answer(report)
 

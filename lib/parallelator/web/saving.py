@@ -70,16 +70,16 @@ class Saving:
             allowed = "at most %d settings at once" % _CHANGES
             return _refused([settings.fault_of("", len(flat), allowed)])
         changes = {settings.OLD_NAMES.get(key, key): value for key, value in flat.items()}
-        base = dict(rig.settings)
-        base.update(rig.pending)
-        faults = settings.check(changes, base)[1]
+        values = dict(rig.settings)
+        values.update(rig.pending)
+        faults = []
+        await _calmly(settings.checking(changes, values, faults, []))
         if faults:
             return _refused(faults)
         if changes.get("web.password"):
             changes["web.password"] = await auth.hashed(changes["web.password"])
-        await asyncio.sleep_ms(0)
         try:
-            faults = write(changes, rig.settings, rig.config_files)
+            faults = await write(changes, rig.settings, rig.config_files)
         except OSError:
             return problem(507, "storage", "The settings could not be written; nothing changed.")
         if faults:
@@ -88,12 +88,13 @@ class Saving:
         return answer({"saved": sorted(changes), "pending": sorted(rig.pending)})
 
 
-def write(changes, running, paths):
+async def write(changes, running, paths):
     """Write changes into the first of `paths`: all of them, or the file stays as it is.
 
     The file keeps its other settings; one that cannot be used is replaced by the running ones.
     Written beside the old file, read back through the checks of the next boot, then renamed over
-    it: LittleFS keeps one or the other at every power cut. Blocks while a flash sector is erased.
+    it: LittleFS keeps one or the other at every power cut. Blocks while a flash sector is erased,
+    and at no other time for long.
 
     Args:
         changes: flat dict that `settings.check` found good, no old names.
@@ -107,14 +108,13 @@ def write(changes, running, paths):
     """
     path = paths[0]
     new = path + ".new"
-    kept, unreadable = settings.read(path)
-    if unreadable or settings.check(kept or {}, settings.defaults())[1]:
-        kept = {row[0]: running[row[0]] for row in settings.rows() if running[row[0]] != row[1]}
-    flat = {settings.OLD_NAMES.get(key, key): value for key, value in (kept or {}).items()}
+    flat = await _kept(path, running)
     flat.update(changes)
     with open(new, "w") as file:
         json.dump(nest(flat), file)
-    values, faults, _ = settings.layer((new,) + tuple(paths[1:]))
+    values = {}
+    faults = []
+    await _calmly(settings.layering((new,) + tuple(paths[1:]), values, faults, []))
     for key, value in changes.items():
         if not faults and values[key] != value:
             allowed = "what another settings file says, for it comes first"
@@ -125,6 +125,22 @@ def write(changes, running, paths):
     else:
         os.rename(new, path)
     return faults
+
+
+async def _kept(path, running):
+    """The settings of a file, flat, under their new names; the running ones if it has faults."""
+    found, _ = settings.read(path)
+    faults = []
+    await _calmly(settings.layering((path,), {}, faults, []))
+    if faults:
+        return {row[0]: running[row[0]] for row in settings.rows() if running[row[0]] != row[1]}
+    return {settings.OLD_NAMES.get(key, key): value for key, value in (found or {}).items()}
+
+
+async def _calmly(steps):
+    """Goes through a generator; other tasks run between its steps."""
+    for _ in steps:
+        await asyncio.sleep_ms(0)
 
 
 def nest(flat):
@@ -144,7 +160,17 @@ def nest(flat):
 
 def _refused(faults):
     message = "Nothing was changed: %d faults in the settings." % len(faults)
-    return problem(422, "settings", message, faults[0]["key"], None, faults)
+    res = problem(422, "settings", message, faults[0]["key"])
+    start = res.body.decode()[:-2]
+    res.body = _with_faults(start, faults)
+    return res
+
+
+def _with_faults(start, faults):
+    yield start + ',"faults":['
+    for k, fault in enumerate(faults):
+        yield ("," if k else "") + dump(fault)
+    yield "]}}"
 
 
 def _schema():

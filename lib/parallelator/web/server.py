@@ -42,15 +42,12 @@ _HEADER_NAMES = {
 }
 _HEX = "0123456789abcdefABCDEF"
 _SECURITY = (
-    (
-        "Content-Security-Policy",
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-        "connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'self'; "
-        "frame-ancestors 'none'",
-    ),
-    ("X-Content-Type-Options", "nosniff"),
-    ("Referrer-Policy", "no-referrer"),
-    ("Connection", "close"),
+    "Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; "
+    "img-src 'self' data:; connect-src 'self'; manifest-src 'self'; base-uri 'none'; "
+    "form-action 'self'; frame-ancestors 'none'\r\n"
+    "X-Content-Type-Options: nosniff\r\n"
+    "Referrer-Policy: no-referrer\r\n"
+    "Connection: close\r\n\r\n"
 )
 
 
@@ -78,13 +75,15 @@ async def serve(rig):
     """
     access = Auth(rig.settings, rig.clock)
     live = Live(rig.snap, rig.alarms)
-    front = Front(Api(rig, access, live).app)
+    api = Api(rig, access, live)
+    front = Front(api.app)
     port = rig.settings["web.port"]
     server = await asyncio.start_server(front.connection, "0.0.0.0", port, _CONNECTIONS)
     try:
         while True:
             await live.step()
             access.sweep()
+            api.sweep()
     finally:
         server.close()
         await server.wait_closed()
@@ -229,16 +228,25 @@ class Writer:
         if self._waiting:
             self.stream.write(self._waiting)
             self._waiting = bytearray()
-            await asyncio.wait_for(self.stream.drain(), self._stall_s)
+            if self.stream.out_buf:  # the socket did not take all of it
+                await asyncio.wait_for(self.stream.drain(), self._stall_s)
+            else:
+                await asyncio.sleep_ms(0)
 
 
 async def send(writer, res):
-    """Sends a response with the headers that every answer carries."""
-    for name, value in _SECURITY:
-        res.headers[name] = value
+    """Sends a response with the headers that every answer carries, the head in one piece."""
+    await asyncio.sleep_ms(0)
+    res.complete()
     if "Cache-Control" not in res.headers:
         res.headers["Cache-Control"] = "no-store"
-    await res.write(writer)
+    head = "HTTP/1.0 %d %s\r\n" % (res.status_code, res.reason or "OK")
+    for name, value in res.headers.items():
+        head += name + ": " + value + "\r\n"
+    await writer.awrite((head + _SECURITY).encode())
+    if not res.is_head:
+        async for chunk in res.body_iter():
+            await writer.awrite(chunk.encode() if isinstance(chunk, str) else chunk)
     await writer.flush()
 
 

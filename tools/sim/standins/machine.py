@@ -1,4 +1,4 @@
-"""Stand-in for the ESP32's `machine`: pins and I2C reach the simulated bus."""
+"""Stand-in for the ESP32's `machine`: pins and I2C reach the simulated bus, SPI the SD card."""
 
 from sim import current
 
@@ -7,6 +7,10 @@ HARD_RESET = 2
 WDT_RESET = 3
 DEEPSLEEP_RESET = 4
 SOFT_RESET = 5
+
+_SD_LINES = (18, 23, 19)
+_SD_SELECT = 5
+"""GPIOs that lead to the card: clock, to the card, from the card; chip select."""
 
 
 def reset():
@@ -23,7 +27,7 @@ def unique_id():
 
 
 class Pin:
-    """A GPIO; the two bus pins read and pull the simulated lines."""
+    """A GPIO; the two bus pins read and pull the simulated lines, one selects the SD card."""
 
     IN = 1
     OUT = 3
@@ -32,13 +36,22 @@ class Pin:
 
     def __init__(self, number, mode=-1, pull=-1, value=None):
         self.number = number
+        self.init(mode, pull, value)
+
+    def init(self, mode=-1, pull=-1, value=None):
         if value is not None:
             self.value(value)
 
+    def __call__(self, level=None):
+        return self.value(level)
+
     def value(self, level=None):
+        world = current.world
         if level is None:
-            return current.world.wires.line(self.number)
-        current.world.wires.pull(self.number, level)
+            return world.wires.line(self.number)
+        if self.number == _SD_SELECT and world.card:
+            world.card.select(level, world.now_us)
+        world.wires.pull(self.number, level)
 
 
 class I2C:
@@ -59,6 +72,32 @@ class I2C:
 
     def writeto(self, address, data):
         return current.world.wires.write(address, data, self._bit_ns, self._timeout_us)
+
+
+class SPI:
+    """The hardware SPI of the ESP32 in mode 0: a call takes its bits and the cost of a call."""
+
+    def __init__(self, unit, baudrate=1000000, sck=None, mosi=None, miso=None):
+        self._wired = (sck.number, mosi.number, miso.number) == _SD_LINES
+        self.init(baudrate)
+
+    def init(self, baudrate=1000000, polarity=0, phase=0):
+        self._byte_us = 8000000 / baudrate
+
+    def write(self, data):
+        self.write_readinto(data, None)
+
+    def readinto(self, buf, write=0):
+        self.write_readinto(bytes((write,)) * len(buf), buf)
+
+    def write_readinto(self, data, buf):
+        world = current.world
+        begin_us = world.now_us
+        world.spend(int(len(data) * self._byte_us) + world.costs.call_us)
+        if world.card and self._wired:
+            world.card.exchange(bytes(data), buf, begin_us, self._byte_us)
+        elif buf:
+            buf[:] = b"\xff" * len(buf)
 
 
 class WDT:

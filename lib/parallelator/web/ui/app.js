@@ -61,7 +61,7 @@ async function open() {
   const battery = name.startsWith("battery-");
   current = VIEWS.includes(name) ? name : "rig";
   for (const view of VIEWS) {
-    $(view).hidden = view !== current;
+    $(`view-${view}`).hidden = view !== current;
     const tab = document.querySelector(`#tabs [href="#${view}"]`);
     if (view === current) tab.setAttribute("aria-current", "page");
     else tab.removeAttribute("aria-current");

@@ -34,14 +34,14 @@ export function create(lib) {
     readings = ["voltage_mv", "current_ma"].map((name) => (
       series.map((one) => one[name].map((value) => (value === null ? null : value / 1000)))
     ));
-    collect();
   }
 
   function collect() {
     const { batteries, bus, uptime_ms } = app.model;
     const now = base + uptime_ms / 1000;
     const last = times.at(-1);
-    if (!loading && (last === undefined || now < last - 1 || now > last + GAP_S)) {
+    if (loading) return;
+    if (last === undefined || now < last - 1 || now > last + GAP_S) {
       loading = load().catch(() => {}).finally(() => { loading = null; });
       return;
     }
@@ -64,8 +64,10 @@ export function create(lib) {
   const color = (series) => (series === 0 ? css("--ink")
     : `hsl(${(series - 1) * 137.5 % 360} ${dark.matches ? "80% 68%" : "80% 36%"})`);
 
-  function clock(time) {
-    return new Date(time * 1000).toLocaleTimeString(app.language);
+  function clock(time, seconds = true) {
+    return new Date(time * 1000).toLocaleTimeString(app.language, {
+      hour: "2-digit", minute: "2-digit", second: seconds ? "2-digit" : undefined, hour12: false,
+    });
   }
 
   function chart(place, values) {
@@ -86,7 +88,8 @@ export function create(lib) {
       },
       scales: { x: { time: true } },
       axes: [
-        { ...axis(), values: (_, ticks) => ticks.map(clock), space: 90 },
+        { ...axis(), space: 70, values: (_, ticks) => (
+          ticks.map((tick) => clock(tick, ticks[1] - ticks[0] < 60))) },
         { ...axis(), size: 54, values: (_, ticks) => ticks.map((tick) => (
           `${tick < 0 ? "-" : ""}${number(tick, 1)}`)) },
       ],
@@ -144,7 +147,10 @@ export function create(lib) {
     }
     charts.forEach((plot, k) => plot.setData([times, ...readings[k]], false));
     if (!zoom) refreshScale();
-    if (charts[0].cursor.idx === null || charts[0].cursor.left < 0) tell(null);
+    if (charts[0].cursor.idx === null || charts[0].cursor.left < 0) {
+      $("chart-at").value = $("chart-at").max;
+      tell(null);
+    }
   }
 
   // ---- controls --------------------------------------------------------------------------
@@ -203,7 +209,8 @@ export function create(lib) {
 
   dark.onchange = translate;
   addEventListener("resize", () => {
-    charts?.forEach((plot) => plot.setSize({ width: $("chart-voltage").clientWidth, height: HEIGHT }));
+    const width = $("chart-voltage").clientWidth;
+    charts?.forEach((plot) => plot.setSize({ width, height: HEIGHT }));
   });
   return { show, draw, translate, collect };
 }

@@ -4,7 +4,8 @@ import { $, app, duration, fill, make, number, say } from "./lib.js";
 
 const POLL_MS = 2000;
 const KEPT = 500;
-const HAND = ["wish", "reset_done", "bus_reset", "settings_saved", "limits_saved", "time_set", "restart"];
+const HAND = ["wish", "reset_done", "bus_reset", "settings_saved", "limits_saved", "time_set",
+  "restart"];
 const CALM = ["boot", "state", "joined", "group_start", "sensor_found", "topology_good", "wifi_up",
   "bus_recovered", "expander_back", "config_renamed"];
 const VOLTS = ["low_soon", "no_contact"];
@@ -55,7 +56,7 @@ async function load() {
   } catch {
     // the banner tells
   }
-  if (!$("events").hidden) timer = setTimeout(load, POLL_MS);
+  if (!$("view-events").hidden) timer = setTimeout(load, POLL_MS);
 }
 
 function list() {
@@ -64,8 +65,10 @@ function list() {
   const wanted = events.filter((event) => (
     (kind === "all" || kindOf(event) === kind) && (!n || event.n === Number(n))
   ));
-  $("event-list").replaceChildren(...wanted.reverse().map((event) => make("li",
-    { className: `event-${kindOf(event)}` }, make("time", {}, whenOf(event)), " ", textOf(event))));
+  $("event-list").replaceChildren(...wanted.reverse().map((event) => (
+    make("li", { className: `event-${kindOf(event)}` },
+      make("time", {}, whenOf(event)), " ", textOf(event))
+  )));
   $("no-events").hidden = wanted.length > 0;
   $("missed").hidden = !events.length || events[0].number === 0;
 }
@@ -76,7 +79,10 @@ function kindOf({ code }) {
 }
 
 function whenOf({ time, uptime_ms }) {
-  if (time) return new Date(time).toLocaleString(app.language, { timeStyle: "medium", dateStyle: "short" });
+  if (time) {
+    const style = { timeStyle: "medium", dateStyle: "short" };
+    return new Date(time).toLocaleString(app.language, style);
+  }
   const seconds = Math.floor(uptime_ms / 1000) % 60;
   return `+ ${duration(uptime_ms)} ${seconds} s`;
 }
@@ -98,7 +104,9 @@ function valueOf({ code, reason, time, value }) {
   if (code === "wish") return app.words.action[app.codes.actions[value]];
   if (code === "time_set") return time;
   if (code === "deadline_missed") return `${value} ms`;
-  if (code === "temperature" || (code === "trip" && reason === "overtemperature")) return `${value} °C`;
+  if (code === "temperature" || (code === "trip" && reason === "overtemperature")) {
+    return `${value} °C`;
+  }
   if (VOLTS.includes(code) || (code === "trip" && VOLT_TRIPS.includes(reason))) {
     return `${number(value, 2, 1000)} V`;
   }

@@ -2,9 +2,11 @@
 
 import { ask, change } from "./client.js";
 import { $, app, fill, make, say, toast } from "./lib.js";
+import { refresh } from "./stream.js";
 import { SETTINGS } from "./words.js";
 
-const GROUPS = ["general", "limits", "batteries", "web", "wifi", "hardware"];
+const UNITS = { C: "°C", mOhm: "mΩ", uOhm: "µΩ" };
+const GROUPS = ["general", "limits", "batteries", "web", "wifi", "log", "hardware"];
 
 let schema = null;
 let saved = null;
@@ -19,11 +21,11 @@ export async function show() {
     toast(say("unreadable"));
     return;
   }
-  draw_form();
+  drawForm();
 }
 
 export function translate() {
-  if (schema) draw_form();
+  if (schema) drawForm();
 }
 
 export function draw() {
@@ -44,7 +46,7 @@ function groupOf(key) {
   return GROUPS.includes(first) ? first : "general";
 }
 
-function draw_form() {
+function drawForm() {
   const open = new Set([...$("form").querySelectorAll("details[open]")].map((group) => group.id));
   fields = new Map();
   $("form").replaceChildren(...GROUPS.map((group) => {
@@ -82,7 +84,7 @@ function drawField(row) {
 function hintOf({ key, type, min, max, unit, restart, preset }) {
   const parts = [];
   const range = { v: min, n: max };
-  if (type === "integer") parts.push(`${say("range", range)} ${unit}`.trim());
+  if (type === "integer") parts.push(`${say("range", range)} ${UNITS[unit] || unit}`.trim());
   if (type === "text" || type === "secret") parts.push(say("chars", range));
   if (type === "secret") parts.push(say(saved.secrets[key] ? "isSet" : "notSet"));
   if (type === "bits") parts.push(say("bitsHint"));
@@ -94,7 +96,8 @@ function hintOf({ key, type, min, max, unit, restart, preset }) {
 function control({ key, type, min, max, choices, preset }) {
   const value = saved.values[key];
   if (type === "choice" || type === "flag") {
-    const options = type === "choice" ? choices.map((choice) => [choice, choice])
+    const options = type === "choice"
+      ? choices.map((choice) => [choice, choiceText(choice)])
       : [["true", say("yes")], ["false", say("no")], ...(preset ? [["null", say("preset")]] : [])];
     const select = make("select", {}, ...options.map(([code, text]) => new Option(text, code)));
     select.value = String(value);
@@ -106,6 +109,10 @@ function control({ key, type, min, max, choices, preset }) {
     return make("input", { type: "password", maxLength: max, autocomplete: "new-password" });
   }
   return make("input", { maxLength: max, value });
+}
+
+function choiceText(choice) {
+  return choice === "\t" ? say("tab") : app.words.action[choice] || choice;
 }
 
 // What a field holds, as the rig wants it; a faulty text is sent as it is and refused there.
@@ -134,7 +141,7 @@ async function save(event) {
   const answer = await change("/api/settings", { method: "PATCH", body, refused: showFaults });
   if (!answer) return;
   toast(say("saved"));
-  await show();
+  await Promise.all([show(), refresh()]);
 }
 
 function clear({ input, error }) {

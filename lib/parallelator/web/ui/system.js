@@ -16,7 +16,7 @@ export async function show() {
   } catch {
     // the banner tells
   }
-  if (!$("system").hidden) timer = setTimeout(show, POLL_MS);
+  if (!$("view-system").hidden) timer = setTimeout(show, POLL_MS);
 }
 
 export function translate() {

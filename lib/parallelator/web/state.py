@@ -1,0 +1,85 @@
+"""The text of GET /api/state, kept as long as it is true. Asked by api, for polls and streams."""
+
+import asyncio
+
+from micropython import const
+
+from parallelator import VERSION
+from parallelator.snapshot import BATTERIES, battery_view, summary
+
+from . import dump
+
+_PIECE = const(1000)
+
+
+class StateText:
+    """The state as JSON in pieces of about 1 KB, without its last key `logged_in`.
+
+    Built again when a second has passed, a state, reason or wish has changed, or an event has
+    happened: as fresh as the frames of the live stream.
+
+    Args:
+        rig: as server.serve; access: an auth.Auth.
+    """
+
+    def __init__(self, rig, access):
+        self._rig = rig
+        self._access = access
+        self._key = None
+        self._pieces = None
+
+    def sweep(self):
+        """Gives the memory back (some 6 KB) when nobody has asked for a second."""
+        if self._key != self._present():
+            self._pieces = None
+
+    async def pieces(self, logged_in):
+        """List of bytes; other tasks run while they are made."""
+        key = self._present()
+        pieces = self._pieces
+        if pieces is None or key != self._key:
+            pieces = []
+            waiting = ""
+            for part in self._parts():
+                waiting += part
+                if len(waiting) >= _PIECE:
+                    pieces.append(waiting.encode())
+                    waiting = ""
+                await asyncio.sleep_ms(0)
+            pieces.append(waiting.encode())
+            self._key = key
+            self._pieces = pieces
+        return pieces + [b',"logged_in":true}' if logged_in else b',"logged_in":false}']
+
+    def _present(self):
+        rig = self._rig
+        snap = rig.snap
+        return (
+            snap.uptime_s,
+            rig.events.count,
+            bytes(snap.state),
+            bytes(snap.reason),
+            bytes(snap.wish),
+        )
+
+    def _parts(self):
+        rig = self._rig
+        head = summary(rig.snap)
+        yield ""
+        head["name"] = rig.settings["name"]
+        head["version"] = VERSION
+        head["language"] = rig.settings["language"]
+        head["uptime_ms"] = rig.snap.uptime_s * 1000
+        head["time"] = rig.clock.iso()
+        head["boot"] = rig.boot
+        head["writable"] = self._access.writable()
+        yield dump(head)[:-1]
+        mark = ',"batteries":['
+        for i in range(BATTERIES):
+            label = rig.settings["batteries.%d.label" % (i + 1)]
+            yield mark + dump(battery_view(rig.snap, i, label))
+            mark = ","
+        yield '],"alarms":['
+        for k, alarm in enumerate(rig.alarms()):
+            yield ("," if k else "") + dump(alarm)
+        yield "]"

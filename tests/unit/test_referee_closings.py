@@ -1,0 +1,265 @@
+"""Tests the referee on closings: states, distances, groups, locks and wishes. No firmware."""
+
+from parallelator.snapshot import TRIPPED, WAITING
+from refereed import FAR, TRIPPED_TOO_OFTEN, UNEXPLAINED, WIDE, Rig, running, running_two_of_three
+
+
+def test_only_what_waits_may_close():
+    for state, found in ((WAITING, []), (TRIPPED, [(1, "closed without having waited")])):
+        rig = Rig(0.8)
+        rig.state[0] = state
+        rig.move(True, 1)
+        rig.move(False, 1)
+        assert [entry for entry in rig.found() if entry[1] != UNEXPLAINED] == found
+    rig = Rig(0.8)
+    rig.snap = None
+    rig.wait(10)
+    rig.move(True, 1)
+    assert (1, "closed without having waited") in rig.found()
+
+
+def test_a_closing_by_a_falsified_write_is_nobodys_fault():
+    rig = Rig(0.8)
+    rig.wait(10)
+    rig.world.wires.upset[0x20] = rig.world.now_us
+    rig.wait(1)
+    rig.move(True, 1)
+    rig.wait(50)
+    rig.move(False, 1)
+    assert rig.found() == []
+
+
+def test_a_pack_joins_from_within_the_offset():
+    # Away from 0.8, a hundredth of a charge is 56 mV above and 70 mV below.
+    for soc, wrong in ((0.88, False), (0.9, True), (0.74, False), (0.72, True)):
+        rig = Rig(0.8, 0.8, 0.8, soc)
+        rig.wait(1000)
+        rig.close(1, 2, 3)
+        rig.wait(1000)
+        rig.close(4)
+        assert ((4, FAR) in rig.found()) == wrong, soc
+
+
+def test_a_joining_pack_is_judged_by_what_could_be_known():
+    def joins(rig):
+        rig.close(3)
+        return (3, FAR) in rig.found()
+
+    assert joins(running_two_of_three(0.95))
+    # A moment before, its voltage was another one, or it was read wrongly.
+    for ms, wrong in ((100, False), (200, True)):
+        step = {"at": 2.5, "do": "set_battery", "n": 3, "soc": 0.95}
+        rig = running_two_of_three(0.8, steps=[step])
+        rig.wait(ms)
+        assert joins(rig) == wrong, ms
+    rig = running_two_of_three(0.95)
+    rig.world.wires.upset[0x42] = rig.world.now_us
+    rig.wait(50)
+    assert not joins(rig)
+    # A weld has connected it already.
+    rig = running_two_of_three(0.95, steps=[{"at": 2, "do": "switch_weld", "n": 3}])
+    assert not joins(rig)
+
+
+def test_the_boards_of_a_group_close_within_20_ms():
+    for pause_ms, found in ((15, [(5, WIDE)]), (25, [(5, FAR)])):
+        rig = Rig(0.8, 0.8, 0.8, 0.8, 0.9)
+        rig.wait(1000)
+        rig.close(1, 2)
+        rig.wait(pause_ms)
+        rig.close(5)
+        assert rig.found() == found, pause_ms
+
+
+def test_a_group_lies_within_the_start_spread():
+    for soc, found in ((0.82, []), (0.84, [(2, WIDE)])):
+        rig = Rig(0.8, soc)
+        rig.wait(1000)
+        rig.close(1, 2)
+        assert rig.found() == found, soc
+
+
+def trips(rig, count, pause_ms=100):
+    for _ in range(count):
+        rig.close(1)
+        rig.wait(2000)
+        rig.trip(1)
+        rig.wait(pause_ms)
+
+
+def test_after_the_fifth_trip_only_a_reset_lets_it_close():
+    rig = running(0.8, 0.8)
+    rig.open(1)
+    rig.found()
+    trips(rig, 4)
+    rig.close(1)
+    assert rig.found() == []
+    rig.wait(2000)
+    rig.trip(1)
+    rig.wait(2000)
+    rig.restarted(rig.world.now_us)
+    rig.close(1)
+    assert rig.found() == [(1, TRIPPED_TOO_OFTEN)]
+    rig.open(1)
+    rig.found()
+    rig.referee.requested(rig.world.now_us, "reset", 0)
+    rig.close(1)
+    assert rig.found() == []
+
+
+def test_what_a_reset_or_a_cut_storage_forgets_is_no_lock():
+    for wait_ms, cut, found in (
+        (900, False, []),
+        (1100, False, [(1, TRIPPED_TOO_OFTEN)]),
+        (1100, True, []),
+    ):
+        rig = running(0.8, 0.8)
+        rig.open(1)
+        rig.found()
+        trips(rig, 5)
+        rig.world.nvs_cut = cut
+        rig.wait(wait_ms - 100)
+        rig.restarted(rig.world.now_us)
+        rig.close(1)
+        assert rig.found() == found, (wait_ms, cut)
+
+
+def test_a_trip_is_forgiven_in_time():
+    for on_s, found in ((80, [(1, TRIPPED_TOO_OFTEN)]), (120, [])):
+        rig = running(0.8, 0.8, trip_decay_s=100, max_trips=2)
+        rig.open(1)
+        rig.found()
+        trips(rig, 1)
+        rig.close(1)
+        rig.wait(on_s * 1000)
+        rig.trip(1)
+        rig.wait(100)
+        rig.close(1)
+        assert rig.found() == found, on_s
+
+
+def test_uncounted_and_unclear_openings_lock_nothing():
+    rig = running(0.8, 0.8, max_trips=1)
+    rig.feel(1, mv=-7000)
+    rig.wait(100)
+    rig.open(1)
+    rig.feel(1)
+    rig.wait(200)
+    rig.close(1)
+    rig.wait(2000)
+    rig.world.wires.upset[0x40] = rig.world.now_us
+    rig.trip(1)
+    rig.wait(200)
+    rig.close(1)
+    assert rig.found() == []
+    rig = running(0.8, 0.8, max_trips=1)
+    rig.feel(1, ma=20000, mv=-7000)
+    rig.wait(20)
+    rig.open(1)
+    rig.feel(1)
+    rig.wait(200)
+    rig.close(1)
+    assert rig.found() == []
+
+
+def test_the_third_failed_start_locks_the_bus():
+    for pause_s, found in ((60, "closed though the bus is locked"), (330, None)):
+        rig = Rig(0.8, 0.8)
+        for _ in range(3):
+            rig.wait(pause_s * 1000)
+            rig.found()
+            rig.close(1, 2)
+            rig.feel(1, ma=20000)
+            rig.wait(30)
+            rig.open(1, 2)
+            rig.feel(1)
+            assert rig.found() == []
+        rig.wait(120000)
+        # A locked bus explains why its packs are off.
+        assert (rig.found() == []) == bool(found), pause_s
+        rig.restarted(rig.world.now_us)
+        rig.close(1)
+        assert {text for _, text in rig.found()} == ({found} if found else set())
+        rig.referee.requested(rig.world.now_us, "reset", -1)
+        rig.open(1)
+        rig.found()
+        rig.wait(1000)
+        rig.close(1)
+        assert rig.found() == []
+
+
+def test_a_start_is_seen_as_one_whenever_it_comes():
+    for pause_ms in range(10, 400, 13):
+        rig = Rig(0.8, 0.8)
+        for _ in range(3):
+            rig.wait(pause_ms)
+            rig.close(1, 2)
+            rig.feel(1, ma=20000)
+            rig.wait(30)
+            rig.open(1, 2)
+            rig.feel(1)
+        assert rig.found() == [], pause_ms
+        rig.wait(pause_ms)
+        rig.close(1)
+        assert rig.found() == [(1, "closed though the bus is locked")], pause_ms
+
+
+def test_a_lost_board_keeps_the_bus_alive_for_the_firmware():
+    # It cannot know that the unplugged packs are off: no join is a start, no trip the bus's.
+    rig = Rig(0.8, 0.8, 0.8, 0.8, 0.8, steps=[{"at": 2, "do": "board_unplug", "board": 1}])
+    rig.wait(1000)
+    rig.close(5)
+    rig.wait(2000)
+    for _ in range(3):
+        rig.close(1)
+        rig.trip(1)
+        rig.wait(1000)
+    rig.close(2)
+    assert rig.found() == []
+
+
+def test_a_trip_later_than_a_second_after_the_start_is_the_packs_own():
+    rig = Rig(0.8, 0.8, max_trips=1)
+    rig.wait(1000)
+    rig.close(1, 2)
+    rig.wait(1500)
+    rig.trip(1)
+    rig.wait(200)
+    rig.close(1)
+    assert rig.found() == [(1, TRIPPED_TOO_OFTEN)]
+
+
+def test_what_is_switched_off_opens_within_100_ms_and_stays_off():
+    for ms, found in ((95, []), (125, [(1, "closed though switched off")])):
+        rig = running(0.8, 0.8)
+        rig.referee.requested(rig.world.now_us, "off", 0)
+        rig.wait(ms)
+        rig.open(1)
+        assert rig.found() == found, ms
+    rig.wait(2000)
+    rig.restarted(rig.world.now_us)
+    rig.close(1)
+    assert rig.found() == [(1, "closed though the operator wants it off")]
+    rig.open(1)
+    rig.referee.requested(rig.world.now_us, "auto", 0)
+    rig.close(1)
+    assert rig.found() == []
+    for ms, wrong in ((20, False), (40, True)):
+        rig = running_two_of_three(0.8)
+        rig.referee.requested(rig.world.now_us, "off", 2)
+        rig.wait(ms)
+        rig.close(3)
+        assert ((3, "closed though the operator wants it off") in rig.found()) == wrong, ms
+
+
+def test_a_wish_right_before_a_reset_may_be_forgotten_or_not():
+    for closes in (True, False):
+        rig = running_two_of_three(0.8)
+        rig.referee.requested(rig.world.now_us, "off", 2)
+        rig.wait(900)
+        rig.restarted(rig.world.now_us)
+        rig.wait(100)
+        if closes:
+            rig.close(3)
+        rig.wait(60000)
+        assert rig.found() == [], closes

@@ -1,0 +1,142 @@
+"""Settings are saved all or nothing, at every power cut."""
+
+import asyncio
+import errno
+import json
+import os
+
+import vfs
+
+from parallelator import settings
+from parallelator.web import saving
+
+BLOCK = 512
+BLOCKS = 64
+CONFIG = "/cut/config.json"
+CARD = "/cut/card.json"
+
+
+class Flash:
+    """Flash whose power is cut before its write number `left`, a list that counts down."""
+
+    def __init__(self, data, left=None):
+        self.data = data
+        self.left = left
+
+    def readblocks(self, block, buf, offset=0):
+        at = block * BLOCK + offset
+        buf[:] = self.data[at : at + len(buf)]
+
+    def writeblocks(self, block, buf, offset=None):
+        if self.left is not None:
+            if self.left == 0:
+                raise OSError(errno.EIO)
+            self.left -= 1
+        at = block * BLOCK + (offset or 0)
+        self.data[at : at + len(buf)] = buf
+
+    def ioctl(self, op, arg):
+        if op == 4:
+            return BLOCKS
+        if op == 5:
+            return BLOCK
+        if op == 6:
+            return 0
+
+
+def mounted(flash, job):
+    """What `job` returns while `flash` is mounted at /cut."""
+    vfs.mount(vfs.VfsLfs2(flash), "/cut")
+    try:
+        return job()
+    finally:
+        vfs.umount("/cut")
+
+
+def fresh(**files):
+    """Flash with these files, name to content."""
+    flash = Flash(bytearray(BLOCK * BLOCKS))
+    vfs.VfsLfs2.mkfs(flash)
+
+    def fill():
+        for name, content in files.items():
+            with open("/cut/%s.json" % name, "w") as file:
+                file.write(content if isinstance(content, str) else json.dumps(content))
+
+    mounted(flash, fill)
+    return flash
+
+
+def values():
+    """The settings of the next boot, and the faults of their files."""
+    return settings.layer((CONFIG, CARD))[:2]
+
+
+def save(changes):
+    return asyncio.run(saving.write(changes, settings.defaults(), (CONFIG, CARD)))
+
+
+def test_at_every_power_cut_the_file_is_the_old_or_the_new_one():
+    old = {"name": "old", "limits": {"max_trips": 3}}
+    flash = fresh(config=old)
+    before = mounted(flash, values)[0]
+    changes = {"name": "new", "limits.max_trips": 4}
+    after = dict(before)
+    after.update(changes)
+    seen = []
+    for cut in range(100):
+        broken = Flash(bytearray(flash.data), cut)
+        try:
+            faults = mounted(broken, lambda: save(changes))
+        except OSError:
+            faults = None
+        found, wrong = mounted(Flash(broken.data), values)
+        assert wrong == [] and found in (before, after), (cut, found)
+        seen.append(found == after)
+        if faults == [] and broken.left:
+            break
+    assert seen == sorted(seen) and seen[-1] and not seen[0] and len(seen) > 3, seen
+
+
+def test_other_settings_of_the_file_stay_and_old_names_become_new_ones():
+    flash = fresh(config={"set_max_current": 900, "wifi": {"ssid": "stage"}, "board": "straight"})
+
+    def job():
+        assert save({"board.switch": [3, 2, 1, 0], "batteries.2.label": "é"}) == []
+        with open(CONFIG) as file:
+            return json.load(file)
+
+    assert mounted(flash, job) == {
+        "limits": {"max_current_ma": 900},
+        "wifi": {"ssid": "stage"},
+        "board": "straight",
+        "board.switch": [3, 2, 1, 0],
+        "batteries": {"2": {"label": "é"}},
+    }
+
+
+def test_a_broken_file_is_replaced_by_what_runs():
+    for content in ("{broken", {"colour": 1}):
+        found, faults = mounted(fresh(config=content), lambda: (save({"name": "x"}), values())[1])
+        assert faults == [] and found["name"] == "x"
+
+
+def test_what_the_card_says_comes_first_and_so_cannot_be_saved():
+    def job():
+        faults = save({"name": "flash", "language": "fr"})
+        return faults, values()[0], os.listdir("/cut")
+
+    faults, found, files = mounted(fresh(config={}, card={"name": "card"}), job)
+    assert [(fault["key"], fault["file"]) for fault in faults] == [("name", CARD)]
+    assert (found["name"], found["language"]) == ("card", "en")
+    assert sorted(files) == ["card.json", "config.json"]
+
+
+def test_every_setting_is_described():
+    kinds = set()
+    for row in settings.rows():
+        shown = saving.describe(row)
+        kinds.add(shown["type"])
+        assert (shown["min"] is None) == (shown["type"] in ("flag", "choice", "bits")), shown
+        assert (shown["choices"] is None) == (shown["type"] != "choice"), shown
+    assert kinds == {"integer", "text", "secret", "flag", "choice", "bits"}

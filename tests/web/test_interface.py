@@ -1,0 +1,171 @@
+"""The HTTP interface as a whole: its description, its limits, and what holds for every route."""
+
+import gzip
+import json
+import os
+import select
+import socket
+import subprocess
+import threading
+
+import pytest
+
+from rigs import MICROPYTHON, PASSWORD, ROOT
+
+SOAK = os.environ.get("SOAK") == "1"
+REQUESTS = 5000 if SOAK else 500
+METHODS = ("get", "post", "put", "patch", "delete")
+CHECKS = (
+    "not_a_server_error,status_code_conformance,content_type_conformance,"
+    "response_headers_conformance,response_schema_conformance,unsupported_method,"
+    "allow_header_conformance"
+)
+ROUTES = """
+from parallelator.web import api
+class Nothing:
+    pass
+for methods, pattern, *_ in api.Api(Nothing(), None, None).app.url_map:
+    for method in methods:
+        print(method.lower(), pattern.url_pattern.replace("<", "{").replace(">", "}"))
+"""
+
+
+def routes():
+    """The firmware's own route table: set of (method, path)."""
+    environment = os.environ | {"MICROPYPATH": f"{ROOT / 'lib'}:{ROOT / 'build/mpy-lib'}:.frozen"}
+    said = subprocess.check_output([MICROPYTHON, "-c", ROUTES], env=environment, text=True)
+    return {tuple(line.split()) for line in said.splitlines()}
+
+
+CHANGES = sorted(route for route in routes() if route[0] != "get")
+LOGIN = ("/api/login", "/api/logout")
+
+
+def request_of(path):
+    """A request of a changing route that would succeed: (path, body)."""
+    bodies = {
+        "/api/settings": {"name": "changed"},
+        "/api/time": {"unix_s": 1900000000},
+        "/api/login": {"password": PASSWORD},
+    }
+    real = path.replace("{n}", "3").replace("{action}", "off")
+    return real + ("?battery=3" if path.startswith("/switch") else ""), bodies.get(path)
+
+
+def mark(rig):
+    """What a change would alter."""
+    events = rig.ask("GET", "/api/events")[2]["next"]
+    state = rig.ask("GET", "/api/state")[2]
+    wishes = [battery["wish"] for battery in state["batteries"]]
+    return state["name"], state["time"][:4], wishes, len(state["alarms"]), events
+
+
+def test_the_description_is_of_these_routes_and_no_others(rig):
+    described = json.loads(gzip.decompress(rig.ask("GET", "/api/openapi.json")[2]))
+    listed = {
+        (method, path)
+        for path, item in described["paths"].items()
+        for method in item
+        if method in METHODS
+    }
+    assert listed == routes()
+
+
+def test_there_are_routes_that_change_things():
+    assert len(CHANGES) == 9
+    assert ("patch", "/api/settings") in CHANGES
+
+
+@pytest.mark.parametrize("route", CHANGES, ids=lambda route: " ".join(route))
+def test_no_change_without_login_from_elsewhere_or_beyond_the_rate(rig, route):
+    method, path = route
+    real, body = request_of(path)
+    rig.tell("alarm bus_overload")
+    before = mark(rig)
+
+    def ask(**headers):
+        status, _, answer = rig.ask(method.upper(), real, body, **headers)
+        return status, answer.get("error", {}).get("code")
+
+    session = rig.login()
+    assert ask(Origin="http://evil.example", **session) == (403, "origin")
+    assert ask(Origin="null", **session) == (403, "origin")
+    if path not in LOGIN:
+        assert ask() == (401, "login")
+        assert ask(Authorization="Bearer " + "0" * 32) == (401, "login")
+        assert ask(Cookie="parallelator=x") == (401, "login")
+    assert mark(rig) == before, "a refused request changed something"
+    assert ask(Origin=rig.url, **session)[0] in (200, 202)
+    if path == "/api/logout":
+        assert rig.ask("POST", "/api/bus/reset", **session)[0] == 401
+        return
+    limit = 5 if path == "/api/login" else 10
+    answers = [ask(**session) for _ in range(limit + 1)]
+    assert answers[-1] == (429, "rate"), answers
+
+
+@pytest.mark.parametrize("route", CHANGES, ids=lambda route: " ".join(route))
+def test_no_change_without_a_password(open_rig, route):
+    real, body = request_of(route[1])
+    before = mark(open_rig)
+    status, _, answer = open_rig.ask(route[0].upper(), real, body)
+    if route[1] == "/api/logout":
+        assert (status, answer) == (200, {"logged_in": False}), "there is nothing to end"
+    else:
+        assert (status, answer["error"]["code"]) == (403, "no_password")
+    assert mark(open_rig) == before
+
+
+class Crowd:
+    """Forwards each connection to a rig from another address, as if by many clients."""
+
+    def __init__(self, port):
+        self._port = port
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.count = 0
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            client = self._listener.accept()[0]
+            self.count += 1
+            source = (f"127.0.{self.count % 200 + 1}.7", 0)
+            rig = socket.create_connection(("127.0.0.1", self._port), source_address=source)
+            threading.Thread(target=self._carry, args=(client, rig), daemon=True).start()
+
+    def _carry(self, client, rig):
+        with client, rig:
+            ends = {client: rig, rig: client}
+            while True:
+                for end in select.select([*ends], [], [])[0]:
+                    try:
+                        data = end.recv(65536)
+                        if not data:
+                            return
+                        ends[end].sendall(data)
+                    except OSError:
+                        return
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["logged in", "a stranger"])
+def test_answers_are_as_described(rig, tmp_path, known):
+    crowd = Crowd(rig.port)
+    left_out = ["/api/live", "/api/system/restart"]
+    headers = []
+    if known:
+        left_out += ["/api/logout", "/api/login"]
+        token = rig.login()["Authorization"]
+        headers = ["--header", f"Authorization: {token}"]
+    operations = len(routes()) - len(left_out)
+    command = [
+        *(ROOT / "build/venv/bin/schemathesis", "run", f"{crowd.url}/api/openapi.json"),
+        *("--checks", CHECKS, "--phases", "coverage,fuzzing", "--seed", "7", "--workers", "1"),
+        *("--max-examples", str(REQUESTS // 2 // operations), "--no-color", *headers),
+    ]
+    for path in left_out:
+        command += ["--exclude-path", path]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    print(run.stdout[-6000:])
+    assert run.returncode == 0, run.stdout[-6000:] + run.stderr[-2000:]
+    assert crowd.count >= REQUESTS // 2, crowd.count

@@ -1,0 +1,230 @@
+"""Settings, clock, restart and reports over HTTP: what is shown, saved, refused."""
+
+import hashlib
+import json
+import re
+import time
+
+from rigs import PASSWORD, simulated
+
+
+def patch(rig, session, body):
+    status, _, answer = rig.ask("PATCH", "/api/settings", body, **session)
+    return status, answer
+
+
+def config(rig):
+    """The settings file of a fake rig, flat, empty if there is none."""
+    path = rig.folder / "config.json"
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def test_settings_tell_everything_but_secrets(rig):
+    _, _, schema = rig.ask("GET", "/api/settings/schema")
+    status, _, shown = rig.ask("GET", "/api/settings")
+    assert status == 200
+    secrets = {row["key"] for row in schema if row["type"] == "secret"}
+    assert secrets == {"web.password", "wifi.password"} == set(shown["secrets"])
+    assert shown["secrets"] == {"web.password": True, "wifi.password": False}
+    assert set(shown["values"]) | secrets == {row["key"] for row in schema}
+    assert PASSWORD not in json.dumps(shown)
+    row = next(row for row in schema if row["key"] == "limits.max_trips")
+    assert row == {
+        "key": "limits.max_trips", "type": "integer", "default": 5, "preset": False, "min": 1,
+        "max": 1000, "choices": None, "unit": "", "restart": True,
+    }  # fmt: skip
+
+
+def test_a_change_is_saved_and_says_what_waits_for_a_restart(rig):
+    session = rig.login()
+    body = {"name": "Nuit blanche", "limits": {"max_trips": 3}, "batteries.4.label": "Basse"}
+    status, answer = patch(rig, session, body)
+    assert status == 200
+    assert answer["saved"] == ["batteries.4.label", "limits.max_trips", "name"]
+    assert answer["pending"] == ["limits.max_trips"]
+    assert config(rig) == {
+        "name": "Nuit blanche",
+        "limits": {"max_trips": 3},
+        "batteries": {"4": {"label": "Basse"}},
+    }
+    state = rig.ask("GET", "/api/state")[2]
+    assert (state["name"], state["batteries"][3]["label"]) == ("Nuit blanche", "Basse")
+    shown = rig.ask("GET", "/api/settings")[2]
+    assert shown["values"]["limits.max_trips"] == 3 and shown["pending"] == ["limits.max_trips"]
+    assert rig.ask("GET", "/api/events")[2]["events"][-1]["code"] == "settings_saved"
+    status, answer = patch(rig, session, {"limits.max_trips": 5})
+    assert (status, answer["saved"]) == (200, ["limits.max_trips"])
+
+
+def test_one_fault_and_nothing_changes_and_every_fault_is_named(rig):
+    session = rig.login()
+    patch(rig, session, {"name": "before"})
+    kept = config(rig)
+    faulty = {
+        "name": "after",
+        "limits": {"max_trips": "five", "min_voltage_mv": 1},
+        "wifi": {"colour": "blue"},
+        "web.password": 12,
+        "board.switch": [[], [], [], []],
+        "batteries.17.label": "x",
+    }
+    status, answer = patch(rig, session, faulty)
+    assert status == 422
+    found = {fault["key"]: fault for fault in answer["error"]["faults"]}
+    assert set(found) == {
+        "limits.max_trips", "limits.min_voltage_mv", "wifi.colour", "web.password",
+        "board.switch", "batteries.17.label",
+    }  # fmt: skip
+    assert found["limits.max_trips"]["found"] == "five"
+    assert found["limits.max_trips"]["allowed"] == "a whole number, 1 to 1000"
+    assert found["web.password"]["found"] == "***"
+    assert config(rig) == kept
+    assert rig.ask("GET", "/api/state")[2]["name"] == "before"
+    status, answer = patch(rig, session, {"limits": {"min_voltage_mv": 31000}})
+    assert status == 422 and answer["error"]["field"] == "limits.min_voltage_mv"
+
+
+def test_hostile_values_are_refused_and_leave_no_mark(rig):
+    session = rig.login()
+    deep = json.loads("[" * 900 + "]" * 900)
+    nest = {}
+    for _ in range(900):
+        nest = {"name": nest}
+    hostile = (
+        {"name": deep},
+        nest,
+        {"name": "a\u0000b"},
+        {"name": "\ud83d"},
+        {"name": "x" * 8000},
+        {"k" * 8000: 1},
+        {"limits.max_trips": 10**60},
+        {"limits.max_trips": 1e300},
+        {"limits.max_trips": True},
+        {"limits.max_trips": None},
+        {str(k): k for k in range(600)},
+    )
+    for k, body in enumerate(hostile):
+        status, _, answer = rig.ask(
+            "PATCH", "/api/settings", body, f"127.0.0.{k % 9 + 1}", **session
+        )
+        assert status == 422, (body, answer)
+        assert len(json.dumps(answer)) < 2000
+    for body in ([], "text", 3, None):
+        status, answer = patch(rig, session, body)
+        assert status == 400, body
+    assert config(rig) == {}
+
+
+def test_a_new_password_is_kept_as_a_hash(rig):
+    session = rig.login()
+    status, answer = patch(rig, session, {"web": {"password": "new one"}})
+    assert (status, answer["pending"]) == (200, [])
+    kept = config(rig)["web"]["password"]
+    name, rounds, salt, digest = kept.split("$")
+    expected = hashlib.pbkdf2_hmac("sha256", b"new one", bytes.fromhex(salt), int(rounds))
+    assert (name, digest) == ("pbkdf2", expected.hex())
+    assert patch(rig, session, {"name": "x"})[0] == 401, "all sessions have ended"
+    assert rig.ask("POST", "/api/login", {"password": PASSWORD})[0] == 401
+    assert rig.ask("POST", "/api/login", {"password": "new one"})[0] == 200
+
+
+def test_time(rig):
+    session = rig.login()
+    for body in ({}, {"unix_s": "1784000000"}, {"unix_s": 5}, {"unix_s": 1 << 40}, [1], None):
+        assert rig.ask("POST", "/api/time", body, **session)[0] == 400, body
+    status, _, answer = rig.ask("POST", "/api/time", {"unix_s": 1798761599}, **session)
+    assert status == 200
+    assert answer["time"] in ("2026-12-31T23:59:59Z", "2027-01-01T00:00:00Z")
+
+
+def test_events_after_a_number(rig):
+    rig.tell("trip 5", "trip 6")
+    _, _, answer = rig.ask("GET", "/api/events")
+    assert [event["number"] for event in answer["events"]] == [0, 1, 2]
+    assert answer["next"] == 3
+    event = answer["events"][2]
+    assert (event["code"], event["n"], event["reason"]) == ("trip", 6, "overload")
+    assert event["text"] == "Battery 6: opened, too much current for too long, 14.0 A"
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", event["time"])
+    _, _, answer = rig.ask("GET", "/api/events?after=2")
+    assert [event["number"] for event in answer["events"]] == [2]
+    assert rig.ask("GET", "/api/events?after=99")[2] == {"events": [], "next": 3}
+    for wrong in ("x", "-1", "1.5", "9" * 12, ""):
+        assert rig.ask("GET", f"/api/events?after={wrong}")[0] == 400, wrong
+    for _ in range(20):
+        rig.tell("trip 1", "trip 2", "trip 3", "trip 4")
+    answer = rig.ask("GET", "/api/events")[2]
+    assert len(answer["events"]) == 64 and answer["events"][0]["number"] == 83 - 64
+
+
+def test_history(rig):
+    for wrong in ("n=17", "n=-1", "n=x", "span=0", "span=601", "span="):
+        assert rig.ask("GET", f"/api/history?{wrong}")[0] == 400, wrong
+    rig.tell("lose 7")
+    for _ in range(80):
+        _, _, answer = rig.ask("GET", "/api/history")
+        if len(answer["series"][0]["voltage_mv"]) == 2:
+            break
+        time.sleep(0.2)
+    assert [series["n"] for series in answer["series"]] == list(range(17))
+    assert answer["step_ms"] == 5000
+    one = rig.ask("GET", "/api/history?n=1&span=5")[2]["series"]
+    assert len(one) == 1 and one[0]["n"] == 1
+    assert one[0]["voltage_mv"] == answer["series"][1]["voltage_mv"][-1:]
+    assert 26000 < one[0]["voltage_mv"][0] < 27000 and one[0]["current_ma"] == [4200]
+    assert rig.ask("GET", "/api/history?n=7&span=5")[2]["series"][0]["voltage_mv"] == [None]
+    rig_ma = answer["series"][0]["current_ma"][-1]
+    assert (
+        abs(rig_ma - sum(series["current_ma"][-1] or 0 for series in answer["series"][1:])) < 400
+    )
+
+
+def test_metrics_and_log_are_texts(rig):
+    rig.tell("trip 5", "lose 7")
+    _, headers, text = rig.ask("GET", "/metrics")
+    assert headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+    metrics = text.decode()
+    assert 'parallelator_battery_info{battery="3",label="Stage <left>"} 1\n' in metrics
+    assert 'parallelator_battery_trips_total{battery="5"} 1\n' in metrics
+    assert 'parallelator_battery_voltage_volts{battery="7"}' not in metrics
+    assert 'parallelator_battery_connected{battery="7"} 0\n' in metrics
+    assert 'parallelator_battery_discharge_coulombs_total{battery="1"} 5400\n' in metrics
+    names = re.findall(r"^# TYPE (\w+) (gauge|counter)$", metrics, re.MULTILINE)
+    assert len(names) == len(set(names)) == 13
+    assert all(re.fullmatch(r'\w+(\{.*\})? [-\d.]+', line)
+               for line in metrics.splitlines() if not line.startswith("#"))  # fmt: skip
+    _, headers, text = rig.ask("GET", "/log")
+    assert headers["Content-Type"] == "text/plain; charset=utf-8"
+    assert "Battery 5: opened, too much current for too long" in text.decode()
+
+
+def test_the_switches_of_the_first_firmware(rig):
+    session = rig.login()
+    assert rig.ask("GET", "/switch_on?battery=1")[0] == 405
+    answer = rig.ask("POST", "/switch_off?battery=2", **session)
+    assert (answer[0], answer[2]) == (202, {"n": 2, "wish": "off"})
+    answer = rig.ask("POST", "/switch_on?battery=2", **session)
+    assert (answer[0], answer[2]) == (202, {"n": 2, "wish": "auto"})
+    for wrong in ("", "?battery=", "?battery=17", "?battery=x", "?bat=1"):
+        assert rig.ask("POST", f"/switch_on{wrong}", **session)[0] == 404, wrong
+
+
+def test_saved_limits_protect_after_a_restart():
+    with simulated(batteries=4, load=[[0, 0], [8, 4]]) as rig:
+        session = rig.login()
+        rig.until(lambda state: state["bus"]["connected"] == 4)
+        status, answer = patch(rig, session, {"limits.start_delay_ms": 1000, "name": "two"})
+        assert (status, answer["pending"]) == (200, ["limits.start_delay_ms"])
+        codes = [event["code"] for event in rig.ask("GET", "/api/events")[2]["events"]]
+        assert "limits_saved" in codes
+        assert rig.ask("POST", "/api/system/restart", **session)[0] == 202
+        state = rig.until(lambda state: state["boot"] == 2)
+        assert state["name"] == "two"
+        shown = rig.ask("GET", "/api/settings")[2]
+        assert shown["values"]["limits.start_delay_ms"] == 1000 and shown["pending"] == []
+        assert shown["faults"] == []
+        state = rig.until(lambda state: state["bus"]["connected"] == 4)
+        assert state["uptime_ms"] < 5000, "the new start delay holds"
+        system = rig.ask("GET", "/api/system")[2]
+        assert system["boot"] == 2 and system["bus"]["sensors"] == [1, 2, 3, 4]
+        assert {"web", "keeper", "history"} <= {task["name"] for task in system["tasks"]}

@@ -1,0 +1,187 @@
+#!/usr/bin/env python3
+"""Measures everything in one run, prints the table and writes it into the README. `make bench`.
+
+    tools/bench/run.py [--share PERCENT] [--print]
+
+The parts are MicroPython programs beside this one; each prints a line of JSON. `--share` plays
+less of everything, for a quick look; `--print` leaves the README alone.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+BENCH = ROOT / "tools/bench"
+README = ROOT / "README.md"
+BEGIN = "<!-- bench: written by make bench -->"
+END = "<!-- bench: end -->"
+MICROPYTHON = ROOT / "build/venv/bin/micropython"
+
+SIZES = (1, 4, 8, 16)
+CLOCKS_KHZ = (100, 400)
+PROMISE = {"alert": (25, 50), "scan": (120, 250)}
+"""Reaction promised for 16 batteries at 100 kHz, busy: p99.9 and worst, ms."""
+CROSSINGS = 1000
+FEWER_CROSSINGS = 300
+CONTEST_CROSSINGS = 100
+LOOPS = {
+    "ours": "this firmware, 100 kHz",
+    "poll-1000": "poll of 1000 ms (first firmware)",
+    "poll-200": "poll of 200 ms, filters (successor)",
+    "check-1000": "check of 1 s, delay of 10 s",
+    "rules-3000": "rules every 3 s",
+}
+
+
+async def measure(slots, program, *arguments):
+    """Run one part; returns its line of JSON.
+
+    Raises:
+        RuntimeError: it failed; the text says which and how.
+    """
+    async with slots:
+        process = await asyncio.create_subprocess_exec(
+            *(MICROPYTHON, "-X", "heapsize=64m", BENCH / program, *map(str, arguments)),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        output, _ = await process.communicate()
+    lines = output.decode().strip().splitlines()
+    if process.returncode or not lines or not lines[-1].startswith("{"):
+        raise RuntimeError(f"{program} {arguments}: {lines[-10:]}")
+    return json.loads(lines[-1])
+
+
+async def measure_all(share):
+    """Run every part; returns (reactions, loops, figures)."""
+    slots = asyncio.Semaphore(os.cpu_count())
+    reactions = []
+    for by in PROMISE:
+        for khz in CLOCKS_KHZ:
+            for rig in ("idle", "busy"):
+                for size in SIZES:
+                    count = CROSSINGS if (size, khz, rig) == (16, 100, "busy") else FEWER_CROSSINGS
+                    count = max(count * share // 100, 10)
+                    reactions.append(measure(slots, "reaction.py", size, khz, by, rig, count))
+    count = max(CONTEST_CROSSINGS * share // 100, 4)
+    loops = [measure(slots, "controllers.py", loop, count) for loop in LOOPS]
+    figures = [measure(slots, "figures.py", khz) for khz in CLOCKS_KHZ]
+    results = await asyncio.gather(*reactions, *loops, *figures)
+    first = len(reactions)
+    return results[:first], results[first:-2], results[-2:]
+
+
+def reaction_table(rows):
+    """Lines of the reaction table."""
+    yield "Reaction: sensor's input beyond the hard current limit to the open switch, ms"
+    yield ""
+    yield "by     kHz  batteries  rig    floor  median   p99.9   worst   missed"
+    for row in rows:
+        yield (
+            "%(by)-6s %(khz)3d  %(batteries)9d  %(rig)-5s %(floor)6.1f %(median)7.1f"
+            " %(p999)7.1f %(worst)7.1f   %(missed)6d" % row
+        )
+    busy = [row["resumptions"] for row in rows if row["resumptions"]]
+    yield ""
+    yield "floor: averaging window (two by scan) and wire, no waiting for a turn. busy: three"
+    yield (
+        "tasks that are always ready, %d to %d resumptions a second, each log-normal with a"
+        % (min(busy), max(busy))
+    )
+    yield "median of 1 ms and a p99 of 5 ms, and a collection of 5 ms every second. Virtual time."
+
+
+def contest_table(rows):
+    """Lines of the table of decision loops."""
+    yield "The same crossings on the same 16 packs: median, worst ms to the open switch (missed)"
+    yield ""
+    yield "%-36s %15s %15s %15s %14s" % (
+        "",
+        "0.2 s pulse",
+        "20 s crossing",
+        "voltage",
+        "A2s of 20 s",
+    )
+    for row in rows:
+        cells = []
+        for kind in ("pulse", "lasting", "voltage"):
+            found = row[kind]
+            text = "%.0f, %.0f" % tuple(found["ms"]) if found["ms"] else "never"
+            cells.append("%s (%d%%)" % (text, found["missed"] * 100 // found["count"]))
+        through = "%.0f, %.0f" % tuple(row["lasting"]["a2s"])
+        yield "%-36s %15s %15s %15s %14s" % (LOOPS[row["loop"]], *cells, through)
+    yield ""
+    yield "Missed: the switch was not opened while it lasted. A2s: let through, median and worst."
+    yield "The successor skips readings above 35 V or 50 A and jumps of 30 %, and reads 10 A at"
+    yield "most. The loops are given right units and signs, and readings that take no time."
+
+
+def figure_table(rows):
+    """Lines of the table of single figures."""
+    slow, fast = rows
+    yield "%-58s %10s %10s" % (
+        "Sixteen batteries, ten minutes of virtual time",
+        "100 kHz",
+        "400 kHz",
+    )
+    for text, key, form in (
+        ("tick load, per cent of 10 ms (80 at most)", "load_pct", "%.1f"),
+        ("longest gap between two ticks, ms", "worst_ms", "%.1f"),
+        ("ticks", "ticks", "%d"),
+        ("ticks over 20 ms after the one before", "late", "%d"),
+        ("ticks that may allocate: start and changes of state", "exempt", "%d"),
+        ("allocations in all other ticks", "alloc", "%d"),
+        ("sensor reads per scan over voltage and current alone", "scan_ratio", "%.2f"),
+        ("largest error of the ampere-hours, per cent", "ah_error_pct", "%.3f"),
+        ("violations found by the referee", "violations", "%d"),
+        ("simulated over processor time", "speed", "%.0f"),
+        ("heap of the firmware imported from source, bytes, 64-bit", "firmware_bytes", "%d"),
+    ):
+        yield "%-58s %10s %10s" % (text, form % slow[key], form % fast[key])
+
+
+def broken_promises(reactions, figures):
+    """What the figures do not keep, as texts."""
+    for row in reactions:
+        if (row["batteries"], row["khz"], row["rig"]) == (16, 100, "busy"):
+            p999, worst = PROMISE[row["by"]]
+            if row["p999"] > p999 or row["worst"] > worst:
+                yield "reaction by %(by)s: p99.9 %(p999).1f ms, worst %(worst).1f ms" % row
+            if row["load_pct"] > 80:
+                yield "tick load when busy, by %(by)s: %(load_pct).1f %%" % row
+        if row["missed"] or row["alloc"] or row["violations"]:
+            yield (
+                "%(batteries)d at %(khz)d kHz: %(missed)d missed, %(alloc)d allocations, " % row
+                + ("%(violations)d violations" % row)
+            )
+    for row in figures:
+        if row["load_pct"] > 80 or row["alloc"] or row["violations"]:
+            yield "%(khz)d kHz: load %(load_pct).1f, %(alloc)d allocations" % row
+
+
+def main():
+    """Measure, print, write; return 1 when a promise is not kept."""
+    parser = argparse.ArgumentParser(description="Measure and write the README's table.")
+    parser.add_argument("--share", type=int, default=100, metavar="PERCENT")
+    parser.add_argument("--print", action="store_true", dest="print_only")
+    options = parser.parse_args()
+    reactions, loops, figures = asyncio.run(measure_all(options.share))
+    tables = [reaction_table(reactions), contest_table(loops), figure_table(figures)]
+    text = "\n\n\n".join("\n".join(table) for table in tables)
+    print(text)
+    if not options.print_only:
+        before, _, rest = README.read_text().partition(BEGIN)
+        _, _, after = rest.partition(END)
+        README.write_text(f"{before}{BEGIN}\n```text\n{text}\n```\n{END}{after}")
+    broken = list(broken_promises(reactions, figures))
+    for line in broken:
+        print("not kept:", line)
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

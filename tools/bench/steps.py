@@ -1,0 +1,80 @@
+#!/usr/bin/env python3
+"""How long a tick may have to wait for another task: the longest step of each, on an ESP32.
+
+    tools/bench/steps.py [--runs N]
+
+Runs stepper.py several times; the runs do the same, step by step, on heaps of different size, so
+that none meets the pauses of the host or of its allocator in all of them. The quickest of each
+step counts; an ESP32 is 90 times slower. Collections are left out: they are a cost of their own.
+Steps over 5 ms should be split; the exit code is 1 when there are any after the start.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+
+from run import BENCH, MICROPYTHON
+
+ESP32_RATIO = 90
+LIMIT_US = 5000
+SHOWN_US = 2000
+RUNS = 12
+FIRST_HEAP_MB = 40
+HEAP_STEP_KB = 5300
+FIRST_PORT = 9370
+STARTING = ("_main", "web")
+"""Tasks that import modules when they start, once, before the page can be asked for anything."""
+
+
+async def one_run(slots, port, heap_kb):
+    """Run once, the page on `port`; returns (steps, answers)."""
+    async with slots:
+        process = await asyncio.create_subprocess_exec(
+            *(MICROPYTHON, "-X", f"heapsize={heap_kb}k", BENCH / "stepper.py", str(port)),
+            stdout=asyncio.subprocess.PIPE,
+        )
+        output, _ = await process.communicate()
+    result = json.loads(output.decode().splitlines()[-1])
+    return result["steps"], result["answers"]
+
+
+async def quickest(runs):
+    """Run `runs` times; returns (name to the quickest time of each step in us, answers)."""
+    slots = asyncio.Semaphore(os.cpu_count())
+    sizes = [FIRST_HEAP_MB * 1024 + HEAP_STEP_KB * k for k in range(runs)]
+    results = await asyncio.gather(
+        *(one_run(slots, FIRST_PORT + k, size) for k, size in enumerate(sizes))
+    )
+    best = {}
+    for steps, _ in results:
+        for name, times in steps.items():
+            known = best.get(name, times)
+            if len(known) != len(times):
+                raise RuntimeError(f"{name}: runs differ, {len(known)} and {len(times)} steps")
+            best[name] = [min(pair) for pair in zip(known, times, strict=True)]
+    return best, results[0][1]
+
+
+def main():
+    """Measure and print; return 1 when there are steps to split."""
+    parser = argparse.ArgumentParser(description="Find the longest steps of the tasks.")
+    parser.add_argument("--runs", type=int, default=RUNS)
+    best, answers = asyncio.run(quickest(parser.parse_args().runs))
+    print("answers:", *answers)
+    print("%8s %9s %7s %6s  task and request" % ("us here", "us ESP32", "steps", "over"))
+    found = 0
+    for name in sorted(best, key=lambda name: -max(best[name])):
+        times = best[name]
+        longest_us = max(times) * ESP32_RATIO
+        if longest_us >= SHOWN_US:
+            over = sum(us * ESP32_RATIO > LIMIT_US for us in times)
+            found += over if name not in STARTING else 0
+            print("%8d %9d %7d %6d  %s" % (max(times), longest_us, len(times), over, name))
+    print(f"{found} steps over {LIMIT_US} us after the start")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

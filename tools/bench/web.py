@@ -1,0 +1,111 @@
+#!/usr/bin/env python3
+"""Requests per second of /api/state, next to a bare Microdot handler that returns the same bytes.
+
+    build/venv/bin/python tools/bench/web.py
+
+Both run on the same MicroPython in the same minute, asked in turns by one client, so that a busy
+host slows both alike. Prints the two rates and their ratio.
+"""
+
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+MICROPYTHON = ROOT / "build/venv/bin/micropython"
+MODULES = f"{ROOT / 'lib'}:{ROOT / 'build/mpy-lib'}:.frozen"
+ROUNDS = 15
+REQUESTS = 100
+GET = b"GET /api/state HTTP/1.1\r\nHost: rig\r\n\r\n"
+BARE = """
+import sys
+from microdot import Microdot
+app = Microdot()
+body = sys.stdin.read()
+@app.get("/api/state")
+def state(request):
+    return body, 200, {"Content-Type": "application/json"}
+app.run(port=int(sys.argv[1]))
+"""
+
+
+def free_port():
+    """A port that nobody uses."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def start(script, port, folder, text=None):
+    """Start a MicroPython server and wait until it listens."""
+    process = subprocess.Popen(
+        [MICROPYTHON, script, str(port)],
+        env=os.environ | {"MICROPYPATH": MODULES},
+        cwd=folder,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+    )
+    if text is not None:
+        process.stdin.write(text)
+        process.stdin.close()
+    for _ in range(200):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return process
+        time.sleep(0.02)
+    raise RuntimeError(f"{script} does not listen")
+
+
+def ask(port):
+    """One request; the body of the answer."""
+    with socket.create_connection(("127.0.0.1", port), 5) as link:
+        link.sendall(GET)
+        answer = b""
+        while chunk := link.recv(65536):
+            answer += chunk
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.0 200"), head
+    return body
+
+
+def rate(port):
+    """Requests per second over one round."""
+    began = time.perf_counter()
+    for _ in range(REQUESTS):
+        ask(port)
+    return REQUESTS / (time.perf_counter() - began)
+
+
+def measure():
+    """Median requests per second: (of the rig, of the bare handler)."""
+    rig_port, bare_port = free_port(), free_port()
+    with tempfile.TemporaryDirectory() as folder:
+        bare_script = Path(folder, "bare.py")
+        bare_script.write_text(BARE)
+        servers = [start(ROOT / "tests/web/fake_rig.py", rig_port, folder)]
+        try:
+            servers.append(start(bare_script, bare_port, folder, ask(rig_port)))
+            assert abs(len(ask(bare_port)) - len(ask(rig_port))) < 20  # digits of the uptime
+            rounds = [(rate(rig_port), rate(bare_port)) for _ in range(ROUNDS)]
+        finally:
+            for server in servers:
+                server.kill()
+                server.wait()
+    return tuple(map(statistics.median, zip(*rounds, strict=True)))
+
+
+def main():
+    """Measure and print."""
+    rig, bare = measure()
+    print(f"/api/state of 16 batteries: {rig:.0f} requests/s")
+    print(f"bare Microdot, same bytes:  {bare:.0f} requests/s, ratio {rig / bare:.2f}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
