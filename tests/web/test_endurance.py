@@ -8,6 +8,8 @@ import contextlib
 import os
 import random
 import socket
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -92,8 +94,34 @@ def heap_used(rig):
         time.sleep(0.1)
 
 
+STALLS = """
+import select, sys, time
+worst = 0
+while not select.select([sys.stdin], [], [], 0)[0]:
+    begin = time.monotonic()
+    time.sleep(0.01)
+    worst = max(worst, time.monotonic() - begin - 0.01)
+print(int(worst * 1000))
+"""
+
+
+@contextlib.contextmanager
+def host_stalls():
+    """Yields a list that holds, afterwards, the longest time in ms that the host let nobody run.
+
+    A busy host stalls a sleeping process as it stalls the simulator: that is no gap of the rig's.
+    """
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", STALLS], text=True, **pipes) as process:
+        stalls = []
+        try:
+            yield stalls
+        finally:
+            stalls.append(int(process.communicate("stop\n")[0]))
+
+
 def test_abuse():
-    with simulated(batteries=16, load=[[0, 0], [8, 60]]) as rig:
+    with host_stalls() as stalls, simulated(batteries=16, load=[[0, 0], [8, 60]]) as rig:
         rig.until(lambda state: state["bus"]["connected"] == 16)
         with ThreadPoolExecutor(AT_ONCE) as crowd:
             list(crowd.map(lambda seed: abuse(rig, seed), range(200)))
@@ -110,11 +138,11 @@ def test_abuse():
         system = rig.ask("GET", "/api/system")[2]
         assert all(task["failures"] == 0 for task in system["tasks"]), system
         report = rig.stop()
-    assert report["ticks"]["worst_ms"] <= WORST_GAP_MS, report["ticks"]
+    assert report["ticks"]["worst_ms"] <= WORST_GAP_MS + stalls[0], (report["ticks"], stalls)
 
 
 def test_four_clients_for_a_while():
-    with simulated(batteries=16, load=[[0, 0], [8, 60]]) as rig:
+    with host_stalls() as stalls, simulated(batteries=16, load=[[0, 0], [8, 60]]) as rig:
         streams = [Stream(rig).skip_opening() for _ in range(4)]
         frames = 0
         used = []
@@ -132,7 +160,7 @@ def test_four_clients_for_a_while():
     assert frames >= 4 * STEADY_S * 0.95
     third = len(used) // 3
     assert max(used[-third:]) - max(used[:third]) < KEPT_BYTES / 4, used
-    assert report["ticks"]["worst_ms"] <= WORST_GAP_MS, report["ticks"]
+    assert report["ticks"]["worst_ms"] <= WORST_GAP_MS + stalls[0], (report["ticks"], stalls)
 
 
 def test_no_late_tick_in_virtual_time_with_clients():
