@@ -313,6 +313,22 @@ def test_by_keyboard_alone(visit, rig):
     expect(page.locator("#gate")).to_be_hidden()
 
 
+def test_a_question_asked_again_at_once(visit, rig):
+    page = visit(rig, DESKTOP)
+    page.evaluate(
+        """() => {
+            const off = document.querySelector('[aria-label="Battery 2: Off"]');
+            off.click();
+            document.getElementById("ask").close("no");
+            off.click();
+        }"""
+    )
+    page.wait_for_timeout(200)
+    page.locator("#ask-yes").click()
+    expect(page.locator("#gate")).to_be_visible()
+    page.keyboard.press("Escape")
+
+
 def test_for_the_ear(visit, rig):
     page = visit(rig)
     names = page.evaluate("[...document.querySelectorAll('article button')].map(e => e.ariaLabel)")

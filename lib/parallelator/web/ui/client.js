@@ -54,11 +54,12 @@ export async function ask(text, yes) {
   return await choice($("ask")) === "yes";
 }
 
+// The event of a closing comes with the next frame, when the dialog may be open once more.
 function choice(dialog) {
   dialog.returnValue = "no";
   dialog.showModal();
   return new Promise((done) => {
-    dialog.onclose = () => done(dialog.returnValue);
+    dialog.onclose = () => dialog.open || done(dialog.returnValue);
   });
 }
 
