@@ -9,11 +9,13 @@ from micropython import const
 
 from parallelator import VERSION, settings
 from parallelator.clock import Clock
-from parallelator.hardware.board import Board, wiring
+from parallelator.hardware.board import Board, connect_card, wiring
 from parallelator.hardware.bus import Bus
 from parallelator.hardware.tca9555 import Tca9555
 from parallelator.protection import guard, rules
 from parallelator.protection.switches import Switches
+from parallelator.records.card import Card
+from parallelator.records.datalog import Datalog
 from parallelator.records.events import Events
 from parallelator.records.history import History
 from parallelator.records.keeper import Keeper, count_boot
@@ -37,11 +39,20 @@ class App:
 
     def __init__(self):
         self.clock = Clock(time)
+        self.snap = Snapshot()
+        self.events = Events(self.snap)
+        self._watchdog = None
+        self._due = 0
+        # Where the card is must be known before what its settings say.
+        pins = settings.layer(CONFIG_FILES[:1])[0]
+        self.card = Card(
+            lambda: connect_card(pins, self.clock, self._tick_if_due), self.events.emit
+        )
+        self.card.mount()
+        self.datalog = None
         self.config_files = CONFIG_FILES
         self.settings, self.faults, self.renamed = settings.load(CONFIG_FILES, GOOD_CONFIG)
         self.pending = {}
-        self.snap = Snapshot()
-        self.events = Events(self.snap)
         self.history = History(self.snap)
         self.board = Board(
             self.clock,
@@ -82,8 +93,9 @@ class App:
         self.keeper.restore()
         self._apply_modes()
         self.guard.start()
-        watchdog = self.board.watchdog(_WATCHDOG_MS)
-        protection = asyncio.create_task(self._protect(watchdog))
+        self._due = self.clock.ms()
+        self._watchdog = self.board.watchdog(_WATCHDOG_MS)
+        protection = asyncio.create_task(self._protect())
         self.boot = count_boot(self._store)
         print("Parallelator", VERSION)
         self.events.emit("boot", RIG, 0, 0, self.boot)
@@ -94,6 +106,17 @@ class App:
         self._start("keeper", self.keeper.run)
         self._start("console", self._console)
         self._start("history", self.history.run)
+        self.datalog = Datalog(
+            self.card,
+            self.snap,
+            self.clock,
+            self.events,
+            self.settings,
+            self.boot,
+            self.event_text,
+        )
+        self._start("card", self.card.run)
+        self._start("log", self.datalog.run)
         if self.settings["wifi.ssid"]:
             self._start("wifi", self._wifi)
         self._start("web", self._web)
@@ -104,25 +127,31 @@ class App:
             if self.settings["batteries.%d.mode" % (i + 1)] == "off":
                 self.snap.wish[i] = WISH_OFF
 
-    async def _protect(self, watchdog):
-        """The guard's task. Its death is a reset, with the switches open if the bus allows."""
+    async def _protect(self):
+        """The guard's task."""
+        while True:
+            self._tick_if_due()
+            await asyncio.sleep_ms(max(self.clock.diff(self._due, self.clock.ms()), 0))
+
+    def _tick_if_due(self):
+        """Run the guard when it is its time: in its task, and while the SD card is waited for.
+
+        Its death is a reset, with the switches open if the bus allows.
+        """
         clock = self.clock
-        tick = self.guard.tick
-        due = clock.ms()
+        if self._watchdog is None or clock.diff(self._due, clock.ms()) > 0:
+            return
         try:
-            while True:
-                tick()
-                watchdog.feed()
-                due = clock.add(due, guard.TICK_MS)
-                wait_ms = clock.diff(due, clock.ms())
-                if wait_ms < 0:
-                    due = clock.ms()
-                    wait_ms = 0
-                await asyncio.sleep_ms(wait_ms)
+            self.guard.tick()
+            self._watchdog.feed()
         except Exception as error:
             sys.print_exception(error)
             self.guard.all_off()
             self.board.reset()
+        now = clock.ms()
+        self._due = clock.add(self._due, guard.TICK_MS)
+        if clock.diff(self._due, now) < 0:
+            self._due = now
 
     def _start(self, name, job):
         self.tasks.append(name)
@@ -190,11 +219,13 @@ class App:
     def restart(self):
         """Restart the controller in half a second, with every switch open."""
         self.events.emit("restart", RIG, 0, 0, 0)
+        self.card.leave()
         asyncio.create_task(self._restart())
 
     async def _restart(self):
         await asyncio.sleep_ms(_RESTART_MS)
         self.guard.all_off()
+        self.card.unmount()
         self.board.reset()
 
     async def _console(self):

@@ -366,6 +366,25 @@ def test_files_survive_on_a_volume_made_through_the_driver():
     unmounted()
 
 
+def test_a_detached_card_lets_files_be_closed_and_writes_nothing():
+    bench = Bench()
+    bench.image.volume()
+    driver = bench.start()
+    volume = os.VfsFat(driver)
+    os.mount(volume, "/sd")
+    with open("/sd/a.txt", "w") as file:
+        file.write("lost")
+        written = bench.card.written
+        driver.detach()
+        file.write("x" * 2000)
+        file.flush()
+    assert bench.card.written == written
+    buf = bytearray(b"\x55" * 512)
+    driver.readblocks(0, buf)
+    assert buf == bytes(512)
+    os.umount("/sd")
+
+
 ROWS = 12
 
 

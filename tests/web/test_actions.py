@@ -116,7 +116,7 @@ def test_settings_are_saved_and_faults_stand_beside_their_field(visit, stage):
     kept = json.loads((stage.folder / "flash/config.json").read_text())
     assert (kept["name"], kept["limits"]["max_trips"]) == ("Main stage", 7)
     open_view(page, "events")
-    expect(page.locator("#event-list li").first).to_contain_text("Settings saved: 2")
+    expect(page.locator("#event-list")).to_contain_text("Settings saved: 2")
     assert faults(page) == []
 
 

@@ -1,4 +1,6 @@
-"""What the stand-ins speak to: harness.py sets both before the firmware starts."""
+"""What the stand-ins speak to: harness.py sets the first two before the firmware starts."""
 
 world = None
 watch = None
+volumes = []
+"""Every volume that the firmware mounted, in all runs of this process."""

@@ -111,6 +111,7 @@ def _power(root, world, recorder, watch, sabotage):
 
         tasks.bind(asyncio.core)
         watch.install()
+        _keep_volumes()
         if sabotage:
             sabotage()
         try:
@@ -126,6 +127,21 @@ def _power(root, world, recorder, watch, sabotage):
             recorder.freeze()
             world.restarted()
             return
+
+
+def _keep_volumes():
+    """Files that a restart left open are closed by the collector, at any time: what they point
+    into must not go before them."""
+    from parallelator.records.card import Card
+
+    mount = Card.mount
+
+    def kept(card):
+        mount(card)
+        if card.volume:
+            current.volumes.append(card.volume)
+
+    Card.mount = kept
 
 
 def _forget_firmware():

@@ -43,16 +43,18 @@ def main():
         plan["duration_s"] = args.duration
     flash = args.flash
     port = args.port
+    sd = args.sd and _absolute(args.sd, cwd)
     if args.clock == "real":
         # Somebody plays along: no end of its own, and nothing is expected of the outcome.
         plan["duration_s"] = args.duration
         plan["expect"] = []
         flash = flash or root + "/build/sim/" + plan["name"]
+        sd = sd or flash + ".img"
         port = port or 8080
         password = plan["settings"].get("web", {}).get("password")
         print("Page: http://localhost:%d" % port, "- password: %s" % password if password else "")
         print("Ctrl-C opens every switch and ends the rig.")
-    card = SdCard(Image(harness.SD_SECTORS, _absolute(args.sd, cwd))) if args.sd else None
+    card = SdCard(Image(harness.SD_SECTORS, sd)) if sd else None
     virtual = args.clock == "virtual"
     report = harness.run(root, plan, virtual, args.speed, port, flash, card=card)
     if args.report:

@@ -4,8 +4,12 @@ import esp32
 import machine
 from micropython import const
 
+from parallelator.hardware.sdcard import SpiCard
+
 _I2C_TIMEOUT_US = const(10000)
 _HALF_CLOCK_US = const(5)
+_SD_UNIT = const(2)
+_SD_BAUD = const(5000000)  # a fifth of what every card bears: wires to a socket are long
 
 
 class Wiring:
@@ -46,6 +50,22 @@ def wiring(settings):
         if settings["board." + part] is not None:
             setattr(wires, part, settings["board." + part])
     return wires
+
+
+def connect_card(settings, clock, idle):
+    """The SD card, awake: a fresh `sdcard.SpiCard`.
+
+    Args:
+        settings: mapping with the keys `pins.sd_*` of `settings.TABLE`.
+        clock, idle: as of `SpiCard`.
+
+    Raises:
+        OSError: as `SpiCard` does.
+    """
+    lines = [machine.Pin(settings["pins.sd_" + name]) for name in ("sck", "mosi", "miso", "cs")]
+    sck, mosi, miso, cs = lines
+    spi = machine.SPI(_SD_UNIT, baudrate=_SD_BAUD, sck=sck, mosi=mosi, miso=miso)
+    return SpiCard(spi, cs, _SD_BAUD, clock, idle)
 
 
 class Board:

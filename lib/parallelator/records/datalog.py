@@ -1,0 +1,255 @@
+"""Writes samples of all batteries, and the events, to files on the SD card. Run by app.
+
+A file is only ever appended to. FatFs collects rows into whole blocks of 512 bytes; what a power
+cut may lose are the rows since the last flush.
+"""
+
+import asyncio
+import os
+
+from micropython import const
+
+from parallelator.records.card import FOLDER, FULL, READY
+from parallelator.snapshot import ABSENT, BATTERIES, CHANNELS, RIG, STATES
+
+LOGS = FOLDER + "/log"
+EVENTS = "events.csv"
+FLUSH_S = const(10)
+_POLL_MS = const(100)
+_RETRY_MS = const(1000)
+_FULL_MS = const(60000)
+_MB = const(1048576)
+_ROWS_A_STEP = const(4)
+_FIELDS = ("voltage_mv", "current_ma", "state", "discharge_mah", "charge_mah")
+_EVENT_FIELDS = ("time", "uptime_ms", "severity", "code", "battery", "detail")
+_ALARMS = (
+    "trip",
+    "stuck_closed",
+    "bus_locked",
+    "bus_fault",
+    "expander_lost",
+    "alert_dead",
+    "no_contact",
+    "temperature",
+    "topology",
+    "config_fault",
+    "task_died",
+    "deadline_missed",
+    "sd_full",
+)
+
+
+class Datalog:
+    """The log of one rig.
+
+    Args:
+        card: a `Card`; snap: the `Snapshot`; clock: a `clock.Clock`; events: the `Events`.
+        settings: mapping with the keys `log.*` of `settings.TABLE`.
+        boot: number of this boot, 1 or more; describe: function (event) that returns its text.
+
+    Attributes:
+        name: of the file that is being written, None while there is none.
+    """
+
+    def __init__(self, card, snap, clock, events, settings, boot, describe):
+        self._card = card
+        self._snap = snap
+        self._clock = clock
+        self._events = events
+        self._interval_s = settings["log.interval_s"]
+        self._wide = settings["log.layout"] == "wide"
+        self._comma = settings["log.separator"]
+        self._keep_free = settings["log.keep_free_mb"] * _MB
+        self._boot = boot
+        self._describe = describe
+        self._next_event = 0
+        self._sampled_s = 0
+        self._own = None
+        self._torn = False
+        self.name = None
+
+    async def run(self):
+        """Log while there is a card, for ever."""
+        while True:
+            if not self._card.mounted:
+                await asyncio.sleep_ms(_RETRY_MS)
+                continue
+            try:
+                await self._log()
+            except OSError as error:
+                self._card.fail(error)
+            self.name = None
+            await asyncio.sleep_ms(_FULL_MS if self._card.state == FULL else _RETRY_MS)
+
+    async def _log(self):
+        _make(LOGS)
+        while self._card.mounted:
+            await self._write_file(self._day())
+
+    async def _write_file(self, day):
+        """Fill one file until its day is over, or the day gets known."""
+        self.name = self._choose(day)
+        with open(LOGS + "/" + self.name, "a") as file:
+            try:
+                if not file.tell():
+                    file.write(self._header() + "\n")
+                elif self._torn:
+                    file.write("\n")
+                self._make_room()
+                await self._fill(file, day)
+                if day is None and self._card.mounted:
+                    link = (self._clock.iso(), self._snap.uptime_s * 1000, self._day())
+                    file.write("# %s is uptime_ms %d; goes on in %s.csv\n" % link)
+            except OSError as error:
+                # Before the file is closed: a card that was lost takes nothing any more.
+                self._card.fail(error)
+                raise
+
+    async def _fill(self, file, day):
+        snap = self._snap
+        flushed_s = snap.uptime_s
+        while self._day() == day and self._card.mounted:
+            if snap.uptime_s - self._sampled_s < self._interval_s:
+                await asyncio.sleep_ms(_POLL_MS)
+                continue
+            self._sampled_s = snap.uptime_s
+            for row in await self._sample():
+                file.write(row)
+                await asyncio.sleep_ms(0)
+            if snap.uptime_s - flushed_s >= FLUSH_S:
+                flushed_s = snap.uptime_s
+                file.flush()
+                await asyncio.sleep_ms(0)
+                await self._write_events()
+                self._make_room()
+
+    # Rows
+
+    def _header(self):
+        names = ["time", "uptime_ms"]
+        if self._wide:
+            for n in range(1, BATTERIES + 1):
+                names += ["%s_%d" % (field, n) for field in _FIELDS]
+        else:
+            names += ("battery",) + _FIELDS
+        return self._comma.join(names)
+
+    async def _sample(self):
+        """The rows of one sample, as a list of lines."""
+        snap = self._snap
+        comma = self._comma
+        begin = "%s%s%d" % (self._clock.iso() or "", comma, snap.uptime_s * 1000)
+        rows = []
+        wide = begin
+        for i in range(BATTERIES):
+            if self._wide:
+                wide += comma + self._cells(i)
+            elif snap.known_boards >> i // CHANNELS & 1:
+                rows.append("%s%s%d%s%s\n" % (begin, comma, i + 1, comma, self._cells(i)))
+            if i % _ROWS_A_STEP == _ROWS_A_STEP - 1:
+                await asyncio.sleep_ms(0)
+        return [wide + "\n"] if self._wide else rows
+
+    def _cells(self, i):
+        # As _FIELDS; what is not known stays empty.
+        snap = self._snap
+        known = snap.valid[i]
+        there = known or snap.state[i] != ABSENT
+        return self._comma.join(
+            (
+                str(snap.voltage_mv[i]) if known else "",
+                str(snap.current_ma[i]) if known else "",
+                STATES[snap.state[i]],
+                str(snap.discharge_mah[i]) if there else "",
+                str(snap.charge_mah[i]) if there else "",
+            )
+        )
+
+    async def _write_events(self):
+        event = self._events.after(self._next_event)
+        if not event:
+            return
+        with open(LOGS + "/" + EVENTS, "a") as file:
+            try:
+                if not file.tell():
+                    file.write(self._comma.join(_EVENT_FIELDS) + "\n")
+                while event:
+                    file.write(self._event_row(event))
+                    await asyncio.sleep_ms(0)
+                    self._next_event = event[0] + 1
+                    event = self._events.after(self._next_event)
+            except OSError as error:
+                self._card.fail(error)
+                raise
+
+    def _event_row(self, event):
+        _, uptime_s, code, i, _, _, _ = event
+        text = self._describe(event).replace('"', "'")
+        return self._comma.join(
+            (
+                self._clock.iso(self._snap.uptime_s - uptime_s) or "",
+                str(uptime_s * 1000),
+                "alarm" if code in _ALARMS else "info",
+                code,
+                "" if i == RIG else str(i + 1),
+                '"%s"\n' % text,
+            )
+        )
+
+    # Files
+
+    def _day(self):
+        now = self._clock.iso()
+        return now and now[:10]
+
+    def _choose(self, day):
+        """The name of the log to write: a new file, or one with this header that may go on.
+
+        The log of a day goes on after a restart; one without a day only if this run began it.
+        """
+        base = day or "boot-%04d" % self._boot
+        names = os.listdir(LOGS)
+        name = base + ".csv"
+        number = 1
+        while name in names and not (day or name == self._own) or not self._fits(name, names):
+            number += 1
+            name = "%s-%d.csv" % (base, number)
+        if not day:
+            self._own = name
+        return name
+
+    def _fits(self, name, names):
+        """True when a log is not there yet, or has this header; sees whether its end is torn."""
+        self._torn = False
+        if name not in names:
+            return True
+        with open(LOGS + "/" + name, "rb") as file:
+            header = file.readline()
+            file.seek(-1, 2)
+            self._torn = file.read(1) != b"\n"
+        return header in (b"", (self._header() + "\n").encode())
+
+    def _make_room(self):
+        """Delete the oldest logs until enough is free; those of an unknown day go first."""
+        if self._free() >= self._keep_free:
+            self._card.note(READY)
+            return
+        names = [name for name in os.listdir(LOGS) if name.endswith(".csv")]
+        names = [name for name in names if name != self.name and name != EVENTS]
+        names.sort(key=lambda name: (not name.startswith("boot-"), name))
+        for name in names:
+            os.remove(LOGS + "/" + name)
+            if self._free() >= self._keep_free:
+                return
+        self._card.note(FULL)
+
+    def _free(self):
+        found = os.statvfs(FOLDER)
+        return found[0] * found[3]
+
+
+def _make(folder):
+    try:
+        os.mkdir(folder)
+    except OSError:
+        os.listdir(folder)  # it was there; anything else is for the caller

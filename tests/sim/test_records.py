@@ -1,0 +1,327 @@
+"""The SD card and what is written to it, with the whole firmware in virtual time."""
+
+from sim import current, harness, scenario
+from sim.chips.sdcard import SdCard
+from sim.chips.sdimage import Image
+from support import ROOT, clean
+
+SECTORS = 65536
+MB = 1048576
+
+
+class Run:
+    """One run with a card in the slot.
+
+    Attributes:
+        report: of the harness; events: the codes of all events, in order.
+        pause_ms: longest time without a tick of the guard during which the card was busy.
+    """
+
+    def __init__(self, card=None, log=None, time_at_s=None, **plan):
+        self.card = card or SdCard(Image(SECTORS))
+        self.events = []
+        self.pause_ms = 0
+        self._began_us = 0
+        self._time_at_s = time_at_s
+        settings = plan.setdefault("settings", {})
+        settings["serial_messages"] = False
+        settings["log"] = {"keep_free_mb": 10}
+        settings["log"].update(log or {})
+        plan.setdefault("name", "records")
+        plan.setdefault("load", [[0, 40]])
+        plan = scenario.complete(plan)
+        self.report = harness.run(
+            ROOT, plan, True, quiet=True, sabotage=self._listen, card=self.card
+        )
+
+    def _listen(self):
+        from parallelator.app import App
+        from parallelator.protection.guard import Guard
+        from parallelator.records.events import Events
+
+        tick = Guard.tick
+        self.emit = Events.emit
+        current.listener = self
+        start = App._start
+
+        def watched_tick(guard):
+            now_us = current.world.now_us
+            since_us = max(self._began_us, self.card.busy_from_us)
+            until_us = min(now_us, self.card.busy_until_us)
+            self.pause_ms = max(self.pause_ms, (until_us - since_us) / 1000)
+            self._began_us = now_us
+            tick(guard)
+
+        def watched_start(app, name, job):
+            if name == "log" and self._time_at_s is not None:
+                start(app, "browser", lambda: self._browser(app))
+            return start(app, name, job)
+
+        Guard.tick = watched_tick
+        Events.emit = _heard
+        App._start = watched_start
+
+    async def _browser(self, app):
+        import asyncio
+
+        await asyncio.sleep_ms(self._time_at_s * 1000)
+        app.set_time(1784000000)  # 2026-07-14T03:33:20Z
+        await asyncio.sleep_ms(1 << 29)
+
+    def codes(self):
+        return [code for _, code in self.events if code.startswith("sd_")]
+
+    def files(self):
+        """Name to size of what lies in the log folder."""
+        return {entry[0]: entry[3] for entry in self.card.image.volume().ilistdir("/log")}
+
+    def read(self, name):
+        with self.card.image.volume().open("/log/" + name, "r") as file:
+            return file.read()
+
+    def rows(self, name, comma=","):
+        """The rows of a log as lists, without the header and the comments."""
+        lines = self.read(name).split("\n")
+        assert lines[-1] == "", lines[-1]
+        return [line.split(comma) for line in lines[1:-1] if line[0] != "#"]
+
+
+def _heard(events, code, i, state, reason, value):
+    # Not a closure, see sim/watch.py.
+    current.watch.unlock()
+    current.listener.events.append((current.world.now_us // 1000000, code))
+    current.listener.emit(events, code, i, state, reason, value)
+
+
+def uptimes(rows):
+    return sorted({int(row[1]) // 1000 for row in rows})
+
+
+def complete(seconds, begin_s, end_s):
+    """True when there is a sample of every second."""
+    return [s for s in seconds if begin_s <= s <= end_s] == list(range(begin_s, end_s + 1))
+
+
+# The log itself
+
+
+def test_the_long_log_tells_what_the_plant_did():
+    run = Run(duration_s=62)
+    clean(run.report)
+    assert run.codes() == ["sd_ready"]
+    assert set(run.files()) == {"boot-0001.csv", "events.csv"}
+    head = run.read("boot-0001.csv").split("\n")[0]
+    assert head == ("time,uptime_ms,battery,voltage_mv,current_ma,state,discharge_mah,charge_mah")
+    rows = run.rows("boot-0001.csv")
+    assert complete(uptimes(rows), 2, 49)
+    assert len(rows) == 16 * len(uptimes(rows))
+    late = [row for row in rows if int(row[1]) >= 40000]
+    for at in range(0, len(late), 16):
+        sample = late[at : at + 16]
+        assert [int(row[2]) for row in sample] == list(range(1, 17))
+        assert all(row[5] == "on" and 20000 < int(row[3]) < 30000 for row in sample)
+        assert 39500 < sum(int(row[4]) for row in sample) < 40500
+    # What the last row counted is what flowed until then, within the 20 s after it.
+    for row in rows[-16:]:
+        true_mah = run.report["energy"][row[2]]["true_mah"]
+        assert true_mah - 25 < int(row[6]) <= true_mah + 1
+
+
+def test_the_wide_log_has_one_row_a_sample():
+    run = Run(duration_s=42, batteries=5, load=[[0, 5]], log={"layout": "wide", "separator": ";"})
+    head = run.read("boot-0001.csv").split("\n")[0].split(";")
+    rows = run.rows("boot-0001.csv", ";")
+    assert complete(uptimes(rows), 2, 29)
+    assert len(rows) == len(uptimes(rows)) and all(len(row) == len(head) == 82 for row in rows)
+    last = dict(zip(head, rows[-1]))
+    assert last["state_5"] == "on" and last["state_6"] == "absent"
+    assert 20000 < int(last["voltage_mv_1"]) < 30000 and last["voltage_mv_6"] == ""
+
+
+def test_only_the_channels_of_known_boards_are_rows():
+    run = Run(duration_s=32, batteries=[{"n": 1}, {"n": 2}], load=[], log={"interval_s": 5})
+    rows = run.rows("boot-0001.csv")
+    assert {row[2] for row in rows} == {"1", "2", "3", "4"}
+    assert {row[3] for row in rows if row[2] == "3"} == {""}
+    seconds = uptimes(rows)
+    assert len(seconds) > 2 and all(b - a == 5 for a, b in zip(seconds, seconds[1:])), seconds
+
+
+def test_the_log_of_a_day_begins_when_the_time_is_known():
+    run = Run(duration_s=62, time_at_s=20)
+    assert set(run.files()) == {"boot-0001.csv", "2026-07-14.csv", "events.csv"}
+    link = run.read("boot-0001.csv").split("\n")[-2]
+    assert link.startswith("# 2026-07-14T03:33:2") and link.endswith("goes on in 2026-07-14.csv")
+    before = run.rows("boot-0001.csv")
+    after = run.rows("2026-07-14.csv")
+    assert all(row[0] == "" for row in before)
+    assert all(row[0].startswith("2026-07-14T03:3") for row in after)
+    assert complete(sorted(set(uptimes(before) + uptimes(after))), 2, 45)
+    events = [line.split(",")[3] for line in run.read("events.csv").split("\n")[1:-1]]
+    assert "boot" in events and "group_start" in events and "time_set" in events
+
+
+def test_an_older_log_is_never_written_over():
+    card = SdCard(Image(SECTORS))
+    Run(card, duration_s=32, log={"layout": "wide"}, time_at_s=5)
+    first = Run(card, duration_s=32, time_at_s=5)
+    kept = {name: first.read(name) for name in first.files()}
+    again = Run(card, duration_s=32, time_at_s=5)
+    assert set(again.files()) == {
+        "boot-0001.csv",
+        "boot-0001-2.csv",
+        "boot-0001-3.csv",
+        "2026-07-14.csv",
+        "2026-07-14-2.csv",
+        "events.csv",
+    }
+    for name in kept:
+        assert again.read(name).startswith(kept[name]), name
+    assert len(again.read("2026-07-14-2.csv")) > len(kept["2026-07-14-2.csv"])
+    assert again.read("2026-07-14-2.csv").count("battery") == 1
+
+
+def test_bytes_on_the_card_per_byte_of_log():
+    image = Image(32 * 1024 * MB // 512)
+    image.volume().mkdir("/log")
+    run = Run(SdCard(image), duration_s=600)
+    ratio = run.report["sd"]["bytes"] / sum(run.files().values())
+    assert ratio < 1.3, ratio
+
+
+# A card that makes trouble
+
+
+def test_stalls_do_not_delay_the_protection_and_lose_no_row():
+    crossings = [
+        {
+            "at": 20.0 + 3.37 * k,
+            "do": "inject_current",
+            "n": 1 + k % 16,
+            "ma": 18000 * (k % 2 or -1),
+        }
+        for k in range(24)
+    ]
+    ends = [dict(step, at=step["at"] + 1.5, ma=0) for step in crossings]
+    stalls = [{"at": 1, "do": "sd_stall", "ms": 250, "every": 5}]
+    stalls.append({"at": 60, "do": "sd_stall", "ms": 500})
+    run = Run(duration_s=122, steps=crossings + ends + stalls)
+    clean(run.report)
+    assert 0 < run.pause_ms < 20, run.pause_ms
+    assert run.report["sd"]["worst_ms"] == 500
+    reactions = run.report["reactions"]
+    assert len(reactions) >= 20, len(reactions)
+    worst_ms = max(opened - crossed for crossed, opened, _, _ in reactions)
+    assert worst_ms < 25, worst_ms
+    assert run.codes() == ["sd_ready"]
+    assert complete(uptimes(run.rows("boot-0001.csv")), 2, 105)
+
+
+def test_a_card_that_is_pulled_comes_back_by_itself():
+    steps = []
+    for at in (20, 60.5, 100.002):
+        steps.append({"at": at, "do": "sd_remove"})
+        steps.append({"at": at + 7, "do": "sd_insert"})
+    run = Run(duration_s=150, steps=steps)
+    clean(run.report)
+    assert 0 < run.pause_ms < 20, run.pause_ms
+    assert run.codes()[0] == "sd_ready" and run.codes().count("sd_ready") == 4, run.codes()
+    assert run.codes().count("sd_unreadable") == 3, run.codes()
+    assert [code for _, code in run.events if code == "task_died"] == []
+    assert set(run.files()) == {"boot-0001.csv", "events.csv"}
+    seconds = uptimes(run.rows("boot-0001.csv"))
+    for begin, end in ((2, 9), (33, 49), (74, 89), (113, 135)):
+        assert complete(seconds, begin, end), (begin, seconds)
+
+
+def test_a_hundred_pulls_leave_a_volume_in_order():
+    steps = []
+    for k in range(100):
+        at = 10 + 4 * k + k * 0.0371
+        steps.append({"at": at, "do": "sd_remove"})
+        steps.append({"at": at + 0.2, "do": "sd_insert"})
+    run = Run(duration_s=450, steps=steps, batteries=8, load=[[0, 20]])
+    clean(run.report)
+    assert 0 < run.pause_ms < 20, run.pause_ms
+    assert [code for _, code in run.events if code == "task_died"] == []
+    assert uptimes(run.rows("boot-0001.csv"))[-1] > 430
+
+
+def test_a_slot_without_a_card_is_told_once():
+    card = SdCard(Image(SECTORS))
+    card.present = False
+    run = Run(card, duration_s=40)
+    clean(run.report)
+    assert run.codes() == ["sd_absent"], run.codes()
+    assert run.report["ticks"]["late"] <= 4, run.report["ticks"]
+
+
+def test_a_card_of_another_format_is_left_alone():
+    image = Image(SECTORS)
+    image.write(5, b"something precious" + bytes(494))
+    run = Run(SdCard(image), duration_s=20)
+    assert run.codes() == ["sd_foreign"]
+    assert run.card.written == 0
+
+
+def test_a_full_card_gives_up_its_oldest_logs():
+    image = Image(SECTORS)
+    volume = image.volume()
+    volume.mkdir("/log")
+    for name in ("2026-01-01.csv", "2026-01-02.csv", "2026-01-03.csv", "boot-0009.csv"):
+        with volume.open("/log/" + name, "w") as file:
+            for _ in range(40):
+                file.write("x" * 32768)
+    image.fill(9 * MB)
+    run = Run(SdCard(image), duration_s=40)
+    clean(run.report)
+    assert 0 < run.pause_ms < 20, run.pause_ms
+    assert "boot-0009.csv" not in run.files() and "2026-01-03.csv" in run.files(), run.files()
+    assert run.files()["boot-0001.csv"] > 10000
+    assert run.codes() == ["sd_ready"]
+
+
+def test_a_card_without_any_room_is_told_and_harms_nothing():
+    image = Image(SECTORS)
+    image.fill(0)
+    run = Run(SdCard(image), duration_s=100)
+    clean(run.report)
+    assert 0 < run.pause_ms < 20, run.pause_ms
+    assert run.codes() == ["sd_ready", "sd_full"]
+    assert "filler.bin" in [entry[0] for entry in image.volume().ilistdir("/")]
+
+
+def test_a_power_cut_loses_no_flushed_row():
+    for cut_s in (25.003, 31.51, 44.9):
+        steps = [
+            {"at": cut_s, "do": "sd_cut"},
+            {"at": cut_s + 3, "do": "power_cycle"},
+        ]
+        run = Run(duration_s=75, steps=steps)
+        assert run.report["resets"] == 1 and run.codes().count("sd_ready") == 2
+        assert run.report["violations"] == []
+        before = uptimes(run.rows("boot-0001.csv"))
+        assert complete(before, 2, int(cut_s) - 13) and before[-1] <= cut_s
+        assert len(uptimes(run.rows("boot-0002.csv"))) > 10
+
+
+# Settings on the card
+
+
+def config_on_card(text):
+    image = Image(SECTORS)
+    with image.volume().open("/config.json", "w") as file:
+        file.write(text)
+    return SdCard(image)
+
+
+def test_settings_on_the_card_come_first():
+    run = Run(config_on_card('{"log": {"interval_s": 4}}'), duration_s=40)
+    seconds = uptimes(run.rows("boot-0001.csv"))
+    assert all(b - a == 4 for a, b in zip(seconds, seconds[1:])) and len(seconds) > 3, seconds
+
+
+def test_wrong_settings_on_the_card_change_nothing():
+    run = Run(config_on_card('{"limits": {"max_trips": -1}}'), duration_s=40)
+    assert (0, "config_fault") in run.events, run.events[:5]
+    assert sum(1 for _, code in run.events if code == "joined") == 16
