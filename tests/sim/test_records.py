@@ -15,12 +15,20 @@ class Run:
     Attributes:
         report: of the harness; events: the codes of all events, in order.
         pause_ms: longest time without a tick of the guard during which the card was busy.
+        left_open: names of the files whose closing failed.
+
+    Args:
+        pulls: numbers of blocks written; after each the card is pulled, and put back 0.2 s later.
     """
 
-    def __init__(self, card=None, log=None, time_at_s=None, **plan):
+    def __init__(self, card=None, log=None, time_at_s=None, pulls=(), **plan):
         self.card = card or SdCard(Image(SECTORS))
         self.events = []
         self.pause_ms = 0
+        self.left_open = []
+        self.pulls = list(pulls)
+        self._pull_at = self.pulls.pop(0) if pulls else None
+        self._back_us = None
         self._began_us = 0
         self._time_at_s = time_at_s
         settings = plan.setdefault("settings", {})
@@ -37,6 +45,7 @@ class Run:
     def _listen(self):
         from parallelator.app import App
         from parallelator.protection.guard import Guard
+        from parallelator.records import datalog
         from parallelator.records.events import Events
 
         tick = Guard.tick
@@ -51,15 +60,29 @@ class Run:
             self.pause_ms = max(self.pause_ms, (until_us - since_us) / 1000)
             self._began_us = now_us
             tick(guard)
+            if self._pull_at is not None:
+                self._pull(now_us)
 
         def watched_start(app, name, job):
             if name == "log" and self._time_at_s is not None:
                 start(app, "browser", lambda: self._browser(app))
             return start(app, name, job)
 
+        datalog.open = lambda name, mode: Opened(self, name, mode)
         Guard.tick = watched_tick
         Events.emit = _heard
         App._start = watched_start
+
+    def _pull(self, now_us):
+        card = self.card
+        if self._back_us is None:
+            if card.written >= self._pull_at:
+                card.remove(now_us)
+                self._back_us = now_us + 200000
+        elif now_us >= self._back_us:
+            card.insert()
+            self._back_us = None
+            self._pull_at = card.written + self.pulls.pop(0) if self.pulls else None
 
     async def _browser(self, app):
         import asyncio
@@ -84,6 +107,25 @@ class Run:
         lines = self.read(name).split("\n")
         assert lines[-1] == "", lines[-1]
         return [line.split(comma) for line in lines[1:-1] if line[0] != "#"]
+
+
+class Opened:
+    """A file of the log that tells when it could not be closed."""
+
+    def __init__(self, run, name, mode):
+        self._run = run
+        self._name = name
+        self._file = open(name, mode)  # noqa: SIM115 - closed in __exit__
+
+    def __enter__(self):
+        return self._file
+
+    def __exit__(self, *error):
+        try:
+            self._file.close()
+        except OSError:
+            self._run.left_open.append(self._name)
+            raise
 
 
 def _heard(events, code, i, state, reason, value):
@@ -245,6 +287,14 @@ def test_a_hundred_pulls_leave_a_volume_in_order():
     assert 0 < run.pause_ms < 20, run.pause_ms
     assert [code for _, code in run.events if code == "task_died"] == []
     assert uptimes(run.rows("boot-0001.csv"))[-1] > 430
+
+
+def test_a_card_pulled_after_any_write_leaves_no_file_open():
+    run = Run(duration_s=300, batteries=4, load=[[0, 10]], pulls=range(2, 16))
+    clean(run.report)
+    assert run.pulls == [] and run.codes().count("sd_ready") > 14, run.pulls
+    assert run.left_open == []
+    assert [code for _, code in run.events if code == "task_died"] == []
 
 
 def test_a_slot_without_a_card_is_told_once():

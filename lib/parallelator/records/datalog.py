@@ -100,8 +100,9 @@ class Datalog:
                 if day is None and self._card.mounted:
                     link = (self._clock.iso(), self._snap.uptime_s * 1000, self._day())
                     file.write("# %s is uptime_ms %d; goes on in %s.csv\n" % link)
+                file.flush()
             except OSError as error:
-                # Before the file is closed: a card that was lost takes nothing any more.
+                # Before the file is closed, which must not fail: it would stay open.
                 self._card.fail(error)
                 raise
 
@@ -178,6 +179,7 @@ class Datalog:
                     await asyncio.sleep_ms(0)
                     self._next_event = event[0] + 1
                     event = self._events.after(self._next_event)
+                file.flush()
             except OSError as error:
                 self._card.fail(error)
                 raise
