@@ -204,6 +204,18 @@ def test_a_start_is_seen_as_one_whenever_it_comes():
         assert rig.found() == [(1, "closed though the bus is locked")], pause_ms
 
 
+def test_current_felt_just_before_a_start_is_no_live_bus():
+    for before_ms, found in ((200, []), (1500, [(n, UNEXPLAINED) for n in (1, 2, 3, 4)])):
+        rig = Rig(0.8, 0.8, 0.8, 0.8, 0.8)
+        rig.wait(1000)
+        rig.feel(5, ma=20000)
+        rig.wait(before_ms)
+        rig.close(1, 2, 3, 4, 5)
+        rig.wait(20)
+        rig.open(1, 2, 3, 4, 5)
+        assert rig.found() == found, before_ms
+
+
 def test_a_lost_board_keeps_the_bus_alive_for_the_firmware():
     # It cannot know that the unplugged packs are off: no join is a start, no trip the bus's.
     rig = Rig(0.8, 0.8, 0.8, 0.8, 0.8, steps=[{"at": 2, "do": "board_unplug", "board": 1}])

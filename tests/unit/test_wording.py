@@ -21,6 +21,12 @@ def test_a_trip_says_what_was_measured():
     assert "91 \u00b0C" in heat, heat
 
 
+def test_no_event_gives_a_unit_twice():
+    for code in ("low_soon", "no_contact"):
+        for language in ("en", "fr"):
+            assert said(language, code, 2, TRIPPED, 0, 24940).endswith(" 24.94 V")
+
+
 def test_a_wish_names_the_action():
     assert said("en", "wish", 0, 0, 0, 0) == "Battery 1: set to off by hand"
     assert said("fr", "wish", 0, 0, 0, 1).endswith("mise sur auto \u00e0 la main")

@@ -15,6 +15,7 @@ _START_FAILURES = 3
 _START_WINDOW_US = 600 * S
 _STRAY_A = 0.2
 _STRAY_US = S
+_STUCK_US = 700 * MS  # 500 ms of samples: what carries current for longer is on the bus
 _FOUND_US = 10 * S  # the longest pause between two probes, and two seconds of valid readings
 _PATIENCE_US = 5 * S
 
@@ -120,7 +121,7 @@ class Closings:
             for pack in honest:
                 if not self._carried(pack, at_us) and abs(self._rest_v(pack) - bus_v) > far_v:
                     self._report(at_us, pack, "joined from too far away")
-        elif not (live or told or stray):
+        elif not (live or told or any(at_us - pack.stray_us > _STUCK_US for pack in stray)):
             self.group = joined
             self._group_us = at_us
             self._group_told = self._start_failed = False
