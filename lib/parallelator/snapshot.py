@@ -137,6 +137,7 @@ class Snapshot:
         trips: counted trips so far.
         temperature_c: die of the sensor in degrees Celsius, NO_TEMPERATURE when not known.
         on_s: seconds spent ON since boot; switchings: times its switch closed since boot.
+        r_mohm: resistance inside the pack as measured, 0 when not known.
         discharge_mah, charge_mah: whole mAh since boot; *_rest hold the remainder in mA*ms.
         bus_locked: (bool) True while the bus is locked as `bus_overload`.
         uptime_s: (int) seconds since boot; never wraps.
@@ -155,6 +156,7 @@ class Snapshot:
         self.since_s = _words()
         self.eta_ms = _words()
         self.temperature_c = array("i", [NO_TEMPERATURE] * BATTERIES)
+        self.r_mohm = array("h", bytes(2 * BATTERIES))
         self.on_s = _words()
         self.on_rest_ms = _words()
         self.switchings = _words()
@@ -306,7 +308,7 @@ def battery_view(snap, i, label):
         "discharge_mah": snap.discharge_mah[i],
         "charge_mah": snap.charge_mah[i],
         "soc_pct": None,
-        "r_mohm": None,
+        "r_mohm": snap.r_mohm[i] or None,
         "trips": snap.trips[i],
         "temperature_c": None if temperature == NO_TEMPERATURE else temperature,
         "on_s": snap.on_s[i],

@@ -81,7 +81,7 @@ READINGS = st.lists(
 @given(READINGS, st.integers(-6000, 6000))
 def test_nothing_joins_from_beyond_the_offset(readings, delta_mv):
     snap, mask = fleet(readings)
-    reason = joining.refusal(limits(), snap, mask, delta_mv)
+    reason = joining.refusal(limits(), snap, mask, delta_mv, 30)
     if abs(delta_mv) > 500:
         assert reason in (Reason.BUS_LOWER, Reason.BUS_HIGHER)
     if reason == Reason.NONE:

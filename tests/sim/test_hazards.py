@@ -193,6 +193,28 @@ def test_14_a_manual_on_does_not_pass_a_lock_or_a_rule():
     assert state_at(report, 4, 65) == ("waiting", "bus_higher") and moves(report, 4) == []
 
 
+def test_15_who_asks_again_and_again_does_not_close_a_pack_that_tripped_meanwhile():
+    # Something that wishes it on, a hundred times a second, while it trips and cools.
+    steps = pulse(2, 10, 20000, 0.05) + [
+        {"at": 9.9 + k / 100, "do": "request", "n": 2, "action": "auto"} for k in range(1000)
+    ]
+    report = play(duration_s=22, batteries=LEVEL, steps=steps)
+    clean(report)
+    (opened_s, _), (closed_s, _) = moves(report, 2, 9)
+    assert opened_s - 10 <= 0.05 and 10.0 <= closed_s - opened_s <= 10.5
+
+
+def test_15b_what_measures_a_pack_switches_nothing():
+    # Steps of the load tell every pack's resistance: 70 % of it at once, the rest in 20 s.
+    packs = [{"n": n, "soc": 0.8, "r_mohm": 20 + 15 * n} for n in range(1, 5)]
+    steps = [[0, 0]] + [[10 + 2 * k, 30 if k & 1 else 8] for k in range(12)]
+    report = play(duration_s=34, batteries=packs, load=steps)
+    clean(report)
+    assert [len(moves(report, n)) for n in range(1, 5)] == [1, 1, 1, 1]
+    for n in range(1, 5):
+        assert 0.65 <= report["r_mohm"][str(n)] / (20 + 15 * n) <= 0.8, report["r_mohm"]
+
+
 def test_16_a_frozen_reading_is_not_taken_for_a_fresh_one():
     steps = [{"at": 10, "do": "sensor_freeze", "n": 2}]
     report = play(duration_s=12, load=[[0, 24]], steps=steps)

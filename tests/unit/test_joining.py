@@ -36,6 +36,16 @@ def test_the_bus_at_rest_is_the_median_of_what_the_packs_would_show_unloaded():
     assert joining.bus_rest_mv(snap, 2, 30, SCRATCH) == 26100
 
 
+def test_a_measured_pack_is_taken_at_its_own_resistance():
+    snap, mask = rig((26000, 5000), (25900, 4000), (26050, -2000))
+    snap.r_mohm[1] = 60
+    assert joining.bus_rest_mv(snap, mask, 30, SCRATCH) == 26140
+    tight = limits(max_current_ma=3000, hard_current_pct=0)
+    snap, mask = rig((26000, 0))
+    assert joining.refusal(tight, snap, mask, 360, 30) == Reason.INRUSH
+    assert joining.refusal(tight, snap, mask, 360, 40) == Reason.NONE
+
+
 def test_the_offset_counts_both_ways():
     snap, mask = rig(*[(26000, 0)] * 4)
     wide = limits(
@@ -44,42 +54,42 @@ def test_the_offset_counts_both_ways():
         max_charge_current_ma=40000,
         hard_current_pct=0,
     )
-    assert joining.refusal(wide, snap, mask, 500) == Reason.NONE
-    assert joining.refusal(wide, snap, mask, 501) == Reason.BUS_LOWER
-    assert joining.refusal(wide, snap, mask, -500) == Reason.NONE
-    assert joining.refusal(wide, snap, mask, -501) == Reason.BUS_HIGHER
+    assert joining.refusal(wide, snap, mask, 500, 30) == Reason.NONE
+    assert joining.refusal(wide, snap, mask, 501, 30) == Reason.BUS_LOWER
+    assert joining.refusal(wide, snap, mask, -500, 30) == Reason.NONE
+    assert joining.refusal(wide, snap, mask, -501, 30) == Reason.BUS_HIGHER
 
 
 def test_a_predicted_circulating_current_beyond_the_limit_refuses_both_ways():
     # One connected pack: 1000 * 300 * 1 / (2 * 50) = 3000 mA.
     snap, mask = rig((26000, 0))
     tight = limits(max_current_ma=3000, hard_current_pct=0)
-    assert joining.refusal(tight, snap, mask, 300) == Reason.NONE
-    assert joining.refusal(tight, snap, mask, 301) == Reason.INRUSH
-    assert joining.refusal(tight, snap, mask, -301) == Reason.INRUSH
+    assert joining.refusal(tight, snap, mask, 300, 30) == Reason.NONE
+    assert joining.refusal(tight, snap, mask, 301, 30) == Reason.INRUSH
+    assert joining.refusal(tight, snap, mask, -301, 30) == Reason.INRUSH
     fuller = limits(max_charge_current_ma=2000, hard_current_pct=0)
-    assert joining.refusal(fuller, snap, mask, -250) == Reason.INRUSH
-    assert joining.refusal(fuller, snap, mask, 250) == Reason.NONE
+    assert joining.refusal(fuller, snap, mask, -250, 30) == Reason.INRUSH
+    assert joining.refusal(fuller, snap, mask, 250, 30) == Reason.NONE
 
 
 def test_the_share_of_the_load_counts_within_80_per_cent_of_the_hard_limit():
     # 4 packs at 12 A: the fifth takes 9.6 A, and 4 A more at 250 mV: 13.6 A of 12 A allowed.
     snap, mask = rig(*[(26000, 12000)] * 4)
-    assert joining.refusal(limits(), snap, mask, 0) == Reason.NONE
-    assert joining.refusal(limits(), snap, mask, 250) == Reason.INRUSH
+    assert joining.refusal(limits(), snap, mask, 0, 30) == Reason.NONE
+    assert joining.refusal(limits(), snap, mask, 250, 30) == Reason.INRUSH
 
 
 def test_a_connected_pack_pushed_beyond_its_share_refuses():
     # A full pack joins one that is being charged at 11.5 A: it would take 2 A more.
     snap, mask = rig((26000, -11500))
-    assert joining.refusal(limits(), snap, mask, 800 // 2) == Reason.NONE
+    assert joining.refusal(limits(), snap, mask, 800 // 2, 30) == Reason.NONE
     snap, mask = rig((26000, -4000), (26000, -11500), (26000, 12000))
-    assert joining.refusal(limits(), snap, mask, 450) == Reason.INRUSH
+    assert joining.refusal(limits(), snap, mask, 450, 30) == Reason.INRUSH
 
 
 def test_joining_that_relieves_an_overloaded_pack_is_not_refused_for_it():
     snap, mask = rig((26000, 14900), (26000, 3000))
-    assert joining.refusal(limits(), snap, mask, 100) == Reason.NONE
+    assert joining.refusal(limits(), snap, mask, 100, 30) == Reason.NONE
 
 
 def test_the_largest_group_starts_and_the_higher_voltage_wins_a_tie():

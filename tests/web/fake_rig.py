@@ -192,6 +192,7 @@ class Rig:
             snap.discharge_mah[i] = snap.charge_mah[i] = 9999999
             snap.temperature_c[i] = -40
             snap.on_s[i] = snap.switchings[i] = 99999999
+            snap.r_mohm[i] = 500
 
     async def live(self):
         """Time goes by: uptime, cooling delays, a little noise."""

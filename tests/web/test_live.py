@@ -103,7 +103,7 @@ def test_a_frame_says_the_same_as_the_state(rig):
     ]
     assert (alarms, alarm_count) == ([["stuck_closed", 3]], 1)
     hours = state["batteries"][slow[0] - 1]
-    assert slow[1:] == [hours[key] for key in ("temperature_c", "on_s", "switchings")]
+    assert slow[1:] == [hours[key] for key in ("temperature_c", "on_s", "switchings", "r_mohm")]
     for row, battery in zip(rows, state["batteries"], strict=True):
         status, reason, wish, clears, volts, current, since_s, eta_ms, *rest = row
         assert codes["states"][status] == battery["state"]
@@ -144,7 +144,7 @@ def test_the_longest_frame_fits_1500_bytes(rig):
     _, data, _ = stream.next()
     assert len(data) + len("data: \n\n") <= 1500
     _, _, alarms, alarm_count, slow, *rows = json.loads(data)
-    assert (len(alarms), alarm_count, len(slow), len(rows)) == (12, 16, 4, 16)
+    assert (len(alarms), alarm_count, len(slow), len(rows)) == (12, 16, 5, 16)
     stream.close()
 
 

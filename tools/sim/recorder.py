@@ -180,6 +180,7 @@ class Recorder:
             "resets": world.resets,
             "nvs_writes": world.nvs_writes,
             "energy": energy,
+            "r_mohm": {n: snap.r_mohm[int(n) - 1] for n in energy},
             "violations": self._referee.violations,
         }
 

@@ -75,7 +75,8 @@ class Connector:
         for i in range(BATTERIES):
             if ready >> i & 1:
                 delta_mv = snap.voltage_mv[i] - bus_mv
-                reason = joining.refusal(limits, snap, live, delta_mv)
+                pack_mohm = snap.r_mohm[i] or limits.pack_mohm
+                reason = joining.refusal(limits, snap, live, delta_mv, pack_mohm)
                 if reason:
                     snap.reason[i] = reason
                 elif abs(delta_mv) < best_mv:

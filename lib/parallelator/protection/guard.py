@@ -12,6 +12,7 @@ from parallelator.protection import charge, rules
 from parallelator.protection.connector import Connector
 from parallelator.protection.fleet import ACTIONS, Fleet
 from parallelator.protection.presence import Presence
+from parallelator.protection.resistance import Resistance
 from parallelator.protection.sensors import Sensors
 from parallelator.protection.watch import Watch
 from parallelator.snapshot import (
@@ -59,6 +60,7 @@ class Guard:
         self._judge = rules.Judge(limits)
         self._balance = rules.Balance(snap, limits)
         self._watch = Watch(snap, limits, self._balance, emit)
+        self._resistance = Resistance(snap)
         self._sensors = Sensors(bus, snap, limits, shunt_uohm)
         self._fleet = Fleet(snap, switches, limits, self._judge, self._balance, emit)
         self._connector = Connector(snap, limits, self._fleet, emit)
@@ -228,6 +230,7 @@ class Guard:
         if not self._sensors.read(i):
             if self._sensors.missed(i, dt):
                 self._stuck_ms[i] = 0
+                self._resistance.forget(i)
                 self._presence.lose_sensor(i, now)
             return
         self._seen[i] = now
@@ -267,12 +270,14 @@ class Guard:
         else:
             self._fleet.forgive(i, dt)
             self._watch.connected(i, voltage_mv, current_ma, dt)
+            self._resistance.sample(i, voltage_mv, current_ma)
             charge.count_time(self._snap, i, dt)
 
     def _attend(self, i, current_ma, dt):
         # A battery that is not on: its delays, its return, and current it should not carry.
         fleet = self._fleet
         self._watch.opened(i)
+        self._resistance.opened(i)
         self._watch_stuck(i, current_ma, dt)
         fleet.count_down(i, dt)
         if self._snap.state[i] == ABSENT and self._presence.boards >> i // CHANNELS & 1:

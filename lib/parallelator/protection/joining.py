@@ -27,11 +27,16 @@ def rest_mv(voltage_mv, current_ma, pack_mohm):
 
 
 def bus_rest_mv(snap, mask, pack_mohm, scratch):
-    """Median rest voltage in mV of the connected batteries in `mask` (at least one)."""
+    """Median rest voltage in mV of the connected batteries in `mask` (at least one).
+
+    Args:
+        pack_mohm: resistance of those that are not measured.
+    """
     count = 0
     for i in range(BATTERIES):
         if mask >> i & 1:
-            _insert(scratch, count, rest_mv(snap.voltage_mv[i], snap.current_ma[i], pack_mohm), 0)
+            mohm = snap.r_mohm[i] or pack_mohm
+            _insert(scratch, count, rest_mv(snap.voltage_mv[i], snap.current_ma[i], mohm), 0)
             count += 1
     return (scratch[count // 2] + scratch[(count - 1) // 2]) // 2
 
@@ -44,12 +49,13 @@ def _insert(scratch, count, value, shift):
     scratch[at] = value
 
 
-def refusal(limits, snap, mask, delta_mv):
+def refusal(limits, snap, mask, delta_mv, pack_mohm):
     """Whether a battery may join the live bus of the batteries in `mask`.
 
     Args:
         limits: a `rules.Limits`; snap: the readings; mask: the connected batteries, not empty.
         delta_mv: voltage of the candidate at rest minus that of the bus, mV.
+        pack_mohm: resistance inside the candidate.
 
     Returns:
         int: `Reason.NONE`, or BUS_LOWER, BUS_HIGHER or INRUSH. "Lower" is the bus.
@@ -63,7 +69,7 @@ def refusal(limits, snap, mask, delta_mv):
     for i in range(BATTERIES):
         if mask >> i & 1:
             total_ma += snap.current_ma[i]
-    resistance = (limits.pack_mohm + limits.path_mohm) * (count + 1)
+    resistance = (pack_mohm + limits.path_mohm) * (count + 1)
     circulating_ma = 1000 * delta_mv * count // resistance
     if not -limits.charge_ma <= circulating_ma <= limits.discharge_ma:
         return Reason.INRUSH

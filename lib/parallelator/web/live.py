@@ -13,7 +13,7 @@ unnamed: a frame of at most 1500 bytes,
     bus     = [voltage_mv, current_ma, power_w, connected, n of the highest, n of the lowest,
                mean_mv, discharge_mah, charge_mah]
     alarms  = [[code, n], ...], the first twelve of n_alarms
-    slow    = [n, temperature_c, on_s, switchings] of another battery in each frame
+    slow    = [n, temperature_c, on_s, switchings, r_mohm] of another battery in each frame
     battery = [state, reason, wish, clears (-1 for null), voltage_mv, current_ma, since_s, eta_ms,
                trips, discharge_mah, charge_mah]; unknown values are null
 """
@@ -139,7 +139,8 @@ async def frame(snap, alarms, slow):
     parts = [f"data: [{snap.uptime_s},{dump(bus)},{dump(shown)},{len(alarms)}"]
     celsius = snap.temperature_c[slow]
     known = None if celsius == snapshot.NO_TEMPERATURE else celsius
-    parts.append(dump((slow + 1, known, snap.on_s[slow], snap.switchings[slow])))
+    r_mohm = snap.r_mohm[slow] or None
+    parts.append(dump((slow + 1, known, snap.on_s[slow], snap.switchings[slow], r_mohm)))
     for i in range(snapshot.BATTERIES):
         await asyncio.sleep_ms(0)
         parts.append(dump(_row(snap, i)))

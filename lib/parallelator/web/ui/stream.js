@@ -47,8 +47,8 @@ function takeFrame([uptimeS, bus, alarms, alarmCount, slow, ...rows]) {
       flow: current === null ? null : flowOf(current),
     });
   });
-  const [n, temperature_c, on_s, switchings] = slow;
-  Object.assign(model.batteries[n - 1], { temperature_c, on_s, switchings });
+  const [n, temperature_c, on_s, switchings, r_mohm] = slow;
+  Object.assign(model.batteries[n - 1], { temperature_c, on_s, switchings, r_mohm });
   changed();
 }
 

@@ -1,0 +1,73 @@
+"""The resistance inside each pack, from the steps of its own load. Fed by `guard`.
+
+Nothing is switched for it: two steady readings around a step of the current give
+R = -dV / dI. What relaxes within the few scans of a step counts as resistance, which is what a
+joining pack will feel.
+"""
+
+from array import array
+
+from micropython import const
+
+from parallelator.snapshot import BATTERIES
+
+_STEADY_MA = const(200)
+_STEP_MA = const(2000)
+_AGE = const(5)
+"""Readings after which a steady one is too old to be the other side of a step."""
+_LEAST_MOHM = const(5)
+_MOST_MOHM = const(500)
+_STEPS = const(3)
+"""Steps that are seen before a resistance is believed."""
+
+
+class Resistance:
+    """Measures while packs are connected; allocates nothing.
+
+    Args:
+        snap: the `Snapshot`; its `r_mohm` is filled, 0 = not known yet.
+    """
+
+    def __init__(self, snap):
+        self._r_mohm = snap.r_mohm
+        self._mean_mohm = array("h", bytes(2 * BATTERIES))
+        self._steps = bytearray(BATTERIES)
+        self._last_ma = array("i", bytes(4 * BATTERIES))
+        self._steady_ma = array("i", bytes(4 * BATTERIES))
+        self._steady_mv = array("i", bytes(4 * BATTERIES))
+        self._age = bytearray(BATTERIES)
+
+    def sample(self, i, voltage_mv, current_ma):
+        """A healthy reading of the connected battery i, one per scan."""
+        steady = -_STEADY_MA <= current_ma - self._last_ma[i] <= _STEADY_MA
+        self._last_ma[i] = current_ma
+        if not steady:
+            if self._age[i]:
+                self._age[i] -= 1
+            return
+        step_ma = current_ma - self._steady_ma[i]
+        if self._age[i] and not -_STEP_MA < step_ma < _STEP_MA:
+            self._learn(i, (self._steady_mv[i] - voltage_mv) * 1000 // step_ma)
+        self._steady_ma[i] = current_ma
+        self._steady_mv[i] = voltage_mv
+        self._age[i] = _AGE
+
+    def opened(self, i):
+        """Battery i is not connected: what it reads next is no step of its load."""
+        self._age[i] = 0
+
+    def forget(self, i):
+        """Sensor i is gone: it may come back with another pack."""
+        self._r_mohm[i] = self._mean_mohm[i] = self._steps[i] = self._age[i] = 0
+
+    def _learn(self, i, mohm):
+        if not _LEAST_MOHM <= mohm <= _MOST_MOHM:
+            return
+        if self._steps[i] < _STEPS:
+            self._steps[i] += 1
+        if self._steps[i] == 1:
+            self._mean_mohm[i] = mohm
+        else:
+            self._mean_mohm[i] += (mohm - self._mean_mohm[i]) // 4
+        if self._steps[i] == _STEPS:
+            self._r_mohm[i] = self._mean_mohm[i]
