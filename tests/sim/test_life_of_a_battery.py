@@ -176,6 +176,26 @@ def test_three_starts_into_an_overload_lock_the_bus_and_nobody_else():
         assert len(moves(report, n)) == 6, moves(report, n)
 
 
+def test_a_pack_alone_that_starts_into_an_overload_keeps_its_sensor():
+    # For 20 ms its ALERT is cleared as often as it comes; here for longer, so four times.
+    def stretch():
+        from parallelator.protection.guard import Guard
+
+        tick = Guard.tick
+
+        def stretched(guard):
+            tick(guard)
+            if guard._quiet_ms == 20:
+                guard._quiet_ms = 35
+
+        Guard.tick = stretched
+
+    report = play(stretch, duration_s=8, batteries=[{"n": 1, "soc": 0.8}], load=[[0, 200]])
+    clean(report)
+    assert [closed for _, closed in moves(report, 1)] == [1, 0]
+    assert state_at(report, 1, 7.9) == ("tripped", "bus_overload"), report["timeline"]
+
+
 def test_a_reset_of_the_controller_opens_everything_first():
     report = play(duration_s=20, batteries=LEVEL, steps=[{"at": 10, "do": "controller_reset"}])
     clean(report)

@@ -246,8 +246,11 @@ class Guard:
             self._attend(i, current_ma, dt)
 
     def _prove(self):
+        if self._quiet_ms > 0:
+            # Its ALERT may have been cleared just now: flags show no conversion so soon.
+            return
         i = self._presence.prove_one(self._now)
-        if i >= 0 and self._fleet.on >> i & 1 and self._quiet_ms <= 0:
+        if i >= 0 and self._fleet.on >> i & 1:
             self._fleet.trip(i, Reason.OVERCURRENT, self._sensors.alert_ma(i))
         i = self._presence.measured
         if i >= 0:
