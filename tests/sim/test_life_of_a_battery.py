@@ -177,11 +177,20 @@ def test_three_starts_into_an_overload_lock_the_bus_and_nobody_else():
 
 
 def test_a_pack_alone_that_starts_into_an_overload_keeps_its_sensor():
-    # For 20 ms its ALERT is cleared as often as it comes; here for longer, so four times.
+    # For 20 ms its ALERT is cleared as often as it comes; here for longer, so four times. Each
+    # time its flags are read, which must not pass for a chip that does not convert.
+    doubts = [0]
+
     def stretch():
         from parallelator.protection.guard import Guard
+        from parallelator.protection.presence import Presence
 
         tick = Guard.tick
+        doubt = Presence._doubt
+
+        def doubted(presence, i, now):
+            doubts[0] += 1
+            doubt(presence, i, now)
 
         def stretched(guard):
             tick(guard)
@@ -189,11 +198,13 @@ def test_a_pack_alone_that_starts_into_an_overload_keeps_its_sensor():
                 guard._quiet_ms = 35
 
         Guard.tick = stretched
+        Presence._doubt = doubted
 
     report = play(stretch, duration_s=8, batteries=[{"n": 1, "soc": 0.8}], load=[[0, 200]])
     clean(report)
     assert [closed for _, closed in moves(report, 1)] == [1, 0]
     assert state_at(report, 1, 7.9) == ("tripped", "bus_overload"), report["timeline"]
+    assert doubts[0] <= 1, doubts
 
 
 def test_a_reset_of_the_controller_opens_everything_first():
