@@ -51,11 +51,12 @@ class Words:
             return "%.1f A" % (value / 1000)
         return str(value)
 
-    def alarms(self, snap, faults):
+    def alarms(self, snap, faults, card=None):
         """Active alarms as `GET /api/state` shows them.
 
         Args:
             snap: the `Snapshot`; faults: those of `settings.load`.
+            card: (state, uptime in s when it began) of an SD card that is not READY, else None.
 
         Returns:
             list of dict: `code`, `n` (1..16 or None), `since_ms`, `text`.
@@ -67,6 +68,10 @@ class Words:
             if code == "topology":
                 text += self.missing(snap)
             active.append({"code": code, "n": n, "since_ms": since_s * 1000, "text": text})
+        if card:
+            code, since_s = card
+            text = self._words["alarm"][code]
+            active.append({"code": code, "n": None, "since_ms": since_s * 1000, "text": text})
         for fault in faults:
             text = self._words["alarm"]["config_fault"] + " " + fault_text(fault)
             active.append({"code": "config_fault", "n": None, "since_ms": 0, "text": text})
