@@ -32,7 +32,12 @@ _LAST_RETRY_MS = const(60000)
 _CONSOLE_MS = const(100)
 _RESTART_MS = const(500)
 _TCA_BASE = const(0x20)
-_WEB_MODULES = ("microdot", "parallelator.web.auth", "parallelator.web.reports")
+_WEB_MODULES = (
+    "microdot",
+    "parallelator.web.auth",
+    "parallelator.web.logs",
+    "parallelator.web.reports",
+)
 """Imported one by one, so that no tick waits for all of them."""
 
 

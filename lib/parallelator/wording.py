@@ -41,6 +41,8 @@ class Words:
     def _value(self, code, reason, value):
         if code == "wish":
             return self._words["action"][ACTIONS[value]]
+        if code == "log_deleted":
+            return log_name(value)
         if code == "deadline_missed":
             return "%d ms" % value
         if code == "temperature" or (code == "trip" and reason == Reason.OVERTEMPERATURE):
@@ -86,6 +88,13 @@ class Words:
 
         missing(snap, name)
         return "".join(parts)
+
+
+def log_name(number):
+    """The name of a log from the number that its event carries, see `web.logs.number_of`."""
+    if number < 1000000:
+        return "boot-%04d" % number
+    return "%04d-%02d-%02d" % (number // 10000, number // 100 % 100, number % 100)
 
 
 def fault_text(fault):
