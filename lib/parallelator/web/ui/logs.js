@@ -50,7 +50,7 @@ export function cardText({ state, free_mb, size_mb, log, losses }) {
 }
 
 function list() {
-  $("card-line").textContent = cardText(found.card);
+  $("card-line").textContent = say("pair", { b: say("card"), s: cardText(found.card) });
   const active = document.activeElement?.id;
   $("log-list").replaceChildren(...found.logs.map((log) => {
     const { name } = log;
