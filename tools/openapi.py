@@ -59,6 +59,10 @@ FAULT = {
     "properties": {"file": of("str"), "key": of("str"), "found": {}, "allowed": of("str")},
     "required": ["key", "found", "allowed"],
 }
+CARD = record(
+    state={"enum": ["ready", "absent", "unreadable", "foreign", "full"]}, free_mb="int?",
+    size_mb="int?", log="str?", losses="int",
+)  # fmt: skip
 SCHEMAS = {
     "Error": record(
         error={
@@ -93,6 +97,7 @@ SCHEMAS = {
             transactions="int", errors="int", timeouts="int", recoveries="int", stuck="bool",
             boards=array("int"), sensors=array("int"),
         ),
+        card=CARD,
     ),
     "Setting": record(
         key="str", type={"enum": ["integer", "text", "secret", "flag", "choice", "bits"]},
@@ -142,7 +147,7 @@ def read(summary, schema, kind=JSON, parameters=(), **more):
 
 
 def change(summary, schema, status="202", body=None, parameters=(), also=None):
-    """A POST or PATCH, which needs a session."""
+    """A POST, PATCH or DELETE, which needs a session."""
     texts = LIMITS | CHANGE | (also or {})
     operation = {
         "summary": summary,
@@ -175,6 +180,8 @@ PLACES = [
         "schema": {"enum": ["on", "off", "auto", "reset"]},
     },
 ]
+NO_LOG = {"404": "There is no such log on the card."}
+LOG = {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}
 OLD_SWITCH = change(
     "The request of the first firmware.",
     WISH,
@@ -193,6 +200,10 @@ def paths():
     since = query("after", "Number of the first event wanted.", type="integer", minimum=0)
     which = query("n", "0 is the rig; left out: all.", type="integer", minimum=0, maximum=16)
     span = query("span", "Seconds back from now.", type="integer", minimum=5, maximum=600)
+    tail = query(
+        "tail", "Only the first line and this many last bytes.", minimum=1, maximum=16384,
+        type="integer",
+    )  # fmt: skip
     language = query("language", "Else the rig's.", enum=["en", "fr"])
     history = record(step_ms="int", end_ms="int", series=array(ref("Series")))
     password = record(password="str")
@@ -223,6 +234,25 @@ def paths():
         },
         "/api/history": {"get": read("The last ten minutes.", history, parameters=[which, span])},
         "/api/system": {"get": read("Versions, memory, tasks, bus.", ref("System"))},
+        "/api/logs": {
+            "get": read(
+                "The SD card and its logs.",
+                record(card=CARD, logs=array(record(name="str", size_bytes="int", open="bool"))),
+            )
+        },
+        "/api/logs/{name}": {
+            "get": read(
+                "A log.", "str", "text/csv; charset=utf-8", [LOG, tail], also=refusals(NO_LOG)
+            ),
+            "delete": change(
+                "Delete a log.",
+                record(deleted="str"),
+                "200",
+                parameters=[LOG],
+                also=NO_LOG
+                | {"409": "It is being written or read.", "507": "The card did not delete it."},
+            ),
+        },
         "/api/settings": {
             "get": read("Settings as saved.", ref("Settings")),
             "patch": change(

@@ -14,7 +14,9 @@ from parallelator.hardware.bus import Bus
 from parallelator.hardware.tca9555 import Tca9555
 from parallelator.protection import guard, rules
 from parallelator.protection.switches import Switches
-from parallelator.records.card import Card
+from parallelator.records import fatfile
+from parallelator.records.card import READY, Card
+from parallelator.records.counters import Counters
 from parallelator.records.datalog import Datalog
 from parallelator.records.events import Events
 from parallelator.records.history import History
@@ -30,7 +32,12 @@ _LAST_RETRY_MS = const(60000)
 _CONSOLE_MS = const(100)
 _RESTART_MS = const(500)
 _TCA_BASE = const(0x20)
-_WEB_MODULES = ("microdot", "parallelator.web.auth", "parallelator.web.reports")
+_WEB_MODULES = (
+    "microdot",
+    "parallelator.web.auth",
+    "parallelator.web.logs",
+    "parallelator.web.reports",
+)
 """Imported one by one, so that no tick waits for all of them."""
 
 
@@ -46,9 +53,14 @@ class App:
         # Where the card is must be known before what its settings say.
         pins = settings.layer(CONFIG_FILES[:1])[0]
         self.card = Card(
-            lambda: connect_card(pins, self.clock, self._tick_if_due), self.events.emit
+            lambda: connect_card(pins, self.clock, self._tick_if_due),
+            self.snap,
+            self.events.emit,
+            self._greet_card,
         )
+        self.settings = None
         self.card.mount()
+        self._card_config = fatfile.there(CONFIG_FILES[1])
         self.datalog = None
         self.config_files = CONFIG_FILES
         self.settings, self.faults, self.renamed = settings.load(CONFIG_FILES, GOOD_CONFIG)
@@ -75,6 +87,9 @@ class App:
         )
         self._store = self.board.storage()
         self.keeper = Keeper(self._store, self.snap, self.guard.locks)
+        self.counters = Counters(
+            self.snap, self.card, self._store, self.board.number(), self.guard.pressing
+        )
         self.words = Words(self.settings["language"])
         self.boot = 0
         self.tasks = []
@@ -91,6 +106,7 @@ class App:
     async def _main(self):
         # Switches safe first; what takes memory comes after.
         self.keeper.restore()
+        self.counters.restore()
         self._apply_modes()
         self.guard.start()
         self._due = self.clock.ms()
@@ -105,6 +121,7 @@ class App:
             self.events.emit("config_renamed", RIG, 0, 0, k)
         self._start("keeper", self.keeper.run)
         self._start("console", self._console)
+        self._start("counters", self.counters.run)
         self._start("history", self.history.run)
         self.datalog = Datalog(
             self.card,
@@ -121,6 +138,14 @@ class App:
             self._start("wifi", self._wifi)
         self._start("web", self._web)
         await protection
+
+    def _greet_card(self):
+        """A card was mounted: settings that come while the rig runs wait for the next boot."""
+        path = CONFIG_FILES[1]
+        fatfile.mend(path, lambda path: settings.read(path)[0] is not None)
+        if self.settings and not self._card_config and fatfile.there(path):
+            self._card_config = True
+            self.events.emit("config_found", RIG, 0, 0, 0)
 
     def _apply_modes(self):
         for i in range(BATTERIES):
@@ -190,7 +215,9 @@ class App:
 
     def alarms(self):
         """Active alarms as `GET /api/state` shows them: a list of dicts."""
-        return self.words.alarms(self.snap, self.faults)
+        card = self.card
+        state = None if card.state == READY else (card.state, card.since_s)
+        return self.words.alarms(self.snap, self.faults, state)
 
     def event_text(self, event):
         """An event of `Events.after` as a sentence in the rig's language."""
@@ -225,6 +252,7 @@ class App:
     async def _restart(self):
         await asyncio.sleep_ms(_RESTART_MS)
         self.guard.all_off()
+        self.counters.save(last=True)
         self.card.unmount()
         self.board.reset()
 

@@ -4,6 +4,7 @@
 with its last good settings and every fault is named. `web.saving` writes what the page changes.
 """
 
+import errno
 import json
 import os
 
@@ -16,6 +17,9 @@ _MS = "ms"
 _LABEL_CHARS = 24
 _SHOWN_CHARS = 64
 _DEPTH = 3
+_MAX_BYTES = 16384
+_BYTE_ORDER_MARK = "\ufeff"
+"""What some editors put before the text."""
 _NUMBERS = tuple(str(n) for n in range(1, BATTERIES + 1))
 
 _BITS = "four different whole numbers, 0 to 7"
@@ -325,14 +329,20 @@ def layer(paths):
     return values, faults, renamed
 
 
-def layering(paths, values, faults, renamed):
-    """What `layer` does, as a generator with short steps; fills the three."""
+def layering(paths, values, faults, renamed, instead=None):
+    """What `layer` does, as a generator with short steps; fills the three.
+
+    Args:
+        instead: (path, flat dict) that stands for what this file says now, or None.
+    """
     for key, default, *_ in rows():
         yield
         values[key] = default
     for path in paths:
         yield
         changes, problem = read(path)
+        if instead and instead[0] == path:
+            changes, problem = instead[1], None
         if problem:
             faults.append({"file": path, "key": "", "found": problem, "allowed": "a JSON object"})
         elif changes:
@@ -346,10 +356,14 @@ def layering(paths, values, faults, renamed):
 def read(path):
     """(flat dict or None, problem or None); a missing file is neither."""
     try:
+        if os.stat(path)[6] > _MAX_BYTES:
+            return None, "larger than %d bytes" % _MAX_BYTES
         with open(path) as file:
+            if file.read(1) != _BYTE_ORDER_MARK:
+                file.seek(0)
             tree = json.load(file)
-    except OSError:
-        return None, None
+    except OSError as error:
+        return None, None if error.errno in (errno.ENOENT, errno.ENODEV) else "not readable"
     except ValueError:
         return None, "not JSON"
     if not isinstance(tree, dict):

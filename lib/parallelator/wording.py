@@ -41,6 +41,8 @@ class Words:
     def _value(self, code, reason, value):
         if code == "wish":
             return self._words["action"][ACTIONS[value]]
+        if code == "log_deleted":
+            return log_name(value)
         if code == "deadline_missed":
             return "%d ms" % value
         if code == "temperature" or (code == "trip" and reason == Reason.OVERTEMPERATURE):
@@ -51,11 +53,12 @@ class Words:
             return "%.1f A" % (value / 1000)
         return str(value)
 
-    def alarms(self, snap, faults):
+    def alarms(self, snap, faults, card=None):
         """Active alarms as `GET /api/state` shows them.
 
         Args:
             snap: the `Snapshot`; faults: those of `settings.load`.
+            card: (state, uptime in s when it began) of an SD card that is not READY, else None.
 
         Returns:
             list of dict: `code`, `n` (1..16 or None), `since_ms`, `text`.
@@ -67,6 +70,10 @@ class Words:
             if code == "topology":
                 text += self.missing(snap)
             active.append({"code": code, "n": n, "since_ms": since_s * 1000, "text": text})
+        if card:
+            code, since_s = card
+            text = self._words["alarm"][code]
+            active.append({"code": code, "n": None, "since_ms": since_s * 1000, "text": text})
         for fault in faults:
             text = self._words["alarm"]["config_fault"] + " " + fault_text(fault)
             active.append({"code": "config_fault", "n": None, "since_ms": 0, "text": text})
@@ -81,6 +88,13 @@ class Words:
 
         missing(snap, name)
         return "".join(parts)
+
+
+def log_name(number):
+    """The name of a log from the number that its event carries, see `web.logs.number_of`."""
+    if number < 1000000:
+        return "boot-%04d" % number
+    return "%04d-%02d-%02d" % (number // 10000, number // 100 % 100, number % 100)
 
 
 def fault_text(fault):

@@ -121,15 +121,38 @@ def test_a_broken_file_is_replaced_by_what_runs():
         assert faults == [] and found["name"] == "x"
 
 
-def test_what_the_card_says_comes_first_and_so_cannot_be_saved():
+def test_a_settings_file_on_the_card_takes_what_is_saved():
     def job():
-        faults = save({"name": "flash", "language": "fr"})
-        return faults, values()[0], os.listdir("/cut")
+        faults = save({"name": "new", "language": "fr"})
+        with open(CONFIG) as file, open(CARD) as on_card:
+            return faults, values(), json.load(file), json.load(on_card), os.listdir("/cut")
 
-    faults, found, files = mounted(fresh(config={}, card={"name": "card"}), job)
-    assert [(fault["key"], fault["file"]) for fault in faults] == [("name", CARD)]
-    assert (found["name"], found["language"]) == ("card", "en")
+    flash = fresh(config={"name": "flash"}, card={"name": "card"})
+    faults, found, kept, on_card, files = mounted(flash, job)
+    assert faults == found[1] == [] and kept == {"name": "flash"}
+    assert on_card == {"name": "new", "language": "fr"} and found[0]["name"] == "new"
     assert sorted(files) == ["card.json", "config.json"]
+
+
+def test_a_fault_of_the_other_file_is_told_and_nothing_is_saved():
+    def job():
+        faults = save({"name": "new"})
+        with open(CARD) as on_card:
+            return faults, json.load(on_card)
+
+    flash = fresh(config={"limits": {"max_trips": -1}}, card={"name": "card"})
+    faults, on_card = mounted(flash, job)
+    assert [(fault["key"], fault["file"]) for fault in faults] == [("limits.max_trips", CONFIG)]
+    assert on_card == {"name": "card"}
+
+
+def test_a_broken_file_is_kept_beside():
+    def job():
+        save({"name": "x"})
+        with open(CARD + ".bad") as file:
+            return file.read()
+
+    assert mounted(fresh(config={}, card="{broken"), job) == "{broken"
 
 
 def test_every_setting_is_described():

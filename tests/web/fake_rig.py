@@ -5,22 +5,27 @@
 Needs lib/ and microdot on MICROPYPATH; saves settings in the present folder. What happens is said
 on standard input, a command a line: `trip N`, `lock N`, `lose N` (absent), `hold N`
 (uncontrolled), `wait N`, `heat N`, `alarm CODE [N]`, `calm` (no alarms), `extreme` (the longest
-numbers everywhere), `freeze`, `run`, `busy`, `password TEXT`. Each is answered with `ok` on
-standard output, and the first line of output is `ready`.
+numbers everywhere), `freeze`, `run`, `busy`, `password TEXT`, `hold-log NAME`, `pull` (the card).
+Each is answered with `ok` on standard output, and the first line of output is `ready`.
 """
 
 import asyncio
 import json
+import os
 import sys
 import time
 
 from parallelator import settings, snapshot
 from parallelator.clock import Clock
+from parallelator.records.card import FOLDER
+from parallelator.records.datalog import LOGS
 from parallelator.records.events import Events
 from parallelator.records.history import History
 from parallelator.snapshot import BATTERIES, RIG, Reason, Snapshot
 from parallelator.web import server
 from parallelator.wording import Words
+
+_CARD_BYTES = 200 * 1024
 
 
 class Bus:
@@ -31,6 +36,56 @@ class Bus:
     timeouts = 2
     recoveries = 1
     stuck = False
+
+
+class Card:
+    """An SD card in memory, with three logs; it says that it is larger than it is."""
+
+    state = "sd_ready"
+    size = 31000 << 20
+    free = 30500 << 20
+    mounted = True
+    losses = 1
+
+    def __init__(self):
+        self._blocks = bytearray(_CARD_BYTES)
+        os.VfsFat.mkfs(self)
+        self.volume = os.VfsFat(self)
+        os.mount(self.volume, FOLDER)
+        os.mkdir(LOGS)
+        for name, rows in (("boot-0006.csv", 9), ("2026-07-13.csv", 900), ("events.csv", 3)):
+            with open(LOGS + "/" + name, "w") as file:
+                file.write("time,uptime_ms,battery,voltage_mv\n")
+                for k in range(rows):
+                    file.write("2026-07-13T22:00:%02dZ,%d,1,26300\n" % (k % 60, k * 1000))
+
+    def measure(self):
+        """As the card's."""
+        return self.free
+
+    def fail(self, error):
+        """As the card's."""
+        raise error
+
+    def readblocks(self, number, buf):
+        at = 512 * number
+        buf[:] = self._blocks[at : at + len(buf)]
+
+    def writeblocks(self, number, buf):
+        at = 512 * number
+        self._blocks[at : at + len(buf)] = buf
+
+    def ioctl(self, op, arg):
+        return {4: _CARD_BYTES // 512, 5: 512}.get(op)
+
+
+class Datalog:
+    """What is known of the log."""
+
+    name = "2026-07-13.csv"
+
+    def __init__(self):
+        self.held = []
 
 
 class Rig:
@@ -61,6 +116,8 @@ class Rig:
         self.clock = Clock(time)
         self.clock.set(1784000000)
         self.bus = Bus()
+        self.card = Card()
+        self.datalog = Datalog()
         self.guard = self
         self.snap = Snapshot()
         self.snap.boards = self.snap.known_boards = 15
@@ -161,6 +218,11 @@ class Rig:
             self.alarm(args[0], int(args[1]) if len(args) > 1 else None)
         elif command == "calm":
             self.active.clear()
+        elif command == "hold-log":
+            self.datalog.held.append(args[0])
+        elif command == "pull":
+            self.card.mounted = False
+            self.card.state = "sd_absent"
         elif command == "extreme":
             self.extreme()
         elif command in ("freeze", "run"):

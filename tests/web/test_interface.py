@@ -48,7 +48,7 @@ def request_of(path):
         "/api/time": {"unix_s": 1900000000},
         "/api/login": {"password": PASSWORD},
     }
-    real = path.replace("{n}", "3").replace("{action}", "off")
+    real = path.replace("{n}", "3").replace("{action}", "off").replace("{name}", "boot-0006.csv")
     return real + ("?battery=3" if path.startswith("/switch") else ""), bodies.get(path)
 
 
@@ -72,7 +72,7 @@ def test_the_description_is_of_these_routes_and_no_others(rig):
 
 
 def test_there_are_routes_that_change_things():
-    assert len(CHANGES) == 9
+    assert len(CHANGES) == 10
     assert ("patch", "/api/settings") in CHANGES
 
 

@@ -5,7 +5,7 @@ from playwright.sync_api import expect
 from rigs import PASSWORD, ROOT
 
 AXE = ROOT / "build/npm/node_modules/axe-core/axe.min.js"
-VIEWS = ("rig", "charts", "events", "settings", "system")
+VIEWS = ("rig", "charts", "events", "logs", "settings", "system")
 SCENARIO = {
     "settings": {"name": "Grande scène", "batteries": {"1": {"label": "Son <gauche>"}}},
     "batteries": [{"n": n, "soc": 0.8} for n in range(1, 16)] + [{"n": 16, "soc": 0.5}],
@@ -17,7 +17,7 @@ SCENARIO = {
     ],
 }
 SMALL = (
-    "[...document.querySelectorAll('button, input, select, summary, #tabs a')]"
+    "[...document.querySelectorAll('button, input, select, summary, #tabs a, .button')]"
     ".filter(e => e.checkVisibility()).map(e => [e.getBoundingClientRect(), e.outerHTML])"
     ".filter(([r]) => r.height < 44 || r.width < 44).map(([r, text]) => text)"
 )
@@ -44,6 +44,7 @@ def open_view(page, view):
         "rig": "#battery-16",
         "charts": "#chips button:visible >> nth=14",
         "events": "#event-list li >> nth=5",
+        "logs": "#log-list li >> nth=1",
         "settings": "#set-name",
         "system": "#report div >> nth=10",
     }[view]

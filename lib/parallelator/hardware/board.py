@@ -1,5 +1,7 @@
 """The controller board: pins, bus, watchdog, reset. The only module that imports `machine`."""
 
+from binascii import hexlify
+
 import esp32
 import machine
 from micropython import const
@@ -118,6 +120,10 @@ class Board:
     def storage(self):
         """The non-volatile storage of the application, an `esp32.NVS`."""
         return esp32.NVS("parallelator")
+
+    def number(self):
+        """The controller's own number: its MAC address as twelve hexadecimal digits."""
+        return hexlify(machine.unique_id()).decode()
 
     def reset(self):
         """Restart the controller. Does not return."""

@@ -84,6 +84,10 @@ class Guard:
         """The Reason of each battery's lock, NONE = not locked: 16 bytes, kept across reboots."""
         return self._fleet.lock
 
+    def pressing(self):
+        """True while a connected battery is beyond a limit: a bad moment to keep the guard off."""
+        return self._judge.presses(self._fleet.on)
+
     # Start and stop
 
     def start(self):

@@ -114,6 +114,10 @@ class Judge:
         for k in range(i * _ROWS, i * _ROWS + _ROWS):
             self._count[k] = 0
 
+    def presses(self, mask):
+        """True while a battery of `mask` is beyond a limit, or has not made up for it yet."""
+        return any(mask >> i & 1 and self._pending[i] for i in range(BATTERIES))
+
     def sample(self, i, voltage_mv, current_ma, lag_mv, dt_ms):
         """Judge one reading of a connected battery.
 

@@ -13,7 +13,9 @@ from parallelator.snapshot import RIG
 
 FOLDER = "/sd"
 _PERIOD_MS = const(5000)
+_LONGEST_WAIT = const(64)  # periods between two tries of a card that fails again and again
 _ENOSPC = const(28)  # MicroPython's, on every port; its `errno` lacks the name
+_NO_ROOM = (_ENOSPC, errno.EACCES)  # in a file; for a new file or folder
 
 ABSENT = "sd_absent"
 UNREADABLE = "sd_unreadable"
@@ -29,21 +31,31 @@ class Card:
     Args:
         connect: function without arguments that returns a fresh block device with `check` and
             `detach`, or raises OSError (ENODEV: there is no card).
+        snap: the `Snapshot`, for the uptime.
         emit: function (code, i, state, reason, value) that records an event.
+        greet: function without arguments, called with each card that was mounted.
 
     Attributes:
         state: ABSENT, UNREADABLE (it answers, but not as it should), FOREIGN (no FAT file
-            system), READY, or FULL (mounted, and no room is left to write).
+            system), READY, or FULL (mounted, and no room is left to write). A card that failed
+            is READY again once something was written to it.
+        since_s: uptime in s when this state began.
+        free, size: bytes at the last `measure`, None before.
         losses: how often a mounted card was lost.
         volume: the `VfsFat` mounted last; a file that is open on it needs it until it is closed.
     """
 
-    def __init__(self, connect, emit):
+    def __init__(self, connect, snap, emit, greet):
         self._connect = connect
+        self._greet = greet
+        self._snap = snap
         self._emit = emit
         self._device = None
         self._leaving = False
+        self._failures = 0
         self.state = None
+        self.since_s = 0
+        self.free = self.size = None
         self.losses = 0
         self.volume = None
 
@@ -71,7 +83,13 @@ class Card:
             return
         self._device = device
         self.volume = volume
-        self.note(READY)
+        if not self._failures:
+            self.note(READY)
+        try:
+            self.measure()
+            self._greet()
+        except OSError as error:
+            self.fail(error)
 
     def fail(self, error):
         """Take note of an OSError that an access to a file under /sd ended with.
@@ -79,11 +97,12 @@ class Card:
         Unless the card is only full, it is given up: files that are open on it can be closed, and
         write nothing any more.
         """
-        if error.errno == _ENOSPC:
+        if error.errno in _NO_ROOM:
             self.note(FULL)
         elif self._device:
             self.unmount()
             self.losses += 1
+            self._failures += 1
             self.note(UNREADABLE)
 
     def leave(self):
@@ -98,19 +117,48 @@ class Card:
 
     def note(self, state):
         """Take over a state; a new one is an event."""
+        if state != UNREADABLE:
+            self._failures = 0
         if state != self.state:
             self.state = state
+            self.since_s = self._snap.uptime_s
             self._emit(state, RIG, 0, 0, self.losses)
 
+    def measure(self):
+        """Look how large the card is and how much of it is free; returns the free bytes.
+
+        Raises:
+            OSError: it does not answer.
+        """
+        block, _, count, free = os.statvfs(FOLDER)[:4]
+        self.size = block * count
+        self.free = block * free
+        return self.free
+
     async def run(self):
-        """Mount a card that comes, notice one that goes, for ever."""
+        """Mount a card that comes, notice one that goes, for ever.
+
+        The first new try comes after 5 s; each failure in a row doubles that, up to five minutes.
+        """
+        waited = 0
         while True:
             await asyncio.sleep_ms(_PERIOD_MS)
             if not self._device:
-                if not self._leaving:
+                waited += 1
+                if not self._leaving and waited >= min(1 << self._failures >> 1, _LONGEST_WAIT):
+                    waited = 0
                     self.mount()
                 continue
             try:
                 self._device.check()
             except OSError as error:
                 self.fail(error)
+
+
+def make_folder(path):
+    """Make a folder unless it is there; raises OSError when the card does not let us."""
+    try:
+        os.mkdir(path)
+    except OSError as error:
+        if error.errno != errno.EEXIST:
+            raise

@@ -5,11 +5,12 @@ cut may lose are the rows since the last flush.
 """
 
 import asyncio
+import errno
 import os
 
 from micropython import const
 
-from parallelator.records.card import FOLDER, FULL, READY
+from parallelator.records.card import FOLDER, FULL, READY, make_folder
 from parallelator.snapshot import ABSENT, BATTERIES, CHANNELS, RIG, STATES
 
 LOGS = FOLDER + "/log"
@@ -49,6 +50,7 @@ class Datalog:
 
     Attributes:
         name: of the file that is being written, None while there is none.
+        held: names of logs that somebody reads: they are not deleted meanwhile.
     """
 
     def __init__(self, card, snap, clock, events, settings, boot, describe):
@@ -67,6 +69,7 @@ class Datalog:
         self._own = None
         self._torn = False
         self.name = None
+        self.held = []
 
     async def run(self):
         """Log while there is a card, for ever."""
@@ -82,20 +85,23 @@ class Datalog:
             await asyncio.sleep_ms(_FULL_MS if self._card.state == FULL else _RETRY_MS)
 
     async def _log(self):
-        _make(LOGS)
+        make_folder(LOGS)
         while self._card.mounted:
             await self._write_file(self._day())
 
     async def _write_file(self, day):
         """Fill one file until its day is over, or the day gets known."""
         self.name = self._choose(day)
+        roomy = await self._make_room()
         with open(LOGS + "/" + self.name, "a") as file:
             try:
                 if not file.tell():
                     file.write(self._header() + "\n")
                 elif self._torn:
                     file.write("\n")
-                self._make_room()
+                file.flush()
+                if roomy:
+                    self._card.note(READY)
                 await self._fill(file, day)
                 if day is None and self._card.mounted:
                     link = (self._clock.iso(), self._snap.uptime_s * 1000, self._day())
@@ -122,7 +128,8 @@ class Datalog:
                 file.flush()
                 await asyncio.sleep_ms(0)
                 await self._write_events()
-                self._make_room()
+                if await self._make_room():
+                    self._card.note(READY)
 
     # Rows
 
@@ -210,48 +217,68 @@ class Datalog:
         The log of a day goes on after a restart; one without a day only if this run began it.
         """
         base = day or "boot-%04d" % self._boot
-        names = os.listdir(LOGS)
         name = base + ".csv"
         number = 1
-        while name in names and not (day or name == self._own) or not self._fits(name, names):
+        while exists(name) and not ((day or name == self._own) and self._fits(name)):
             number += 1
             name = "%s-%d.csv" % (base, number)
         if not day:
             self._own = name
         return name
 
-    def _fits(self, name, names):
-        """True when a log is not there yet, or has this header; sees whether its end is torn."""
-        self._torn = False
-        if name not in names:
-            return True
+    def _fits(self, name):
+        """True when a log has this header, or none; sees whether its end is torn."""
         with open(LOGS + "/" + name, "rb") as file:
             header = file.readline()
-            file.seek(-1, 2)
-            self._torn = file.read(1) != b"\n"
+            self._torn = False
+            if header:
+                file.seek(-1, 2)
+                self._torn = file.read(1) != b"\n"
         return header in (b"", (self._header() + "\n").encode())
 
-    def _make_room(self):
-        """Delete the oldest logs until enough is free; those of an unknown day go first."""
-        if self._free() >= self._keep_free:
-            self._card.note(READY)
-            return
-        names = [name for name in os.listdir(LOGS) if name.endswith(".csv")]
-        names = [name for name in names if name != self.name and name != EVENTS]
-        names.sort(key=lambda name: (not name.startswith("boot-"), name))
-        for name in names:
+    async def _make_room(self):
+        """Delete the oldest logs until enough is free; those of an unknown day go first.
+
+        Returns:
+            bool: False when not enough is free and no log is left to delete.
+        """
+        # The file system may believe in room that a write did not find.
+        squeezed = self._card.state == FULL
+        while self._card.measure() < self._keep_free or squeezed:
+            squeezed = False
+            name = await self._oldest()
+            if not name:
+                break
             os.remove(LOGS + "/" + name)
-            if self._free() >= self._keep_free:
-                return
-        self._card.note(FULL)
+        roomy = self._card.free >= self._keep_free
+        if not roomy:
+            self._card.note(FULL)
+        return roomy
 
-    def _free(self):
-        found = os.statvfs(FOLDER)
-        return found[0] * found[3]
+    async def _oldest(self):
+        """The oldest log that nobody writes or reads, None when there is none."""
+        oldest = None
+        for entry in os.ilistdir(LOGS):
+            name = entry[0]
+            if name != self.name and name not in self.held and is_log(name):
+                age = (not name.startswith("boot-"), name)
+                if not oldest or age < oldest:
+                    oldest = age
+            await asyncio.sleep_ms(0)
+        return oldest and oldest[1]
 
 
-def _make(folder):
+def is_log(name):
+    """True for what the log folder calls a log: not the events, no folder, no other file."""
+    return name.endswith(".csv") and name != EVENTS
+
+
+def exists(name):
+    """True when there is a file of this name in the log folder."""
     try:
-        os.mkdir(folder)
-    except OSError:
-        os.listdir(folder)  # it was there; anything else is for the caller
+        os.stat(LOGS + "/" + name)
+    except OSError as error:
+        if error.errno != errno.ENOENT:
+            raise
+        return False
+    return True

@@ -45,3 +45,10 @@ def problem(status, code, message, field=None, wait_s=None):
     if wait_s is not None:
         res.headers["Retry-After"] = str(wait_s)
     return res
+
+
+def whole(text, low, high):
+    """The whole number in `text` if it lies within low..high, else None."""
+    if not text.isdigit() or len(text) > 9 or not low <= int(text) <= high:
+        return None
+    return int(text)

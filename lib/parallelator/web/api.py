@@ -12,6 +12,7 @@ from micropython import const
 from parallelator.snapshot import BATTERIES, WISHES
 
 from . import answer, json_object, live, problem
+from .logs import Logs
 from .reports import Reports
 from .saving import Saving
 from .state import StateText
@@ -68,6 +69,10 @@ class Api:
         app.get("/api/system")(reports.system)
         app.get("/metrics")(reports.metrics)
         app.get("/log")(reports.log)
+        logs = Logs(rig, access)
+        app.get("/api/logs")(logs.list)
+        app.get("/api/logs/<name>")(logs.read)
+        app.delete("/api/logs/<name>")(logs.delete)
         saving = Saving(rig, access)
         app.get("/api/settings")(saving.show)
         app.patch("/api/settings")(saving.change)

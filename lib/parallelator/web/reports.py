@@ -13,7 +13,8 @@ from parallelator import VERSION, snapshot
 from parallelator.records.history import POINTS, STEP_S
 from parallelator.snapshot import BATTERIES, RIG
 
-from . import answer, dump, problem
+from . import answer, dump, problem, whole
+from .logs import card_view
 
 _TEXT = "text/plain; charset=utf-8"
 _EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
@@ -51,25 +52,25 @@ _METRICS = (
     (
         "connected_seconds_total",
         "counter",
-        "Time connected since boot.",
+        "Time connected so far.",
         lambda snap, i: snap.on_s[i],
     ),
     (
         "switchings_total",
         "counter",
-        "Closings of the switch since boot.",
+        "Closings of the switch so far.",
         lambda snap, i: snap.switchings[i],
     ),
     (
         "discharge_coulombs_total",
         "counter",
-        "Charge drawn since boot.",
+        "Charge drawn so far.",
         lambda snap, i: _coulombs(snap.discharge_mah[i]),
     ),
     (
         "charge_coulombs_total",
         "counter",
-        "Charge taken up since boot.",
+        "Charge taken up so far.",
         lambda snap, i: _coulombs(snap.charge_mah[i]),
     ),
 )
@@ -87,7 +88,7 @@ class Reports:
 
     def events(self, request):
         """GET /api/events?after=: the events kept in memory from number `after` on."""
-        number = _whole(request.args.get("after", "0"), 0, 1 << 29)
+        number = whole(request.args.get("after", "0"), 0, 1 << 29)
         if number is None:
             return problem(400, "query", "after is the number of an event, 0 or more.", "after")
         return answer(self._events(number))
@@ -139,11 +140,11 @@ class Reports:
     def history(self, request):
         """GET /api/history?n=&span=: means over 5 s, of the rig (n=0), one battery or all."""
         n = request.args.get("n")
-        first = 0 if n is None else _whole(n, 0, BATTERIES)
+        first = 0 if n is None else whole(n, 0, BATTERIES)
         if first is None:
             return problem(400, "query", "n is 0 for the rig, 1 to 16 for a battery.", "n")
         longest_s = POINTS * STEP_S
-        span_s = _whole(request.args.get("span", str(longest_s)), STEP_S, longest_s)
+        span_s = whole(request.args.get("span", str(longest_s)), STEP_S, longest_s)
         if span_s is None:
             message = "span is %d to %d seconds." % (STEP_S, longest_s)
             return problem(400, "query", message, "span")
@@ -164,7 +165,7 @@ class Reports:
         yield "]}"
 
     async def system(self, request):
-        """GET /api/system: versions, memory after a collection, tasks, bus."""
+        """GET /api/system: versions, memory after a collection, tasks, bus, SD card."""
         rig = self._rig
         bus = rig.bus
         snap = rig.snap
@@ -188,6 +189,7 @@ class Reports:
                 "boards": [b + 1 for b in range(snapshot.BOARDS) if snap.boards >> b & 1],
                 "sensors": [i + 1 for i in range(BATTERIES) if snap.sensors >> i & 1],
             },
+            "card": card_view(rig),
         }
         await asyncio.sleep_ms(0)
         gc.collect()
@@ -202,7 +204,7 @@ class Reports:
         rig = self._rig
         yield _head("info", "gauge", "Version of the firmware.")
         yield 'parallelator_info{version="%s"} 1\n' % VERSION
-        yield _head("uptime_seconds", "gauge", "Time since boot.")
+        yield _head("uptime_seconds", "gauge", "Time so far.")
         yield "parallelator_uptime_seconds %d\n" % rig.snap.uptime_s
         yield _head("alarms", "gauge", "Active alarms.")
         yield "parallelator_alarms %d\n" % len(rig.alarms())
@@ -229,10 +231,3 @@ def _known(celsius):
 
 def _coulombs(mah):
     return mah * 18 // 5
-
-
-def _whole(text, low, high):
-    """The whole number in `text` if it lies within low..high, else None."""
-    if not text.isdigit() or len(text) > 9 or not low <= int(text) <= high:
-        return None
-    return int(text)

@@ -10,6 +10,7 @@ import os
 from micropython import const
 
 from parallelator import settings
+from parallelator.records import fatfile
 
 from . import answer, auth, dump, json_object, problem
 
@@ -89,12 +90,13 @@ class Saving:
 
 
 async def write(changes, running, paths):
-    """Write changes into the first of `paths`: all of them, or the file stays as it is.
+    """Write changes into the last of `paths` that is there: all of them, or none.
 
-    The file keeps its other settings; one that cannot be used is replaced by the running ones.
-    Written beside the old file, read back through the checks of the next boot, then renamed over
-    it: LittleFS keeps one or the other at every power cut. Blocks while a flash sector is erased,
-    and at no other time for long.
+    The file keeps its other settings; one that cannot be used is replaced by the running ones,
+    and kept as `.bad` beside. What is written passes the checks of the next boot before. The first
+    path lies on LittleFS, where a renamed file is the old or the new one at every power cut; the
+    others on FAT, see `fatfile`. Blocks while a flash sector is erased, and at no other time for
+    long.
 
     Args:
         changes: flat dict that `settings.check` found good, no old names.
@@ -107,24 +109,23 @@ async def write(changes, running, paths):
         OSError: the file system is full or broken; the old file is as it was.
     """
     path = paths[0]
-    new = path + ".new"
+    for later in paths[1:]:
+        if fatfile.there(later):
+            path = later
     flat = await _kept(path, running)
     flat.update(changes)
-    with open(new, "w") as file:
-        json.dump(nest(flat), file)
-    values = {}
     faults = []
-    await _calmly(settings.layering((new,) + tuple(paths[1:]), values, faults, []))
-    for key, value in changes.items():
-        if not faults and values[key] != value:
-            allowed = "what another settings file says, for it comes first"
-            faults = [settings.fault_of(key, value, allowed)]
-            faults[0]["file"] = paths[-1]
+    await _calmly(settings.layering(paths, {}, faults, [], (path, flat)))
     if faults:
-        os.remove(new)
+        return faults
+    tree = nest(flat)
+    if path == paths[0]:
+        with open(path + ".new", "w") as file:
+            json.dump(tree, file)
+        os.rename(path + ".new", path)
     else:
-        os.rename(new, path)
-    return faults
+        fatfile.replace(path, lambda file: json.dump(tree, file))
+    return []
 
 
 async def _kept(path, running):
@@ -133,6 +134,7 @@ async def _kept(path, running):
     faults = []
     await _calmly(settings.layering((path,), {}, faults, []))
     if faults:
+        fatfile.copy(path, path + ".bad")
         return {row[0]: running[row[0]] for row in settings.rows() if running[row[0]] != row[1]}
     return {settings.OLD_NAMES.get(key, key): value for key, value in (found or {}).items()}
 

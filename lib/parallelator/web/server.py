@@ -68,6 +68,7 @@ async def serve(rig):
             event_text(event): an event of `events.after` as a sentence.
             clock: a Clock; set_time(unix_s): sets its wall time, seconds since 1970.
             restart(): restarts the controller, late enough for an answer to leave.
+            card: the Card; datalog: the Datalog.
             boot: number of this boot; tasks: names of the tasks; failures: times each failed.
 
     Raises:

@@ -3,6 +3,7 @@
 import { login, logout } from "./client.js";
 import * as events from "./events.js";
 import * as lib from "./lib.js";
+import * as logs from "./logs.js";
 import * as rig from "./rig.js";
 import * as settings from "./settings.js";
 import { follow } from "./stream.js";
@@ -11,11 +12,11 @@ import * as system from "./system.js";
 const { $, app, duration, say, set } = lib;
 
 const RETRY_MS = 2000;
-const VIEWS = ["rig", "charts", "events", "settings", "system"];
+const VIEWS = ["rig", "charts", "events", "logs", "settings", "system"];
 
 // A view has any of: show() when it is opened, draw() when data are new, translate() when the
 // language is.
-const views = { rig, events, settings, system };
+const views = { rig, events, logs, settings, system };
 let current = "rig";
 let opened = false;
 

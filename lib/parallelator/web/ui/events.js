@@ -5,9 +5,9 @@ import { $, app, duration, fill, make, number, say } from "./lib.js";
 const POLL_MS = 2000;
 const KEPT = 500;
 const HAND = ["wish", "reset_done", "bus_reset", "settings_saved", "limits_saved", "time_set",
-  "restart"];
+  "restart", "log_deleted"];
 const CALM = ["boot", "state", "joined", "group_start", "sensor_found", "topology_good", "wifi_up",
-  "bus_recovered", "expander_back", "config_renamed"];
+  "bus_recovered", "expander_back", "config_renamed", "config_found", "sd_ready"];
 const VOLTS = ["low_soon", "no_contact"];
 const VOLT_TRIPS = ["undervoltage", "overvoltage", "imbalance"];
 
@@ -103,6 +103,7 @@ function textOf(event) {
 function valueOf({ code, reason, time, value }) {
   if (code === "wish") return app.words.action[app.codes.actions[value]];
   if (code === "time_set") return time;
+  if (code === "log_deleted") return logName(value);
   if (code === "deadline_missed") return `${value} ms`;
   if (code === "temperature" || (code === "trip" && reason === "overtemperature")) {
     return `${value} °C`;
@@ -114,4 +115,11 @@ function valueOf({ code, reason, time, value }) {
     return `${value < 0 ? "-" : ""}${number(value, 1, 1000)} A`;
   }
   return value;
+}
+
+// As log_name in wording.py.
+function logName(value) {
+  const text = String(value);
+  if (value < 1000000) return `boot-${text.padStart(4, "0")}`;
+  return `${text.slice(0, 4)}-${text.slice(4, 6)}-${text.slice(6)}`;
 }

@@ -2,6 +2,7 @@
 
 import { change } from "./client.js";
 import { $, app, duration, make, number, say, toast } from "./lib.js";
+import { cardText } from "./logs.js";
 import { restart } from "./settings.js";
 
 const POLL_MS = 5000;
@@ -45,6 +46,7 @@ function list() {
     })],
     ["boards", bus.boards.join(", ") || say("none")],
     ["sensors", bus.sensors.join(", ") || say("none")],
+    ["card", cardText(report.card)],
     ["tasks", tasks.map(({ name, failures }) => (
       say(failures ? "taskText" : "taskFine", { b: name, v: failures })
     )).join(" · ")],

@@ -1,0 +1,196 @@
+"""Keeps ampere-hours, hours and switchings of each battery across reboots. Run by app.
+
+Once a minute of uptime, when something changed, a record goes to the SD card, so a power cut costs
+a minute at most. Without a card it goes to the flash every ten minutes, with one every six hours,
+and before a restart that was asked for.
+
+What that wears: on the card a block and its directory entry, 1440 times a day at most; a day's log
+of 16 batteries writes some 140000 blocks. In the flash a record takes 15 of the 126 entries of a
+page of NVS, of which the usual 24 KB have five in turn: 4 records a day with a card, 144 without,
+are 3 erases of each sector a day at most, and it bears 100000. An erase stops the controller for
+45 to 400 ms, so the flash is left alone while any battery is beyond a limit.
+
+On the card two files take turns, each one block that is written in place: whatever a power cut
+spoils, the other one is whole. Their names carry the controller's own number, so a card that
+visits another rig mixes nothing up.
+"""
+
+import asyncio
+import struct
+from binascii import crc32
+
+from micropython import const
+
+from parallelator.records.card import FOLDER, make_folder
+from parallelator.snapshot import BATTERIES
+
+PLACE = FOLDER + "/counters"
+_KEY = "counters"
+_MAGIC = const(0x31637041)
+_HEAD = const(12)  # magic, run, number within the run
+_FIELD = const(64)  # sixteen words
+_SUM_AT = const(396)  # after head and six fields
+_SIZE = const(400)
+_PERIOD_S = const(60)
+_FLASH_S = const(600)
+_FLASH_WITH_CARD_S = const(21600)
+_POLL_MS = const(1000)
+_MAH = const(3600000)
+"""One mAh in mA*ms."""
+
+
+class Counters:
+    """The counters of one rig.
+
+    A record carries the number of the run that wrote it, one more than that of any it has seen,
+    and its number within the run: the greatest is the newest.
+
+    Args:
+        snap: the `Snapshot`; card: the `Card`; store: an `esp32.NVS` or its like.
+        owner: text that tells this controller from others, fit for a file name.
+        pressing: function that returns True while a battery is beyond a limit.
+    """
+
+    def __init__(self, snap, card, store, owner, pressing):
+        self._snap = snap
+        self._card = card
+        self._store = store
+        self._pressing = pressing
+        self._fields = (
+            snap.discharge_mah,
+            snap.discharge_rest,
+            snap.charge_mah,
+            snap.charge_rest,
+            snap.on_s,
+            snap.switchings,
+        )
+        self._paths = ["%s/%s-%d.bin" % (PLACE, owner, k) for k in (0, 1)]
+        self._record = bytearray(_SIZE)
+        self._base = bytearray(_SIZE)
+        self._saved = bytearray(_SIZE)
+        self._losses = -1
+        self._saved_s = self._flash_s = 0
+        self._run = 1
+        self._number = 0
+        self._slot = 0
+        self._met = False
+
+    def restore(self):
+        """Take over the newest record, before the guard starts."""
+        record = self._record
+        try:
+            size = self._store.get_blob(_KEY, record)
+        except OSError:
+            size = 0
+        if size == _SIZE and _valid(record):
+            self._adopt(record)
+        if self._card.mounted:
+            self._meet()
+
+    def _meet(self):
+        """Look at the records of the first card of this run.
+
+        A card that comes only now may know more than the flash did at boot: then what its record
+        is ahead is added.
+        """
+        self._met = True
+        for slot in (0, 1):
+            try:
+                with open(self._paths[slot], "rb") as file:
+                    size = file.readinto(self._record)
+            except OSError:
+                continue  # missing or damaged: the other one counts
+            if size == _SIZE and _valid(self._record) and _age(self._record) > _age(self._base):
+                self._adopt(self._record)
+                self._slot = 1 - slot
+
+    def _adopt(self, record):
+        at = _HEAD
+        for words in self._fields:
+            for i in range(BATTERIES):
+                ahead = struct.unpack_from("<i", record, at)[0]
+                words[i] += ahead - struct.unpack_from("<i", self._base, at)[0]
+                at += 4
+        snap = self._snap
+        for i in range(BATTERIES):
+            snap.discharge_mah[i] += snap.discharge_rest[i] // _MAH
+            snap.discharge_rest[i] %= _MAH
+            snap.charge_mah[i] += snap.charge_rest[i] // _MAH
+            snap.charge_rest[i] %= _MAH
+        self._base[:] = record
+        self._run = max(self._run, _age(record)[0] + 1)
+
+    def save(self, last=False):
+        """Save the counters where it is time to: on the card, in the flash.
+
+        Args:
+            last: True before a restart: both, whatever the time.
+        """
+        now_s = self._snap.uptime_s
+        if last or now_s - self._saved_s >= _PERIOD_S:
+            self._saved_s = now_s
+            on_card = self._card.mounted and self._save_on_card()
+            wait_s = _FLASH_WITH_CARD_S if on_card else _FLASH_S
+            if last or now_s - self._flash_s >= wait_s and not self._pressing():
+                self._flash_s = now_s
+                self._fill()
+                self._store.set_blob(_KEY, self._record)
+                self._store.commit()
+
+    def _save_on_card(self):
+        """True when the card holds the present record."""
+        if not self._met:
+            self._meet()
+        record = self._fill()
+        same = record[_HEAD:_SUM_AT] == self._saved[_HEAD:_SUM_AT]
+        if same and self._card.losses == self._losses:
+            return True
+        path = self._paths[self._slot]
+        try:
+            make_folder(PLACE)
+            try:
+                file = open(path, "r+b")  # noqa: SIM115 - written in place, no block is allotted
+            except OSError:
+                file = open(path, "wb")  # noqa: SIM115
+            with file:
+                try:
+                    file.write(record)
+                    file.flush()
+                except OSError as error:
+                    self._card.fail(error)
+                    raise
+        except OSError as error:
+            self._card.fail(error)
+            return False
+        self._slot = 1 - self._slot
+        self._saved[:] = record
+        self._losses = self._card.losses
+        return True
+
+    def _fill(self):
+        record = self._record
+        self._number += 1
+        struct.pack_into("<III", record, 0, _MAGIC, self._run, self._number)
+        at = _HEAD
+        for words in self._fields:
+            record[at : at + _FIELD] = bytes(words)
+            at += _FIELD
+        struct.pack_into("<I", record, _SUM_AT, crc32(record[:_SUM_AT]))
+        return record
+
+    async def run(self):
+        """Save when it is time to, for ever."""
+        while True:
+            self.save()
+            await asyncio.sleep_ms(_POLL_MS)
+
+
+def _valid(record):
+    magic = struct.unpack_from("<I", record, 0)[0]
+    return magic == _MAGIC and struct.unpack_from("<I", record, _SUM_AT)[0] == crc32(
+        record[:_SUM_AT]
+    )
+
+
+def _age(record):
+    return struct.unpack_from("<II", record, 4)

@@ -1,0 +1,61 @@
+"""Replaces a small file on FAT so that a power cut at any moment leaves the old or the new text.
+
+Used by app and web.saving for the settings file on the SD card. FAT has no safe rename: two
+directory entries for one chain of clusters would be left over. So the old text is copied beside
+the file, the file is written anew, and the copy is removed; while the copy is there, the file may
+be torn, and `mend` at the next mount takes the copy instead.
+"""
+
+import os
+
+BACKUP = ".bak"
+_PIECE = 512
+
+
+def replace(path, write):
+    """Write the file at `path`, which exists, anew.
+
+    Args:
+        write: function (file) that writes the new text into an open text file.
+
+    Raises:
+        OSError: the card is full or broken; the old text is in place, or beside for `mend`.
+    """
+    copy(path, path + BACKUP)
+    with open(path, "w") as file:
+        write(file)
+    os.remove(path + BACKUP)
+
+
+def mend(path, sound):
+    """End what a power cut interrupted in `replace`.
+
+    Args:
+        sound: function (path) that returns True for a file with a whole text.
+
+    Raises:
+        OSError: the card does not do its part.
+    """
+    if sound(path + BACKUP) and not sound(path):
+        copy(path + BACKUP, path)
+    if there(path + BACKUP):
+        os.remove(path + BACKUP)
+
+
+def copy(source, target):
+    """Copy a file, over another one if need be."""
+    with open(source, "rb") as old, open(target, "wb") as new:
+        while True:
+            piece = old.read(_PIECE)
+            if not piece:
+                return
+            new.write(piece)
+
+
+def there(path):
+    """True when there is a file at `path`."""
+    try:
+        os.stat(path)
+    except OSError:
+        return False
+    return True

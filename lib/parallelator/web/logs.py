@@ -1,0 +1,187 @@
+"""The logs on the SD card over HTTP: listed, read, deleted. Routed by api.
+
+A name is that of a file in the log folder and nothing else; no path leaves it. What is sent goes
+in small pieces, and a card that is pulled meanwhile ends the answer early.
+"""
+
+import os
+
+from microdot import Response
+from micropython import const
+
+from parallelator.records.datalog import EVENTS, LOGS, exists
+from parallelator.snapshot import RIG
+
+from . import answer, dump, problem, whole
+
+_PIECE = const(1024)  # two blocks of the card
+_LONGEST_TAIL = const(16384)
+_MB = const(1048576)
+_FILE = const(0x8000)
+_CSV = "text/csv; charset=utf-8"
+
+
+class Logs:
+    """The logs of a rig.
+
+    Args:
+        rig: as server.serve; of it `card`, `datalog` and `events`.
+    """
+
+    def __init__(self, rig, access):
+        self._rig = rig
+        self._access = access
+
+    def list(self, request):
+        """GET /api/logs: the card, and name and size of every log, in no order."""
+        return answer(self._entries())
+
+    def _entries(self):
+        card = self._rig.card
+        volume = card.volume  # what the iterator below points into must stay
+        mark = '{"card":%s,"logs":[' % dump(card_view(self._rig))
+        try:
+            for entry in os.ilistdir(LOGS) if card.mounted else ():
+                if card.volume is volume and entry[1] == _FILE and is_name(entry[0]):
+                    shown = {"name": entry[0], "size_bytes": entry[3]}
+                    shown["open"] = self._is_open(entry[0])
+                    yield mark + dump(shown)
+                    mark = ","
+        except OSError:
+            pass  # no folder yet, or the card goes: `card` will tell
+        yield mark + "]}" if mark != "," else "]}"
+
+    def _is_open(self, name):
+        return name in (self._rig.datalog.name, EVENTS)
+
+    def read(self, request, name):
+        """GET /api/logs/<name>?tail=: a log; with `tail` its first line and its last bytes."""
+        tail = request.args.get("tail")
+        bytes_wanted = None if tail is None else whole(tail, 1, _LONGEST_TAIL)
+        if tail is not None and bytes_wanted is None:
+            message = "tail is 1 to %d bytes." % _LONGEST_TAIL
+            return problem(400, "query", message, "tail")
+        if not self._is_there(name):
+            return _unknown()
+        try:
+            body = Body(self._rig, name, bytes_wanted)
+        except OSError:
+            return _unknown()
+        res = Response(body, 200, {"Content-Type": _CSV}, "OK")
+        if tail is None:
+            res.headers["Content-Length"] = str(body.left)
+            res.headers["Content-Disposition"] = 'attachment; filename="%s"' % name
+        return res
+
+    def delete(self, request, name):
+        """DELETE /api/logs/<name>: not the one that is written, nor one that somebody reads."""
+        rig = self._rig
+        res = self._access.refusal(request)
+        if res:
+            return res
+        if not self._is_there(name):
+            return _unknown()
+        if self._is_open(name) or name in rig.datalog.held:
+            return problem(409, "log_in_use", "This log is being written or read.", "name")
+        try:
+            os.remove(LOGS + "/" + name)
+            rig.card.measure()
+        except OSError as error:
+            rig.card.fail(error)
+            return problem(507, "storage", "The card did not delete it.")
+        rig.events.emit("log_deleted", RIG, 0, 0, number_of(name))
+        return answer({"deleted": name})
+
+    def _is_there(self, name):
+        try:
+            return self._rig.card.mounted and is_name(name) and exists(name)
+        except OSError:
+            return False
+
+
+class Body:
+    """The text of a log, piece by piece; the log is not deleted until `close`.
+
+    Args:
+        rig: as `Logs`; name: of the log.
+        tail: send the first line and whole lines of at most the last `tail` bytes; None = all.
+
+    Attributes:
+        left: bytes still to come, if the card stays.
+
+    Raises:
+        OSError: it cannot be opened.
+    """
+
+    def __init__(self, rig, name, tail):
+        self._card = rig.card
+        self._volume = rig.card.volume
+        self._held = rig.datalog.held
+        self._name = name
+        self._piece = memoryview(bytearray(_PIECE))
+        self._file = file = open(LOGS + "/" + name, "rb")  # noqa: SIM115 - until `close`
+        self._held.append(name)
+        self.left = file.seek(0, 2)
+        self._start = b""
+        file.seek(0)
+        if tail is not None and tail < self.left:
+            self._start = file.readline()
+            begin = max(self.left - tail, len(self._start))
+            file.seek(begin - 1)
+            self.left -= begin - 1 + len(file.readline())
+
+    def __next__(self):
+        start = self._start
+        if start:
+            self._start = b""
+            return start
+        card = self._card
+        if self.left <= 0 or not card.mounted or card.volume is not self._volume:
+            raise StopIteration
+        try:
+            count = self._file.readinto(self._piece[: min(_PIECE, self.left)])
+        except OSError:
+            count = 0
+        if not count:
+            raise StopIteration
+        self.left -= count
+        return self._piece[:count]
+
+    def close(self):
+        """Let go of the log. Called by Microdot at the end, and by the server in any case."""
+        if self._file:
+            self._file.close()
+            self._file = None
+            self._held.remove(self._name)
+
+
+def card_view(rig):
+    """The SD card as the API shows it: a dict, unknown values None."""
+    card = rig.card
+    known = card.mounted and card.size
+    return {
+        "state": card.state[3:],
+        "free_mb": card.free // _MB if known else None,
+        "size_mb": card.size // _MB if known else None,
+        "log": rig.datalog.name,
+        "losses": card.losses,
+    }
+
+
+def is_name(name):
+    """True for a name that a log may have: small letters, digits, `-`, `_`, and `.` within.
+
+    FAT would take other spellings for the same file: capitals, or a point at the end.
+    """
+    inner = all("0" <= char <= "9" or "a" <= char <= "z" or char in ".-_" for char in name)
+    return inner and 0 < len(name) <= 64 and name[0] != "." and name[-1] != "."
+
+
+def number_of(name):
+    """What the event of a log carries: its day as YYYYMMDD, or the number of its boot."""
+    digits = "".join(char for char in name[:10] if "0" <= char <= "9")
+    return int(digits or "0")
+
+
+def _unknown():
+    return problem(404, "no_log", "There is no such log on the card.", "name")
