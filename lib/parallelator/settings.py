@@ -6,6 +6,7 @@ with its last good settings and every fault is named. `web.saving` writes what t
 
 import json
 import os
+import sys
 
 from parallelator.hardware.ina2xx import DRIVERS, Ina237
 from parallelator.snapshot import BATTERIES
@@ -17,6 +18,11 @@ _LABEL_CHARS = 24
 _SHOWN_CHARS = 64
 _DEPTH = 3
 _NUMBERS = tuple(str(n) for n in range(1, BATTERIES + 1))
+
+_S3 = "ESP32S3" in getattr(sys.implementation, "_machine", "")
+_SDA, _SCL, _SCK, _MOSI, _MISO, _CS = (41, 40, 12, 11, 13, 10) if _S3 else (32, 33, 18, 23, 19, 5)
+_FLASH_PINS = (26, 32) if _S3 else (6, 11)
+"""First and last GPIO of the controller's own flash memory: driven, they crash it."""
 
 _BITS = "four different whole numbers, 0 to 7"
 FLAG = "true or false"
@@ -33,12 +39,12 @@ TABLE = (
     ("board.red", None, _BITS, None, ""),
     ("board.green", None, _BITS, None, ""),
     ("board.leds_inverted", None, FLAG, None, ""),
-    ("pins.i2c_sda", 32, 0, 48, "GPIO"),
-    ("pins.i2c_scl", 33, 0, 48, "GPIO"),
-    ("pins.sd_sck", 18, 0, 48, "GPIO"),
-    ("pins.sd_mosi", 23, 0, 48, "GPIO"),
-    ("pins.sd_miso", 19, 0, 48, "GPIO"),
-    ("pins.sd_cs", 5, 0, 48, "GPIO"),
+    ("pins.i2c_sda", _SDA, 0, 48, "GPIO"),
+    ("pins.i2c_scl", _SCL, 0, 48, "GPIO"),
+    ("pins.sd_sck", _SCK, 0, 48, "GPIO"),
+    ("pins.sd_mosi", _MOSI, 0, 48, "GPIO"),
+    ("pins.sd_miso", _MISO, 0, 48, "GPIO"),
+    ("pins.sd_cs", _CS, 0, 48, "GPIO"),
     ("i2c_khz", 100, 50, 400, "kHz"),
     ("sensor.model", "auto", ("auto",) + tuple(DRIVERS), None, ""),
     ("sensor.shunt_uohm", 2000, 100, 100000, "uOhm"),
@@ -77,6 +83,8 @@ BATTERY_TABLE = (
     ("mode", "auto", ("auto", "off"), None, ""),
 )
 SECRETS = ("web.password", "wifi.password")
+SAFE = ("name", "language", "board", "pins", "sensor", "batteries", "wifi", "web")
+"""The groups that safe mode takes over: a wrong shunt or wiring would be the greater danger."""
 LIVE = ("name", "language", "serial_messages", "web.password")
 """What takes effect as soon as it is saved, next to the labels; the rest does at the next boot."""
 
@@ -263,6 +271,11 @@ def _contradictions(v):
     for key in ("limits.uv_hysteresis_mv", "limits.ov_hysteresis_mv"):
         if v[key] >= high - low:
             faults.append(fault_of(key, v[key], "less than the window (%d mV)" % (high - low)))
+    first, last = _FLASH_PINS
+    for key in v:
+        if key.startswith("pins.") and first <= v[key] <= last:
+            allowed = "another GPIO than %d to %d, those of the flash memory" % _FLASH_PINS
+            faults.append(fault_of(key, v[key], allowed))
     driver = DRIVERS.get(v["sensor.model"], Ina237)
     if high > driver.MAX_MV:
         allowed = "at most %d mV with an %s" % (driver.MAX_MV, driver.NAME)
@@ -313,6 +326,15 @@ def load(paths, good_path):
     kept, problem = read(good_path)
     good, found, _ = check(kept or {}, defaults())
     return (defaults() if problem or found else good), faults, renamed
+
+
+def safe(values):
+    """The settings of safe mode: those that say how the rig is built and how it is reached as in
+    `values`, the result of `load`; everything else, and so every limit, as the table has it."""
+    kept = {key: value for key, value in values.items() if key.split(".")[0] in SAFE}
+    found = defaults()
+    found.update(kept)
+    return found
 
 
 def layer(paths):

@@ -51,16 +51,20 @@ class Words:
             return "%.1f A" % (value / 1000)
         return str(value)
 
-    def alarms(self, snap, faults):
+    def alarms(self, snap, faults, safe=None):
         """Active alarms as `GET /api/state` shows them.
 
         Args:
             snap: the `Snapshot`; faults: those of `settings.load`.
+            safe: the code of the alarm that tells why the rig is in safe mode; None = it is not.
 
         Returns:
             list of dict: `code`, `n` (1..16 or None), `since_ms`, `text`.
         """
         active = []
+        if safe:
+            text = self._words["alarm"][safe]
+            active.append({"code": safe, "n": None, "since_ms": 0, "text": text})
         for code, i, since_s in snap.alarms():
             n = None if i == RIG else i + 1
             text = self._words["alarm"][code].format(n=n)

@@ -125,3 +125,12 @@ def test_a_wrong_password_setting_is_not_repeated_in_the_fault():
 def test_the_shipped_config_is_valid():
     _, faults, _ = fresh(text_of("config.json"))
     assert faults == []
+
+
+def test_the_pins_of_the_flash_memory_are_refused():
+    for pin in (6, 11):
+        _, faults, _ = settings.check({"pins.i2c_sda": pin}, settings.defaults())
+        assert [fault["key"] for fault in faults] == ["pins.i2c_sda"], faults
+        assert "flash" in faults[0]["allowed"]
+    for pin in (5, 12):
+        assert settings.check({"pins.sd_cs": pin}, settings.defaults())[1] == []

@@ -2,6 +2,8 @@
 
 import json
 
+from sim.world import Break
+
 BATTERIES = 16
 CHANNELS = 4
 _KEYS = (
@@ -271,6 +273,15 @@ def _sd_cut(world, step):
     world.card.writes_left = 0
 
 
+def _button(world, step):
+    world.button = step.get("on", True)
+
+
+def _console_break(world, step):
+    world.broken = True
+    raise Break
+
+
 def _controller_reset(world, step):
     world.reset_controller(2)
 
@@ -316,6 +327,8 @@ STEPS = {
     "sd_full": _sd_full,
     "sd_cut": _sd_cut,
     "request": None,
+    "button": _button,
+    "console_break": _console_break,
     "controller_reset": _controller_reset,
     "power_cycle": _power_cycle,
 }
