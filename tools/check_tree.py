@@ -43,7 +43,7 @@ PROTECTION = "lib/parallelator/protection/"
 PURE = (PROTECTION + "rules.py", PROTECTION + "joining.py")
 
 FORBIDDEN_IMPORTS = (
-    (lambda path: path not in (BOARD, "boot.py"), ("machine", "umachine")),
+    (lambda path: path not in (BOARD, "boot.py", "main.py"), ("machine", "umachine")),
     (lambda path: path != "main.py", ("parallelator.app",)),
     (
         lambda path: path.startswith(PROTECTION),

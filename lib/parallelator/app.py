@@ -7,9 +7,9 @@ import time
 
 from micropython import const
 
-from parallelator import VERSION, settings
+from parallelator import VERSION, config, settings
 from parallelator.clock import Clock
-from parallelator.hardware.board import Board, connect_card, wiring
+from parallelator.hardware.board import Board, button_held, connect_card, wiring
 from parallelator.hardware.bus import Bus
 from parallelator.hardware.tca9555 import Tca9555
 from parallelator.protection import guard, rules
@@ -31,6 +31,10 @@ _FIRST_RETRY_MS = const(1000)
 _LAST_RETRY_MS = const(60000)
 _CONSOLE_MS = const(100)
 _RESTART_MS = const(500)
+_SETTLED_S = const(2)
+_RESTARTED = "restart"
+_ENDS = {_RESTARTED: "reset_asked", "serviced": "reset_serviced"}
+_CAUSES = {1: "reset_power", 2: "reset_hard", 3: "reset_watchdog", 5: "reset_soft"}
 _TCA_BASE = const(0x20)
 _WEB_MODULES = (
     "microdot",
@@ -42,16 +46,23 @@ _WEB_MODULES = (
 
 
 class App:
-    """One rig: its parts and the tasks that run them."""
+    """One rig: its parts and the tasks that run them.
 
-    def __init__(self):
+    Args:
+        why: as of `run`; crashed: True in safe mode after starts that came to nothing.
+    """
+
+    def __init__(self, why, crashed):
+        self._why = why
+        self.safe = "safe_crash" if crashed else "safe_button" if button_held() else None
+        self._end = None
         self.clock = Clock(time)
         self.snap = Snapshot()
         self.events = Events(self.snap)
         self._watchdog = None
         self._due = 0
         # Where the card is must be known before what its settings say.
-        pins = settings.layer(CONFIG_FILES[:1])[0]
+        pins = config.layer(CONFIG_FILES[:1])[0]
         self.card = Card(
             lambda: connect_card(pins, self.clock, self._tick_if_due),
             self.snap,
@@ -59,11 +70,14 @@ class App:
             self._greet_card,
         )
         self.settings = None
-        self.card.mount()
+        if not self.safe:
+            self.card.mount()
         self._card_config = fatfile.there(CONFIG_FILES[1])
         self.datalog = None
         self.config_files = CONFIG_FILES
-        self.settings, self.faults, self.renamed = settings.load(CONFIG_FILES, GOOD_CONFIG)
+        self.settings, self.faults, self.renamed = config.load(CONFIG_FILES, GOOD_CONFIG)
+        if self.safe:
+            self.settings = settings.safe(self.settings)
         self.pending = {}
         self.history = History(self.snap)
         self.board = Board(
@@ -95,15 +109,21 @@ class App:
         self.tasks = []
         self.failures = []
 
-    def run(self):
-        """Protect the rig until the program is interrupted; every switch is open afterwards."""
+    def run(self, settled):
+        """Protect the rig until the program ends; every switch is open afterwards.
+
+        Args, returns, raises: as `run` below.
+        """
         try:
-            asyncio.run(self._main())
+            asyncio.run(self._main(settled))
         finally:
             self.guard.all_off()
             print("Every switch is open.")
+        if isinstance(self._end, Exception):
+            raise self._end
+        return self._end
 
-    async def _main(self):
+    async def _main(self, settled):
         # Switches safe first; what takes memory comes after.
         self.keeper.restore()
         self.counters.restore()
@@ -115,6 +135,10 @@ class App:
         self.boot = count_boot(self._store)
         print("Parallelator", VERSION)
         self.events.emit("boot", RIG, 0, 0, self.boot)
+        self.events.emit(self._reset(), RIG, 0, 0, 0)
+        if self.safe:
+            self.events.emit(self.safe, RIG, 0, 0, 0)
+        asyncio.create_task(self._settle(settled))
         for k in range(len(self.faults)):
             self.events.emit("config_fault", RIG, 0, 0, k)
         for k in range(len(self.renamed)):
@@ -132,8 +156,9 @@ class App:
             self.boot,
             self.event_text,
         )
-        self._start("card", self.card.run)
-        self._start("log", self.datalog.run)
+        if not self.safe:
+            self._start("card", self.card.run)
+            self._start("log", self.datalog.run)
         if self.settings["wifi.ssid"]:
             self._start("wifi", self._wifi)
         self._start("web", self._web)
@@ -142,10 +167,15 @@ class App:
     def _greet_card(self):
         """A card was mounted: settings that come while the rig runs wait for the next boot."""
         path = CONFIG_FILES[1]
-        fatfile.mend(path, lambda path: settings.read(path)[0] is not None)
+        fatfile.mend(path, lambda path: config.read(path)[0] is not None)
         if self.settings and not self._card_config and fatfile.there(path):
             self._card_config = True
             self.events.emit("config_found", RIG, 0, 0, 0)
+
+    def _reset(self):
+        if self._why:
+            return _ENDS.get(self._why, "reset_crash")
+        return _CAUSES.get(self.board.reset_cause(), "reset_other")
 
     def _apply_modes(self):
         for i in range(BATTERIES):
@@ -154,25 +184,25 @@ class App:
 
     async def _protect(self):
         """The guard's task."""
-        while True:
+        while self._end is None:
             self._tick_if_due()
             await asyncio.sleep_ms(max(self.clock.diff(self._due, self.clock.ms()), 0))
 
     def _tick_if_due(self):
         """Run the guard when it is its time: in its task, and while the SD card is waited for.
 
-        Its death is a reset, with the switches open if the bus allows.
+        Its death ends the program, with the switches open if the bus allows.
         """
         clock = self.clock
-        if self._watchdog is None or clock.diff(self._due, clock.ms()) > 0:
+        if self._watchdog is None or self._end or clock.diff(self._due, clock.ms()) > 0:
             return
         try:
             self.guard.tick()
             self._watchdog.feed()
         except Exception as error:
-            sys.print_exception(error)
+            self._end = error
             self.guard.all_off()
-            self.board.reset()
+            return
         now = clock.ms()
         self._due = clock.add(self._due, guard.TICK_MS)
         if clock.diff(self._due, now) < 0:
@@ -196,6 +226,12 @@ class App:
             await asyncio.sleep_ms(retry_ms)
             retry_ms = min(retry_ms * 2, _LAST_RETRY_MS)
 
+    async def _settle(self, settled):
+        """A start counts once the guard has worked for two seconds: twenty scans or more."""
+        while self.snap.uptime_s < _SETTLED_S:
+            await asyncio.sleep_ms(_CONSOLE_MS)
+        settled()
+
     async def _wifi(self):
         from parallelator.network import wifi
 
@@ -215,9 +251,12 @@ class App:
 
     def alarms(self):
         """Active alarms as `GET /api/state` shows them: a list of dicts."""
-        card = self.card
-        state = None if card.state == READY else (card.state, card.since_s)
-        return self.words.alarms(self.snap, self.faults, state)
+        others = []
+        if self.safe:
+            others.append((self.safe, 0))
+        elif self.card.state != READY:
+            others.append((self.card.state, self.card.since_s))
+        return self.words.alarms(self.snap, self.faults, others)
 
     def event_text(self, event):
         """An event of `Events.after` as a sentence in the rig's language."""
@@ -251,10 +290,10 @@ class App:
 
     async def _restart(self):
         await asyncio.sleep_ms(_RESTART_MS)
+        self._end = _RESTARTED
         self.guard.all_off()
         self.counters.save(last=True)
         self.card.unmount()
-        self.board.reset()
 
     async def _console(self):
         number = 0
@@ -270,6 +309,8 @@ class App:
 
     def _detail(self, event):
         code, value = event[2], event[6]
+        if code == "reset_crash":
+            return self._why
         if code == "config_fault":
             return fault_text(self.faults[value])
         if code == "config_renamed":
@@ -283,6 +324,20 @@ class App:
         return ""
 
 
-def run():
-    """Build the rig and run it."""
-    App().run()
+def run(why, crashed, settled):
+    """Build the rig and run it until it ends; the controller must restart then.
+
+    Args:
+        why: why it ended last: what `run` returned, "serviced" after maintenance, the text of
+            an exception, "" when that is not known.
+        crashed: True when the last starts came to nothing: safe mode.
+        settled: function without arguments, called when this start has come to something.
+
+    Returns:
+        str: "restart" when somebody asked for one.
+
+    Raises:
+        Exception: what the guard died of; others when the rig cannot be built.
+        KeyboardInterrupt: Ctrl-C on the console.
+    """
+    return App(why, crashed).run(settled)

@@ -1,12 +1,10 @@
-"""The one table of settings, and how a file of them is checked, layered and kept.
+"""The one table of settings, and what may stand in them. `config` reads the files.
 
-`load` is called by app at boot. A file that is not wholly valid changes nothing: the rig starts
-with its last good settings and every fault is named. `web.saving` writes what the page changes.
+Values come in as a flat dict, go through `check`, and every fault names what was found and what
+is allowed.
 """
 
-import errno
-import json
-import os
+import sys
 
 from parallelator.hardware.ina2xx import DRIVERS, Ina237
 from parallelator.snapshot import BATTERIES
@@ -17,10 +15,12 @@ _MS = "ms"
 _LABEL_CHARS = 24
 _SHOWN_CHARS = 64
 _DEPTH = 3
-_MAX_BYTES = 16384
-_BYTE_ORDER_MARK = "\ufeff"
-"""What some editors put before the text."""
 _NUMBERS = tuple(str(n) for n in range(1, BATTERIES + 1))
+
+_S3 = "ESP32S3" in getattr(sys.implementation, "_machine", "")
+_SDA, _SCL, _SCK, _MOSI, _MISO, _CS = (41, 40, 12, 11, 13, 10) if _S3 else (32, 33, 18, 23, 19, 5)
+_FLASH_PINS = (26, 32) if _S3 else (6, 11)
+"""First and last GPIO of the controller's own flash memory: driven, they crash it."""
 
 _BITS = "four different whole numbers, 0 to 7"
 FLAG = "true or false"
@@ -37,12 +37,12 @@ TABLE = (
     ("board.red", None, _BITS, None, ""),
     ("board.green", None, _BITS, None, ""),
     ("board.leds_inverted", None, FLAG, None, ""),
-    ("pins.i2c_sda", 32, 0, 48, "GPIO"),
-    ("pins.i2c_scl", 33, 0, 48, "GPIO"),
-    ("pins.sd_sck", 18, 0, 48, "GPIO"),
-    ("pins.sd_mosi", 23, 0, 48, "GPIO"),
-    ("pins.sd_miso", 19, 0, 48, "GPIO"),
-    ("pins.sd_cs", 5, 0, 48, "GPIO"),
+    ("pins.i2c_sda", _SDA, 0, 48, "GPIO"),
+    ("pins.i2c_scl", _SCL, 0, 48, "GPIO"),
+    ("pins.sd_sck", _SCK, 0, 48, "GPIO"),
+    ("pins.sd_mosi", _MOSI, 0, 48, "GPIO"),
+    ("pins.sd_miso", _MISO, 0, 48, "GPIO"),
+    ("pins.sd_cs", _CS, 0, 48, "GPIO"),
     ("i2c_khz", 100, 50, 400, "kHz"),
     ("sensor.model", "auto", ("auto",) + tuple(DRIVERS), None, ""),
     ("sensor.shunt_uohm", 2000, 100, 100000, "uOhm"),
@@ -81,6 +81,8 @@ BATTERY_TABLE = (
     ("mode", "auto", ("auto", "off"), None, ""),
 )
 SECRETS = ("web.password", "wifi.password")
+SAFE = ("name", "language", "board", "pins", "sensor", "batteries", "wifi", "web")
+"""The groups that safe mode takes over: a wrong shunt or wiring would be the greater danger."""
 LIVE = ("name", "language", "serial_messages", "web.password")
 """What takes effect as soon as it is saved, next to the labels; the rest does at the next boot."""
 
@@ -267,6 +269,11 @@ def _contradictions(v):
     for key in ("limits.uv_hysteresis_mv", "limits.ov_hysteresis_mv"):
         if v[key] >= high - low:
             faults.append(fault_of(key, v[key], "less than the window (%d mV)" % (high - low)))
+    first, last = _FLASH_PINS
+    for key in v:
+        if key.startswith("pins.") and first <= v[key] <= last:
+            allowed = "another GPIO than %d to %d, those of the flash memory" % _FLASH_PINS
+            faults.append(fault_of(key, v[key], allowed))
     driver = DRIVERS.get(v["sensor.model"], Ina237)
     if high > driver.MAX_MV:
         allowed = "at most %d mV with an %s" % (driver.MAX_MV, driver.NAME)
@@ -300,85 +307,10 @@ def _contradictions(v):
     return faults
 
 
-def load(paths, good_path):
-    """The settings to run with: the files of `paths` over the defaults, or the last good ones.
-
-    Args:
-        paths: config files, the later one wins; a missing one is skipped.
-        good_path: where a copy of the last good settings is kept.
-
-    Returns:
-        (values, faults, renamed) as `check` does; each fault also carries `file`.
-    """
-    values, faults, renamed = layer(paths)
-    if not faults:
-        _keep(values, good_path)
-        return values, faults, renamed
-    kept, problem = read(good_path)
-    good, found, _ = check(kept or {}, defaults())
-    return (defaults() if problem or found else good), faults, renamed
-
-
-def layer(paths):
-    """The files of `paths` over the defaults: (values, faults, renamed) as `load` gives them."""
-    values = {}
-    faults = []
-    renamed = []
-    for _ in layering(paths, values, faults, renamed):
-        pass
-    return values, faults, renamed
-
-
-def layering(paths, values, faults, renamed, instead=None):
-    """What `layer` does, as a generator with short steps; fills the three.
-
-    Args:
-        instead: (path, flat dict) that stands for what this file says now, or None.
-    """
-    for key, default, *_ in rows():
-        yield
-        values[key] = default
-    for path in paths:
-        yield
-        changes, problem = read(path)
-        if instead and instead[0] == path:
-            changes, problem = instead[1], None
-        if problem:
-            faults.append({"file": path, "key": "", "found": problem, "allowed": "a JSON object"})
-        elif changes:
-            found = []
-            yield from checking(changes, values, found, renamed)
-            for fault in found:
-                fault["file"] = path
-            faults += found
-
-
-def read(path):
-    """(flat dict or None, problem or None); a missing file is neither."""
-    try:
-        if os.stat(path)[6] > _MAX_BYTES:
-            return None, "larger than %d bytes" % _MAX_BYTES
-        with open(path) as file:
-            if file.read(1) != _BYTE_ORDER_MARK:
-                file.seek(0)
-            tree = json.load(file)
-    except OSError as error:
-        return None, None if error.errno in (errno.ENOENT, errno.ENODEV) else "not readable"
-    except ValueError:
-        return None, "not JSON"
-    if not isinstance(tree, dict):
-        return None, "not an object"
-    return flatten(tree), None
-
-
-def _keep(values, path):
-    kept, problem = read(path)
-    if kept == values and not problem:
-        return
-    try:
-        with open(path + ".new", "w") as file:
-            json.dump(values, file)
-        os.rename(path + ".new", path)
-    except OSError:
-        # A full or read-only flash costs the copy, not the start.
-        return
+def safe(values):
+    """The settings of safe mode: those that say how the rig is built and how it is reached as in
+    `values`, what `config.load` found; all others, and so every limit, as in the table."""
+    kept = {key: value for key, value in values.items() if key.split(".")[0] in SAFE}
+    found = defaults()
+    found.update(kept)
+    return found

@@ -53,27 +53,26 @@ class Words:
             return "%.1f A" % (value / 1000)
         return str(value)
 
-    def alarms(self, snap, faults, card=None):
+    def alarms(self, snap, faults, others=()):
         """Active alarms as `GET /api/state` shows them.
 
         Args:
-            snap: the `Snapshot`; faults: those of `settings.load`.
-            card: (state, uptime in s when it began) of an SD card that is not READY, else None.
+            snap: the `Snapshot`; faults: those of `config.load`.
+            others: (code, uptime in s when it began) of what concerns the rig, not the guard.
 
         Returns:
             list of dict: `code`, `n` (1..16 or None), `since_ms`, `text`.
         """
         active = []
+        for code, since_s in others:
+            text = self._words["alarm"][code]
+            active.append({"code": code, "n": None, "since_ms": since_s * 1000, "text": text})
         for code, i, since_s in snap.alarms():
             n = None if i == RIG else i + 1
             text = self._words["alarm"][code].format(n=n)
             if code == "topology":
                 text += self.missing(snap)
             active.append({"code": code, "n": n, "since_ms": since_s * 1000, "text": text})
-        if card:
-            code, since_s = card
-            text = self._words["alarm"][code]
-            active.append({"code": code, "n": None, "since_ms": since_s * 1000, "text": text})
         for fault in faults:
             text = self._words["alarm"]["config_fault"] + " " + fault_text(fault)
             active.append({"code": "config_fault", "n": None, "since_ms": 0, "text": text})

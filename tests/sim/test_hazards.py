@@ -244,7 +244,7 @@ def test_18_every_delay_is_right_across_the_wrap_of_the_ticks():
         (_, _), (opened_s, _), (closed_s, closed) = moves(report, 2)
         assert closed and 10.0 <= closed_s - opened_s <= 10.7, (before_ms, closed_s - opened_s)
         assert 1.0 <= moves(report, 3, 20)[0][0] - 24 <= 1.2
-        assert report["ticks"]["late"] <= 3
+        assert report["ticks"]["late"] <= report["nvs_writes"], report["ticks"]
 
 
 def test_19_an_exception_in_the_protection_opens_everything_and_restarts():

@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 
-from parallelator import settings
+from parallelator import config, settings
 from parallelator.records import fatfile
 from parallelator.web import saving
 from sim.chips.sdimage import Image
@@ -55,13 +55,13 @@ def mounted(image, job):
 
 
 def sound(path):
-    return settings.read(path)[0] is not None
+    return config.read(path)[0] is not None
 
 
 def boot():
     """What the next boot does: (values, faults)."""
     fatfile.mend(CONFIG, sound)
-    return settings.layer(("nowhere.json", CONFIG))[:2]
+    return config.layer(("nowhere.json", CONFIG))[:2]
 
 
 def save():

@@ -3,7 +3,7 @@
 import json
 import os
 
-from parallelator import settings
+from parallelator import config, settings
 
 FOLDER = "build/sim/settings"
 CONFIG = FOLDER + "/config.json"
@@ -11,7 +11,7 @@ CARD = FOLDER + "/card.json"
 GOOD = FOLDER + "/good.json"
 
 
-def fresh(config=None, card=None, good=None):
+def fresh(main=None, card=None, good=None):
     """An empty folder with these files (dict or text); what `load` makes of it."""
     for path in ("build", "build/sim", FOLDER):
         try:
@@ -23,11 +23,11 @@ def fresh(config=None, card=None, good=None):
             os.remove(path)
         except OSError:
             continue
-    for path, content in ((CONFIG, config), (CARD, card), (GOOD, good)):
+    for path, content in ((CONFIG, main), (CARD, card), (GOOD, good)):
         if content is not None:
             with open(path, "w") as file:
                 file.write(content if isinstance(content, str) else json.dumps(content))
-    return settings.load((CONFIG, CARD), GOOD)
+    return config.load((CONFIG, CARD), GOOD)
 
 
 def text_of(path):
@@ -125,3 +125,12 @@ def test_a_wrong_password_setting_is_not_repeated_in_the_fault():
 def test_the_shipped_config_is_valid():
     _, faults, _ = fresh(text_of("config.json"))
     assert faults == []
+
+
+def test_the_pins_of_the_flash_memory_are_refused():
+    for pin in (6, 11):
+        _, faults, _ = settings.check({"pins.i2c_sda": pin}, settings.defaults())
+        assert [fault["key"] for fault in faults] == ["pins.i2c_sda"], faults
+        assert "flash" in faults[0]["allowed"]
+    for pin in (5, 12):
+        assert settings.check({"pins.sd_cs": pin}, settings.defaults())[1] == []

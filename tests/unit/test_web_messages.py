@@ -28,6 +28,16 @@ EVENTS = [
     "config_renamed",
     "task_died",
     "deadline_missed",
+    "reset_power",
+    "reset_hard",
+    "reset_watchdog",
+    "reset_soft",
+    "reset_other",
+    "reset_asked",
+    "reset_serviced",
+    "reset_crash",
+    "safe_crash",
+    "safe_button",
     "wifi_up",
     "wifi_down",
 ]
@@ -42,6 +52,8 @@ ALARMS = [
     "task_died",
     "bus_fault",
     "heap_low",
+    "safe_crash",
+    "safe_button",
 ]
 REFUSED = ["locked", "absent", "busy", "no_password", "login", "password", "rate", "origin"]
 

@@ -7,7 +7,7 @@ import os
 
 import vfs
 
-from parallelator import settings
+from parallelator import config, settings
 from parallelator.web import saving
 
 BLOCK = 512
@@ -69,7 +69,7 @@ def fresh(**files):
 
 def values():
     """The settings of the next boot, and the faults of their files."""
-    return settings.layer((CONFIG, CARD))[:2]
+    return config.layer((CONFIG, CARD))[:2]
 
 
 def save(changes):

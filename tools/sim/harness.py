@@ -12,7 +12,7 @@ from sim.recorder import Recorder, summary
 from sim.referee import Limits
 from sim.scenario import Script
 from sim.watch import Watch
-from sim.world import ControllerReset, Finished, World
+from sim.world import Break, ControllerReset, Finished, World
 
 SD_SECTORS = 131072
 """Size of a fresh SD card: 64 MB in blocks of 512 bytes."""
@@ -118,15 +118,34 @@ def _power(root, world, recorder, watch, sabotage):
             for name in ("boot.py", "main.py"):
                 with open(root + "/" + name) as file:
                     exec(compile(file.read(), name, "exec"), {"__name__": "__main__"})
-            return
+            _stay_at_prompt(world)
         except ControllerReset:
             watch.release()
+            stopped = world.over() or (_maintained(world) and not world.broken)
             world.restarted()
+            if stopped:
+                recorder.freeze()
+                return
         except _ENDS:
             watch.release()
             recorder.freeze()
             world.restarted()
             return
+
+
+def _stay_at_prompt(world):
+    """No program runs: time passes until the controller is reset."""
+    world.at_prompt = True
+    while True:
+        try:
+            world.wait(1000, None)
+        except Break:
+            continue
+
+
+def _maintained(world):
+    """True when the firmware was interrupted; unless the cable did that, somebody ends the run."""
+    return world.nvs.get("parallelator", {}).get("why") == b"maintenance"
 
 
 def _keep_volumes():

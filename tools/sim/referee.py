@@ -104,6 +104,8 @@ class Referee:
             self._compare(at_us)
         if at_us >= self._look_us:
             self._look_us = at_us + _LOOK_US
+            if self._world.at_prompt:
+                return
             self._closings.look_at_the_open(at_us, states, not self._held)
 
     def switched(self, at_us, before):

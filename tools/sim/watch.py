@@ -90,6 +90,7 @@ class Watch:
 
     def all_off(self, guard):
         """The firmware ends and opens every switch; not when it is only unwound by a reset."""
+        self.release()
         if self._recorder.snap is not None:
             self._recorder.ended()
         self._all_off(guard)

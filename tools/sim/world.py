@@ -34,6 +34,10 @@ class Finished(BaseException):
     """The time of the run is over."""
 
 
+class Break(KeyboardInterrupt):
+    """Ctrl-C that mpremote sends over the cable."""
+
+
 class World:
     """Everything outside the ESP32, and its clock.
 
@@ -49,6 +53,10 @@ class World:
         alert_levels: place to the level at which its ALERT line is stuck.
         nvs: what the non-volatile storage holds: namespace to keys; nvs_writes: entries written.
         card: the `SdCard` of the rig, in its slot or out of it; None = it has none.
+        button: True while somebody holds BOOT down.
+        timer: when the one-shot timer is due, in us, and its callback; None = it is not set.
+        at_prompt: True while the controller runs no program.
+        broken: True from a `Break` until the controller has restarted.
         nvs_cut: True when what is written to it from now on is lost.
         observers: what is told of steps, switch moves, steps of the scenario and resets.
         costs: the cost model (virtual time only).
@@ -73,6 +81,10 @@ class World:
         self.wifi_up = True
         self.reset_cause = 1
         self.watchdog_us = None
+        self.timer = None
+        self.button = False
+        self.at_prompt = False
+        self.broken = False
         self.resets = 0
         self.virtual = virtual
         self._speed = speed
@@ -169,7 +181,7 @@ class World:
         Returns:
             the ready (stream, event) pairs.
         """
-        if self._end_us is not None and self.now_us >= self._end_us:
+        if self.over():
             self.ending()
             raise Finished
         if not self.virtual:
@@ -184,6 +196,10 @@ class World:
                 return ready
         self.spend(1000 * timeout_ms if timeout_ms >= 0 else _STEP_US)
         return ()
+
+    def over(self):
+        """True when the time of the run is over."""
+        return self._end_us is not None and self.now_us >= self._end_us
 
     def resume(self, task):
         """A task goes on: unless it is the guard's, it keeps the controller for a while."""
@@ -217,6 +233,10 @@ class World:
                 self._step(at_us)
             if self.watchdog_us is not None and at_us + self.ticks_offset_us > self.watchdog_us:
                 self.reset_controller(3)
+            if self.timer is not None and at_us + self.ticks_offset_us >= self.timer[0]:
+                callback = self.timer[1]
+                self.timer = None
+                callback(None)
         self.now_us = until_us
 
     def _step(self, at_us):
@@ -227,10 +247,16 @@ class World:
 
     # Faults
 
+    def interrupt(self):
+        """Ctrl-C on the console, as mpremote sends it. Does not return."""
+        self.broken = True
+        raise Break
+
     def reset_controller(self, cause):
         """The ESP32 restarts; chips, batteries and storage go on. Does not return."""
         self.reset_cause = cause
         self.watchdog_us = None
+        self.timer = None
         self.resets += 1
         for observer in self.observers:
             observer.restarted(self.now_us)
@@ -242,6 +268,8 @@ class World:
         while self.sockets:
             self.sockets.pop().close()
         self._dying = False
+        self.at_prompt = False
+        self.broken = False
         self.guard_task = None
 
     def power_board(self, b, on):

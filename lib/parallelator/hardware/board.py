@@ -10,6 +10,8 @@ from parallelator.hardware.sdcard import SpiCard
 
 _I2C_TIMEOUT_US = const(10000)
 _HALF_CLOCK_US = const(5)
+_BUTTON = const(0)
+_RETURN_TIMER = const(0)
 _SD_UNIT = const(2)
 _SD_BAUD = const(5000000)  # a fifth of what every card bears: wires to a socket are long
 
@@ -70,6 +72,11 @@ def connect_card(settings, clock, idle):
     return SpiCard(spi, cs, _SD_BAUD, clock, idle)
 
 
+def button_held():
+    """True while BOOT is pressed: the button of every ESP32 board, between GPIO 0 and ground."""
+    return not machine.Pin(_BUTTON, machine.Pin.IN, machine.Pin.PULL_UP).value()
+
+
 class Board:
     """The ESP32 of one rig.
 
@@ -114,8 +121,13 @@ class Board:
         return bool(sda.value())
 
     def watchdog(self, timeout_ms):
-        """Start the hardware watchdog; it cannot be stopped again. Returns it."""
-        return machine.WDT(timeout=timeout_ms)
+        """Start the hardware watchdog; it cannot be stopped again. Returns it.
+
+        It takes over from the timer with which boot.py returns to work.
+        """
+        watchdog = machine.WDT(timeout=timeout_ms)
+        machine.Timer(_RETURN_TIMER).deinit()
+        return watchdog
 
     def storage(self):
         """The non-volatile storage of the application, an `esp32.NVS`."""
@@ -125,6 +137,6 @@ class Board:
         """The controller's own number: its MAC address as twelve hexadecimal digits."""
         return hexlify(machine.unique_id()).decode()
 
-    def reset(self):
-        """Restart the controller. Does not return."""
-        machine.reset()
+    def reset_cause(self):
+        """What restarted the controller: a number, the constants `*_RESET` of `machine`."""
+        return machine.reset_cause()

@@ -9,7 +9,7 @@ import os
 
 from micropython import const
 
-from parallelator import settings
+from parallelator import config, settings
 from parallelator.records import fatfile
 
 from . import answer, auth, dump, json_object, problem
@@ -100,7 +100,7 @@ async def write(changes, running, paths):
 
     Args:
         changes: flat dict that `settings.check` found good, no old names.
-        running: the settings in use; paths: as `settings.load` takes them.
+        running: the settings in use; paths: as `config.load` takes them.
 
     Returns:
         list: the faults for which nothing was saved; each carries `file`.
@@ -115,7 +115,7 @@ async def write(changes, running, paths):
     flat = await _kept(path, running)
     flat.update(changes)
     faults = []
-    await _calmly(settings.layering(paths, {}, faults, [], (path, flat)))
+    await _calmly(config.layering(paths, {}, faults, [], (path, flat)))
     if faults:
         return faults
     tree = nest(flat)
@@ -130,9 +130,9 @@ async def write(changes, running, paths):
 
 async def _kept(path, running):
     """The settings of a file, flat, under their new names; the running ones if it has faults."""
-    found, _ = settings.read(path)
+    found, _ = config.read(path)
     faults = []
-    await _calmly(settings.layering((path,), {}, faults, []))
+    await _calmly(config.layering((path,), {}, faults, []))
     if faults:
         fatfile.copy(path, path + ".bad")
         return {row[0]: running[row[0]] for row in settings.rows() if running[row[0]] != row[1]}

@@ -59,7 +59,7 @@ async def serve(rig):
             settings: dict of the settings in use, complete; `web.port` is the TCP port.
             pending: dict of those saved but not in use before a restart.
             config_files: the settings files, the one to save to first.
-            faults: what was wrong with these files at boot, as `settings.load` gives it.
+            faults: what was wrong with these files at boot, as `config.load` gives it.
             take_over(changes): called with the settings that were saved.
             snap: the Snapshot; events: the Events; history: the History; bus: the Bus.
             guard: its `submit(action, i)` asks for a change of battery i, or of the bus when i

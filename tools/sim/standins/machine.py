@@ -8,6 +8,7 @@ WDT_RESET = 3
 DEEPSLEEP_RESET = 4
 SOFT_RESET = 5
 
+_BUTTON = 0
 _SD_LINES = (18, 23, 19)
 _SD_SELECT = 5
 """GPIOs that lead to the card: clock, to the card, from the card; chip select."""
@@ -48,6 +49,8 @@ class Pin:
     def value(self, level=None):
         world = current.world
         if level is None:
+            if self.number == _BUTTON:
+                return int(not world.button)
             return world.wires.line(self.number)
         if self.number == _SD_SELECT and world.card:
             world.card.select(level, world.now_us)
@@ -98,6 +101,22 @@ class SPI:
             world.card.exchange(bytes(data), buf, begin_us, self._byte_us)
         elif buf:
             buf[:] = b"\xff" * len(buf)
+
+
+class Timer:
+    """A hardware timer; of those of the ESP32 the firmware uses one, for one shot."""
+
+    ONE_SHOT = 0
+
+    def __init__(self, number):
+        self.deinit()
+
+    def init(self, mode, period, callback):
+        world = current.world
+        world.timer = (world.us() + period * 1000, callback)
+
+    def deinit(self):
+        current.world.timer = None
 
 
 class WDT:

@@ -1,0 +1,99 @@
+"""The settings files: read, layered over the defaults, the last good ones kept.
+
+`load` is called by app at boot. A file that is not wholly valid changes nothing: the rig starts
+with its last good settings and every fault is named. `web.saving` writes what the page changes.
+"""
+
+import errno
+import json
+import os
+
+from parallelator import settings
+
+_MAX_BYTES = 16384
+_BYTE_ORDER_MARK = "\ufeff"
+"""What some editors put before the text."""
+
+
+def load(paths, good_path):
+    """The settings to run with: the files of `paths` over the defaults, or the last good ones.
+
+    Args:
+        paths: config files, the later one wins; a missing one is skipped.
+        good_path: where a copy of the last good settings is kept.
+
+    Returns:
+        (values, faults, renamed) as `settings.check` does; each fault also carries `file`.
+    """
+    values, faults, renamed = layer(paths)
+    if not faults:
+        _keep(values, good_path)
+        return values, faults, renamed
+    kept, problem = read(good_path)
+    good, found, _ = settings.check(kept or {}, settings.defaults())
+    return (settings.defaults() if problem or found else good), faults, renamed
+
+
+def layer(paths):
+    """The files of `paths` over the defaults: (values, faults, renamed) as `load` gives them."""
+    values = {}
+    faults = []
+    renamed = []
+    for _ in layering(paths, values, faults, renamed):
+        pass
+    return values, faults, renamed
+
+
+def layering(paths, values, faults, renamed, instead=None):
+    """What `layer` does, as a generator with short steps; fills the three.
+
+    Args:
+        instead: (path, flat dict) that stands for what this file says now, or None.
+    """
+    for key, default, *_ in settings.rows():
+        yield
+        values[key] = default
+    for path in paths:
+        yield
+        changes, problem = read(path)
+        if instead and instead[0] == path:
+            changes, problem = instead[1], None
+        if problem:
+            faults.append({"file": path, "key": "", "found": problem, "allowed": "a JSON object"})
+        elif changes:
+            found = []
+            yield from settings.checking(changes, values, found, renamed)
+            for fault in found:
+                fault["file"] = path
+            faults += found
+
+
+def read(path):
+    """(flat dict or None, problem or None); a missing file is neither."""
+    try:
+        if os.stat(path)[6] > _MAX_BYTES:
+            return None, "larger than %d bytes" % _MAX_BYTES
+        with open(path) as file:
+            if file.read(1) != _BYTE_ORDER_MARK:
+                file.seek(0)
+            tree = json.load(file)
+    except OSError as error:
+        return None, None if error.errno in (errno.ENOENT, errno.ENODEV) else "not readable"
+    except ValueError:
+        return None, "not JSON"
+    if not isinstance(tree, dict):
+        return None, "not an object"
+    return settings.flatten(tree), None
+
+
+def _keep(values, path):
+    kept, problem = read(path)
+    if kept == values and not problem:
+        return
+    try:
+        with open(path + ".new", "w") as file:
+            json.dump(values, file)
+        os.rename(path + ".new", path)
+    except OSError:
+        # A full or read-only flash costs the copy, not the start.
+        return

@@ -1,0 +1,82 @@
+"""make build: everything that the ESP32 needs is there, and nothing else."""
+
+import gzip
+import hashlib
+import json
+
+import pytest
+
+from device import build
+
+ROOT = build.ROOT
+
+
+@pytest.fixture(scope="module")
+def device(tmp_path_factory):
+    """What goes onto an ESP32."""
+    folder = tmp_path_factory.mktemp("esp32")
+    build.build(folder)
+    return folder
+
+
+def names(folder):
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_every_module_is_there_compiled_and_nothing_as_source(device):
+    found = names(device)
+    for path in (ROOT / "lib").rglob("*.py"):
+        name = path.relative_to(ROOT / "lib").with_suffix(".mpy").as_posix()
+        assert "app/" + name in found, name
+    assert {"app/microdot/microdot.mpy", "app/sdcard.mpy"} <= found
+    assert {name for name in found if name.endswith(".py")} == {"boot.py", "main.py"}
+    assert not [name for name in found if "umqtt" in name], "the image has it frozen"
+
+
+def test_modules_are_in_the_format_of_the_device_and_name_no_path_of_the_host(device):
+    for path in device.rglob("*.mpy"):
+        content = path.read_bytes()
+        assert content[:2] == b"M\x06", path
+        assert str(ROOT).encode() not in content, path
+        assert b"build/mpy-lib" not in content, path
+    assert b"parallelator/app.py" in (device / "app/parallelator/app.mpy").read_bytes()
+
+
+def test_viper_code_is_for_the_processor_of_the_esp32(device, built):
+    name = "app/parallelator/hardware/sdcard.mpy"
+    architecture = {folder: (folder / name).read_bytes()[2] >> 2 for folder in (device, built)}
+    assert architecture == {device: 10, built: 2}, "10 is xtensawin, 2 is x64"
+
+
+def test_page_and_messages(device):
+    for path in (ROOT / "build/page").iterdir():
+        assert gzip.decompress((device / "app/page" / path.name).read_bytes()), path.name
+    for language in ("en", "fr"):
+        name = f"parallelator/messages/{language}.json"
+        source = json.loads((ROOT / "lib" / name).read_text())
+        assert json.loads((device / "app" / name).read_text()) == source
+
+
+def test_manifest_names_every_file_as_it_is(device):
+    listing = json.loads((device / build.MANIFEST).read_text())
+    assert set(listing["files"]) == names(device) - {build.MANIFEST}
+    for name, file in listing["files"].items():
+        content = (device / name).read_bytes()
+        assert file == {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    assert listing["mpy"] == 6
+    assert f'"{listing["version"]}"' in (ROOT / "lib/parallelator/__init__.py").read_text()
+
+
+def test_table_sums_up(device):
+    listing = json.loads((device / build.MANIFEST).read_text())
+    last = build.table(listing).splitlines()[-1].split()
+    files = listing["files"]
+    total = sum(file["size"] for file in files.values())
+    assert last == ["all", str(total), "in", str(len(files)), "files"]
+
+
+def test_a_module_that_does_not_compile_ends_the_build(tmp_path):
+    source = tmp_path / "broken.py"
+    source.write_text("def f(:\n")
+    with pytest.raises(SystemExit, match="broken.py"):
+        build.compile_module("broken.py", source, tmp_path / "broken.mpy", "x64")

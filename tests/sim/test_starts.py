@@ -1,0 +1,286 @@
+"""Starts that fail, safe mode, causes of resets, maintenance: the whole firmware, virtual time."""
+
+from sim import current
+from sim.watch import Watch
+from support import clean, moves, play, state_at
+
+FOUR = [{"n": n} for n in (1, 2, 3, 4)]
+NARROW = {"limits": {"max_voltage_mv": 26000}}
+"""Limits of the rig under which no full pack may join; those of the factory let it."""
+
+
+class Boots:
+    """Counts the boots of a run, breaks some of them, and notes events, alarms and limits.
+
+    Args:
+        broken: how many of the first boots fail.
+        how: function that breaks the classes of one boot.
+    """
+
+    def __init__(self, broken=0, how=None):
+        self.count = 0
+        self.causes = []
+        self.texts = []
+        self.app = None
+        self._broken = broken
+        self._how = how
+
+    def __call__(self):
+        from parallelator.app import App
+
+        self.count += 1
+        self.causes.append(None)
+        self.texts.append("")
+        begin = App._main
+        settle = App._settle
+
+        async def main(app, settled):
+            self.app = app
+            await begin(app, settled)
+
+        async def settling(app, settled):
+            for event in events(app):
+                if event[2].startswith("reset_"):
+                    self.causes[-1] = event[2]
+                    self.texts[-1] = app.event_text(event)
+            await settle(app, settled)
+
+        App._main = main
+        App._settle = settling
+        if self.count <= self._broken:
+            self._how()
+
+
+def events(app):
+    """Every event in memory."""
+    found = []
+    number = 0
+    while True:
+        event = app.events.after(number)
+        if event is None:
+            return found
+        found.append(event)
+        number = event[0] + 1
+
+
+def fail_to_build():
+    from parallelator.app import App
+
+    def broken(app, why, crashed):
+        raise ValueError("this rig cannot be built")
+
+    App.__init__ = broken
+
+
+def fail_in_first_tick():
+    def broken(watch, guard):
+        raise ValueError("tick")
+
+    Watch.tick = broken
+
+
+def test_three_failed_starts_lead_to_safe_mode_and_a_good_one_out_of_it():
+    boots = Boots(3, fail_to_build)
+    steps = [{"at": 30, "do": "controller_reset"}]
+    report = play(boots, batteries=FOUR, duration_s=60, settings=NARROW, steps=steps)
+    assert report["alloc_violations"] == []
+    assert boots.count == 5
+    assert boots.causes == [None, None, None, "reset_crash", "reset_hard"]
+    assert boots.texts[3].startswith("Restarted because the program failed: ")
+    assert "in broken; ValueError: this rig cannot be built" in boots.texts[3]
+    # In safe mode the limits are those of the factory: the packs at 29 V join.
+    assert state_at(report, 1, 25)[0] == "on"
+    assert moves(report, 1)[0][0] > 5
+    # Safe mode has scanned: the next start is a normal one.
+    assert boots.app.safe is None
+    assert boots.app.settings["limits.max_voltage_mv"] == 26000
+    assert state_at(report, 1, 55)[0] != "on"
+
+
+def test_a_guard_that_dies_in_its_first_tick_leads_to_safe_mode_too():
+    tick = Watch.tick
+
+    def dies():
+        boots.count < 4 and fail_in_first_tick()
+
+    boots = Boots(99, lambda: dies() if boots.count < 4 else setattr(Watch, "tick", tick))
+    try:
+        report = play(boots, batteries=FOUR, duration_s=30)
+    finally:
+        Watch.tick = tick
+    clean(report)
+    assert boots.count == 4
+    assert boots.app.safe == "safe_crash"
+    assert "safe_crash" in [event[2] for event in events(boots.app)]
+    alarms = {alarm["code"]: alarm["text"] for alarm in boots.app.alarms()}
+    assert "failed three times" in alarms["safe_crash"]
+    assert boots.app.card.state is None and "log" not in boots.app.tasks
+
+
+def test_two_failed_starts_are_forgotten():
+    for broken, safe in ((2, None), (3, "safe_crash")):
+        boots = Boots(broken, fail_to_build)
+        play(boots, batteries=FOUR, duration_s=10)
+        assert boots.app.safe == safe
+        assert current.world.nvs["parallelator"]["starts"] == 0
+
+
+def test_safe_mode_that_fails_itself_tries_again_and_again_with_every_switch_open():
+    boots = Boots(1000000, fail_to_build)
+    report = play(boots, batteries=FOUR, duration_s=2)
+    assert boots.count > 10
+    assert moves(report, 1) == []
+    assert current.world.nvs["parallelator"]["starts"] == 3
+
+
+def test_boot_held_at_the_start_is_safe_mode():
+    boots = Boots()
+    steps = [
+        {"at": 9, "do": "button"},
+        {"at": 10, "do": "power_cycle"},
+        {"at": 20, "do": "button", "on": False},
+    ]
+    report = play(boots, batteries=FOUR, duration_s=30, settings=NARROW, steps=steps)
+    assert report["alloc_violations"] == []
+    assert boots.app.safe == "safe_button"
+    assert boots.causes == ["reset_power", "reset_power"]
+    assert state_at(report, 1, 8)[0] != "on"
+    assert state_at(report, 1, 29)[0] == "on"
+    assert "BOOT" in boots.app.alarms()[0]["text"]
+
+
+def test_safe_mode_keeps_what_says_how_the_rig_is_built_and_reached():
+    boots = Boots(3, fail_to_build)
+    settings = {
+        "sensor": {"shunt_uohm": 1000},
+        "i2c_khz": 400,
+        "batteries": {"2": {"mode": "off"}},
+        "language": "fr",
+        "limits": {"max_trips": 3},
+    }
+    play(boots, batteries=FOUR, duration_s=5, settings=settings)
+    found = boots.app.settings
+    assert found["sensor.shunt_uohm"] == 1000
+    assert found["batteries.2.mode"] == "off"
+    assert found["web.port"] != 80
+    assert found["i2c_khz"] == 100
+    assert found["limits.max_trips"] == 5
+    assert "trois fois" in boots.app.alarms()[0]["text"]
+
+
+def test_a_hang_is_told_as_the_watchdogs_reset():
+    def hang():
+        from parallelator.protection.guard import Guard
+
+        tick = Guard.tick
+
+        def hanging(guard):
+            tick(guard)
+            if guard._snap.uptime_s >= 8:
+                current.world.spend(20000000)
+
+        Guard.tick = hanging
+
+    boots = Boots(1, hang)
+    report = play(boots, batteries=FOUR, duration_s=30)
+    assert boots.causes == ["reset_power", "reset_watchdog"]
+    assert len(moves(report, 1)) == 3
+
+
+def test_a_guard_that_dies_later_opens_every_switch_and_tells_why():
+    def die():
+        from parallelator.protection.guard import Guard
+
+        tick = Guard.tick
+
+        def dying(guard):
+            tick(guard)
+            if guard._snap.uptime_s >= 8:
+                raise ZeroDivisionError
+
+        Guard.tick = dying
+
+    boots = Boots(1, die)
+    report = play(boots, batteries=FOUR, duration_s=30)
+    assert boots.causes == ["reset_power", "reset_crash"]
+    assert "ZeroDivisionError" in boots.texts[1]
+    opened = [at for at, closed in moves(report, 1) if not closed]
+    assert len(opened) == 1 and 8 <= opened[0] < 8.5
+    assert state_at(report, 1, 29)[0] == "on"
+    assert boots.app.safe is None
+
+
+def test_a_restart_from_the_page_is_told():
+    def ask():
+        boots.count == 1 and boots.app.restart()
+
+    boots = Boots()
+    begin = boots.__call__
+
+    def hook():
+        begin()
+        from parallelator.app import App
+
+        settle = App._settle
+
+        async def settling(app, settled):
+            await settle(app, settled)
+            ask()
+
+        App._settle = settling
+
+    report = play(hook, batteries=FOUR, duration_s=15)
+    assert boots.causes == ["reset_power", "reset_asked"]
+    assert state_at(report, 1, 14)[0] == "on"
+
+
+def test_ctrl_c_leads_into_maintenance_and_ten_minutes_back():
+    boots = Boots()
+    steps = [{"at": 20, "do": "console_break"}, {"at": 300, "do": "console_break"}]
+    report = play(boots, batteries=FOUR, duration_s=660, steps=steps)
+    opened = [at for at, closed in moves(report, 1) if not closed]
+    assert len(opened) == 1 and 20 <= opened[0] < 20.1
+    closed = [at for at, closed in moves(report, 1) if closed]
+    assert len(closed) == 2 and 620 < closed[1] < 630
+    assert boots.causes == ["reset_power", None, "reset_serviced"]
+    assert report["resets"] == 2
+    clean(report)
+
+
+def test_a_plain_reset_ends_maintenance():
+    boots = Boots()
+    steps = [{"at": 20, "do": "console_break"}, {"at": 60, "do": "controller_reset"}]
+    report = play(boots, batteries=FOUR, duration_s=90, steps=steps)
+    assert boots.causes == ["reset_power", None, "reset_serviced"]
+    closed = [at for at, closed in moves(report, 1) if closed]
+    assert len(closed) == 2 and 60 < closed[1] < 70
+
+
+def test_ctrl_c_at_any_moment_of_the_start_opens_every_switch():
+    # From the first bus action of boot.py to the first packs that join.
+    for at_ms in range(0, 6000, 500):
+        boots = Boots()
+        steps = [{"at": at_ms / 1000, "do": "console_break"}]
+        report = play(boots, batteries=FOUR, duration_s=12, steps=steps)
+        closed = [at for at, closed in moves(report, 1, at_ms / 1000 + 0.1) if closed]
+        assert closed == [], at_ms
+        assert report["open_at_end"]
+
+
+def test_nothing_worn_keeps_the_rig_off():
+    from errno import EIO
+
+    import esp32
+
+    def worn(store):
+        raise OSError(EIO)
+
+    commit = esp32.NVS.commit
+    esp32.NVS.commit = worn
+    try:
+        boots = Boots()
+        report = play(boots, batteries=FOUR, duration_s=15)
+    finally:
+        esp32.NVS.commit = commit
+    assert boots.count >= 1
+    assert state_at(report, 1, 14)[0] == "on"

