@@ -100,7 +100,7 @@ class App:
             self.events.emit,
         )
         self._store = self.board.storage()
-        self.keeper = Keeper(self._store, self.snap, self.guard.locks)
+        self.keeper = Keeper(self._store, self.snap, self.guard.locks, self.guard.pressing)
         self.counters = Counters(
             self.snap, self.card, self._store, self.board.number(), self.guard.pressing
         )

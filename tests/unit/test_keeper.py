@@ -35,10 +35,10 @@ class Store:
         self.commits += 1
 
 
-def rig(store):
+def rig(store, pressing=lambda: False):
     snap = Snapshot()
     locks = bytearray(16)
-    return Keeper(store, snap, locks), snap, locks
+    return Keeper(store, snap, locks, pressing), snap, locks
 
 
 def test_everything_kept_comes_back():
@@ -67,6 +67,36 @@ def test_nothing_is_written_while_nothing_changes():
     again, _, _ = rig(store)
     again.restore()
     assert not again.save()
+
+
+def test_it_waits_until_nothing_changes_and_nobody_presses():
+    store = Store()
+    limits_passed = [False]
+    keeper, snap, _ = rig(store, lambda: limits_passed[0])
+    for trips in (1, 2, 3):
+        snap.trips[trips] = 1
+        keeper.look()
+    assert store.commits == 0
+    limits_passed[0] = True
+    keeper.look()
+    assert store.commits == 0
+    limits_passed[0] = False
+    keeper.look()
+    assert store.commits == 1
+    again, snap2, _ = rig(store)
+    again.restore()
+    assert list(snap2.trips) == list(snap.trips)
+
+
+def test_it_waits_for_a_second_at_most():
+    store = Store()
+    keeper, snap, _ = rig(store, lambda: True)
+    snap.trips[0] = 1
+    looks = 0
+    while not store.commits:
+        keeper.look()
+        looks += 1
+    assert looks == 10
 
 
 def test_an_empty_or_foreign_store_restores_nothing():

@@ -1,7 +1,9 @@
 """Keeps wishes, trips and locks across reboots, in non-volatile storage. Run by app.
 
-Written when something changed, after the switch has opened: a write takes some 20 ms, so never
-from the guard's tick. What a power cut within that moment loses is the change itself.
+A write keeps everybody off the processor for some 20 ms, so it is never made in the guard's tick,
+and not in the middle of an event that opens one battery after the other: what changed is written
+when it has been still for 100 ms and nobody presses, or after a second. What a power cut before
+that loses is the change itself.
 """
 
 import asyncio
@@ -15,6 +17,8 @@ _KEY = "fleet"
 _VERSION = const(1)
 _SIZE = const(66)  # 2 + 4 for each battery
 _PERIOD_MS = const(100)
+_PATIENCE = const(10)
+"""Looks after which a change is written even at a bad moment."""
 
 
 def count_boot(store):
@@ -34,12 +38,16 @@ class Keeper:
     Args:
         store: an `esp32.NVS` or its like.
         snap: the `Snapshot`; locks: the guard's `locks`.
+        pressing: function without arguments, True while a battery is beyond a limit.
     """
 
-    def __init__(self, store, snap, locks):
+    def __init__(self, store, snap, locks, pressing):
         self._store = store
         self._snap = snap
         self._locks = locks
+        self._pressing = pressing
+        self._seen = bytearray(_SIZE)
+        self._waited = 0
         self._record = bytearray(_SIZE)
         self._saved = bytearray(_SIZE)
 
@@ -72,6 +80,25 @@ class Keeper:
         Raises:
             OSError: the storage is full or worn.
         """
+        self._pack()
+        record = self._record
+        if record == self._saved:
+            return False
+        self._store.set_blob(_KEY, record)
+        self._store.commit()
+        self._saved[:] = record
+        return True
+
+    def look(self):
+        """Save what has not changed since the last look, unless it is a bad moment."""
+        self._pack()
+        still = self._record == self._seen
+        self._seen[:] = self._record
+        self._waited = self._waited + 1 if self._record != self._saved else 0
+        if still and not self._pressing() or self._waited >= _PATIENCE:
+            self.save()
+
+    def _pack(self):
         snap = self._snap
         record = self._record
         record[0] = _VERSION
@@ -80,15 +107,9 @@ class Keeper:
             struct.pack_into(
                 "<BBH", record, 2 + 4 * i, snap.wish[i], self._locks[i], snap.trips[i]
             )
-        if record == self._saved:
-            return False
-        self._store.set_blob(_KEY, record)
-        self._store.commit()
-        self._saved[:] = record
-        return True
 
     async def run(self):
         """Save what changes, for ever."""
         while True:
-            self.save()
+            self.look()
             await asyncio.sleep_ms(_PERIOD_MS)
