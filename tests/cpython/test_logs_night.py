@@ -73,6 +73,31 @@ def test_a_trip_that_no_event_tells_is_seen_in_the_rows():
     assert night.trips[["battery", "text"]].values.tolist() == [[3, "no reason in the events"]]
 
 
+def test_events_find_the_boot_they_are_of():
+    night = timedelta(hours=3)
+    found = archive.join(
+        {
+            "boot-0003.csv": fixture.log(fixture.rows(range(3, 90), None)),
+            "boot-0004.csv": fixture.log(fixture.rows(range(3, 50), None)),
+            "2026-07-14.csv": fixture.log(
+                fixture.rows(range(60, 99)) + fixture.rows(range(60, 99), START + night)
+            ),
+            "events.csv": fixture.events(
+                (None, 0, "info", "boot", None, "Started, boot 3"),
+                (None, 50, "alarm", "trip", 1, "Battery 1: opened, a"),
+                (None, 40, "alarm", "trip", 2, "Battery 2: opened, b"),
+                (None, 10, "alarm", "trip", 3, "Battery 3: opened, c"),
+                (START + timedelta(seconds=70), 70, "alarm", "trip", 4, "Battery 4: opened, d"),
+                (START + night + timedelta(seconds=65), 65, "info", "joined", 1, "e"),
+            ),
+        }
+    )
+    assert [boot.number for boot in found.boots] == [3, 4, None, None]
+    assert list(found.events["boot"]) == [0, 0, 1, 2, 2, 3]
+    assert found.events["time"].iloc[1] == pd.Timestamp(50, unit="s")
+    assert found.events["time"].iloc[3] == START + timedelta(seconds=10)
+
+
 def test_a_log_without_a_date_is_drawn_over_uptime():
     found = join(b7=fixture.log(fixture.rows(range(3, 90), None)))
     night = nights.night_of(found)
@@ -181,6 +206,11 @@ def test_what_flowed_is_counted_across_restarts(boots):
         rows += [(k, first), (k, first + flowed // 2), (k, counter)]
     table = pd.DataFrame(rows, columns=["boot", "discharge_mah"])
     assert nights.counted(table, "discharge_mah") == true
+
+
+def test_a_counter_that_began_again_counts_from_zero():
+    table = pd.DataFrame({"boot": [0, 0, 1, 1], "mah": [100.0, 900.0, 4.0, 50.0]})
+    assert nights.counted(table, "mah") == 850
 
 
 def test_what_a_power_cut_took_from_a_kept_counter_is_not_counted_twice():

@@ -123,10 +123,12 @@ def test_a_small_picture_is_made_anew(card, tmp_path, capsys):
 
 
 def test_the_page_works_offline_on_a_phone(card, tmp_path):
-    out = tmp_path / "night.html"
-    command = [sys.executable, ROOT / "tools/logs/night.py", card, "-o", out, "--night", "all"]
+    out, last = tmp_path / "night.html", tmp_path / "last.html"
+    tool = [sys.executable, ROOT / "tools/logs/night.py", card]
+    command = [*tool, "-o", out, "--night", "2026-07-14"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert "5 flaws in the log" in done.stdout
+    assert "4 flaws in the log" in done.stdout
+    assert night.main([str(card), "-o", str(last)]) == 0
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"]
@@ -150,9 +152,18 @@ def test_the_page_works_offline_on_a_phone(card, tmp_path):
             "night.calcdata.filter(c => c[0].trace.name == 'pack 2')[1].map(p => p.y)"
         )
         assert 26.5 < min(v for v in volts if v) < max(v for v in volts if v) < 27.1
+        page.locator("#night").screenshot(path=tmp_path / "page.png")
+        found, _ = colours(tmp_path / "page.png")
+        for wanted in (drawing.STATE_COLOURS["on"], drawing.DISCHARGE, drawing.VOLTAGE):
+            assert near(found, wanted), wanted
         flaws = page.locator(".flaws li").all_inner_texts()
         assert len(flaws) == 5 and "line 408: torn" in flaws[0] and "1 h 00 min" in flaws[2]
-        assert page.locator(".annotation-text", has_text="far too much current").count() == 1
+        notes = page.locator("#night .annotation-text")
+        shown = notes.all_text_contents()
+        assert {"1", "2", "3", "4", "boot 1"} <= set(shown), shown
+        page.goto(last.as_uri())
+        page.wait_for_selector("#night .main-svg .scatterlayer .trace")
+        assert notes.filter(has_text="far too much current, 25.0 A").count() == 1
         browser.close()
 
 
@@ -198,6 +209,9 @@ def test_a_rig_is_asked_for_one_night_only(rig, tmp_path, capsys):
         for name in ("2026-07-16.csv", "boot-0001.csv", "boot-0002.csv", "events.csv")
     ]
     assert "Missing days: 2026-07-11 to 2026-07-13" in said
+    asked.clear()
+    assert night.main([url, "-o", str(tmp_path / "a.png"), "--night", "2026-07-14"]) == 0
+    assert [path for path in asked if "2026" in path] == ["/api/logs/2026-07-14.csv"]
     asked.clear()
     assert night.main([f"{url}/", "-o", str(tmp_path / "a.png"), "--night", "all"]) == 0
     assert "/api/logs/2026-07-10.csv" in asked

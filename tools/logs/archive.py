@@ -263,24 +263,27 @@ def _placed(flaw, log):
 def _date_events(events, boots):
     """Give each event the boot it is of, and its time where the firmware did not know it."""
     numbers = {boot.number: k for k, boot in enumerate(boots) if boot.number is not None}
+    # A boot whose first event is lost follows the one before, or is the only one.
+    number = next(iter(numbers)) if len(numbers) == 1 else None
     runs = (events["uptime_s"].diff() < 0).cumsum()
     events["boot"] = -1
     for _, part in events.groupby(runs):
         uptime = pd.to_timedelta(part["uptime_s"], unit="s")
-        dated = part["time"].notna()
-        offset = (part["time"] - uptime)[dated]
         named = part.loc[part["code"] == "boot", "detail"].str.extract(r"(\d+)\D*$")[0].dropna()
-        k = numbers.get(int(named.iloc[-1])) if len(named) else None
-        if len(offset):
-            events.loc[part.index[~dated], "time"] = offset.iloc[0] + uptime[~dated]
-            start = events.loc[part.index[0], "time"]
-            if k is None:
-                near = [n for n, boot in enumerate(boots) if boot.dated and start <= boot.end]
-                k = near[0] if near else None
-        elif k is not None:
-            events.loc[part.index, "time"] = boots[k].offset + uptime
+        number = int(named.iloc[-1]) if len(named) else number
+        offsets = (part["time"] - uptime).dropna()
+        if len(offsets):
+            times = part["time"].fillna(offsets.iloc[0] + uptime)
+            start = times.iloc[0]
+            near = (n for n, boot in enumerate(boots) if boot.dated and start <= boot.end)
+            k = next(near, None)
+        else:
+            k = numbers.get(number)
+            times = None if k is None else boots[k].offset + uptime
         if k is not None:
+            events.loc[part.index, "time"] = times.astype("datetime64[s]")
             events.loc[part.index, "boot"] = k
+        number = None if number is None else number + 1
 
 
 def _missing_days(days):

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from logs.words import span
+
 STATE_COLOURS = {
     "on": "#dcefdc",
     "waiting": "#fdf0bf",
@@ -164,5 +166,5 @@ def flaw_marks(night, flaws, apart):
 def pack_line(night, battery):
     """What is written next to the strip of one pack: list of short texts."""
     pack = night.packs.loc[battery]
-    words = [f"{pack.out_ah:.1f} Ah out", f"{pack.in_ah:.1f} in", f"on {pack.on_h:.1f} h"]
+    words = [f"{pack.out_ah:.1f} Ah out", f"{pack.in_ah:.1f} in", f"on {span(pack.on_h * 3600)}"]
     return [*words, f"peak {pack.peak_a:.1f} A".replace("-", "−")]

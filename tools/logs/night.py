@@ -10,6 +10,7 @@ nothing can be drawn.
 
 import argparse
 import sys
+from datetime import date, timedelta
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -22,9 +23,15 @@ def needed(names, wanted, remote):
     days = sorted(day for day in map(archive.day_of, names) if day)
     if not remote or wanted == nights.ALL or not days:
         return names
-    near = [day for day in days if wanted is None or day >= wanted]
-    near = near[-2:] if wanted is None else near[:2]
-    return [name for name in names if archive.day_of(name) in (None, *near)]
+    # A night ends on the day after, and the last log may be that of a morning.
+    day = date.fromisoformat(days[-1]) - timedelta(days=1)
+    if wanted:
+        try:
+            day = date.fromisoformat(wanted)
+        except ValueError:
+            day = None
+    near = (None, str(day), str(day and day + timedelta(days=1)))
+    return [name for name in names if archive.day_of(name) in near]
 
 
 def main(arguments=None):

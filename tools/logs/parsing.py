@@ -97,7 +97,7 @@ def parse_log(name, data):
     numbers, good = [], []
     for number, line in enumerate(lines[1 if headed else 0 : -1], 2 if headed else 1):
         line = line.removesuffix("\r")
-        if line.count(",") == len(columns) - 1 and line.isascii() and line.isprintable():
+        if line.count(",") == len(columns) - 1 and line.isprintable():
             numbers.append(number)
             good.append(line)
         elif link := _LINK.fullmatch(line):

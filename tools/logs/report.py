@@ -11,6 +11,7 @@ KINDS = {
     "day": "Missing days",
 }
 _FLAWS = "Flaws of this night's log"
+_LONGEST = 40
 _MOST = 12
 """As many flaws of one kind are listed; the others are counted."""
 
@@ -76,15 +77,15 @@ def _told(flaw):
 
 def trip_lines(night):
     """The trips as lines."""
-    return [
+    return _cut(
         f"{clock(night, trip.time)}  pack {trip.battery}: {trip.text}"
         for trip in night.trips.itertuples()
-    ]
+    )
 
 
 def alarm_lines(night):
     """All other alarms as lines."""
-    return [f"{clock(night, row.time)}  {row.detail}" for row in night.alarms.itertuples()]
+    return _cut(f"{clock(night, row.time)}  {row.detail}" for row in night.alarms.itertuples())
 
 
 def boot_lines(night):
@@ -94,7 +95,7 @@ def boot_lines(night):
         number = f"boot {boot.number}" if boot.number is not None else "boot, its number is lost"
         pause = f", {span(boot.pause_s)} after the row before" if boot.pause_s is not None else ""
         lines.append(f"{clock(night, boot.start)}  {number}{pause}")
-    return lines
+    return _cut(lines)
 
 
 def text(archive, night):
@@ -118,6 +119,12 @@ def text(archive, night):
             parts += ["", f"{title}: {'' if lines else 'none'}".rstrip()]
             parts += [f"  {line}" for line in lines]
     return "\n".join(parts) + "\n"
+
+
+def _cut(lines):
+    lines = list(lines)
+    more = len(lines) - _LONGEST
+    return lines if more <= 0 else [*lines[:_LONGEST], f"and {more} more"]
 
 
 def _many(count, what):
