@@ -241,3 +241,14 @@ def test_what_cannot_be_read_says_what_it_was(rig, card, tmp_path, capsys):
         night.main([str(card), "-o", "night.pdf"])
     assert night.main([str(card), "--night", "2027-01-01"]) == 1
     assert not (tmp_path / "x.png").exists()
+    for out in ("gone/x.png", "gone/x.html"):
+        assert night.main([str(card), "-o", str(tmp_path / out)]) == 1
+        assert "No such file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("out", ["night.png", "night.html"])
+def test_a_night_in_which_nothing_was_measured(tmp_path, capsys, out):
+    (tmp_path / "boot-0001.csv").write_bytes(fixture.log([",1000,1,,,absent,,"]))
+    assert night.main([str(tmp_path), "-o", str(tmp_path / out)]) == 0
+    assert "0 packs · 0.0 Ah out" in capsys.readouterr().out
+    assert (tmp_path / out).stat().st_size > 3000

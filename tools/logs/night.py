@@ -58,7 +58,11 @@ def main(arguments=None):
         from logs import image as picture
     else:
         from logs import page as picture
-    picture.draw(night, options.out)
+    try:
+        picture.draw(night, options.out)
+    except OSError as error:
+        print(error, file=sys.stderr)
+        return 1
     print(f"\n{options.out} written")
     return 0
 

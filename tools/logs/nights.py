@@ -8,6 +8,7 @@ ALL = "all"
 _HALF_DAY = pd.Timedelta(hours=12)
 _CLOSED = ("on", "uncontrolled")
 _OPENED = ("tripped", "locked")
+_NUMBERS = ("out_ah", "in_ah", "on_h", "low_v", "high_v", "peak_a", "trips")
 _SLACK_S = 12
 """The row that shows a trip is looked for this long, and two intervals, after the event."""
 
@@ -54,6 +55,7 @@ def night_of(archive, wanted=None):
     """
     title, dated, rows = _chosen(archive, wanted)
     start, end = rows["time"].min(), rows["time"].max()
+    end = max(end, start + pd.Timedelta(seconds=1))
     numbers = rows["boot"].unique()
     bands = _bands(rows, archive.boots)
     events = archive.events
@@ -146,7 +148,7 @@ def _packs(rows, bands, trips):
             "peak_a": peak_ma / 1000,
             "trips": int(count.get(n, 0)),
         }
-    return pd.DataFrame.from_dict(table, orient="index")
+    return pd.DataFrame.from_dict(table, orient="index").reindex(columns=_NUMBERS)
 
 
 def counted(rows, column):

@@ -187,7 +187,7 @@ def _table(name, columns, numbers, lines, flaws):
             "time": table["time"],
             "uptime_s": table["uptime_ms"] / 1000,
             "battery": table["battery"].astype("int8"),
-            "state": pd.Categorical(table["state"], STATES),
+            "state": pd.Categorical(table["state"].astype("object"), STATES),
             **{column: table[column].astype("float32") for column in _MEASURED},
         }
     ).reset_index(drop=True)

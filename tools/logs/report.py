@@ -34,8 +34,8 @@ def headline(night):
         (
             when,
             _many(len(packs), "pack"),
-            f"{packs['out_ah'].sum():.1f} Ah out" if len(packs) else "nothing measured",
-            f"{packs['in_ah'].sum():.1f} Ah in" if len(packs) else "",
+            f"{packs['out_ah'].sum():.1f} Ah out",
+            f"{packs['in_ah'].sum():.1f} Ah in",
             _many(len(night.trips), "trip"),
             _many(count, "flaw") + " in the log" if count else "log complete",
         )
