@@ -40,7 +40,8 @@ p { margin: .2em 0 .6em; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { text-align: right; padding: .15em .7em; white-space: nowrap;
   border-bottom: 1px solid #ddd; }
-@media (max-width: 480px) { table { font-size: .8em; } th, td { padding: .2em .3em; } }
+@media (max-width: 480px) {
+  table { font-size: .8em; } th, td { padding: .2em .4em; } th { white-space: normal; } }
 """
 
 
