@@ -5,20 +5,27 @@ SCENARIO = tools/sim/scenarios/demo.json
 PORT = 8080
 SPEED = 1
 BATTERIES =
+SOURCE =
+NIGHT =
+OUT = night.html
 
 VENV = build/venv/bin
 
 .PHONY: sim page test soak bench coverage lint format clean build
+.PHONY: sim logs page test soak bench coverage lint format clean
 
 sim: build/page.stamp
 	@$(VENV)/micropython -X heapsize=64m tools/sim/run.py \
 		--clock real --port $(PORT) --speed $(SPEED) \
 		--scenario $(SCENARIO) $(if $(BATTERIES),--batteries $(BATTERIES))
 
+logs: build/logs.stamp
+	@$(VENV)/python tools/logs/night.py "$(SOURCE)" --out "$(OUT)" $(if $(NIGHT),--night "$(NIGHT)")
+
 page: build/page.stamp
 
 test: build/test.stamp build/page.stamp
-	tools/apt.sh chromium
+	tools/apt.sh chromium mtools
 	@$(VENV)/python tests/run.py
 
 build: build/device.stamp build/page.stamp
@@ -51,6 +58,11 @@ clean:
 
 build/sim.stamp: tools/setup.sh tools/requirements.txt
 	tools/setup.sh
+	@touch $@
+
+build/logs.stamp: build/sim.stamp
+	$(VENV)/python -m pip install --quiet --disable-pip-version-check \
+		--constraint tools/requirements.txt pandas plotly matplotlib
 	@touch $@
 
 build/page.stamp: build/sim.stamp tools/build_page.py tools/openapi.py tools/package.json \

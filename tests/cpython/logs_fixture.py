@@ -1,0 +1,109 @@
+"""Logs as the firmware writes them, made up for the tests of tools/logs."""
+
+from datetime import datetime, timedelta
+
+LONG = "time,uptime_ms,battery,voltage_mv,current_ma,state,discharge_mah,charge_mah"
+START = datetime(2026, 7, 14, 20, 0, 0)
+
+
+def stamp(when):
+    """A time as in a log, "" for None."""
+    return when.strftime("%Y-%m-%dT%H:%M:%SZ") if when else ""
+
+
+def sample(when, uptime_s, packs, state="on", current_ma=2000, hours=None):
+    """The rows of one sample in the long layout; `packs` are battery numbers."""
+    hours = uptime_s / 3600 if hours is None else hours
+    return [
+        f"{stamp(when)},{uptime_s * 1000},{n},{27000 - uptime_s % 400 - n},{current_ma},{state},"
+        f"{int(current_ma * hours)},0"
+        for n in packs
+    ]
+
+
+def rows(seconds, start=START, packs=(1, 2, 3, 4), **more):
+    """The rows of samples at the uptimes `seconds`; uptime 0 was at `start` (None: unknown)."""
+    lines = []
+    for uptime_s in seconds:
+        when = start and start + timedelta(seconds=uptime_s)
+        lines += sample(when, uptime_s, packs, **more)
+    return lines
+
+
+def log(lines, separator=","):
+    """A file of these rows, in bytes."""
+    text = "".join(f"{line}\n" for line in [LONG, *lines])
+    return text.replace(",", separator).encode()
+
+
+def wide(seconds, packs=(1, 2, 3, 4), start=START, separator=","):
+    """A file in the wide layout; the other batteries are absent."""
+    fields = LONG.split(",")[3:]
+    head = ["time", "uptime_ms"] + [f"{name}_{n}" for n in range(1, 17) for name in fields]
+    lines = [separator.join(head)]
+    for uptime_s in seconds:
+        cells = [stamp(start + timedelta(seconds=uptime_s)), str(uptime_s * 1000)]
+        for n in range(1, 17):
+            (row,) = sample(None, uptime_s, [n])
+            cells += row.split(",")[3:] if n in packs else ["", "", "absent", "", ""]
+        lines.append(separator.join(cells))
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def events(*lines):
+    """events.csv with these rows, each (time or None, uptime_s, severity, code, n, detail)."""
+    text = "time,uptime_ms,severity,code,battery,detail\n"
+    for when, uptime_s, severity, code, n, detail in lines:
+        text += f'{stamp(when)},{uptime_s * 1000},{severity},{code},{n or ""},"{detail}"\n'
+    return text.encode()
+
+
+def flawed():
+    """An archive with a torn line, a bad value, a gap, a clock jump, a missing day, a trip.
+
+    Returns:
+        dict: name to bytes. 14 July: boot 1 is dated by its boot log; a torn line, a voltage that
+        is none, 30 s without rows, and the clock goes one hour forward at uptime 600. 15 July:
+        nothing. 16 July: boot 2, in which pack 3 trips.
+    """
+    hour = timedelta(hours=1)
+    first = rows(range(40, 300)) + rows(range(330, 600)) + rows(range(600, 900), START + hour)
+    first[101 * 4 + 2] = first[101 * 4 + 2][:31]
+    first[150 * 4] = first[150 * 4].replace(",2000,", ",2o00,")
+    second = START + timedelta(days=2)
+    trip = [
+        line.replace(",2000,on,", ",0,tripped,") for line in rows(range(100, 110), second, [3])
+    ]
+    night = rows(range(20, 400), second)
+    for k, line in enumerate(trip):
+        night[(80 + k) * 4 + 2] = line
+    link = "# %s is uptime_ms %d; goes on in %s.csv"
+    return {
+        "boot-0001.csv": log(
+            [
+                *rows(range(2, 40), None),
+                link % (stamp(START + timedelta(seconds=40)), 40000, "2026-07-14"),
+            ]
+        ),
+        "2026-07-14.csv": log(first),
+        "boot-0002.csv": log(
+            [
+                *rows(range(2, 20), None),
+                link % (stamp(second + timedelta(seconds=20)), 20000, "2026-07-16"),
+            ]
+        ),
+        "2026-07-16.csv": log(night),
+        "events.csv": events(
+            (None, 0, "info", "boot", None, "Started, boot 1"),
+            (START + timedelta(seconds=40), 40, "info", "time_set", None, "Clock set"),
+            (None, 0, "info", "boot", None, "Started, boot 2"),
+            (
+                second + timedelta(seconds=100),
+                100,
+                "alarm",
+                "trip",
+                3,
+                "Battery 3: opened, far too much current, 25.0 A",
+            ),
+        ),
+    }

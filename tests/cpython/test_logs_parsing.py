@@ -1,0 +1,137 @@
+"""tools/logs/parsing.py reads every row that the firmware writes, and names every other line."""
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import logs_fixture as fixture
+from logs import parsing
+from parallelator import snapshot
+
+GOOD = fixture.log(fixture.rows(range(10, 60)))
+LINES = GOOD.split(b"\n")
+
+
+def flaw_lines(log):
+    return [flaw.line for flaw in log.flaws]
+
+
+def test_the_states_are_the_firmwares():
+    assert parsing.STATES == snapshot.STATES and parsing.BATTERIES == snapshot.BATTERIES
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_both_layouts_and_all_separators_say_the_same(separator):
+    long = parsing.parse_log("2026-07-14.csv", fixture.log(fixture.rows(range(10, 60)), separator))
+    wide = parsing.parse_log("2026-07-14.csv", fixture.wide(range(10, 60), separator=separator))
+    assert long.flaws == wide.flaws == []
+    assert len(long.rows) == 200 and len(wide.rows) == 16 * 50
+    there = wide.rows[wide.rows["state"] != "absent"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(long.rows.drop(columns="line"), there.drop(columns="line"))
+    first = long.rows.iloc[0]
+    assert first["time"] == pd.Timestamp("2026-07-14T20:00:10") and first["uptime_s"] == 10
+    assert (first["battery"], first["voltage_mv"], first["state"]) == (1, 26989, "on")
+    assert set(wide.rows["state"]) == {"on", "absent"}
+
+
+def test_what_is_unknown_is_empty_and_no_flaw():
+    log = parsing.parse_log("boot-0001.csv", fixture.log([",5000,7,,,absent,,"]))
+    assert log.flaws == [] and log.rows["time"].isna().all()
+    assert log.rows[["voltage_mv", "current_ma", "discharge_mah"]].isna().all(axis=None)
+
+
+def test_the_line_that_dates_a_boot():
+    lines = [*fixture.rows([5, 6], None), "# 2026-07-14T20:00:07Z is uptime_ms 7000; goes on in x"]
+    log = parsing.parse_log("boot-0001.csv", fixture.log(lines))
+    assert log.flaws == [] and log.offset == pd.Timestamp("2026-07-14T20:00:00")
+
+
+@pytest.mark.parametrize(
+    "line, column",
+    [
+        ("2026-07-14T20:00:10Z,10000,1,2x8,2000,on,5,0", "voltage_mv is “2x8”"),
+        ("2026-07-14T20:00:10Z,10000,1,-5,2000,on,5,0", "voltage_mv is “-5”"),
+        ("2026-07-14T20:00:10Z,10000,1,27000,9999999,on,5,0", "current_ma is “9999999”"),
+        ("2026-07-14T20:00:10Z,10000,1,27000,2000,om,5,0", "state is “om”"),
+        ("2026-07-14T20:00:10Z,10000,17,27000,2000,on,5,0", "battery is “17”"),
+        ("2026-07-14T20:00:10Z,1e3x,1,27000,2000,on,5,0", "uptime_ms is “1e3x”"),
+        ("2026-07-34T20:00:10Z,10000,1,27000,2000,on,5,0", "time is “2026-07-34T20:00:10Z”"),
+        ("2026-07-14T20:00:10Z,10000,1,27000,2000,on,-5,0", "discharge_mah is “-5”"),
+        ("2026-07-14T20:00:10Z,10000,1,27000,2000,on,5", "torn"),
+        ("\0" * 300, "torn"),
+        ("", "torn"),
+    ],
+)
+def test_each_damage_is_named_with_its_line(line, column):
+    data = b"\n".join([*LINES[:21], line.encode(), *LINES[21:]])
+    log = parsing.parse_log("2026-07-14.csv", data)
+    assert [flaw.line for flaw in log.flaws] == [22], log.flaws
+    assert column in log.flaws[0].text and "line 22" in log.flaws[0].text
+    assert len(log.rows) in (200, 201)
+
+
+def test_a_wide_row_names_the_battery_whose_value_is_wrong():
+    data = fixture.wide(range(10, 20)).replace(b",26984,", b",2698?,", 1)
+    log = parsing.parse_log("2026-07-14.csv", data)
+    assert len(log.flaws) == 1 and "voltage_mv_" in log.flaws[0].text, log.flaws
+    assert len(log.rows) == 160
+
+
+def test_a_file_without_a_header_is_read_all_the_same():
+    log = parsing.parse_log("2026-07-14.csv", b"\n".join(LINES[1:]))
+    assert flaw_lines(log) == [1] and "no header" in log.flaws[0].text
+    assert len(log.rows) == 200
+
+
+def test_a_row_that_the_end_of_the_file_cuts():
+    log = parsing.parse_log("2026-07-14.csv", GOOD[:-9])
+    assert flaw_lines(log) == [201] and "end of the file" in log.flaws[0].text
+    assert len(log.rows) == 199
+
+
+def test_line_ends_of_another_system():
+    log = parsing.parse_log("2026-07-14.csv", GOOD.replace(b"\n", b"\r\n"))
+    assert log.flaws == [] and len(log.rows) == 200
+
+
+@settings(max_examples=25)
+@given(st.integers(1, 200), st.data())
+def test_a_torn_line_costs_that_line_only(number, data):
+    whole = LINES[number]
+    cut = data.draw(st.integers(0, whole.rindex(b",")))
+    lines = [*LINES[:number], whole[:cut], *LINES[number + 1 :]]
+    log = parsing.parse_log("2026-07-14.csv", b"\n".join(lines))
+    assert flaw_lines(log) == [number + 1]
+    assert list(log.rows["line"]) == [k for k in range(2, 202) if k != number + 1]
+
+
+@settings(max_examples=40)
+@given(st.integers(0, len(GOOD) - 1), st.binary(max_size=600))
+def test_whatever_is_on_the_card_is_read(at, rubbish):
+    log = parsing.parse_log("2026-07-14.csv", GOOD[:at] + rubbish + GOOD[at + len(rubbish) :])
+    hit = 1 + rubbish.count(b"\n") + GOOD[at : at + len(rubbish)].count(b"\n")
+    assert len(log.rows) >= 200 - 2 * hit
+    assert all(flaw.kind == "damage" and flaw.line for flaw in log.flaws)
+
+
+@settings(max_examples=20)
+@given(st.binary(max_size=400))
+def test_rubbish_is_no_row(data):
+    assert parsing.parse_log("boot-0001.csv", data).rows.empty
+    table, _ = parsing.parse_events("events.csv", data)
+    assert table.empty
+
+
+def test_events():
+    table, flaws = parsing.parse_events("events.csv", fixture.flawed()["events.csv"])
+    assert flaws == [] and list(table["code"]) == ["boot", "time_set", "boot", "trip"]
+    assert list(table["battery"]) == [0, 0, 0, 3]
+    assert table["detail"].iloc[3] == "Battery 3: opened, far too much current, 25.0 A"
+
+
+def test_torn_events_are_named():
+    data = fixture.flawed()["events.csv"]
+    torn = data.replace(b'"Clock set"', b'"Clo')
+    table, flaws = parsing.parse_events("events.csv", torn)
+    assert [flaw.line for flaw in flaws] == [3] and len(table) == 3

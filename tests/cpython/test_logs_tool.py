@@ -1,0 +1,254 @@
+"""tools/logs/night.py from a folder, a card's image and a rig to a report and a picture."""
+
+import json
+import struct
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from playwright.sync_api import sync_playwright
+
+import logs_fixture as fixture
+from logs import drawing, night, sources
+
+ROOT = Path(__file__).resolve().parents[2]
+MICROPYTHON = ROOT / "build/venv/bin/micropython"
+SCENARIO = {
+    "name": "logged",
+    "duration_s": 75,
+    "load": [[0, 40]],
+    "settings": {"serial_messages": False, "log": {"separator": ";"}},
+    "steps": [
+        {"at": 30, "do": "inject_current", "n": 3, "ma": 25000},
+        {"at": 30.3, "do": "inject_current", "n": 3, "ma": 0},
+        {"at": 40, "do": "sd_remove"},
+        {"at": 47, "do": "sd_insert"},
+    ],
+}
+
+
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory):
+    """A card written by the firmware on a simulated rig: (image file, report of the run)."""
+    folder = tmp_path_factory.mktemp("rig")
+    (folder / "scenario.json").write_text(json.dumps(SCENARIO))
+    subprocess.run(
+        [
+            *(MICROPYTHON, "-X", "heapsize=64m", ROOT / "tools/sim/run.py", "--clock", "virtual"),
+            *("--scenario", folder / "scenario.json", "--sd", folder / "card.img"),
+            *("--report", folder / "report.json"),
+        ],
+        check=True,
+        stdout=subprocess.DEVNULL,
+        timeout=120,
+    )
+    return folder / "card.img", json.loads((folder / "report.json").read_text())
+
+
+@pytest.fixture
+def card(tmp_path):
+    """A card with the flawed archive."""
+    folder = tmp_path / "card" / "log"
+    folder.mkdir(parents=True)
+    for name, data in fixture.flawed().items():
+        (folder / name).write_bytes(data)
+    (folder / "notes.txt").write_text("not a log")
+    return folder.parent
+
+
+def colours(path):
+    """The set of (r, g, b) in a picture, and the picture."""
+    with Image.open(path) as picture:
+        picture = picture.convert("RGB")
+    return {colour for _, colour in picture.getcolors(1 << 24)}, picture
+
+
+def near(found, colour):
+    """True when a colour written as #rrggbb is among those found, give or take the palette."""
+    wanted = bytes.fromhex(colour[1:])
+    return any(max(abs(a - b) for a, b in zip(c, wanted, strict=True)) <= 12 for c in found)
+
+
+def test_a_simulated_night_is_drawn_as_the_plant_had_it(simulated, tmp_path, capsys):
+    image, truth = simulated
+    before = image.read_bytes()
+    assert night.main([str(image), "-o", str(tmp_path / "night.png")]) == 0
+    said = capsys.readouterr().out
+    assert "boot-0001, date not known" in said and "16 packs · " in said
+    assert "pack 3: far too much current, 2" in said and "1 trip ·" in said
+    assert " missing in 2" in said and "(SD card pulled, worn or wired badly)" in said
+    table = [line.split() for line in said.splitlines() if line[:4].strip().isdigit()]
+    assert [int(row[0]) for row in table] == list(range(1, 17))
+    for row in table:
+        true_ah = truth["energy"][row[0]]["true_mah"] / 1000
+        # The last rows may not have been flushed: up to 20 s of at most 3 A.
+        assert true_ah - 0.025 < float(row[1]) <= true_ah + 0.006, (row, true_ah)
+    found, picture = colours(tmp_path / "night.png")
+    assert picture.width == 1200 and picture.height > 1200
+    for wanted in (drawing.STATE_COLOURS["on"], drawing.TRIP, drawing.FLAW, drawing.VOLTAGE):
+        assert near(found, wanted), wanted
+    assert image.read_bytes() == before
+
+
+def test_an_image_with_a_partition_table(simulated, tmp_path):
+    image, _ = simulated
+    table = bytearray(512 * 64)
+    struct.pack_into("<BBBBBBBBII", table, 446, 0, 0, 0, 0, 6, 0, 0, 0, 64, 131072)
+    table[510:512] = b"\x55\xaa"
+    (tmp_path / "disk.img").write_bytes(table + image.read_bytes())
+    plain, read_plain = sources.opened(str(image))
+    names, read = sources.opened(str(tmp_path / "disk.img"))
+    assert names == plain == ["boot-0001.csv", "events.csv"]
+    assert [read(name) for name in names] == [read_plain(name) for name in names]
+
+
+def test_a_small_picture_is_made_anew(card, tmp_path, capsys):
+    out = tmp_path / "night.png"
+    assert night.main([str(card), "-o", str(out), "--night", "2026-07-14"]) == 0
+    said = capsys.readouterr().out
+    assert "4 flaws in the log" in said and "Missing days: 2026-07-15" in said
+    assert out.stat().st_size < 150_000
+    found, picture = colours(out)
+    for wanted in (drawing.STATE_COLOURS["on"], drawing.FLAW, drawing.VOLTAGE):
+        assert near(found, wanted), wanted
+    assert not near(found, drawing.STATE_COLOURS["tripped"])
+    # 16 July has a trip, and neither gap nor jump.
+    assert night.main([str(card), "-o", str(out)]) == 0
+    found, _ = colours(out)
+    assert near(found, drawing.STATE_COLOURS["tripped"]) and near(found, drawing.TRIP)
+
+
+def test_the_page_works_offline_on_a_phone(card, tmp_path):
+    out, last = tmp_path / "night.html", tmp_path / "last.html"
+    tool = [sys.executable, ROOT / "tools/logs/night.py", card]
+    command = [*tool, "-o", out, "--night", "2026-07-14"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "4 flaws in the log" in done.stdout
+    assert night.main([str(card), "-o", str(last)]) == 0
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"]
+        )
+        context = browser.new_context(
+            viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True, offline=True
+        )
+        page = context.new_page()
+        trouble = []
+        page.on("console", lambda message: trouble.append(message.text))
+        page.on("pageerror", lambda error: trouble.append(str(error)))
+        page.on("request", lambda request: trouble.append(request.url))
+        page.goto(out.as_uri())
+        page.wait_for_selector("#night .main-svg .scatterlayer .trace")
+        assert trouble == [out.as_uri()]
+        assert page.evaluate("document.documentElement.scrollWidth") == 360
+        assert page.evaluate("night.layout.dragmode") is False
+        # Per strip (rig and 4 packs) volts and discharge, and what holds the upper time axis.
+        assert page.evaluate("night.data.length") == 11
+        volts = page.evaluate(
+            "night.calcdata.filter(c => c[0].trace.name == 'pack 2')[1].map(p => p.y)"
+        )
+        assert 26.5 < min(v for v in volts if v) < max(v for v in volts if v) < 27.1
+        page.locator("#night").screenshot(path=tmp_path / "page.png")
+        found, _ = colours(tmp_path / "page.png")
+        for wanted in (drawing.STATE_COLOURS["on"], drawing.DISCHARGE, drawing.VOLTAGE):
+            assert near(found, wanted), wanted
+        flaws = page.locator(".flaws li").all_inner_texts()
+        assert len(flaws) == 5 and "line 408: torn" in flaws[0] and "1 h 00 min" in flaws[2]
+        notes = page.locator("#night .annotation-text")
+        shown = notes.all_text_contents()
+        assert {"1", "2", "3", "4", "boot 1"} <= set(shown), shown
+        page.goto(last.as_uri())
+        page.wait_for_selector("#night .main-svg .scatterlayer .trace")
+        assert notes.filter(has_text="far too much current, 25.0 A").count() == 1
+        browser.close()
+
+
+@pytest.fixture
+def rig():
+    """A rig that serves the flawed archive: (URL, what was asked for, files)."""
+    files = fixture.flawed()
+    asked = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            base, _, name = self.path.partition("/api/logs")
+            body = files.get(name[1:]) if name else json.dumps(self.listing()).encode()
+            self.send_response(404 if body is None or base else 200)
+            self.end_headers()
+            self.wfile.write(body or b"")
+
+        def listing(self):
+            logs = [{"name": n, "bytes": len(d), "day": None} for n, d in files.items()]
+            return {"logs": logs, "free_mb": 12} if files else {"error": {}}
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}", asked, files
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_rig_is_asked_for_one_night_only(rig, tmp_path, capsys):
+    url, asked, files = rig
+    files["2026-07-10.csv"] = fixture.log(fixture.rows([1, 2], fixture.START.replace(day=10)))
+    assert night.main([url, "-o", str(tmp_path / "a.png"), "--night", "2026-07-16"]) == 0
+    said = capsys.readouterr().out
+    assert "Night of Thursday 16 July" in said and "far too much current" in said
+    assert sorted(asked) == ["/api/logs"] + [
+        f"/api/logs/{name}"
+        for name in ("2026-07-16.csv", "boot-0001.csv", "boot-0002.csv", "events.csv")
+    ]
+    assert "Missing days: 2026-07-11 to 2026-07-13" in said
+    asked.clear()
+    assert night.main([url, "-o", str(tmp_path / "a.png"), "--night", "2026-07-14"]) == 0
+    assert [path for path in asked if "2026" in path] == ["/api/logs/2026-07-14.csv"]
+    asked.clear()
+    assert night.main([f"{url}/", "-o", str(tmp_path / "a.png"), "--night", "all"]) == 0
+    assert "/api/logs/2026-07-10.csv" in asked
+    assert "4 d 00 h after the row before" in capsys.readouterr().out
+
+
+def test_what_cannot_be_read_says_what_it_was(rig, card, tmp_path, capsys):
+    url, _, files = rig
+    files.clear()
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "noise.img").write_bytes(b"\x07" * 4096)
+    (tmp_path / "fat.img").write_bytes(b"\xeb\x3c\x90" + bytes(507) + b"\x55\xaa" + bytes(8192))
+    for source, said in (
+        ("", "name a source"),
+        (tmp_path / "gone", "is not there"),
+        (tmp_path / "empty", "holds no log"),
+        (tmp_path / "noise.img", "neither a log nor an image"),
+        (tmp_path / "fat.img", "mdir: "),
+        (url, "something else than a list of logs"),
+        (f"{url}/elsewhere", "404"),
+        ("http://127.0.0.1:9", "http://127.0.0.1:9/api/logs: "),
+        ("ftp://127.0.0.1", "ftp://127.0.0.1"),
+    ):
+        assert night.main([str(source), "-o", str(tmp_path / "x.png")]) == 1, source
+        assert said in capsys.readouterr().err, source
+    with pytest.raises(SystemExit):
+        night.main([str(card), "-o", "night.pdf"])
+    assert night.main([str(card), "--night", "2027-01-01"]) == 1
+    assert not (tmp_path / "x.png").exists()
+    for out in ("gone/x.png", "gone/x.html"):
+        assert night.main([str(card), "-o", str(tmp_path / out)]) == 1
+        assert "No such file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("out", ["night.png", "night.html"])
+def test_a_night_in_which_nothing_was_measured(tmp_path, capsys, out):
+    (tmp_path / "boot-0001.csv").write_bytes(fixture.log([",1000,1,,,absent,,"]))
+    assert night.main([str(tmp_path), "-o", str(tmp_path / out)]) == 0
+    assert "0 packs · 0.0 Ah out" in capsys.readouterr().out
+    assert (tmp_path / out).stat().st_size > 3000

@@ -1,0 +1,1 @@
+"""Draws a night from the logs of a rig, on the host: see night.py."""
