@@ -18,14 +18,15 @@ sim: build/page.stamp
 page: build/page.stamp
 
 test: build/test.stamp build/page.stamp
-	tools/apt.sh chromium
+	tools/apt.sh chromium fsck.fat:dosfstools
 	@$(VENV)/python tests/run.py
 
 soak: build/test.stamp build/page.stamp
-	tools/apt.sh chromium
+	tools/apt.sh chromium fsck.fat:dosfstools
 	$(VENV)/python tools/soak/campaign.py
 	$(VENV)/micropython -X heapsize=64m tools/soak/day.py
 	$(VENV)/micropython -X heapsize=64m tools/soak/cuts.py
+	$(VENV)/micropython -X heapsize=64m tools/soak/month.py
 	SOAK=1 $(VENV)/python tests/run.py --timeout 36000 $(shell grep -rl SOAK tests --include='test_*.py')
 
 bench: build/page.stamp
