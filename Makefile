@@ -25,7 +25,7 @@ soak: build/test.stamp build/page.stamp
 	tools/apt.sh chromium fsck.fat:dosfstools
 	$(VENV)/python tools/soak/campaign.py
 	$(VENV)/micropython -X heapsize=64m tools/soak/day.py
-	$(VENV)/micropython -X heapsize=64m tools/soak/cuts.py
+	$(VENV)/python tools/soak/power_cuts.py
 	$(VENV)/micropython -X heapsize=64m tools/soak/month.py
 	SOAK=1 $(VENV)/python tests/run.py --timeout 36000 $(shell grep -rl SOAK tests --include='test_*.py')
 

@@ -17,9 +17,6 @@ from sim.world import ControllerReset, Finished, World
 SD_SECTORS = 131072
 """Size of a fresh SD card: 64 MB in blocks of 512 bytes."""
 
-_VOLUMES_KEPT = 4
-"""How many mounted volumes outlive a collection: files that point into older ones are gone."""
-
 _FIRMWARE = (
     "parallelator",
     "asyncio",
@@ -156,7 +153,6 @@ def _forget_firmware():
         if name.split(".")[0] in _FIRMWARE:
             del sys.modules[name]
     gc.collect()
-    del current.volumes[:-_VOLUMES_KEPT]
     try:
         os.umount("/sd")
     except OSError:
