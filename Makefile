@@ -11,8 +11,7 @@ OUT = night.html
 
 VENV = build/venv/bin
 
-.PHONY: sim page test soak bench coverage lint format clean build
-.PHONY: sim logs page test soak bench coverage lint format clean
+.PHONY: sim logs page test soak bench coverage lint format clean build
 
 sim: build/page.stamp
 	@$(VENV)/micropython -X heapsize=64m tools/sim/run.py \
@@ -26,15 +25,18 @@ page: build/page.stamp
 
 test: build/test.stamp build/page.stamp
 	tools/apt.sh chromium mtools
+	tools/apt.sh chromium fsck.fat:dosfstools
 	@$(VENV)/python tests/run.py
 
 build: build/device.stamp build/page.stamp
 	@$(VENV)/python tools/device/build.py
 
 soak: build/test.stamp build/page.stamp
-	tools/apt.sh chromium
+	tools/apt.sh chromium fsck.fat:dosfstools
 	$(VENV)/python tools/soak/campaign.py
 	$(VENV)/micropython -X heapsize=64m tools/soak/day.py
+	$(VENV)/python tools/soak/power_cuts.py
+	$(VENV)/micropython -X heapsize=64m tools/soak/month.py
 	SOAK=1 $(VENV)/python tests/run.py --timeout 36000 $(shell grep -rl SOAK tests --include='test_*.py')
 
 bench: build/page.stamp

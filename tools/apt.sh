@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Makes sure that the programs the tests drive are there: tools/apt.sh PROGRAM...
-# A missing one is installed as the Debian package of the same name, by root or through sudo.
+# Makes sure that the programs the tests drive are there: tools/apt.sh PROGRAM[:PACKAGE]...
+# A missing one is installed as the Debian package of the same name, or PACKAGE, by root or through
+# sudo.
 set -euo pipefail
 PATH=$PATH:/usr/sbin:/sbin
 
 missing() {
   for program in "$@"; do
-    command -v "$program" >/dev/null || echo "$program"
+    command -v "${program%:*}" >/dev/null || echo "${program#*:}"
   done
 }
 

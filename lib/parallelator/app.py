@@ -167,7 +167,7 @@ class App:
     def _greet_card(self):
         """A card was mounted: settings that come while the rig runs wait for the next boot."""
         path = CONFIG_FILES[1]
-        fatfile.mend(path, lambda path: config.read(path)[0] is not None)
+        fatfile.mend(self.card, path, lambda path: config.read(path)[0] is not None)
         if self.settings and not self._card_config and fatfile.there(path):
             self._card_config = True
             self.events.emit("config_found", RIG, 0, 0, 0)

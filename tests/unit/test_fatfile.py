@@ -38,6 +38,13 @@ class Cut(Image):
         super().write(number, data)
 
 
+class Unasked:
+    """Stands for the card: told of errors, which nobody asks for here."""
+
+    def fail(self, error):
+        pass
+
+
 def card(text):
     image = Image(4096)
     with image.volume().open("/config.json", "w") as file:
@@ -60,13 +67,15 @@ def sound(path):
 
 def boot():
     """What the next boot does: (values, faults)."""
-    fatfile.mend(CONFIG, sound)
+    fatfile.mend(Unasked(), CONFIG, sound)
     return config.layer(("nowhere.json", CONFIG))[:2]
 
 
 def save():
     try:
-        asyncio.run(saving.write(CHANGES, settings.defaults(), ("nowhere.json", CONFIG)))
+        asyncio.run(
+            saving.write(CHANGES, settings.defaults(), ("nowhere.json", CONFIG), Unasked())
+        )
     except OSError:
         return  # it misses what the card lost; a controller without power would not even notice
 

@@ -73,7 +73,7 @@ def values():
 
 
 def save(changes):
-    return asyncio.run(saving.write(changes, settings.defaults(), (CONFIG, CARD)))
+    return asyncio.run(saving.write(changes, settings.defaults(), (CONFIG, CARD), None))
 
 
 def test_at_every_power_cut_the_file_is_the_old_or_the_new_one():

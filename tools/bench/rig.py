@@ -25,11 +25,16 @@ OFF_AND_ON = {
 """Limits that bring a battery back soon, for many trips in a row."""
 
 
-def play(sabotage=None, **plan):
-    """Play a scenario given as keywords in virtual time; returns its report."""
+def play(sabotage=None, card=None, **plan):
+    """Play a scenario given as keywords in virtual time; returns its report.
+
+    Args:
+        sabotage, card: as of `harness.run`.
+    """
     plan["settings"] = dict(plan.get("settings", {}), serial_messages=False)
     plan.setdefault("name", "bench")
-    return harness.run(ROOT, scenario.complete(plan), True, quiet=True, sabotage=sabotage)
+    plan = scenario.complete(plan)
+    return harness.run(ROOT, plan, True, quiet=True, sabotage=sabotage, card=card)
 
 
 class Load:

@@ -28,6 +28,10 @@ PROMISE = {"alert": (25, 50), "scan": (120, 250)}
 CROSSINGS = 1000
 FEWER_CROSSINGS = 300
 CONTEST_CROSSINGS = 100
+LOGS = (("long", 1), ("long", 2), ("long", 10), ("long", 60), ("wide", 1), ("wide", 10))
+LOG_S = 600
+WRITTEN_PER_LOGGED = 1.3
+"""Bytes written to the card per byte of log promised for the default settings."""
 LOOPS = {
     "ours": "this firmware, 100 kHz",
     "poll-1000": "poll of 1000 ms (first firmware)",
@@ -57,7 +61,7 @@ async def measure(slots, program, *arguments):
 
 
 async def measure_all(share):
-    """Run every part; returns (reactions, loops, figures)."""
+    """Run every part; returns (reactions, loops, figures, logs)."""
     slots = asyncio.Semaphore(os.cpu_count())
     reactions = []
     for by in PROMISE:
@@ -70,9 +74,10 @@ async def measure_all(share):
     count = max(CONTEST_CROSSINGS * share // 100, 4)
     loops = [measure(slots, "controllers.py", loop, count) for loop in LOOPS]
     figures = [measure(slots, "figures.py", khz) for khz in CLOCKS_KHZ]
-    results = await asyncio.gather(*reactions, *loops, *figures)
-    first = len(reactions)
-    return results[:first], results[first:-2], results[-2:]
+    seconds = max(LOG_S * share // 100, 60)
+    logs = [measure(slots, "card.py", *log, max(seconds, 20 * log[1])) for log in LOGS]
+    parts = (reactions, loops, figures, logs)
+    return await asyncio.gather(*(asyncio.gather(*part) for part in parts))
 
 
 def reaction_table(rows):
@@ -144,8 +149,25 @@ def figure_table(rows):
         yield "%-58s %10s %10s" % (text, form % slow[key], form % fast[key])
 
 
-def broken_promises(reactions, figures):
+def card_table(rows):
+    """Lines of the table of what is written to the SD card."""
+    yield "SD card, sixteen batteries, all that is written over the bytes of the log"
+    yield ""
+    yield "layout  a row every  log, MB a day  written, MB a day   ratio"
+    for row in rows:
+        yield "%-6s %9d s %14.1f %18.1f %7.2f" % (
+            row["layout"],
+            row["interval_s"],
+            row["log_per_day"] / 1e6,
+            row["written_per_day"] / 1e6,
+            row["ratio"],
+        )
+
+
+def broken_promises(reactions, figures, logs):
     """What the figures do not keep, as texts."""
+    if logs[0]["ratio"] > WRITTEN_PER_LOGGED:
+        yield "bytes written to the card per byte of log: %.2f" % logs[0]["ratio"]
     for row in reactions:
         if (row["batteries"], row["khz"], row["rig"]) == (16, 100, "busy"):
             p999, worst = PROMISE[row["by"]]
@@ -169,15 +191,20 @@ def main():
     parser.add_argument("--share", type=int, default=100, metavar="PERCENT")
     parser.add_argument("--print", action="store_true", dest="print_only")
     options = parser.parse_args()
-    reactions, loops, figures = asyncio.run(measure_all(options.share))
-    tables = [reaction_table(reactions), contest_table(loops), figure_table(figures)]
+    reactions, loops, figures, logs = asyncio.run(measure_all(options.share))
+    tables = [
+        reaction_table(reactions),
+        contest_table(loops),
+        figure_table(figures),
+        card_table(logs),
+    ]
     text = "\n\n\n".join("\n".join(table) for table in tables)
     print(text)
     if not options.print_only:
         before, _, rest = README.read_text().partition(BEGIN)
         _, _, after = rest.partition(END)
         README.write_text(f"{before}{BEGIN}\n```text\n{text}\n```\n{END}{after}")
-    broken = list(broken_promises(reactions, figures))
+    broken = list(broken_promises(reactions, figures, logs))
     for line in broken:
         print("not kept:", line)
     return 1 if broken else 0

@@ -13,7 +13,8 @@ from parallelator.snapshot import RIG
 
 FOLDER = "/sd"
 _PERIOD_MS = const(5000)
-_LONGEST_WAIT = const(64)  # periods between two tries of a card that fails again and again
+_LONGEST_WAIT = const(12)  # periods between two tries of a card that fails again and again
+_PATIENCE = const(8)  # failures in a row until a period more is waited
 _ENOSPC = const(28)  # MicroPython's, on every port; its `errno` lacks the name
 _NO_ROOM = (_ENOSPC, errno.EACCES)  # in a file; for a new file or folder
 
@@ -138,14 +139,15 @@ class Card:
     async def run(self):
         """Mount a card that comes, notice one that goes, for ever.
 
-        The first new try comes after 5 s; each failure in a row doubles that, up to five minutes.
+        A card that fails again and again is tried every 5 s at first, every minute in the end.
         """
         waited = 0
         while True:
             await asyncio.sleep_ms(_PERIOD_MS)
             if not self._device:
                 waited += 1
-                if not self._leaving and waited >= min(1 << self._failures >> 1, _LONGEST_WAIT):
+                wanted = min(1 + self._failures // _PATIENCE, _LONGEST_WAIT)
+                if waited >= wanted and not self._leaving:
                     waited = 0
                     self.mount()
                 continue
@@ -153,6 +155,35 @@ class Card:
                 self._device.check()
             except OSError as error:
                 self.fail(error)
+
+
+class Opened:
+    """A file under /sd for a `with`. An error gives the card up before the file is closed.
+
+    A file whose closing fails would stay open, so what is written is flushed before.
+
+    Args:
+        card: the `Card`; path, mode: as of `open`.
+    """
+
+    def __init__(self, card, path, mode):
+        self._card = card
+        self._file = open(path, mode)  # noqa: SIM115 - closed by __exit__
+
+    def __enter__(self):
+        return self._file
+
+    def __exit__(self, kind, error, trace):
+        try:
+            if kind is None:
+                self._file.flush()
+        except OSError as failed:
+            self._card.fail(failed)
+            raise
+        finally:
+            if isinstance(error, OSError):
+                self._card.fail(error)
+            self._file.close()
 
 
 def make_folder(path):

@@ -21,7 +21,8 @@ from binascii import crc32
 
 from micropython import const
 
-from parallelator.records.card import FOLDER, make_folder
+from parallelator.records import fatfile
+from parallelator.records.card import FOLDER, Opened, make_folder
 from parallelator.snapshot import BATTERIES
 
 PLACE = FOLDER + "/counters"
@@ -148,17 +149,9 @@ class Counters:
         path = self._paths[self._slot]
         try:
             make_folder(PLACE)
-            try:
-                file = open(path, "r+b")  # noqa: SIM115 - written in place, no block is allotted
-            except OSError:
-                file = open(path, "wb")  # noqa: SIM115
-            with file:
-                try:
-                    file.write(record)
-                    file.flush()
-                except OSError as error:
-                    self._card.fail(error)
-                    raise
+            # In place where it can: no block is allotted anew.
+            with Opened(self._card, path, "r+b" if fatfile.there(path) else "wb") as file:
+                file.write(record)
         except OSError as error:
             self._card.fail(error)
             return False

@@ -8,43 +8,47 @@ be torn, and `mend` at the next mount takes the copy instead.
 
 import os
 
+from parallelator.records.card import Opened
+
 BACKUP = ".bak"
 _PIECE = 512
 
 
-def replace(path, write):
+def replace(card, path, write):
     """Write the file at `path`, which exists, anew.
 
     Args:
+        card: the `Card` it is on.
         write: function (file) that writes the new text into an open text file.
 
     Raises:
         OSError: the card is full or broken; the old text is in place, or beside for `mend`.
     """
-    copy(path, path + BACKUP)
-    with open(path, "w") as file:
+    copy(card, path, path + BACKUP)
+    with Opened(card, path, "w") as file:
         write(file)
     os.remove(path + BACKUP)
 
 
-def mend(path, sound):
+def mend(card, path, sound):
     """End what a power cut interrupted in `replace`.
 
     Args:
+        card: the `Card` it is on.
         sound: function (path) that returns True for a file with a whole text.
 
     Raises:
         OSError: the card does not do its part.
     """
     if sound(path + BACKUP) and not sound(path):
-        copy(path + BACKUP, path)
+        copy(card, path + BACKUP, path)
     if there(path + BACKUP):
         os.remove(path + BACKUP)
 
 
-def copy(source, target):
-    """Copy a file, over another one if need be."""
-    with open(source, "rb") as old, open(target, "wb") as new:
+def copy(card, source, target):
+    """Copy a file on a card, over another one if need be."""
+    with Opened(card, source, "rb") as old, Opened(card, target, "wb") as new:
         while True:
             piece = old.read(_PIECE)
             if not piece:

@@ -80,7 +80,7 @@ class Saving:
         if changes.get("web.password"):
             changes["web.password"] = await auth.hashed(changes["web.password"])
         try:
-            faults = await write(changes, rig.settings, rig.config_files)
+            faults = await write(changes, rig.settings, rig.config_files, rig.card)
         except OSError:
             return problem(507, "storage", "The settings could not be written; nothing changed.")
         if faults:
@@ -89,7 +89,7 @@ class Saving:
         return answer({"saved": sorted(changes), "pending": sorted(rig.pending)})
 
 
-async def write(changes, running, paths):
+async def write(changes, running, paths, card):
     """Write changes into the last of `paths` that is there: all of them, or none.
 
     The file keeps its other settings; one that cannot be used is replaced by the running ones,
@@ -100,7 +100,7 @@ async def write(changes, running, paths):
 
     Args:
         changes: flat dict that `settings.check` found good, no old names.
-        running: the settings in use; paths: as `config.load` takes them.
+        running: the settings in use; paths: as `config.load` takes them; card: the `Card`.
 
     Returns:
         list: the faults for which nothing was saved; each carries `file`.
@@ -112,7 +112,7 @@ async def write(changes, running, paths):
     for later in paths[1:]:
         if fatfile.there(later):
             path = later
-    flat = await _kept(path, running)
+    flat = await _kept(path, running, card)
     flat.update(changes)
     faults = []
     await _calmly(config.layering(paths, {}, faults, [], (path, flat)))
@@ -124,17 +124,17 @@ async def write(changes, running, paths):
             json.dump(tree, file)
         os.rename(path + ".new", path)
     else:
-        fatfile.replace(path, lambda file: json.dump(tree, file))
+        fatfile.replace(card, path, lambda file: json.dump(tree, file))
     return []
 
 
-async def _kept(path, running):
+async def _kept(path, running, card):
     """The settings of a file, flat, under their new names; the running ones if it has faults."""
     found, _ = config.read(path)
     faults = []
     await _calmly(config.layering((path,), {}, faults, []))
     if faults:
-        fatfile.copy(path, path + ".bad")
+        fatfile.copy(card, path, path + ".bad")
         return {row[0]: running[row[0]] for row in settings.rows() if running[row[0]] != row[1]}
     return {settings.OLD_NAMES.get(key, key): value for key, value in (found or {}).items()}
 

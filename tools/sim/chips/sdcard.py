@@ -23,6 +23,7 @@ _TOKEN_ONE = const(0xFE)
 _TOKEN_MANY = const(0xFC)
 _TOKEN_STOP = const(0xFD)
 _OUT_OF_RANGE = const(0x09)
+_UNREADABLE = const(0x05)  # an error that its own checksums could not mend [7.3.3.3]
 _TAKEN = const(0xE5)
 _GARBLED = const(0xEB)
 _REFUSED = const(0xED)
@@ -50,6 +51,7 @@ class SdCard:
             received, blocks sent and commands received get a bit inverted on the wire.
         writes_left: blocks it still keeps before the power cut, after which it loses everything
             it is told to write; None = no cut.
+        unreadable: numbers of damaged blocks, which answer with an error until written again.
         written: blocks written; busy_from_us, busy_until_us: its last busy time; worst_us: the
             longest.
         commands: how often each command came, by its number, application commands from 64 on.
@@ -66,6 +68,7 @@ class SdCard:
         self.refuse = self.spoil = 0
         self.garble_in = self.garble_out = self.garble_commands = 0
         self.writes_left = None
+        self.unreadable = set()
         self.written = 0
         self.worst_us = self.busy_from_us = self.busy_until_us = 0
         self.commands = {}
@@ -181,6 +184,7 @@ class SdCard:
                 return
             self.writes_left -= 1
         self.written += 1
+        self.unreadable.discard(number)
         self.image.write(number, data)
 
     def _begin(self, byte, now_us):
@@ -338,6 +342,10 @@ class SdCard:
         if self._block >= self.image.sectors:
             self._reads = 0
             self._out = bytes((_OUT_OF_RANGE,))
+            return
+        if self._block in self.unreadable:
+            self._reads = 0
+            self._out = bytes((_UNREADABLE,))
             return
         self._out = self._packet(self.image.read(self._block))
         self._block += 1
