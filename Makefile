@@ -25,14 +25,14 @@ logs: build/logs.stamp
 page: build/page.stamp
 
 test: build/test.stamp build/page.stamp
-	tools/apt.sh chromium mosquitto mtools prometheus
+	tools/apt.sh chromium mosquitto mtools openssl prometheus
 	@$(VENV)/python tests/run.py
 
 build: build/device.stamp build/page.stamp
 	@$(VENV)/python tools/device/build.py
 
 soak: build/test.stamp build/page.stamp
-	tools/apt.sh chromium mosquitto prometheus
+	tools/apt.sh chromium mosquitto openssl prometheus
 	$(VENV)/python tools/soak/campaign.py
 	$(VENV)/micropython -X heapsize=64m tools/soak/day.py
 	SOAK=1 $(VENV)/python tests/run.py --timeout 36000 $(shell grep -rl SOAK tests --include='test_*.py')

@@ -19,7 +19,7 @@ from rigs import free_port
 MOSQUITTO = shutil.which("mosquitto", path=os.environ["PATH"] + ":/usr/sbin")
 USER = "stage"
 PASSWORD = "à côté"
-PATIENCE_S = 20
+PATIENCE_S = 60
 
 
 class Broker:
@@ -36,15 +36,15 @@ class Broker:
         self.folder = Path(self._folder.name)
         lines = [f"listener {self.port} 127.0.0.1", f"allow_anonymous {str(not users).lower()}"]
         if users:
-            passwords = self.folder / "passwords"
-            subprocess.run(["mosquitto_passwd", "-b", "-c", passwords, USER, PASSWORD], check=True)
-            lines.append(f"password_file {passwords}")
+            lines.append(f"password_file {self.folder / 'passwords'}")
         if tls:
             lines += [f"certfile {tls[0]}", f"keyfile {tls[1]}"]
         if os.geteuid() == 0:
             lines.append("user root")
         (self.folder / "conf").write_text("\n".join(lines) + "\n")
         self.process = None
+        if users:
+            self.change_password(PASSWORD)
         self.start()
 
     def start(self):
@@ -74,6 +74,13 @@ class Broker:
     def thaw(self):
         """It goes on."""
         self.process.send_signal(signal.SIGCONT)
+
+    def change_password(self, password):
+        """What USER must say from now on."""
+        passwords = self.folder / "passwords"
+        subprocess.run(["mosquitto_passwd", "-b", "-c", passwords, USER, password], check=True)
+        if self.process:
+            self.process.send_signal(signal.SIGHUP)
 
     def settings(self, **more):
         """The settings `mqtt` of a rig that belongs to it."""
@@ -113,12 +120,14 @@ class Listener:
         self._client.reconnect_delay_set(1, 1)
         self._client.on_connect = lambda client, *_: client.subscribe("#")
         self._client.on_message = self._note
-        self._client.connect("localhost" if ca else "127.0.0.1", broker.port)
+        self._client.connect("127.0.0.1", broker.port)
         self._client.loop_start()
 
     def _note(self, client, userdata, message):
         with self._news:
-            self.heard.append((message.topic, message.payload.decode(), message.retain))
+            self.heard.append(
+                (message.topic, message.payload.decode(errors="replace"), message.retain)
+            )
             self._news.notify_all()
 
     def say(self, topic, payload, retain=False):
@@ -154,3 +163,57 @@ class Listener:
         """Leaves."""
         self._client.disconnect()
         self._client.loop_stop()
+
+
+class SlowRoad:
+    """A TCP proxy to a broker that lets only so many bytes through each tenth of a second.
+
+    Args:
+        broker: the Broker; step: bytes each way.
+    """
+
+    def __init__(self, broker, step):
+        self.port = free_port()
+        self._step = step
+        self._broker = broker
+        self._listener = socket.create_server(("127.0.0.1", self.port))
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        self._thread = threading.Thread(target=self._accept, daemon=True)
+        self._thread.start()
+
+    def _accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                link, _ = self._listener.accept()
+                onward = socket.create_connection(("127.0.0.1", self._broker.port))
+                for pair in ((link, onward), (onward, link)):
+                    threading.Thread(target=self._carry, args=pair, daemon=True).start()
+
+    def _carry(self, source, target):
+        with contextlib.suppress(OSError):
+            while data := source.recv(self._step):
+                target.sendall(data)
+                time.sleep(0.1)
+        for end in (source, target):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def close(self):
+        """Takes nobody any more."""
+        self._listener.close()
+
+
+def certificates(folder):
+    """(authority, (certificate, key)) for a broker at 127.0.0.1, all PEM files in `folder`."""
+
+    def openssl(*arguments):
+        subprocess.run(["openssl", *arguments], check=True, cwd=folder, capture_output=True)
+
+    names = "subjectAltName=DNS:127.0.0.1,IP:127.0.0.1"
+    (folder / "names").write_text(names)
+    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+    openssl("req", "-x509", *key, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=authority")
+    openssl("req", *key, "-keyout", "key.pem", "-out", "request", "-subj", "/CN=127.0.0.1")
+    signed = ("-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-extfile", "names")
+    openssl("x509", "-req", "-in", "request", *signed, "-days", "30", "-out", "cert.pem")
+    return folder / "ca.pem", (folder / "cert.pem", folder / "key.pem")
