@@ -1,4 +1,4 @@
-"""How long a busy host keeps a process that could run from running. That is no gap of the rig's."""
+"""How long a busy host keeps a process from running that could run: no gap of the rig's."""
 
 import threading
 import time
