@@ -33,6 +33,7 @@ _NAME_BYTES = const(64)
 _PREFIX_BYTES = const(32)
 _BATTERIES_MAY = const(40)
 _PERIOD_MS = const(10000)
+_GOLDEN = const(506952113)  # spreads neighbours: 2^32 over the golden ratio, modulo 2^30
 _DEFAULT_NAME = "parallelator"
 _COMMANDS = (b"OFF", b"AUTO", b"ON", b"RESET")  # in the order of ACTIONS
 _PASSWORD_CODES = (4, 5)
@@ -70,7 +71,7 @@ class Mqtt:
         self._device = discovery.Device(node, self._base, name, rig.words)
         self._commands = value["mqtt.commands"]
         self._interval_ms = value["mqtt.interval_s"] * 1000
-        self._dice = int.from_bytes(unique_id[-4:], "big") & 0x3FFFFFFF
+        self._dice = int.from_bytes(unique_id[-4:], "big") * _GOLDEN & 0x3FFFFFFF
         self._link = None
         self._lost = None
         self._event = 0
