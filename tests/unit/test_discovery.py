@@ -23,7 +23,7 @@ class Rig:
 
 def made(number=1, language="en", **changes):
     """An Mqtt of the rig with that MAC address."""
-    return Mqtt(Rig(language, **changes), bytes((0x24, 0x6F, 0x28, 1, 2, number)), None)
+    return Mqtt(Rig(language, **changes), "246f280102%02x" % number, None)
 
 
 def messages(mqtt):

@@ -51,18 +51,18 @@ class Mqtt:
     Args:
         rig: an object with `settings`, `snap`, `events`, `guard`, `clock`, `boot`, `words`,
             `alarms()` and `event_text(event)`, as web.server.serve describes them.
-        unique_id: bytes that no other rig has.
+        number: the controller's own, twelve hexadecimal digits.
         resolve: coroutine that makes an IP address of the broker's name, or raises OSError.
     """
 
-    def __init__(self, rig, unique_id, resolve):
+    def __init__(self, rig, number, resolve):
         self._rig = rig
         self._resolve = resolve
         value = rig.settings
-        node = "parallelator_" + "".join("%02x" % byte for byte in unique_id)
+        node = "parallelator_" + number
         name = value["name"]
         if name == _DEFAULT_NAME:  # two rigs that nobody named must not share a topic
-            name += "-" + node[-6:]
+            name += "-" + number[-6:]
         self._base = "%s/%s" % (
             _cut(value["mqtt.prefix"].strip("/"), _PREFIX_BYTES),
             _cut(_level(name), _NAME_BYTES),
@@ -71,7 +71,7 @@ class Mqtt:
         self._device = discovery.Device(node, self._base, name, rig.words)
         self._commands = value["mqtt.commands"]
         self._interval_ms = value["mqtt.interval_s"] * 1000
-        self._dice = int.from_bytes(unique_id[-4:], "big") * _GOLDEN & 0x3FFFFFFF
+        self._dice = int(number[-8:], 16) * _GOLDEN & 0x3FFFFFFF
         self._link = None
         self._lost = None
         self._event = 0
