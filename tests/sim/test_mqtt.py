@@ -86,6 +86,18 @@ def test_a_broker_that_vanishes():
     trouble("vanish", (2, 2))
 
 
+def test_a_short_outage_after_a_long_one_is_soon_over():
+    report = with_broker(
+        {"at": TROUBLE_S, "do": "broker", "mood": "vanish"},
+        {"at": END_S, "do": "broker"},
+        {"at": 130, "do": "broker", "mood": "vanish"},
+        {"at": 131, "do": "broker"},
+        duration_s=138,
+    )
+    state = json.loads(report["broker"]["last"][BASE + "/state"])
+    assert report["broker"]["connections"] == 3 and state["uptime_ms"] > 133000, state
+
+
 def test_a_broker_that_closes_amid_a_packet():
     trouble("cut", (4, 12))
 
