@@ -248,8 +248,9 @@ class App:
         await _import_all(_MQTT_MODULES)
         from parallelator.network import dns, mqtt, wifi
 
-        names = dns.Resolver(self.snap, wifi.name_server)
-        self.mqtt = mqtt.Mqtt(self, self.board.number(), names.resolve)
+        if self.mqtt is None:
+            names = dns.Resolver(self.snap, wifi.name_server)
+            self.mqtt = mqtt.Mqtt(self, self.board.number(), names.resolve)
         await self.mqtt.run()
 
     async def _web(self):
