@@ -129,6 +129,24 @@ def test_events_that_were_sent_are_not_sent_again_on_the_next_connection():
     assert bench.numbers() == [5]
 
 
+def test_what_nobody_asked_for_is_not_heard():
+    bench = Bench(commands=True)
+    for topic in (
+        b"",
+        b"x",
+        b"/",
+        b"parallelator/stage/battery/",
+        b"parallelator/stagebattery/1/set",
+    ):
+        bench.mqtt._heard(topic, b"OFF", False)
+    assert bench.rig.events.count == 0
+    bench.mqtt._heard(b"parallelator/stage/battery//set", b"OFF", False)
+    assert bench.rig.events.count == 1
+    deaf = Bench(commands=False)
+    deaf.mqtt._heard(b"parallelator/stage/battery/17/set", b"OFF", False)
+    assert deaf.rig.events.count == 0
+
+
 def test_a_problem_is_told_once_it_lasts():
     bench = Bench()
     for problem in (0, 0, 0, 1, 1, 5):

@@ -316,9 +316,10 @@ class Mqtt:
                 due = self._rig.clock.add(self._rig.clock.ms(), self._random(_BIRTH_MS))
                 self._birth_due = due
             return
-        if not self._commands:
+        place = self._topic("/battery/")
+        if not (self._commands and topic.startswith(place) and topic.endswith(b"/set")):
             return
-        number = topic.split(b"/")[-2]
+        number = topic[len(place) : -4]
         i = int(number) - 1 if number.isdigit() and len(number) <= 2 else RIG
         if not 0 <= i < BATTERIES:
             self._refuse(RIG, "battery")
