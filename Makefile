@@ -26,6 +26,7 @@ page: build/page.stamp
 test: build/test.stamp build/page.stamp
 	tools/apt.sh chromium mtools
 	tools/apt.sh chromium fsck.fat:dosfstools
+	tools/apt.sh chromium mosquitto mtools openssl prometheus
 	@$(VENV)/python tests/run.py
 
 build: build/device.stamp build/page.stamp
@@ -33,6 +34,7 @@ build: build/device.stamp build/page.stamp
 
 soak: build/test.stamp build/page.stamp
 	tools/apt.sh chromium fsck.fat:dosfstools
+	tools/apt.sh chromium mosquitto openssl prometheus
 	$(VENV)/python tools/soak/campaign.py
 	$(VENV)/micropython -X heapsize=64m tools/soak/day.py
 	$(VENV)/python tools/soak/power_cuts.py

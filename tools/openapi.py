@@ -6,6 +6,9 @@ made from it. Objects may gain keys: a client ignores what it does not know.
 
 STATES = ["absent", "off", "waiting", "on", "tripped", "locked", "uncontrolled"]
 CLEARS = ["operator_auto", "operator_reset", "answer", "delay", "bus", "voltage", None]
+MQTT_PROBLEMS = [
+    "unreachable", "silent", "closed", "garbage", "denied", "password", "name", "tls",
+]  # fmt: skip
 JSON = "application/json"
 TEXT = "text/plain; charset=utf-8"
 TYPES = {"int": "integer", "num": "number", "str": "string", "bool": "boolean"}
@@ -98,6 +101,10 @@ SCHEMAS = {
             boards=array("int"), sensors=array("int"),
         ),
         card=CARD,
+        mqtt=optional(record(
+            connected="bool", problem={"enum": [*MQTT_PROBLEMS, None]}, topic="str",
+            connections="int", sent="int", dropped="int", commands="int",
+        )),
     ),
     "Setting": record(
         key="str", type={"enum": ["integer", "text", "secret", "flag", "choice", "bits"]},

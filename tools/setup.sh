@@ -51,3 +51,12 @@ build/venv/bin/python -m pip install --quiet --disable-pip-version-check \
 mkdir -p build/mpy-lib/microdot
 cp build/venv/lib/python3.11/site-packages/microdot/{__init__,microdot}.py build/mpy-lib/microdot/
 cp build/venv/lib/python3.11/site-packages/sdcard_lib/sdcard.py build/mpy-lib/
+
+# A source archive from before setup.py was asked for: pip unpacks it, then fails to build it.
+rm -rf build/umqtt && mkdir -p build/umqtt
+TMPDIR=build/umqtt build/venv/bin/python -m pip download --quiet --disable-pip-version-check \
+  --no-clean --no-deps --no-binary :all: --dest build/umqtt micropython-umqtt.simple==1.3.4 \
+  2>build/umqtt/log || true
+mkdir -p build/mpy-lib/umqtt
+cp build/umqtt/pip-download-*/*/umqtt/simple.py build/mpy-lib/umqtt/ ||
+  { cat build/umqtt/log >&2; exit 1; }

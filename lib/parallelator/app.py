@@ -42,6 +42,7 @@ _WEB_MODULES = (
     "parallelator.web.logs",
     "parallelator.web.reports",
 )
+_MQTT_MODULES = ("umqtt.simple", "parallelator.network.discovery", "parallelator.network.mqtt")
 """Imported one by one, so that no tick waits for all of them."""
 
 
@@ -105,6 +106,7 @@ class App:
             self.snap, self.card, self._store, self.board.number(), self.guard.pressing
         )
         self.words = Words(self.settings["language"])
+        self.mqtt = None
         self.boot = 0
         self.tasks = []
         self.failures = []
@@ -162,6 +164,8 @@ class App:
         if self.settings["wifi.ssid"]:
             self._start("wifi", self._wifi)
         self._start("web", self._web)
+        if self.settings["mqtt.host"]:
+            self._start("mqtt", self._mqtt)
         await protection
 
     def _greet_card(self):
@@ -240,10 +244,17 @@ class App:
             value["wifi.ssid"], value["wifi.password"], value["wifi.hostname"], self.events.emit
         )
 
+    async def _mqtt(self):
+        await _import_all(_MQTT_MODULES)
+        from parallelator.network import dns, mqtt, wifi
+
+        if self.mqtt is None:
+            names = dns.Resolver(self.snap, wifi.name_server)
+            self.mqtt = mqtt.Mqtt(self, self.board.number(), names.resolve)
+        await self.mqtt.run()
+
     async def _web(self):
-        for name in _WEB_MODULES:
-            __import__(name)
-            await asyncio.sleep_ms(guard.TICK_MS)
+        await _import_all(_WEB_MODULES)
         from parallelator.web import server
 
         gc.collect()
@@ -321,7 +332,15 @@ class App:
             return self.clock.iso(self.snap.uptime_s - event[1])
         if code == "task_died":
             return self.tasks[value]
+        if code == "mqtt_down" or code == "command_refused":
+            return self.mqtt.detail(event)
         return ""
+
+
+async def _import_all(names):
+    for name in names:
+        __import__(name)
+        await asyncio.sleep_ms(guard.TICK_MS)
 
 
 def run(why, crashed, settled):

@@ -75,12 +75,22 @@ TABLE = (
     ("wifi.hostname", "parallelator", 1, 32, ""),
     ("web.port", 80, 1, 65535, ""),
     ("web.password", "", 0, 128, ""),
+    ("mqtt.host", "", 0, 64, ""),
+    ("mqtt.port", 1883, 1, 65535, ""),
+    ("mqtt.tls", False, None, None, ""),
+    ("mqtt.ca_file", "", 0, 64, ""),
+    ("mqtt.user", "", 0, 64, ""),
+    ("mqtt.password", "", 0, 128, ""),
+    ("mqtt.prefix", "parallelator", 1, 32, ""),
+    ("mqtt.interval_s", 10, 1, 3600, "s"),
+    ("mqtt.discovery", True, None, None, ""),
+    ("mqtt.commands", False, None, None, ""),
 )
 BATTERY_TABLE = (
     ("label", "", 0, _LABEL_CHARS, ""),
     ("mode", "auto", ("auto", "off"), None, ""),
 )
-SECRETS = ("web.password", "wifi.password")
+SECRETS = ("web.password", "wifi.password", "mqtt.password")
 SAFE = ("name", "language", "board", "pins", "sensor", "batteries", "wifi", "web")
 """The groups that safe mode takes over: a wrong shunt or wiring would be the greater danger."""
 LIVE = ("name", "language", "serial_messages", "web.password")
@@ -295,6 +305,8 @@ def _contradictions(v):
                     "%s gives %d mA" % (ceiling_ma, key, effective_ma),
                 )
             )
+    if "+" in v["mqtt.prefix"] or "#" in v["mqtt.prefix"]:
+        faults.append(fault_of("mqtt.prefix", v["mqtt.prefix"], "text without + and #"))
     if v["limits.temperature_alarm_c"] > v["limits.temperature_trip_c"]:
         allowed = "at most limits.temperature_trip_c (%d C)" % v["limits.temperature_trip_c"]
         faults.append(

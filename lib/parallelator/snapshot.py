@@ -9,6 +9,8 @@ from array import array
 
 from micropython import const
 
+from parallelator import VERSION
+
 BATTERIES = const(16)
 CHANNELS = const(4)
 BOARDS = const(4)
@@ -286,6 +288,22 @@ def summary(snap):
 
 def _named(snap, i):
     return None if i is None else {"n": i + 1, "voltage_mv": snap.voltage_mv[i]}
+
+
+def rig_view(rig):
+    """The rig as `GET /api/state` and MQTT show it, without batteries and alarms: a dict.
+
+    Args:
+        rig: its `snap`, `settings`, `clock` and `boot` are used.
+    """
+    view = summary(rig.snap)
+    view["name"] = rig.settings["name"]
+    view["version"] = VERSION
+    view["language"] = rig.settings["language"]
+    view["uptime_ms"] = rig.snap.uptime_s * 1000
+    view["time"] = rig.clock.iso()
+    view["boot"] = rig.boot
+    return view
 
 
 def battery_view(snap, i, label):

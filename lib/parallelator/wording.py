@@ -53,6 +53,23 @@ class Words:
             return "%.1f A" % (value / 1000)
         return str(value)
 
+    def problem(self, code):
+        """Why there is no connection to the broker, one of `mqtt.PROBLEMS`, in words."""
+        return self._words["mqtt"][code]
+
+    def refused(self, code, n):
+        """Why something was refused to battery n, in words."""
+        return self._words["refused"][code].format(n=n, v="10")
+
+    def entity(self, key, n=None):
+        """What Home Assistant calls a value of battery n, or of the whole rig."""
+        name = self._words["entity"][key]
+        return name if n is None else self._words["entity"]["battery"].format(n=n, v=name)
+
+    def event_codes(self):
+        """The codes of all events."""
+        return list(self._words["event"])
+
     def alarms(self, snap, faults, others=()):
         """Active alarms as `GET /api/state` shows them.
 

@@ -8,7 +8,7 @@ from parallelator import snapshot
 from parallelator.web import live
 
 PACKAGE = snapshot.__file__.rsplit("/", 1)[0]
-SECTIONS = ("state", "reason", "clears", "action", "alarm", "event", "refused")
+SECTIONS = ("state", "reason", "clears", "action", "alarm", "event", "refused", "mqtt", "entity")
 EVENTS = [
     "boot",
     "state",

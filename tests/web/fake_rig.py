@@ -96,6 +96,7 @@ class Rig:
     tasks = ("web", "wifi")
     failures = (0, 2)
     faults = ()
+    mqtt = None
 
     def __init__(self, port, password, language):
         folder = snapshot.__file__.rsplit("/", 1)[0]

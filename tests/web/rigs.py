@@ -126,10 +126,11 @@ class Simulation(Client):
 
     Args:
         virtual: in virtual time, as fast as it goes, else in real time.
+        speed: in real time, seconds of the rig in a second.
         scenario: as tools/sim/scenario.py takes it; its password is PASSWORD.
     """
 
-    def __init__(self, virtual=False, **scenario):
+    def __init__(self, virtual=False, speed=1, **scenario):
         super().__init__(free_port())
         self._folder = tempfile.TemporaryDirectory()
         self.folder = Path(self._folder.name)
@@ -142,6 +143,7 @@ class Simulation(Client):
                 [
                     *(MICROPYTHON, "-X", "heapsize=64m", ROOT / "tools/sim/run.py"),
                     *("--clock", "virtual" if virtual else "real", "--port", str(self.port)),
+                    *("--speed", str(speed)),
                     *("--scenario", self.folder / "scenario.json"),
                     *("--flash", self.folder / "flash", "--report", self.folder / "report.json"),
                 ],

@@ -2,9 +2,9 @@
 
     micropython -X heapsize=64m tools/bench/stepper.py PORT
 
-The whole firmware in virtual time, while its page is loaded, polled, streamed and used. Prints a
-line of JSON: for each task and request the times of its resumptions, us of the host, in order,
-and the status of each answer. The guard's own task is left out: tick.py times that.
+The whole firmware in virtual time with a broker, while its page is loaded, streamed and used.
+Prints a line of JSON: for each task and request the times of its resumptions, us of the host, in
+order, and the status of each answer. The guard's own task is left out: tick.py times that.
 """
 
 import json
@@ -15,6 +15,7 @@ import utime
 from rig import play
 
 FIRST_US = 10000000
+STARTED_US = 2000000
 PAUSE_US = 200000
 PASSWORD = "stage"
 STREAMS = 2
@@ -142,14 +143,15 @@ class Stopwatch:
     """Times every resumption.
 
     Args:
-        visitor: a `Visitor`.
+        visitor: a `Visitor`; now_us: function that returns the time of the run.
 
     Attributes:
         steps: name to the list of times in us, in order.
     """
 
-    def __init__(self, visitor):
+    def __init__(self, visitor, now_us):
         self._visitor = visitor
+        self._now_us = now_us
         self._names = {}
         self._running = None
         self._started_us = 0
@@ -159,7 +161,8 @@ class Stopwatch:
         """A task goes on."""
         if id(task) not in self._names or self._names[id(task)][0] is not task:
             self._names[id(task)] = (task, self._name(task))
-        self._running = self._names[id(task)][1]
+        name = self._names[id(task)][1]
+        self._running = name and ("start" if self._now_us() < STARTED_US else name)
         self._started_us = utime.ticks_us()
 
     def ends(self):
@@ -204,10 +207,11 @@ def observe(visitor, watch):
 
 def one_run(port):
     """Play once; returns (steps, answers)."""
+    from sim import current
     from sim.tasks import TaskQueue
 
     visitor = Visitor(port)
-    watch = Stopwatch(visitor)
+    watch = Stopwatch(visitor, lambda: current.world.now_us)
     pop, peek = TaskQueue.pop, TaskQueue.peek
 
     def timed_pop(queue):
@@ -226,7 +230,11 @@ def one_run(port):
         play(
             lambda: observe(visitor, watch),
             duration_s=FIRST_US // 1000000 + len(VISITS) * 0.8 + 10,
-            settings={"web": {"port": port, "password": PASSWORD}},
+            settings={
+                "web": {"port": port, "password": PASSWORD},
+                "mqtt": {"interval_s": 1, "commands": True},
+            },
+            steps=[{"at": 0, "do": "broker"}],
             load=[[0, 24]],
         )
     finally:

@@ -6,6 +6,7 @@ import os
 import sys
 
 from sim import current, tasks
+from sim.broker import Broker
 from sim.chips.sdcard import SdCard
 from sim.chips.sdimage import BLOCK, Image
 from sim.recorder import Recorder, summary
@@ -21,6 +22,7 @@ _FIRMWARE = (
     "parallelator",
     "asyncio",
     "microdot",
+    "umqtt",
     "time",
     "select",
     "socket",
@@ -52,7 +54,14 @@ def run(
     Returns:
         dict: the report.
     """
+    duration_s = plan["duration_s"]
     config = _config(root, plan, port)
+    world = World(
+        plan, virtual, speed, plan["seed"], None if duration_s is None else int(duration_s * 1e6)
+    )
+    if any(step["do"].startswith("broker") for step in plan["steps"]):
+        world.broker = Broker(world.random)
+        _merge(config, {"mqtt": {"host": "127.0.0.1", "port": world.broker.port}})
     fresh = flash is None
     if fresh:
         flash = "%s/build/sim/%s-%s" % (root, plan["name"], os.urandom(4).hex())
@@ -61,10 +70,6 @@ def run(
         json.dump(config, file)
     home = os.getcwd()
     os.chdir(flash)
-    duration_s = plan["duration_s"]
-    world = World(
-        plan, virtual, speed, plan["seed"], None if duration_s is None else int(duration_s * 1e6)
-    )
     current.world = world
     if card is None and any(step["do"].startswith("sd_") for step in plan["steps"]):
         card = SdCard(Image(SD_SECTORS))
@@ -84,6 +89,8 @@ def run(
     finally:
         watch.release()
         _forget_firmware()
+        if world.broker:
+            world.broker.close()
         os.chdir(home)
         if fresh:
             _remove(flash)
@@ -94,6 +101,12 @@ def run(
             "writes": card.written,
             "bytes": card.written * BLOCK,
             "worst_ms": card.worst_us / 1000,
+        }
+    if world.broker:
+        report["broker"] = {
+            "connections": world.broker.connections,
+            "messages": world.broker.counts,
+            "last": world.broker.last,
         }
     report["failed"] = _unmet(plan, report)
     if not quiet:

@@ -241,6 +241,18 @@ def _wifi_up(world, step):
     world.wifi_up = True
 
 
+def _broker(world, step):
+    world.broker.change(step.get("mood", "good"))
+
+
+def _broker_hang(world, step):
+    world.broker.change("hang" if step.get("on", True) else "good")
+
+
+def _broker_says(world, step):
+    world.broker.say(step["topic"], step["payload"], step.get("retain", False))
+
+
 def _nvs_cut(world, step):
     world.nvs_cut = True
 
@@ -317,6 +329,9 @@ STEPS = {
     "override": _override,
     "wifi_down": _wifi_down,
     "wifi_up": _wifi_up,
+    "broker": _broker,
+    "broker_hang": _broker_hang,
+    "broker_says": _broker_says,
     "nvs_cut": _nvs_cut,
     "sd_stall": _sd_stall,
     "sd_remove": _sd_remove,

@@ -57,6 +57,7 @@ class World:
         timer: when the one-shot timer is due, in us, and its callback; None = it is not set.
         at_prompt: True while the controller runs no program.
         broken: True from a `Break` until the controller has restarted.
+        broker: the `Broker` of the rig; None = it has none.
         nvs_cut: True when what is written to it from now on is lost.
         observers: what is told of steps, switch moves, steps of the scenario and resets.
         costs: the cost model (virtual time only).
@@ -75,6 +76,7 @@ class World:
         self.nvs_writes = 0
         self.nvs_cut = False
         self.card = None
+        self.broker = None
         self.sockets = []
         self.hostname = "mpy-esp32"
         self.unique_id = bytes((0x24, 0x6F, 0x28, 0, seed >> 8 & 0xFF, seed & 0xFF))
@@ -242,6 +244,8 @@ class World:
     def _step(self, at_us):
         self.plant.step(at_us)
         self._comparators.follow_all(at_us)
+        if self.broker:
+            self.broker.serve(at_us)
         for observer in self.observers:
             observer.stepped(at_us)
 

@@ -8,6 +8,12 @@ _RETRY_MS = 15000
 _POLL_MS = 1000
 
 
+def name_server():
+    """The IP address of the network's name server, "" without one."""
+    address = network.WLAN(network.STA_IF).ifconfig()[3]
+    return "" if address == "0.0.0.0" else address
+
+
 async def keep_connected(ssid, password, hostname, emit):
     """Join the network `ssid` and rejoin it whenever it is lost, for ever.
 

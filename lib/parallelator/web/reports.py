@@ -10,8 +10,9 @@ import sys
 from microdot import Response
 
 from parallelator import VERSION, snapshot
+from parallelator.records.events import event_view
 from parallelator.records.history import POINTS, STEP_S
-from parallelator.snapshot import BATTERIES, RIG
+from parallelator.snapshot import BATTERIES
 
 from . import answer, dump, problem, whole
 from .logs import card_view
@@ -102,24 +103,9 @@ class Reports:
             if event is None:
                 break
             number = event[0] + 1
-            yield mark + dump(self._event(event))
+            yield mark + dump(event_view(rig, event))
             mark = ","
         yield '],"next":%d}' % rig.events.count
-
-    def _event(self, event):
-        number, uptime_s, code, i, state, reason, value = event
-        rig = self._rig
-        return {
-            "number": number,
-            "uptime_ms": uptime_s * 1000,
-            "time": rig.clock.iso(rig.snap.uptime_s - uptime_s),
-            "code": code,
-            "n": None if i == RIG else i + 1,
-            "state": snapshot.STATES[state] if code == "state" else None,
-            "reason": snapshot.REASONS[reason],
-            "value": value,
-            "text": rig.event_text(event),
-        }
 
     def log(self, request):
         """GET /log: the events as lines of text, the page of the first firmware."""
@@ -191,6 +177,7 @@ class Reports:
             },
             "card": card_view(rig),
         }
+        report["mqtt"] = rig.mqtt and rig.mqtt.report()
         await asyncio.sleep_ms(0)
         gc.collect()
         report["heap"] = {"free": gc.mem_free(), "used": gc.mem_alloc()}

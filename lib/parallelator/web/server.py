@@ -69,6 +69,7 @@ async def serve(rig):
             clock: a Clock; set_time(unix_s): sets its wall time, seconds since 1970.
             restart(): restarts the controller, late enough for an answer to leave.
             card: the Card; datalog: the Datalog.
+            mqtt: the Mqtt, None without a broker.
             boot: number of this boot; tasks: names of the tasks; failures: times each failed.
 
     Raises:

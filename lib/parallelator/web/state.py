@@ -4,8 +4,7 @@ import asyncio
 
 from micropython import const
 
-from parallelator import VERSION
-from parallelator.snapshot import BATTERIES, battery_view, summary
+from parallelator.snapshot import BATTERIES, battery_view, rig_view
 
 from . import dump
 
@@ -64,14 +63,8 @@ class StateText:
 
     def _parts(self):
         rig = self._rig
-        head = summary(rig.snap)
+        head = rig_view(rig)
         yield ""
-        head["name"] = rig.settings["name"]
-        head["version"] = VERSION
-        head["language"] = rig.settings["language"]
-        head["uptime_ms"] = rig.snap.uptime_s * 1000
-        head["time"] = rig.clock.iso()
-        head["boot"] = rig.boot
         head["writable"] = self._access.writable()
         yield dump(head)[:-1]
         mark = ',"batteries":['

@@ -30,7 +30,7 @@ export function draw() {
 }
 
 function list() {
-  const { bus, heap, tasks } = report;
+  const { bus, heap, mqtt, tasks } = report;
   const kilo = (bytes) => number(bytes, 0, 1024);
   const time = report.time && new Date(report.time).toLocaleString(app.language);
   const rows = [
@@ -47,6 +47,10 @@ function list() {
     ["boards", bus.boards.join(", ") || say("none")],
     ["sensors", bus.sensors.join(", ") || say("none")],
     ["card", cardText(report.card)],
+    ...(mqtt ? [["mqtt", say("mqttText", {
+      b: mqtt.connected ? say("mqttUp") : app.words.mqtt[mqtt.problem] || say("none"),
+      n: number(mqtt.sent, 0), v: number(mqtt.dropped, 0),
+    })]] : []),
     ["tasks", tasks.map(({ name, failures }) => (
       say(failures ? "taskText" : "taskFine", { b: name, v: failures })
     )).join(" · ")],

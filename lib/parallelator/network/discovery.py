@@ -1,0 +1,109 @@
+"""What Home Assistant has to know to show the rig as one device. Published by mqtt, retained.
+
+Home Assistant, MQTT discovery: https://www.home-assistant.io/integrations/mqtt#mqtt-discovery
+"""
+
+from parallelator import VERSION
+
+BIRTH = b"homeassistant/status"
+"""Where Home Assistant says `online` when it has started and forgotten."""
+
+_CONFIG = "homeassistant/%s/%s/%s/config"
+_MILLI = "{{ none if value_json.%s is none else value_json.%s / 1000 }}"
+_PLAIN = "{{ value_json.%s }}"
+_WORD = "{{ value_json.%s or 'none' }}"
+_POWER = (
+    "{{ none if value_json.voltage_mv is none"
+    " else value_json.voltage_mv * value_json.current_ma / 1000000 }}"
+)
+
+# key, template, the value in the payload, unit, device class, state class
+_SENSORS = (
+    ("voltage", _MILLI, "voltage_mv", "V", "voltage", "measurement"),
+    ("current", _MILLI, "current_ma", "A", "current", "measurement"),
+    ("power", _POWER, None, "W", "power", "measurement"),
+    ("discharge", _MILLI, "discharge_mah", "Ah", None, "total_increasing"),
+    ("charge", _MILLI, "charge_mah", "Ah", None, "total_increasing"),
+    ("temperature", _PLAIN, "temperature_c", "°C", "temperature", "measurement"),
+    ("state", _WORD, "state", None, None, None),
+    ("reason", _WORD, "reason", None, None, None),
+)
+_TOTALS = (
+    ("voltage", _MILLI, "bus.voltage_mv", "V", "voltage", "measurement"),
+    ("current", _MILLI, "bus.current_ma", "A", "current", "measurement"),
+    ("power", _PLAIN, "bus.power_w", "W", "power", "measurement"),
+    ("discharge", _MILLI, "discharge_mah", "Ah", None, "total_increasing"),
+    ("charge", _MILLI, "charge_mah", "Ah", None, "total_increasing"),
+    ("connected", _PLAIN, "bus.connected", None, None, "measurement"),
+)
+
+
+class Device:
+    """A rig as Home Assistant sees it.
+
+    Args:
+        node: identifies the rig among all others: letters, digits, `_`.
+        base: the topic of the rig; name: what people call it.
+        words: a `wording.Words`.
+    """
+
+    def __init__(self, node, base, name, words):
+        self._node = node
+        self._base = base
+        self._name = name
+        self._words = words
+
+    def rig(self):
+        """The messages of the whole rig, as (topic, dict)."""
+        for row in _TOTALS:
+            yield self._sensor("rig_" + row[0], self._words.entity(row[0]), "/state", row)
+        config = self._entity("event", self._words.entity("event"), "/event")
+        config["event_types"] = self._words.event_codes()
+        yield self._topic("event", "event"), config
+
+    def battery(self, n, commands):
+        """The messages of battery n = 1..16; with a switch if `commands` are obeyed."""
+        place = "/battery/%d" % n
+        for row in _SENSORS:
+            name = self._words.entity(row[0], n)
+            yield self._sensor("battery_%d_%s" % (n, row[0]), name, place, row)
+        if commands:
+            key = "battery_%d_switch" % n
+            config = self._entity(key, self._words.entity("switch", n), place)
+            config["value_template"] = "{{ value_json.wish | upper }}"
+            config["command_topic"] = "%s%s/set" % (self._base, place)
+            config["payload_on"] = "AUTO"
+            config["payload_off"] = "OFF"
+            yield self._topic("switch", key), config
+
+    def _topic(self, component, key):
+        return _CONFIG % (component, self._node, key)
+
+    def _sensor(self, key, name, place, row):
+        _, template, value, unit, device_class, state_class = row
+        config = self._entity(key, name, place)
+        values = (value,) * template.count("%s")
+        config["value_template"] = template % values
+        for option, content in (
+            ("unit_of_measurement", unit),
+            ("device_class", device_class),
+            ("state_class", state_class),
+        ):
+            if content:
+                config[option] = content
+        return self._topic("sensor", key), config
+
+    def _entity(self, key, name, place):
+        return {
+            "name": name,
+            "unique_id": "%s_%s" % (self._node, key),
+            "state_topic": self._base + place,
+            "availability_topic": self._base + "/status",
+            "device": {
+                "identifiers": [self._node],
+                "name": self._name,
+                "manufacturer": "Parallelator",
+                "model": "Parallelator",
+                "sw_version": VERSION,
+            },
+        }

@@ -1,0 +1,144 @@
+"""The firmware in the simulator and a real broker, mosquitto."""
+
+import json
+import re
+
+import jsonschema_rs
+import pytest
+
+from brokers import Listener, running
+from mqtt_schema import TOPICS
+from rigs import simulated
+
+BASE = "parallelator/Été 1"
+VALIDATORS = {topic: jsonschema_rs.validator_for(schema) for topic, schema in TOPICS.items()}
+
+
+class Stage:
+    """A rig of eight batteries on its broker, and a listener there."""
+
+    def __init__(self, broker, rig, listener):
+        self.broker = broker
+        self.rig = rig
+        self.listener = listener
+
+    def command(self, n, payload, **more):
+        """Publishes a command; returns where to look for what follows."""
+        since = len(self.listener.heard)
+        self.listener.say(f"{BASE}/battery/{n}/set", payload, **more)
+        return since
+
+    def refusal(self, since):
+        """The text of the next refusal."""
+        _, event = self.listener.wait_for(
+            BASE + "/event", lambda event: event["code"] == "command_refused", since
+        )
+        return event["text"]
+
+
+@pytest.fixture(scope="module")
+def stage():
+    """All the batteries are on the bus and everything has been told once."""
+    with running() as broker:
+        listener = Listener(broker)
+        plan = {
+            "batteries": 8,
+            "load": [[0, 0], [8, 30]],
+            "settings": {"name": "Été 1", "mqtt": broker.settings(commands=True)},
+        }
+        with simulated(**plan) as rig:
+            listener.wait_for(BASE + "/state", lambda state: state["bus"]["connected"] == 8)
+            listener.wait(lambda topic, _: "battery_8_switch" in topic)
+            yield Stage(broker, rig, listener)
+        listener.close()
+
+
+def faults(topic, payload):
+    """What the schema says against a message, in words."""
+    for pattern, validator in VALIDATORS.items():
+        if re.fullmatch(pattern, topic):
+            value = payload if topic.endswith("/status") else json.loads(payload)
+            return [str(error) for error in validator.iter_errors(value)]
+    return ["no such topic"]
+
+
+def test_everything_that_is_published_validates(stage):
+    heard = list(stage.listener.heard)
+    seen = {pattern for pattern in TOPICS for m in heard if re.fullmatch(pattern, m[0])}
+    assert seen == set(TOPICS)
+    for topic, payload, _ in heard:
+        assert faults(topic, payload) == [], (topic, payload)
+
+
+def test_the_schema_is_not_for_everything():
+    assert faults("parallelator/x/status", "on")
+    assert faults("parallelator/x/elsewhere", "{}")
+    assert faults("parallelator/x/battery/17", "{}")
+    assert faults("parallelator/x/state", "{}")
+
+
+def test_what_a_late_listener_needs_is_retained_and_nothing_else(stage):
+    late = Listener(stage.broker)
+    late.wait(lambda topic, _: "battery_8_switch" in topic)
+    late.wait_for(BASE + "/state")
+    late.wait_for(BASE + "/battery/8")
+    kept = {topic for topic, _, retained in late.heard if retained}
+    late.close()
+    assert BASE + "/status" in kept
+    rest = [topic for topic in kept if not topic.endswith("/config")]
+    assert rest == [BASE + "/status"]
+    assert len(kept) == 1 + 7 + 8 * 9
+
+
+def test_every_entity_is_about_something_that_is_published(stage):
+    heard = {topic: payload for topic, payload, _ in stage.listener.heard}
+    configs = [json.loads(text) for topic, text in heard.items() if topic.endswith("/config")]
+    assert len({config["unique_id"] for config in configs}) == len(configs) == 7 + 8 * 9
+    assert {str(config["device"]) for config in configs} == {str(configs[0]["device"])}
+    assert configs[0]["device"]["name"] == "Été 1"
+    for config in configs:
+        assert heard[config["availability_topic"]] == "online"
+        value = json.loads(heard[config["state_topic"]])
+        for place in re.findall(r"value_json\.([a-z_.]+)", config.get("value_template", "")):
+            found = value
+            for key in place.split("."):
+                found = found[key]
+    types = next(config["event_types"] for config in configs if "event_types" in config)
+    events = [json.loads(m[1]) for m in stage.listener.heard if m[0] == BASE + "/event"]
+    assert events and {event["event_type"] for event in events} <= set(types)
+
+
+def test_a_battery_is_switched_off_and_on(stage):
+    for payload, state in (("OFF", "off"), ("auto", "on"), ("OFF", "off"), ("ON", "on")):
+        since = stage.command(3, payload)
+        at, _ = stage.listener.wait_for(
+            BASE + "/battery/3", lambda battery, state=state: battery["state"] == state, since
+        )
+        event = stage.listener.wait_for(
+            BASE + "/event", lambda event: event["code"] == "wish" and event["n"] == 3, since
+        )[1]
+        assert event["event_type"] == "wish", event
+    assert stage.rig.ask("GET", "/api/system")[2]["mqtt"]["commands"] >= 4
+
+
+def test_what_cannot_be_done_is_answered(stage):
+    assert "numbered 1 to 16" in stage.refusal(stage.command(17, "ON"))
+    assert "numbered 1 to 16" in stage.refusal(stage.command("x", "ON"))
+    assert "ON, OFF, AUTO" in stage.refusal(stage.command(2, "TOGGLE"))
+    assert "does not answer" in stage.refusal(stage.command(12, "ON"))
+    state = stage.rig.ask("GET", "/api/state")[2]
+    assert [battery["wish"] for battery in state["batteries"]] == ["auto"] * 16
+
+
+def test_a_message_that_is_too_long_or_no_text_changes_nothing(stage):
+    stage.command(2, "OFF" * 3000)
+    assert "ON, OFF, AUTO" in stage.refusal(stage.command(2, b"\xff\xfe\x00"))
+    report = stage.rig.ask("GET", "/api/system")[2]["mqtt"]
+    assert report["connected"] and report["connections"] == 1, report
+
+
+def test_home_assistant_that_has_restarted_is_told_again(stage):
+    since = len(stage.listener.heard)
+    stage.listener.say("homeassistant/status", "online")
+    stage.listener.wait(lambda topic, _: "rig_voltage" in topic, since)
+    stage.listener.wait(lambda topic, _: "battery_8_switch" in topic, since)

@@ -1,0 +1,164 @@
+"""What the rig says first, and what becomes of events that nobody has taken."""
+
+import asyncio
+import json
+import time
+
+from parallelator import snapshot
+from parallelator.clock import Clock
+from parallelator.network.mqtt import Mqtt
+from parallelator.snapshot import RIG
+from test_discovery import Rig
+
+BASE = "parallelator/stage"
+
+
+class Link:
+    """A broker that takes everything.
+
+    Attributes:
+        taken: list of (topic, payload).
+    """
+
+    pongs = 0
+
+    def __init__(self):
+        self.taken = []
+
+    async def publish(self, topic, payload, retain=False):
+        self.taken.append((topic.decode(), payload.decode()))
+
+    async def subscribe(self, topic):
+        pass
+
+    async def ping(self):
+        self.taken.append(("ping", ""))
+
+
+class Bench:
+    """A rig of one board, whose events wait, and its Mqtt."""
+
+    def __init__(self, **changes):
+        self.rig = rig = Rig(name="stage", interval_s=3600, **changes)
+        rig.clock = Clock(time)
+        rig.boot = 1
+        rig.alarms = lambda: []
+        rig.event_text = lambda event: event[2]
+        rig.snap.known_boards = 1
+        self.mqtt = Mqtt(rig, "246f28010203", None)
+        self.link = Link()
+
+    def emit(self, count):
+        """So many events happen; their value is their number."""
+        for _ in range(count):
+            self.rig.events.emit("joined", 0, 0, 0, self.rig.events.count)
+
+    def run(self, greet=True):
+        """All that is to be sent now; returns the topics, without their base."""
+        self.link.taken = []
+
+        async def main():
+            if greet:
+                await self.mqtt._greet(self.link)
+            for _ in range(2):  # the end of one thing may be the beginning of another
+                while await self.mqtt._next(self.link):
+                    pass
+
+        asyncio.run(main())
+        return [topic.replace(BASE, "") for topic, _ in self.link.taken]
+
+    def numbers(self):
+        """Of the events sent by the last `run`."""
+        events = [json.loads(text) for topic, text in self.link.taken if topic.endswith("/event")]
+        return [event["number"] for event in events]
+
+
+def test_the_order_after_a_connection():
+    bench = Bench()
+    bench.emit(2)
+    topics = bench.run()
+    assert topics[:4] == ["/status", "ping", "/event", "/event"], topics
+    assert topics[4:9] == ["/battery/%d" % n for n in (1, 2, 3, 4)] + ["/state"], topics
+    rest = [topic for topic in topics[9:] if topic.startswith("homeassistant/")]
+    assert len(rest) == 7 + 4 * 8
+    # what was told before Home Assistant knew of it is told again
+    again = [topic for topic in topics[9:] if topic not in rest]
+    assert sorted(again) == ["/battery/%d" % n for n in (1, 2, 3, 4)], again
+    assert bench.run(greet=False) == []
+
+
+def test_only_what_changes_is_told_between_two_intervals():
+    bench = Bench(discovery=False)
+    bench.run()
+    snap = bench.rig.snap
+    snap.state[2] = snapshot.ON
+    snap.voltage_mv[1] = 26000
+    assert bench.run(greet=False) == ["/battery/3"]
+    snap.wish[3] = snapshot.WISH_OFF
+    snap.trips[0] = 1
+    assert bench.run(greet=False) == ["/battery/1", "/battery/4"]
+
+
+def test_a_board_that_comes_later_is_told_of():
+    bench = Bench()
+    bench.run()
+    bench.rig.snap.known_boards = 3
+    topics = bench.run(greet=False)
+    assert topics[:4] == ["/battery/%d" % n for n in (5, 6, 7, 8)]
+    assert sum(topic.endswith("/config") for topic in topics) == 4 * 8
+
+
+def test_the_oldest_events_are_lost_first_and_counted():
+    bench = Bench(discovery=False)
+    bench.emit(100)
+    bench.run()
+    assert bench.numbers() == list(range(36, 100))
+    assert bench.mqtt.report()["dropped"] == 36
+    bench.emit(3)
+    bench.run(greet=False)
+    assert bench.numbers() == [100, 101, 102]
+    assert bench.mqtt.report()["dropped"] == 36
+
+
+def test_events_that_were_sent_are_not_sent_again_on_the_next_connection():
+    bench = Bench(discovery=False)
+    bench.emit(5)
+    bench.run()
+    bench.emit(1)
+    bench.run()
+    assert bench.numbers() == [5]
+
+
+def test_what_nobody_asked_for_is_not_heard():
+    bench = Bench(commands=True)
+    for topic in (
+        b"",
+        b"x",
+        b"/",
+        b"parallelator/stage/battery/",
+        b"parallelator/stagebattery/1/set",
+    ):
+        bench.mqtt._heard(topic, b"OFF", False)
+    assert bench.rig.events.count == 0
+    bench.mqtt._heard(b"parallelator/stage/battery//set", b"OFF", False)
+    assert bench.rig.events.count == 1
+    deaf = Bench(commands=False)
+    deaf.mqtt._heard(b"parallelator/stage/battery/17/set", b"OFF", False)
+    assert deaf.rig.events.count == 0
+
+
+def test_a_problem_is_told_once_it_lasts():
+    bench = Bench()
+    for problem in (0, 0, 0, 1, 1, 5):
+        bench.mqtt._fail(problem)
+    found = []
+    event = bench.rig.events.after(0)
+    while event:
+        found.append(event)
+        event = bench.rig.events.after(event[0] + 1)
+    assert [(event[2], event[3], event[6]) for event in found] == [
+        ("mqtt_down", RIG, 0),
+        ("mqtt_down", RIG, 1),
+        ("mqtt_down", RIG, 5),
+    ]
+    assert "broker cannot be reached" in bench.mqtt.detail(found[0])

@@ -1,0 +1,158 @@
+"""MQTT packets, byte for byte, and what is made of those that are none."""
+
+import asyncio
+import random
+
+from parallelator.network.mqtt_link import Denied, Garbage, Link
+
+
+class Stream:
+    """What the broker sends, and what was written to it."""
+
+    out_buf = b""
+
+    def __init__(self, data=b""):
+        self._data = data
+        self.written = b""
+
+    async def readexactly(self, size):
+        if len(self._data) < size:
+            raise EOFError
+        data = self._data[:size]
+        self._data = self._data[size:]
+        return data
+
+    def write(self, data):
+        self.written += bytes(data)
+
+
+class Bench:
+    """A link on such a stream, and what it has heard."""
+
+    def __init__(self, data=b"", user=b""):
+        self.heard = []
+        self.stream = Stream(data)
+        self.link = Link(b"rig", user, b"pw", (b"a/status", b"offline"), self.note)
+        self.link._connect = self.connect
+
+    async def connect(self, *_):
+        self.link._stream = self.stream
+
+    def note(self, *message):
+        self.heard.append(message)
+
+    async def open(self):
+        """Opens the link; returns itself."""
+        await self.link.open("127.0.0.1", 1883)
+        return self
+
+
+def after(*packets):
+    """A Bench that has received these packets: bytes, or the exception that they ended in."""
+    bench = Bench(b"\x20\x02\x00\x00" + b"".join(packets))
+
+    async def main():
+        await bench.open()
+        while True:
+            await bench.link.receive()
+
+    try:
+        asyncio.run(main())
+    except (EOFError, Garbage) as error:
+        bench.end = type(error)
+    return bench
+
+
+def opened(answer, user=b""):
+    """A Bench whose broker answers the opening so, or the exception."""
+    try:
+        return asyncio.run(Bench(answer, user).open())
+    except (EOFError, Garbage, Denied) as error:
+        return error
+
+
+def message(topic, payload, first=0x30):
+    """A PUBLISH packet."""
+    length = 2 + len(topic) + len(payload)
+    size = bytes((length,)) if length < 128 else bytes((length & 127 | 128, length >> 7))
+    return bytes((first,)) + size + bytes((0, len(topic))) + topic + payload
+
+
+def test_the_opening_is_that_of_mqtt_3_1_1():
+    written = opened(b"\x20\x02\x00\x00").stream.written
+    will = b"\x00\x08a/status\x00\x07offline"
+    # clean session, will, will retained; keep-alive 30 s
+    expected = b"\x00\x04MQTT\x04\x26\x00\x1e\x00\x03rig" + will
+    assert written == bytes((0x10, len(expected))) + expected, written
+    written = opened(b"\x20\x02\x00\x00", "Zoé".encode()).stream.written
+    assert b"\x04MQTT\x04\xe6" in written
+    assert written.endswith(will + b"\x00\x04Zo\xc3\xa9\x00\x02pw"), written
+
+
+def test_answers_to_the_opening():
+    for code in (1, 4, 5):
+        denied = opened(bytes((0x20, 2, 0, code)))
+        assert isinstance(denied, Denied) and denied.args[0] == code
+    assert isinstance(opened(b"\x20\x02\x00"), EOFError)
+    for answer in (b"HTTP/1.0 400 Bad Request\r\n\r\n" + bytes(200), b"\x20\x03\x00\x00\x00"):
+        assert isinstance(opened(answer), Garbage), answer
+    assert isinstance(opened(b"\xd0\x00"), Garbage)
+
+
+def test_what_is_sent():
+    async def main():
+        bench = await Bench(b"\x20\x02\x00\x00").open()
+        bench.stream.written = b""
+        await bench.link.subscribe(b"a/+/set")
+        await bench.link.publish("a/é".encode(), b"x" * 200, True)
+        await bench.link.ping()
+        return bench.stream.written
+
+    expected = b"\x82\x0c\x00\x01\x00\x07a/+/set\x00"
+    expected += b"\x31\xce\x01\x00\x04a/\xc3\xa9" + b"x" * 200 + b"\xc0\x00"
+    assert asyncio.run(main()) == expected
+
+
+def test_messages_are_heard():
+    bench = after(message(b"a/b", b"ON"), message(b"c", b"", 0x31), message(b"d", b"y" * 500))
+    assert bench.heard == [(b"a/b", b"ON", False), (b"c", b"", True), (b"d", b"y" * 500, False)]
+    assert bench.end is EOFError
+
+
+def test_a_long_message_is_skipped_and_the_next_one_heard():
+    bench = after(message(b"a", bytes(5000)), b"\xd0\x00", message(b"b", b"ON"))
+    assert bench.heard == [(b"b", b"ON", False)]
+    assert bench.link.skipped == 1 and bench.link.pongs == 1
+
+
+def test_the_broker_refuses_a_subscription():
+    assert after(b"\x90\x03\x00\x01\x00").link.refused == 0
+    assert after(b"\x90\x03\x00\x01\x80").link.refused == 1
+
+
+def test_what_is_no_mqtt_ends_the_connection():
+    for packet in (
+        b"\x30\x80\x80\x80\x80\x01",  # a length of five bytes
+        b"\x30\x01a",  # no room for a topic
+        b"\x30\x04\x00\x09ab",  # a topic longer than its packet
+        message(b"a", b"ON", 0x32),  # QoS 1
+        message(b"a", b"ON", 0x36),
+        b"\xd0\x01x",
+        b"\x90\x02\x00\x01",
+        b"\x20\x02\x00\x00",
+        b"\x00\x00",
+    ):
+        bench = after(packet, message(b"b", b"ON"))
+        assert bench.end is Garbage and bench.heard == [], packet
+
+
+def test_noise_does_no_harm():
+    random.seed(8)
+    heads = (0x30, 0x31, 0x90, 0xD0)
+    for _ in range(3000):
+        noise = bytes(random.getrandbits(8) for _ in range(random.getrandbits(5)))
+        length = random.getrandbits(5)
+        bench = after(bytes((heads[random.getrandbits(2)], length)), noise)
+        assert bench.end in (EOFError, Garbage)
+        for topic, payload, _ in bench.heard:
+            assert len(topic) + len(payload) + 2 <= 31
