@@ -7,7 +7,7 @@ import time
 
 from micropython import const
 
-from parallelator import VERSION, config, settings
+from parallelator import VERSION, config, health, settings
 from parallelator.clock import Clock
 from parallelator.hardware.board import Board, button_held, connect_card, wiring
 from parallelator.hardware.bus import Bus
@@ -149,6 +149,7 @@ class App:
         self._start("console", self._console)
         self._start("counters", self.counters.run)
         self._start("history", self.history.run)
+        self._start("health", lambda: health.watch(self.snap, self.events.emit))
         self.datalog = Datalog(
             self.card,
             self.snap,

@@ -101,11 +101,12 @@ ALARMS = (
     "low_soon",
     "temperature",
     "deadline_missed",
+    "heap_low",
 )
 
 
 class Alarm:
-    """Alarms that the guard raises; `ALARMS` holds the names in this order."""
+    """Alarms of the guard, and of `health`; `ALARMS` holds the names in this order."""
 
     TOPOLOGY = 0
     STUCK_CLOSED = 1
@@ -119,6 +120,7 @@ class Alarm:
     LOW_SOON = 9
     TEMPERATURE = 10
     DEADLINE_MISSED = 11
+    HEAP_LOW = 12
 
 
 NO_TEMPERATURE = const(-300)

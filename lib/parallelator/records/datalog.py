@@ -36,6 +36,7 @@ _ALARMS = (
     "config_fault",
     "task_died",
     "deadline_missed",
+    "heap_low",
     "sd_full",
 )
 
