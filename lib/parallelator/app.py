@@ -213,6 +213,28 @@ class App:
         if clock.diff(self._due, now) < 0:
             self._due = now
 
+    def _politely(self, coroutine):
+        """Awaitable that runs a coroutine, and the guard when it is due before a step of it.
+
+        The loop lets every task that is ready go on before it comes back to the guard's: many at
+        once would make it late.
+        """
+        thrown = None
+        while True:
+            self._tick_if_due()
+            try:
+                if thrown is None:
+                    coroutine.send(None)
+                else:
+                    coroutine.throw(thrown)
+            except StopIteration:
+                return
+            try:
+                yield
+                thrown = None
+            except BaseException as error:  # a cancellation on its way to the coroutine
+                thrown = error
+
     def _start(self, name, job):
         self.tasks.append(name)
         self.failures.append(0)
@@ -223,7 +245,7 @@ class App:
         retry_ms = _FIRST_RETRY_MS
         while True:
             try:
-                await job()
+                await self._politely(job())
             except Exception as error:
                 sys.print_exception(error)
             self.failures[number] += 1

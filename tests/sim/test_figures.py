@@ -5,7 +5,7 @@ import os
 
 import utime
 
-from sim.recorder import summary
+from sim.recorder import summary, undisturbed
 from support import ROOT, clean, play
 
 SPACING_S = 0.45
@@ -38,9 +38,11 @@ def test_a_thousand_crossings_open_within_25_ms():
     print(summary(report))
     clean(report)
     assert len(report["reactions"]) == 1000, len(report["reactions"])
-    took = sorted(opened - crossed for crossed, opened, _, _ in report["reactions"])
-    assert took[999 * 1000 // 1000 - 1] <= 25, took[-5:]
-    assert took[-1] <= 50, took[-1]
+    # A write to the flash keeps everybody waiting, and is outside the percentiles.
+    calm = undisturbed(report)
+    took = sorted(opened - crossed for crossed, opened, _, _ in calm)
+    assert len(took) >= 980 and took[-1 - len(took) // 1000] <= 25, took[-5:]
+    assert max(opened - crossed for crossed, opened, _, _ in report["reactions"]) <= 50
     assert all(entry[3] == "overcurrent" for entry in report["reactions"])
 
 
@@ -57,6 +59,35 @@ def test_a_steady_minute_allocates_nothing_and_runs_thirty_times_faster():
     assert ticks["exempt"] <= 12, ticks
     assert ticks["load_pct"] <= 80, ticks
     assert speed >= 30, speed
+
+
+def test_many_tasks_at_once_delay_the_guard_by_one_of_them():
+    def crowd():
+        from parallelator.app import App
+        from sim import current
+
+        start = App._start
+
+        async def heavy():
+            import asyncio
+
+            while True:
+                await asyncio.sleep_ms(1000 - current.world.now_us // 1000 % 1000)
+                current.world.spend(4000)
+
+        def crowded(app, name, job):
+            if name == "keeper":
+                for k in range(10):
+                    start(app, "heavy-%d" % k, heavy)
+            return start(app, name, job)
+
+        App._start = crowded
+
+    report = play(crowd, duration_s=30, load=[[0, 30]])
+    clean(report)
+    # The period, a tick that is under way, and one step with its resumption.
+    assert 15 < report["ticks"]["worst_ms"] < 50, report["ticks"]
+    assert report["ticks"]["late"] < 30, report["ticks"]
 
 
 def test_the_same_seed_gives_the_same_report():

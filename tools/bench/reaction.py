@@ -12,6 +12,8 @@ import sys
 
 from rig import OFF_AND_ON, Load, play, random
 
+from sim.recorder import undisturbed
+
 SPACING_S = {1: 3.5, 4: 1.8, 8: 0.9, 16: 0.45}
 PULSE_S = 0.3
 START_S = 10
@@ -65,7 +67,8 @@ def main():
         load=[[0, 1.9 * batteries]],
         steps=steps,
     )
-    took = sorted(opened - crossed for crossed, opened, _, _ in report["reactions"])
+    took = sorted(opened - crossed for crossed, opened, _, _ in undisturbed(report))
+    worst = max(opened - crossed for crossed, opened, _, _ in report["reactions"])
     print(
         json.dumps(
             {
@@ -73,11 +76,12 @@ def main():
                 "khz": khz,
                 "by": sys.argv[3],
                 "rig": sys.argv[4],
-                "missed": count - len(took),
+                "missed": count - len(report["reactions"]),
+                "disturbed": len(report["reactions"]) - len(took),
                 "floor": floor_ms(khz, alert),
                 "median": took[len(took) // 2],
                 "p999": took[-1 - len(took) // 1000],
-                "worst": took[-1],
+                "worst": worst,
                 "resumptions": load.resumptions / duration_s if load else 0,
                 "load_pct": report["ticks"]["load_pct"],
                 "alloc": len(report["alloc_violations"]),

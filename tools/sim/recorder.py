@@ -179,10 +179,20 @@ class Recorder:
             },
             "resets": world.resets,
             "nvs_writes": world.nvs_writes,
+            "flash": [[_ms(begin_us), _ms(end_us)] for begin_us, end_us in world.flash_us],
             "energy": energy,
             "r_mohm": {n: snap.r_mohm[int(n) - 1] for n in energy},
             "violations": self._referee.violations,
         }
+
+
+def undisturbed(report):
+    """The reactions of a report that no write to the flash fell into."""
+    return [
+        reaction
+        for reaction in report["reactions"]
+        if not any(begin < reaction[1] and end > reaction[0] for begin, end in report["flash"])
+    ]
 
 
 def _ms(us):

@@ -51,7 +51,8 @@ class World:
     Attributes:
         now_us: time since the start, never wraps.
         alert_levels: place to the level at which its ALERT line is stuck.
-        nvs: what the non-volatile storage holds: namespace to keys; nvs_writes: entries written.
+        nvs: what the non-volatile storage holds: namespace to keys; nvs_writes: entries written;
+            flash_us: begin and end of each write, which keeps everybody waiting.
         card: the `SdCard` of the rig, in its slot or out of it; None = it has none.
         button: True while somebody holds BOOT down.
         timer: when the one-shot timer is due, in us, and its callback; None = it is not set.
@@ -74,6 +75,7 @@ class World:
         self.guard_task = None
         self.nvs = {}
         self.nvs_writes = 0
+        self.flash_us = []
         self.nvs_cut = False
         self.card = None
         self.broker = None
