@@ -51,6 +51,7 @@ lint: build/test.stamp
 	$(VENV)/ruff check
 	$(VENV)/ruff format --check
 	$(VENV)/python tools/check_tree.py
+	$(VENV)/python tools/check_types.py
 
 format: build/test.stamp
 	$(VENV)/ruff check --fix-only

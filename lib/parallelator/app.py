@@ -330,7 +330,7 @@ class App:
         if code == "topology":
             return self.words.missing(self.snap).strip()
         if code == "time_set":
-            return self.clock.iso(self.snap.uptime_s - event[1])
+            return self.clock.iso(self.snap.uptime_s - event[1]) or ""
         if code == "task_died":
             return self.tasks[value]
         if code == "mqtt_down" or code == "command_refused":
