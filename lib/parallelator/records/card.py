@@ -5,6 +5,7 @@ Nothing here formats or repairs: a card that cannot be read may hold what somebo
 
 import asyncio
 import errno
+import os
 
 import vfs
 from micropython import const
