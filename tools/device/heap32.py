@@ -1,39 +1,34 @@
-#!/usr/bin/env python3
 """The heap that the firmware takes on a 32-bit chip, measured in a 32-bit MicroPython.
 
-    tools/device/heap32.py [--seconds N]
+Called by build.py, which shows what each module takes, and by tools/memory.py, which shows what
+the whole rig takes.
 
 The WebAssembly port of MicroPython has the ESP32's objects: 32-bit words, heap blocks of 16 bytes,
 the same .mpy files, qstrs and asyncio tasks. In it runs what `make build` builds, with stand-ins
 for the ESP32's modules that take no part in the figures: heap32_standins.py, and chips in
-heap32.mjs. `make build` shows what each module takes, `make memory` what the whole rig takes.
+heap32.mjs.
 
 Different from the ESP32: viper code is bytecode; files, sockets and the FAT volume are stand-ins
 of their size; asyncio's streams and select are missing (some 1 KB); floats are double.
 """
 
-import argparse
 import ast
 import contextlib
 import io
 import json
 import re
 import subprocess
-import sys
 from pathlib import Path
 
-import build
 from mpremote.romfs import make_romfs
+
+from device import build
 
 ROOT = build.ROOT
 HERE = Path(__file__).resolve().parent
 NPM = ROOT / "build/npm/node_modules"
 WORK = ROOT / "build/heap32"
 VERSIONS = ("1.29", "1.25")
-BUDGET_KB = 80
-"""Of heap in use with everything on: a plain ESP32 has some 148 KB with Wi-Fi up, of which the
-network's buffers and the garbage between two collections need the rest."""
-
 VIPER = re.compile(r"^@micropython\.viper\n(def \w+\()(.+)\) -> int:", re.MULTILINE)
 
 
@@ -128,23 +123,16 @@ def everything_on(report):
     return busy and state["on"] == 16 and not any(state["failures"])
 
 
-def main():
-    """Print what the rig takes; return 1 when it is more than the budget."""
-    parser = argparse.ArgumentParser(description="Measure the heap on a 32-bit chip.")
-    parser.add_argument("--seconds", type=int, default=20, help="of each run")
-    seconds = parser.parse_args().seconds
+def table(seconds):
+    """(lines, in use): what the rig takes in each way to run it, as text and in bytes."""
     folder = tree()
-    print(f"{'32-bit heap, KB':34}{'modules':>10}{'data':>8}{'in use':>8}")
-    over = False
+    lines = [f"{'32-bit heap, KB':36}{'modules':>10}{'data':>8}{'in use':>8}"]
+    found = []
     for version, in_place in (("1.29", False), ("1.25", False), ("1.29", True)):
         report = run(version, folder, seconds, in_place)
-        name = f"MicroPython {version}, " + ("ROM file system" if in_place else ".mpy files")
+        name = f"MicroPython {version}, " + ("in a ROM file system" if in_place else ".mpy files")
         code, used = report["imported"], report["steady"]
-        print(f"{name:34}{code / 1024:10.1f}{(used - code) / 1024:8.1f}{used / 1024:8.1f}")
-        over = over or used > BUDGET_KB * 1024
-    print(f"everything on for {seconds} s: 16 batteries, 4 live clients, log; {BUDGET_KB} allowed")
-    return int(over)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        data = (used - code) / 1024
+        lines.append(f"{name:36}{code / 1024:10.1f}{data:8.1f}{used / 1024:8.1f}")
+        found.append(used)
+    return lines, found
