@@ -5,6 +5,7 @@ and taken off. The chips themselves are JavaScript's.
 """
 
 import asyncio
+import builtins
 import json
 import os
 import sys
@@ -15,16 +16,24 @@ CLIENTS = 4
 REQUESTS = ("/api/state", "/api/events?after=0", "/api/history?n=0&span=600", "/metrics")
 
 
-class Pin:
+class Quiet:
+    """Something that has whatever it is asked for: constants of 0, functions that do nothing."""
+
+    def __getattr__(self, name):
+        return 0 if name[0] < "a" else nothing
+
+
+def nothing(*_, **__):
+    """What a stand-in does when nobody looks at it."""
+
+
+class Pin(Quiet):
     """A GPIO; the lines of the bus are free."""
 
     OUT = 3
     OPEN_DRAIN = 7
 
     def __init__(self, number, mode=-1, value=None):
-        pass
-
-    def init(self, mode=-1, value=None):
         pass
 
     def __call__(self, level):
@@ -53,23 +62,17 @@ class I2C:
         rig.write(address, data[0], value, len(data) - 1)
 
 
-class SPI:
+class SPI(Quiet):
     """Its card is `Card`."""
 
     def __init__(self, unit, baudrate, sck, mosi, miso):
         pass
 
-    def init(self, **_):
-        pass
 
-
-class WDT:
+class WDT(Quiet):
     """A watchdog that is always content."""
 
     def __init__(self, timeout):
-        pass
-
-    def feed(self):
         pass
 
 
@@ -95,7 +98,7 @@ class NVS:
         pass
 
 
-class WLAN:
+class WLAN(Quiet):
     """A station that is connected as soon as it is asked to be."""
 
     joined = False
@@ -108,9 +111,6 @@ class WLAN:
 
     def connect(self, ssid, key):
         WLAN.joined = True
-
-    def disconnect(self):
-        pass
 
     def isconnected(self):
         return WLAN.joined
@@ -193,27 +193,48 @@ async def clients():
             await ask(path)
 
 
-class Module:
-    """A module of these names."""
+class Module(Quiet):
+    """A module of these names, and of any other."""
 
     def __init__(self, **names):
         for name in names:
             setattr(self, name, names[name])
 
 
+def numbered(function):
+    """The function with the numbers of errors that the ESP32 has, not those of WebAssembly."""
+
+    def call(*args):
+        try:
+            return function(*args)
+        except OSError as error:
+            raise OSError({44: 2, 20: 17}.get(error.errno, error.errno))  # ENOENT, EEXIST
+
+    return call
+
+
 def install():
     """Put the stand-ins in their places."""
+    builtins.open = numbered(open)
+    for name in ("listdir", "mkdir", "remove", "rename", "stat", "statvfs"):
+        setattr(os, name, numbered(getattr(os, name)))
     sys.path[:] = [rig.path, ".frozen"]
     os.chdir("/flash")
     os.mkdir("/sd")
     os.urandom = bytes
     asyncio.start_server = start_server
     for name in ("functools", "inspect"):
-        sys.modules[name] = Module()  # not on the ESP32; Microdot does without
-    sys.modules["machine"] = Module(I2C=I2C, SPI=SPI, Pin=Pin, WDT=WDT)
+        sys.modules[name] = Nothing()  # not on the ESP32; Microdot does without
+    sys.modules["machine"] = Module(
+        I2C=I2C, SPI=SPI, Pin=Pin, WDT=WDT, unique_id=lambda: b"\x24\x6f\x28\x00\x00\x01"
+    )
     sys.modules["esp32"] = Module(NVS=NVS)
     sys.modules["network"] = Module(WLAN=WLAN, STA_IF=0, hostname=lambda name: None)
     sys.modules["vfs"] = Module(VfsFat=VfsFat, mount=lambda volume, folder: None)
+
+
+class Nothing:
+    """A module without names."""
 
 
 def switch_everything_on():

@@ -6,7 +6,7 @@ tools/memory.py starts it, sets its clients on it and ends it by SIGINT. The las
 
     share       what the same world takes without firmware, after some seconds of its own
     used        the most that the firmware has in use at any second, after a collection
-    last        the same at the last second
+    first, last the least of it in the first and in the last ten seconds
     garbage     the most that it has let lie around within a second, not collected
     seconds     of the rig, with everything on
 """
@@ -14,9 +14,11 @@ tools/memory.py starts it, sets its clients on it and ends it by SIGINT. The las
 import gc
 import json
 import sys
+from array import array
 
 ROOT = __file__.rsplit("/tools/sim/", 1)[0]
 SETTLED_S = 8
+_WINDOW = 10
 _RECORDED = ("timeline", "switch_writes", "reactions", "spans")
 """Lists of the recorder that grow: not of the firmware."""
 
@@ -25,14 +27,16 @@ class Sampler:
     """Looks at the heap between two ticks, once a second of the rig.
 
     Args:
-        world: the simulated `World`; share: bytes that the simulator takes.
+        latest: array of the last ten samples, in bytes; made before the share was measured.
+        share: bytes that the simulator takes; world: the simulated `World`.
     """
 
-    def __init__(self, world, share):
+    def __init__(self, latest, share, world):
+        self._latest = latest
         self._world = world
         self._recorder = world.observers[0]
         self._due_us = SETTLED_S * 1000000
-        self.figures = {"share": share, "used": 0, "last": 0, "garbage": 0, "seconds": 0}
+        self.figures = {"share": share, "used": 0, "first": 0, "garbage": 0, "seconds": 0}
 
     def ticked(self):
         """A tick is over."""
@@ -44,10 +48,13 @@ class Sampler:
         full = gc.mem_alloc()
         gc.collect()
         figures = self.figures
-        figures["last"] = gc.mem_alloc() - figures["share"]
-        figures["garbage"] = max(figures["garbage"], full - figures["last"] - figures["share"])
-        figures["used"] = max(figures["used"], figures["last"])
+        used = gc.mem_alloc() - figures["share"]
+        figures["garbage"] = max(figures["garbage"], full - used - figures["share"])
+        figures["used"] = max(figures["used"], used)
+        self._latest[figures["seconds"] % _WINDOW] = used
         figures["seconds"] += 1
+        if figures["seconds"] == _WINDOW:
+            figures["first"] = min(self._latest)
 
 
 def plan(password):
@@ -112,13 +119,14 @@ def main(port, folder):
     scene = scenario.complete(plan("stage"))
     card = SdCard(Image(harness.SD_SECTORS, folder + "/card.img"))
     card.image.volume()
+    latest = array("i", bytes(4 * _WINDOW))
     share = share_of(scene, card)
     samplers = []
 
     def observe():
         from parallelator.protection.guard import Guard
 
-        sampler = Sampler(current.world, share)
+        sampler = Sampler(latest, share, current.world)
         samplers.append(sampler)
         tick = Guard.tick
 
@@ -138,7 +146,7 @@ def main(port, folder):
         sabotage=observe,
         card=card,
     )
-    print(json.dumps(samplers[-1].figures))
+    print(json.dumps(dict(samplers[-1].figures, last=min(latest))))
 
 
 if __name__ == "__main__":
