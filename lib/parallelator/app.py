@@ -17,7 +17,6 @@ from parallelator.protection.switches import Switches
 from parallelator.records import fatfile
 from parallelator.records.card import READY, Card
 from parallelator.records.counters import Counters
-from parallelator.records.datalog import Datalog
 from parallelator.records.events import Events
 from parallelator.records.history import History
 from parallelator.records.keeper import Keeper, count_boot
@@ -146,6 +145,11 @@ class App:
         for k in range(len(self.renamed)):
             self.events.emit("config_renamed", RIG, 0, 0, k)
         self._start("keeper", self.keeper.run)
+        if self.settings["wifi.ssid"]:
+            self._start("wifi", self._wifi)
+            await asyncio.sleep_ms(guard.TICK_MS)  # it takes its memory before the rest is there
+        from parallelator.records.datalog import Datalog
+
         self._start("console", self._console)
         self._start("counters", self.counters.run)
         self._start("history", self.history.run)
@@ -162,8 +166,6 @@ class App:
         if not self.safe:
             self._start("card", self.card.run)
             self._start("log", self.datalog.run)
-        if self.settings["wifi.ssid"]:
-            self._start("wifi", self._wifi)
         self._start("web", self._web)
         if self.settings["mqtt.host"]:
             self._start("mqtt", self._mqtt)
