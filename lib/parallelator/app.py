@@ -62,7 +62,8 @@ class App:
         self._watchdog = None
         self._due = 0
         # Where the card is must be known before what its settings say.
-        pins = config.layer(CONFIG_FILES[:1])[0]
+        values = config.layer(CONFIG_FILES[:1])[0]
+        pins = {key: values[key] for key in values if key.startswith("pins.")}
         self.card = Card(
             lambda: connect_card(pins, self.clock, self._tick_if_due),
             self.snap,

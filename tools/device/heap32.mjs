@@ -128,10 +128,14 @@ for (const name of modules.split(",")) {
 report.imported = before - report.standins;
 if (Number(seconds)) {
   python("start()");
-  const collector = setInterval(used, 1000);
-  await new Promise((resolve) => setTimeout(resolve, 1000 * Number(seconds)));
-  clearInterval(collector);
-  report.steady = used() - report.standins;
+  const ends = performance.now() + 1000 * Number(seconds);
+  const halfway = performance.now() + 500 * Number(seconds);
+  report.steady = 0;
+  while (performance.now() < ends) {
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    const now = used() - report.standins;
+    if (performance.now() > halfway) report.steady = Math.max(report.steady, now);
+  }
   python("rig.state = look()");
   report.state = JSON.parse(rig.state);
   report.frames = rig.frames;

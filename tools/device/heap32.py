@@ -89,8 +89,8 @@ def run(version, folder, seconds=0, in_place=False):
 
     Returns:
         dict: `modules`, bytes of heap by module; `imported`, their sum; with seconds also
-        `steady`, bytes in use at the end after a collection, `state` and `frames` (sent to live
-        clients).
+        `steady`, the most in use after a collection in the second half, `state` and `frames`
+        (sent to live clients).
     """
     image = []
     if in_place:
