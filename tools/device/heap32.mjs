@@ -76,9 +76,13 @@ const rig = {
 };
 
 const { loadMicroPython } = await import(pathToFileURL(join(pack, "micropython.mjs")));
+let said = "";
 const mp = await loadMicroPython({
   heapsize: 4 << 20,
-  stdout: (line) => console.error(line),
+  stdout: (line) => {
+    said = line;
+    console.error(line);
+  },
   stderr: (line) => console.error(line),
 });
 
@@ -106,6 +110,12 @@ function used() {
   return rig.used;
 }
 
+// Bytes that the names (qstrs) take which are not in the port's own read-only memory.
+function names() {
+  python("import micropython; micropython.qstr_info()");
+  return Number(said.match(/n_total_bytes=(\d+)/)[1]);
+}
+
 copy(tree, "/flash");
 rig.path = "/flash/app";
 if (image) {
@@ -117,7 +127,7 @@ with open("/rom.img", "rb") as file:
 }
 mp.registerJsModule("rig", rig);
 python(readFileSync(setup, "utf8"));
-const report = { standins: used(), modules: {} };
+const report = { standins: used(), modules: {}, names: -names() };
 let before = report.standins;
 for (const name of modules.split(",")) {
   python(`__import__("${name}")`);
@@ -126,6 +136,7 @@ for (const name of modules.split(",")) {
   before = now;
 }
 report.imported = before - report.standins;
+report.names += names();
 if (Number(seconds)) {
   python("start()");
   const ends = performance.now() + 1000 * Number(seconds);
