@@ -55,8 +55,15 @@ from parallelator.snapshot import Snapshot as Snapshot
     "microdot.pyi": "from typing import Any\ndef __getattr__(name: str) -> Any: ...\n",
 }
 
+STRING_IO = (
+    # It has what any file has, and `getvalue`.
+    "stdlib/io.pyi",
+    "\nclass StringIO:",
+    "\nimport typing\nclass StringIO(typing.Any):",
+)
 CORRECTIONS = {
     "1.29": (
+        STRING_IO,
         # Ticks that are no whole numbers cannot lie in arrays.
         ("time.pyi", "def ticks_ms() -> _TicksMs", "def ticks_ms() -> int"),
         ("time.pyi", "def ticks_us() -> _TicksUs", "def ticks_us() -> int"),
@@ -67,6 +74,7 @@ CORRECTIONS = {
         ),
     ),
     "1.25": (
+        STRING_IO,
         # `timeout` is in ports/esp32/machine_i2c.c since MicroPython 1.12,
         (
             "machine.pyi",

@@ -15,7 +15,7 @@ BREAKAGES = [
     (HARDWARE + "board.py", "I2C(\n            0,", "I2C(\n            0, speed=1,", BOTH),
     (HARDWARE + "board.py", "WDT(timeout=", "WDT(timeout_ms=", BOTH),
     (HARDWARE + "board.py", 'NVS("parallelator")', "NVS()", BOTH),
-    (HARDWARE + "board.py", "machine.reset()", "machine.restart()", BOTH),
+    (HARDWARE + "board.py", "machine.unique_id()", "machine.unique_id(8)", BOTH),
     (HARDWARE + "bus.py", "readfrom_mem_into(address, register, buf)", "scan(address)", BOTH),
     (HARDWARE + "bus.py", "writeto(address, data)", "writeto(address)", BOTH),
     (HARDWARE + "bus.py", "self.stuck = not self._release()", "self._i2c.deinit()", ("1.25",)),

@@ -17,23 +17,26 @@ REQUESTS = ("/api/state", "/api/events?after=0", "/api/history?n=0&span=600", "/
 
 
 class Quiet:
-    """Something that has whatever it is asked for: constants of 0, functions that do nothing."""
+    """Something that has whatever it is asked for: CONSTANTS of 0, functions and classes."""
 
     def __getattr__(self, name):
-        return 0 if name[0] < "a" else nothing
+        return 0 if name.isupper() else nothing
 
 
 def nothing(*_, **__):
     """What a stand-in does when nobody looks at it."""
+    return Quiet()
 
 
 class Pin(Quiet):
     """A GPIO; the lines of the bus are free."""
 
+    IN = 1
     OUT = 3
     OPEN_DRAIN = 7
+    PULL_UP = 2
 
-    def __init__(self, number, mode=-1, value=None):
+    def __init__(self, number, mode=-1, pull=-1, value=None):
         pass
 
     def __call__(self, level):
@@ -256,8 +259,8 @@ def start():
     switch_everything_on()
     SpiCard.init_card = lambda card, baudrate: None
     SpiCard.check = lambda card: None
-    rig.app = app.App()
-    asyncio.create_task(rig.app._main())
+    rig.app = app.App("", False)
+    asyncio.create_task(rig.app._main(lambda: None))
     asyncio.create_task(clients())
 
 
