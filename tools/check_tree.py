@@ -58,8 +58,8 @@ FORBIDDEN_IMPORTS = (
 
 OLDEST_NAMES = {
     "asyncio": "CancelledError Event Lock Loop StreamReader StreamWriter Task ThreadSafeFlag"
-    " TimeoutError create_task current_task gather get_event_loop new_event_loop open_connection"
-    " run run_until_complete sleep sleep_ms start_server wait_for wait_for_ms",
+    " TimeoutError core create_task current_task gather get_event_loop new_event_loop"
+    " open_connection run run_until_complete sleep sleep_ms start_server wait_for wait_for_ms",
     "os": "chdir dupterm getcwd ilistdir listdir mkdir remove rename rmdir sep stat statvfs uname"
     " unlink urandom",
     "sys": "argv byteorder exit implementation maxsize modules path platform print_exception"

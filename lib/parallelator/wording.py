@@ -5,7 +5,7 @@ import json
 from parallelator.protection.fleet import ACTIONS
 from parallelator.snapshot import REASONS, RIG, STATES, Reason, missing
 
-_PARTS = ("state", "reason", "action", "alarm", "event")
+_PARTS = ("state", "reason", "action", "alarm", "event", "refused", "mqtt", "entity")
 """Of a file in messages/, what is said here; the page says the rest."""
 
 _VOLTAGE_REASONS = (Reason.OVERVOLTAGE, Reason.UNDERVOLTAGE, Reason.IMBALANCE)
@@ -68,20 +68,21 @@ class Words:
 
     def problem(self, code):
         """Why there is no connection to the broker, one of `mqtt.PROBLEMS`, in words."""
-        return self._words["mqtt"][code]
+        return self._word("mqtt", code)
 
     def refused(self, code, n):
         """Why something was refused to battery n, in words."""
-        return self._words["refused"][code].format(n=n, v="10")
+        return self._word("refused", code).format(n=n, v="10")
 
     def entity(self, key, n=None):
         """What Home Assistant calls a value of battery n, or of the whole rig."""
-        name = self._words["entity"][key]
-        return name if n is None else self._words["entity"]["battery"].format(n=n, v=name)
+        name = self._word("entity", key)
+        return name if n is None else self._word("entity", "battery").format(n=n, v=name)
 
     def event_codes(self):
         """The codes of all events."""
-        return list(self._words["event"])
+        lines = self._text.split("\n")
+        return [line[6 : line.index("\t")] for line in lines if line.startswith("event.")]
 
     def alarms(self, snap, faults, others=()):
         """Active alarms as `GET /api/state` shows them.
