@@ -231,6 +231,9 @@ def install():
     sys.modules["machine"] = Module(
         I2C=I2C, SPI=SPI, Pin=Pin, WDT=WDT, unique_id=lambda: b"\x24\x6f\x28\x00\x00\x01"
     )
+    sys.modules["socket"] = Module()
+    sys.modules["umqtt"] = Module(simple=Module(MQTTClient=Quiet, MQTTException=Exception))
+    sys.modules["umqtt.simple"] = sys.modules["umqtt"].simple  # frozen in the ESP32's image
     sys.modules["esp32"] = Module(NVS=NVS)
     sys.modules["network"] = Module(WLAN=WLAN, STA_IF=0, hostname=lambda name: None)
     sys.modules["vfs"] = Module(VfsFat=VfsFat, mount=lambda volume, folder: None)
