@@ -11,7 +11,7 @@ OUT = night.html
 
 VENV = build/venv/bin
 
-.PHONY: sim logs page test soak bench coverage lint format clean build
+.PHONY: sim logs page test soak bench coverage lint format clean build memory
 
 sim: build/page.stamp
 	@$(VENV)/micropython -X heapsize=64m tools/sim/run.py \
@@ -30,7 +30,10 @@ test: build/test.stamp build/page.stamp
 	@$(VENV)/python tests/run.py
 
 build: build/device.stamp build/page.stamp
-	@$(VENV)/python tools/device/build.py
+	@PYTHONPATH=tools $(VENV)/python -m device.build
+
+memory: build/device.stamp build/page.stamp
+	$(VENV)/python tools/memory.py
 
 soak: build/test.stamp build/page.stamp
 	tools/apt.sh chromium fsck.fat:dosfstools
@@ -39,6 +42,7 @@ soak: build/test.stamp build/page.stamp
 	$(VENV)/micropython -X heapsize=64m tools/soak/day.py
 	$(VENV)/python tools/soak/power_cuts.py
 	$(VENV)/micropython -X heapsize=64m tools/soak/month.py
+	-$(VENV)/python tools/memory.py --seconds 600
 	SOAK=1 $(VENV)/python tests/run.py --timeout 36000 $(shell grep -rl SOAK tests --include='test_*.py')
 
 bench: build/page.stamp
@@ -51,6 +55,7 @@ lint: build/test.stamp
 	$(VENV)/ruff check
 	$(VENV)/ruff format --check
 	$(VENV)/python tools/check_tree.py
+	$(VENV)/python tools/check_types.py
 
 format: build/test.stamp
 	$(VENV)/ruff check --fix-only

@@ -56,6 +56,23 @@ FORBIDDEN_IMPORTS = (
 )
 """Which files of the firmware must not import which modules (architecture, invariants)."""
 
+OLDEST_NAMES = {
+    "asyncio": "CancelledError Event Lock Loop StreamReader StreamWriter Task ThreadSafeFlag"
+    " TimeoutError core create_task current_task gather get_event_loop new_event_loop"
+    " open_connection run run_until_complete sleep sleep_ms start_server wait_for wait_for_ms",
+    "os": "chdir dupterm getcwd ilistdir listdir mkdir remove rename rmdir sep stat statvfs uname"
+    " unlink urandom",
+    "sys": "argv byteorder exit implementation maxsize modules path platform print_exception"
+    " stderr stdin stdout version version_info",
+}
+"""What MicroPython 1.25 has on the ESP32 of modules whose type stubs allow more.
+
+Not there: asyncio.Future (1.29), Queue, TaskGroup, timeout; sys.atexit, settrace. `os` still has
+what now belongs to `vfs`.
+"""
+
+NEWER_MODULES = ("string.templatelib", "weakref")  # both 1.28
+
 
 def listed_files(root):
     """Return the paths, relative to `root`, of all files that git tracks or would add."""
@@ -92,6 +109,24 @@ def import_faults(tree, path):
     yield from sorted(found)
 
 
+def newer_faults(tree, path):
+    """Yield (line, fault) for what MicroPython 1.25 lacks; check_types.py knows of more."""
+    for line, module in imports(tree, path):
+        if module in NEWER_MODULES:
+            yield line, f"{module} is newer than MicroPython 1.25"
+        package, _, name = module.rpartition(".")
+        if package in OLDEST_NAMES and name not in OLDEST_NAMES[package].split():
+            yield line, f"not known of MicroPython 1.25: {module}"
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            names = OLDEST_NAMES.get(node.value.id)
+            if names and node.attr not in names.split():
+                yield node.lineno, f"not known of MicroPython 1.25: {node.value.id}.{node.attr}"
+        elif isinstance(node, ast.FormattedValue):
+            if any(isinstance(inner, ast.JoinedStr) for inner in ast.walk(node.value)):
+                yield node.lineno, "an f-string in an f-string is newer than MicroPython 1.25"
+
+
 def python_faults(path, text):
     """Yield (line, fault) for the Python file `path` of which `text` is the source."""
     try:
@@ -104,6 +139,7 @@ def python_faults(path, text):
             yield node.lineno, "bare except"
     if path.startswith("lib/") or path in ("boot.py", "main.py"):
         yield from import_faults(tree, path)
+        yield from newer_faults(tree, path)
 
 
 def file_faults(path, text):

@@ -17,7 +17,6 @@ from parallelator.protection.switches import Switches
 from parallelator.records import fatfile
 from parallelator.records.card import READY, Card
 from parallelator.records.counters import Counters
-from parallelator.records.datalog import Datalog
 from parallelator.records.events import Events
 from parallelator.records.history import History
 from parallelator.records.keeper import Keeper, count_boot
@@ -63,7 +62,8 @@ class App:
         self._watchdog = None
         self._due = 0
         # Where the card is must be known before what its settings say.
-        pins = config.layer(CONFIG_FILES[:1])[0]
+        values = config.layer(CONFIG_FILES[:1])[0]
+        pins = {key: values[key] for key in values if key.startswith("pins.")}
         self.card = Card(
             lambda: connect_card(pins, self.clock, self._tick_if_due),
             self.snap,
@@ -146,6 +146,11 @@ class App:
         for k in range(len(self.renamed)):
             self.events.emit("config_renamed", RIG, 0, 0, k)
         self._start("keeper", self.keeper.run)
+        if self.settings["wifi.ssid"]:
+            self._start("wifi", self._wifi)
+            await asyncio.sleep_ms(guard.TICK_MS)  # it takes its memory before the rest is there
+        from parallelator.records.datalog import Datalog
+
         self._start("console", self._console)
         self._start("counters", self.counters.run)
         self._start("history", self.history.run)
@@ -162,8 +167,6 @@ class App:
         if not self.safe:
             self._start("card", self.card.run)
             self._start("log", self.datalog.run)
-        if self.settings["wifi.ssid"]:
-            self._start("wifi", self._wifi)
         self._start("web", self._web)
         if self.settings["mqtt.host"]:
             self._start("mqtt", self._mqtt)
@@ -352,7 +355,7 @@ class App:
         if code == "topology":
             return self.words.missing(self.snap).strip()
         if code == "time_set":
-            return self.clock.iso(self.snap.uptime_s - event[1])
+            return self.clock.iso(self.snap.uptime_s - event[1]) or ""
         if code == "task_died":
             return self.tasks[value]
         if code == "mqtt_down" or code == "command_refused":

@@ -5,6 +5,9 @@ import json
 from parallelator.protection.fleet import ACTIONS
 from parallelator.snapshot import REASONS, RIG, STATES, Reason, missing
 
+_PARTS = ("state", "reason", "action", "alarm", "event", "refused", "mqtt", "entity")
+"""Of a file in messages/, what is said here; the page says the rest."""
+
 _VOLTAGE_REASONS = (Reason.OVERVOLTAGE, Reason.UNDERVOLTAGE, Reason.IMBALANCE)
 
 
@@ -21,7 +24,17 @@ class Words:
     def __init__(self, language):
         folder = __file__.rsplit("/", 1)[0]
         with open("%s/messages/%s.json" % (folder, language)) as file:
-            self._words = json.load(file)
+            words = json.load(file)
+        # One text takes half the memory of the many that it is made of.
+        lines = [
+            "%s.%s\t%s" % (part, key, words[part][key]) for part in _PARTS for key in words[part]
+        ]
+        self._text = "\n" + "\n".join(lines) + "\n"
+
+    def _word(self, part, key):
+        begin = "\n%s.%s\t" % (part, key)
+        at = self._text.index(begin) + len(begin)
+        return self._text[at : self._text.index("\n", at)]
 
     def event(self, event, detail=""):
         """One event as a sentence.
@@ -31,16 +44,16 @@ class Words:
                 only the caller knows.
         """
         _, _, code, i, state, reason, value = event
-        return self._words["event"][code].format(
+        return self._word("event", code).format(
             n=i + 1,
             v=detail or self._value(code, reason, value),
-            r=self._words["reason"][REASONS[reason]] if reason else "",
-            s=self._words["state"][STATES[state]],
+            r=self._word("reason", REASONS[reason]) if reason else "",
+            s=self._word("state", STATES[state]),
         )
 
     def _value(self, code, reason, value):
         if code == "wish":
-            return self._words["action"][ACTIONS[value]]
+            return self._word("action", ACTIONS[value])
         if code == "log_deleted":
             return log_name(value)
         if code == "deadline_missed":
@@ -55,20 +68,21 @@ class Words:
 
     def problem(self, code):
         """Why there is no connection to the broker, one of `mqtt.PROBLEMS`, in words."""
-        return self._words["mqtt"][code]
+        return self._word("mqtt", code)
 
     def refused(self, code, n):
         """Why something was refused to battery n, in words."""
-        return self._words["refused"][code].format(n=n, v="10")
+        return self._word("refused", code).format(n=n, v="10")
 
     def entity(self, key, n=None):
         """What Home Assistant calls a value of battery n, or of the whole rig."""
-        name = self._words["entity"][key]
-        return name if n is None else self._words["entity"]["battery"].format(n=n, v=name)
+        name = self._word("entity", key)
+        return name if n is None else self._word("entity", "battery").format(n=n, v=name)
 
     def event_codes(self):
         """The codes of all events."""
-        return list(self._words["event"])
+        lines = self._text.split("\n")
+        return [line[6 : line.index("\t")] for line in lines if line.startswith("event.")]
 
     def alarms(self, snap, faults, others=()):
         """Active alarms as `GET /api/state` shows them.
@@ -82,16 +96,16 @@ class Words:
         """
         active = []
         for code, since_s in others:
-            text = self._words["alarm"][code]
+            text = self._word("alarm", code)
             active.append({"code": code, "n": None, "since_ms": since_s * 1000, "text": text})
         for code, i, since_s in snap.alarms():
             n = None if i == RIG else i + 1
-            text = self._words["alarm"][code].format(n=n)
+            text = self._word("alarm", code).format(n=n)
             if code == "topology":
                 text += self.missing(snap)
             active.append({"code": code, "n": n, "since_ms": since_s * 1000, "text": text})
         for fault in faults:
-            text = self._words["alarm"]["config_fault"] + " " + fault_text(fault)
+            text = self._word("alarm", "config_fault") + " " + fault_text(fault)
             active.append({"code": "config_fault", "n": None, "since_ms": 0, "text": text})
         return active
 
@@ -100,7 +114,7 @@ class Words:
         parts = []
 
         def name(what, n):
-            parts.append(" " + self._words["alarm"]["missing_" + what].format(n=n))
+            parts.append(" " + self._word("alarm", "missing_" + what).format(n=n))
 
         missing(snap, name)
         return "".join(parts)

@@ -63,6 +63,24 @@ FAULTS = [
     ),
 ]
 
+FAULTS += [
+    (PACKAGE + "web/api.py", text, fault)
+    for text, fault in (
+        ("import weakref\n", "1: weakref is newer than MicroPython 1.25"),
+        ("from string.templatelib import Template\n", "1: string.templatelib is newer than"),
+        (
+            "import asyncio\n\nasyncio.Future()\n",
+            "3: not known of MicroPython 1.25: asyncio.Future",
+        ),
+        ("from asyncio import TaskGroup\n", "1: not known of MicroPython 1.25: asyncio.TaskGroup"),
+        ("import os\n\nos.getenv('A')\n", "3: not known of MicroPython 1.25: os.getenv"),
+        ("import os\n\nos.mount(1, '/sd')\n", "3: not known of MicroPython 1.25: os.mount"),
+        ("import sys\n\nsys.atexit(f)\n", "3: not known of MicroPython 1.25: sys.atexit"),
+        ("a = f'{f\"{1}\"}'\n", "1: an f-string in an f-string is newer than MicroPython 1.25"),
+        ("a = t'{1}'\n", "1: syntax error"),
+    )
+]
+
 
 @pytest.fixture
 def tree(tmp_path):

@@ -69,10 +69,12 @@ def test_manifest_names_every_file_as_it_is(device):
 
 def test_table_sums_up(device):
     listing = json.loads((device / build.MANIFEST).read_text())
-    last = build.table(listing).splitlines()[-1].split()
+    lines = build.table(listing, {"parallelator.app": 5000, "microdot": 16}).splitlines()
     files = listing["files"]
     total = sum(file["size"] for file in files.values())
-    assert last == ["all", str(total), "in", str(len(files)), "files"]
+    assert lines[-1].split() == ["all", str(total), "5016", "in", str(len(files)), "files"]
+    size = files["app/parallelator/app.mpy"]["size"]
+    assert ["app.mpy", str(size), "5000"] in [line.split() for line in lines]
 
 
 def test_a_module_that_does_not_compile_ends_the_build(tmp_path):

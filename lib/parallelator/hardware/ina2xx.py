@@ -62,7 +62,7 @@ class _Ina2xx:
             bool: True when everything reads back as written.
         """
         self._centre_mv = centre_mv
-        self._settings = self._plan(discharge_ma, charge_ma)
+        self._settings = self._plan(discharge_ma, charge_ma)  # pyright: ignore - each family has one
         if not self._write(0, _RESET):
             return False
         for register, value in self._settings:

@@ -110,7 +110,7 @@ class Link:
             seconds; EOFError: closed; Garbage, Denied.
         """
         await asyncio.wait_for(self._connect(address, port, context, name), _ANSWER_S)
-        umqtt.socket = self._wire
+        umqtt.socket = self._wire  # pyright: ignore - what umqtt imported
         self._wire.answer(_ACCEPTED)
         self._client.connect()
         await self._flush()
@@ -121,7 +121,8 @@ class Link:
             raise Denied(body[1])
 
     async def _connect(self, address, port, context, name):
-        _, self._stream = await asyncio.open_connection(address, port, context, name)
+        connecting = asyncio.open_connection(address, port, context, name)  # pyright: ignore - TLS
+        _, self._stream = await connecting
 
     async def publish(self, topic, payload, retain=False):
         """Send a message at QoS 0; topic and payload are bytes.

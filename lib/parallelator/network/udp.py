@@ -2,7 +2,7 @@
 
 import errno
 import socket
-from asyncio import core
+from asyncio import core  # pyright: ignore - the stubs lack it; its queue of sockets
 
 
 def opened(port=0):

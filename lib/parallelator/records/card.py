@@ -7,6 +7,7 @@ import asyncio
 import errno
 import os
 
+import vfs
 from micropython import const
 
 from parallelator.snapshot import RIG
@@ -69,7 +70,7 @@ class Card:
         """Look for a card and mount it; waits 2 s at most, some 30 ms without a card."""
         if self.volume:
             # Only now: whoever had a file open on the card that was lost has closed it.
-            os.umount(FOLDER)
+            vfs.umount(FOLDER)
             self.volume = None
         try:
             device = self._connect()
@@ -77,8 +78,8 @@ class Card:
             self.note(ABSENT if error.errno == errno.ENODEV else UNREADABLE)
             return
         try:
-            volume = os.VfsFat(device)
-            os.mount(volume, FOLDER)
+            volume = vfs.VfsFat(device)
+            vfs.mount(volume, FOLDER)
         except OSError as error:
             self.note(FOREIGN if error.errno == errno.ENODEV else UNREADABLE)
             return

@@ -36,6 +36,32 @@ _FIRST_UNIX_S = const(1577836800)  # 2020-01-01
 _LAST_UNIX_S = const(3092601600)  # 2068-01-01: an ESP32 counts 2^31 s from 2000 on
 
 
+class Routes(Microdot):
+    """Microdot without a regular expression for each path that has no parameter: 5 KB less."""
+
+    def route(self, url_pattern, methods=None):
+        """As Microdot's; the pattern of a fixed path is a `Fixed`."""
+        if "<" in url_pattern:
+            return super().route(url_pattern, methods)
+
+        def decorated(handler):
+            self.url_map.append((methods, Fixed(url_pattern), handler, "", None))
+            return handler
+
+        return decorated
+
+
+class Fixed:
+    """A path without parameters, as Microdot's URLPattern."""
+
+    def __init__(self, url_pattern):
+        self.url_pattern = url_pattern
+
+    def match(self, path):
+        """The parameters of a path that matches, None for another path."""
+        return {} if path == self.url_pattern else None
+
+
 class Api:
     """The routes of the rig; `app` is the Microdot application that holds them.
 
@@ -49,7 +75,7 @@ class Api:
         self._live = stream
         self._state = StateText(rig, access)
         self._tags = {}
-        self.app = app = Microdot()
+        self.app = app = Routes()
         for path, name, kind in _FILES:
             app.get(path)(self._page_file(name, kind))
         app.get("/messages.json")(self.messages)

@@ -91,6 +91,7 @@ class Stream:
     async def __anext__(self):
         for chunk in self._opening:
             return chunk
+        self._opening = ()  # a generator that has ended would hold on to the whole state
         await self._writer.flush()
         if self._number == self._live.number:
             await self._live.fresh.wait()

@@ -1,0 +1,287 @@
+"""The ESP32's modules for the 32-bit run of heap32.mjs, and the clients that keep it busy.
+
+Runs inside the measured MicroPython before the firmware is imported: what it takes is measured
+and taken off. The chips themselves are JavaScript's.
+"""
+
+import asyncio
+import builtins
+import json
+import os
+import sys
+
+import rig
+
+CLIENTS = 4
+REQUESTS = ("/api/state", "/api/events?after=0", "/api/history?n=0&span=600", "/metrics")
+
+
+class Quiet:
+    """Something that has whatever it is asked for: CONSTANTS of 0, functions and classes."""
+
+    def __getattr__(self, name):
+        return 0 if name.isupper() else nothing
+
+
+def nothing(*_, **__):
+    """What a stand-in does when nobody looks at it."""
+    return Quiet()
+
+
+class Pin(Quiet):
+    """A GPIO; the lines of the bus are free."""
+
+    IN = 1
+    OUT = 3
+    OPEN_DRAIN = 7
+    PULL_UP = 2
+
+    def __init__(self, number, mode=-1, pull=-1, value=None):
+        pass
+
+    def __call__(self, level):
+        pass
+
+    def value(self, level=None):
+        return 1
+
+
+class I2C:
+    """The bus: what crosses it is a number."""
+
+    def __init__(self, unit, scl, sda, freq, timeout):
+        pass
+
+    def readfrom_mem_into(self, address, register, buf):
+        value = rig.read(address, register, len(buf))
+        for k in range(len(buf) - 1, -1, -1):
+            buf[k] = value & 0xFF
+            value >>= 8
+
+    def writeto(self, address, data):
+        value = 0
+        for k in range(1, len(data)):
+            value = value << 8 | data[k]
+        rig.write(address, data[0], value, len(data) - 1)
+
+
+class SPI(Quiet):
+    """Its card is `Card`."""
+
+    def __init__(self, unit, baudrate, sck, mosi, miso):
+        pass
+
+
+class WDT(Quiet):
+    """A watchdog that is always content."""
+
+    def __init__(self, timeout):
+        pass
+
+
+class NVS:
+    """Non-volatile storage: nothing was kept."""
+
+    def __init__(self, namespace):
+        pass
+
+    def get_i32(self, key):
+        raise OSError(2)
+
+    def get_blob(self, key, buffer):
+        raise OSError(2)
+
+    def set_i32(self, key, value):
+        pass
+
+    def set_blob(self, key, value):
+        pass
+
+    def commit(self):
+        pass
+
+
+class WLAN(Quiet):
+    """A station that is connected as soon as it is asked to be."""
+
+    joined = False
+
+    def __init__(self, interface):
+        pass
+
+    def active(self, on=None):
+        return True
+
+    def connect(self, ssid, key):
+        WLAN.joined = True
+
+    def isconnected(self):
+        return WLAN.joined
+
+
+class VfsFat:
+    """A volume of the size that it has on the ESP32; the files lie in the port's own memory."""
+
+    def __init__(self, device):
+        self.window = bytearray(4096 + 256)
+
+
+class Stream:
+    """One connection: both its reader and its writer, with what asyncio's Stream holds.
+
+    Args:
+        request: what the client sends; client: number of a live one, or None.
+    """
+
+    def __init__(self, request, client):
+        self.s = request
+        self.e = client
+        self.out_buf = b""
+
+    async def read(self, count):
+        if self.s:
+            data = self.s
+            self.s = b""
+            return data
+        await asyncio.sleep(1000000)
+
+    def write(self, data):
+        if self.e is not None:
+            rig.sent(self.e)
+
+    async def drain(self):
+        pass
+
+    def get_extra_info(self, key):
+        return ("192.168.4.2", 50000)
+
+    def close(self):
+        pass
+
+    async def wait_closed(self):
+        pass
+
+
+class Server:
+    """The listening socket; `serve` is the firmware's callback."""
+
+    serve = None
+
+    def close(self):
+        pass
+
+    async def wait_closed(self):
+        pass
+
+
+async def start_server(serve, host, port, backlog=5):
+    Server.serve = serve
+    return Server()
+
+
+async def ask(path, client=None):
+    """One request, answered and closed."""
+    stream = Stream(("GET %s HTTP/1.1\r\nHost: rig\r\n\r\n" % path).encode(), client)
+    await Server.serve(stream, stream)
+
+
+async def clients():
+    """Four live streams for ever, and a request a second beside them."""
+    while not Server.serve:
+        await asyncio.sleep(1)
+    streams = [asyncio.create_task(ask("/api/live", n)) for n in range(CLIENTS)]
+    while streams:
+        for path in REQUESTS:
+            await asyncio.sleep(1)
+            await ask(path)
+
+
+class Module(Quiet):
+    """A module of these names, and of any other."""
+
+    def __init__(self, **names):
+        for name in names:
+            setattr(self, name, names[name])
+
+
+def numbered(function):
+    """The function with the numbers of errors that the ESP32 has, not those of WebAssembly."""
+
+    def call(*args):
+        try:
+            return function(*args)
+        except OSError as error:
+            raise OSError({44: 2, 20: 17}.get(error.errno, error.errno))  # ENOENT, EEXIST
+
+    return call
+
+
+def install():
+    """Put the stand-ins in their places."""
+    builtins.open = numbered(open)
+    for name in ("listdir", "mkdir", "remove", "rename", "stat", "statvfs"):
+        setattr(os, name, numbered(getattr(os, name)))
+    sys.path[:] = [rig.path, ".frozen"]
+    os.chdir("/flash")
+    os.mkdir("/sd")
+    os.urandom = bytes
+    asyncio.start_server = start_server
+    for name in ("functools", "inspect"):
+        sys.modules[name] = Nothing()  # not on the ESP32; Microdot does without
+    sys.modules["machine"] = Module(
+        I2C=I2C, SPI=SPI, Pin=Pin, WDT=WDT, unique_id=lambda: b"\x24\x6f\x28\x00\x00\x01"
+    )
+    sys.modules["socket"] = Module()
+    sys.modules["umqtt"] = Module(simple=Module(MQTTClient=Quiet, MQTTException=Exception))
+    sys.modules["umqtt.simple"] = sys.modules["umqtt"].simple  # frozen in the ESP32's image
+    sys.modules["esp32"] = Module(NVS=NVS)
+    sys.modules["network"] = Module(WLAN=WLAN, STA_IF=0, hostname=lambda name: None)
+    sys.modules["vfs"] = Module(VfsFat=VfsFat, mount=lambda volume, folder: None)
+
+
+class Nothing:
+    """A module without names."""
+
+
+def switch_everything_on():
+    """Settings with every feature on."""
+    with open("config.json") as file:
+        config = json.load(file)
+    config["wifi"]["ssid"] = "rig"
+    config["web"]["password"] = "stage"
+    config["batteries"] = {str(n): {"label": "Pack %d" % n} for n in range(1, 17)}
+    with open("config.json", "w") as file:
+        json.dump(config, file)
+
+
+def start():
+    """Start the firmware and its clients."""
+    from parallelator import app
+    from parallelator.hardware.sdcard import SpiCard
+
+    switch_everything_on()
+    SpiCard.init_card = lambda card, baudrate: None
+    SpiCard.check = lambda card: None
+    rig.app = app.App("", False)
+    asyncio.create_task(rig.app._main(lambda: None))
+    asyncio.create_task(clients())
+
+
+def look():
+    """What the firmware is doing, as JSON."""
+    from parallelator.snapshot import STATES
+
+    running = rig.app
+    logs = os.listdir("/sd/log")
+    return json.dumps(
+        {
+            "on": sum(STATES[state] == "on" for state in running.snap.state),
+            "alarms": [alarm["code"] for alarm in running.alarms()],
+            "failures": running.failures,
+            "wifi": WLAN.joined,
+            "log_bytes": sum(os.stat("/sd/log/" + name)[6] for name in logs),
+        }
+    )
+
+
+install()
