@@ -66,6 +66,17 @@ CARD = record(
     state={"enum": ["ready", "absent", "unreadable", "foreign", "full"]}, free_mb="int?",
     size_mb="int?", log="str?", losses="int",
 )  # fmt: skip
+TRIP = {
+    "id": "str", "n": "int", "reason": "str", "value": "int", "time": "str?", "boot": "int",
+    "uptime_ms": "int",
+}  # fmt: skip
+SAMPLE = {
+    "type": "array",
+    "description": "ms from the trip; 0 for the bus, else the battery's number; mV; mA",
+    "items": of("int?"),
+    "minItems": 4,
+    "maxItems": 4,
+}
 SCHEMAS = {
     "Error": record(
         error={
@@ -91,6 +102,8 @@ SCHEMAS = {
         number="int", uptime_ms="int", time="str?", code="str", n="int?",
         state={"enum": [*STATES, None]}, reason="str", value="int", text="str",
     ),
+    "Trip": record(**TRIP),
+    "TripRecord": record(**TRIP, samples=array(SAMPLE)),
     "Series": record(n="int", voltage_mv=array("int?"), current_ma=array("int?")),
     "System": record(
         version="str", micropython="str", machine="str", boot="int", uptime_ms="int", time="str?",
@@ -206,11 +219,13 @@ def paths():
     """Every route and method."""
     since = query("after", "Number of the first event wanted.", type="integer", minimum=0)
     which = query("n", "0 is the rig; left out: all.", type="integer", minimum=0, maximum=16)
-    span = query("span", "Seconds back from now.", type="integer", minimum=5, maximum=600)
+    span = query("span", "Seconds back from now.", type="integer", minimum=10, maximum=86400)
     tail = query(
         "tail", "Only the first line and this many last bytes.", minimum=1, maximum=16384,
         type="integer",
     )  # fmt: skip
+    trip = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
+    no_trip = refusals({"404": "There is no record of such a trip."})
     language = query("language", "Else the rig's.", enum=["en", "fr"])
     history = record(step_ms="int", end_ms="int", series=array(ref("Series")))
     password = record(password="str")
@@ -239,7 +254,15 @@ def paths():
                 parameters=[since],
             )
         },
-        "/api/history": {"get": read("The last ten minutes.", history, parameters=[which, span])},
+        "/api/history": {
+            "get": read("Points of 10 s, 2 or 20 minutes.", history, parameters=[which, span])
+        },
+        "/api/blackbox": {
+            "get": read("Trips on record.", record(records=array(ref("Trip")), missed="int"))
+        },
+        "/api/blackbox/{id}": {
+            "get": read("One trip.", ref("TripRecord"), parameters=[trip], also=no_trip)
+        },
         "/api/system": {"get": read("Versions, memory, tasks, bus.", ref("System"))},
         "/api/logs": {
             "get": read(

@@ -15,11 +15,13 @@ from parallelator.hardware.tca9555 import Tca9555
 from parallelator.protection import guard, rules
 from parallelator.protection.switches import Switches
 from parallelator.records import fatfile
+from parallelator.records.blackbox import BlackBox
 from parallelator.records.card import READY, Card
 from parallelator.records.counters import Counters
 from parallelator.records.events import Events
 from parallelator.records.history import History
 from parallelator.records.keeper import Keeper, count_boot
+from parallelator.records.tape import Tape
 from parallelator.snapshot import BATTERIES, BOARDS, RIG, WISH_OFF, Snapshot
 from parallelator.wording import Words, fault_text
 
@@ -81,6 +83,10 @@ class App:
             self.settings = settings.safe(self.settings)
         self.pending = {}
         self.history = History(self.snap)
+        tape = Tape()
+        self.blackbox = BlackBox(
+            tape, self.events, self.card, self.clock, self.snap, lambda: self.guard.pressing()
+        )
         self.board = Board(
             self.clock,
             self.settings["pins.i2c_sda"],
@@ -98,7 +104,8 @@ class App:
             Switches(expanders, wires),
             rules.Limits(self.settings),
             self.settings["sensor.shunt_uohm"],
-            self.events.emit,
+            self.blackbox.emit,
+            tape.sample,
         )
         self._store = self.board.storage()
         self.keeper = Keeper(self._store, self.snap, self.guard.locks, self.guard.pressing)
@@ -134,7 +141,7 @@ class App:
         self._due = self.clock.ms()
         self._watchdog = self.board.watchdog(_WATCHDOG_MS)
         protection = asyncio.create_task(self._protect())
-        self.boot = count_boot(self._store)
+        self.boot = self.blackbox.boot = count_boot(self._store)
         print("Parallelator", VERSION)
         self.events.emit("boot", RIG, 0, 0, self.boot)
         self.events.emit(self._reset(), RIG, 0, 0, 0)
@@ -150,6 +157,7 @@ class App:
             self._start("wifi", self._wifi)
             await asyncio.sleep_ms(guard.TICK_MS)  # it takes its memory before the rest is there
         from parallelator.records.datalog import Datalog
+        from parallelator.records.daybook import Daybook
 
         self._start("console", self._console)
         self._start("counters", self.counters.run)
@@ -164,9 +172,13 @@ class App:
             self.boot,
             self.event_text,
         )
+        day = self.history.rings[-1]
+        daybook = Daybook(day, self.card, self.clock, self.snap, self.boot)
         if not self.safe:
             self._start("card", self.card.run)
             self._start("log", self.datalog.run)
+            self._start("blackbox", self.blackbox.run)
+            self._start("daybook", daybook.run)
         self._start("web", self._web)
         if self.settings["mqtt.host"]:
             self._start("mqtt", self._mqtt)

@@ -32,6 +32,13 @@ class Clock:
             unix_s -= _UNIX_OF_2000
         self._offset_s = unix_s - int(self._time.time())
 
+    def unix(self, ago_s=0):
+        """Wall time `ago_s` seconds ago in whole seconds since 1970, None while it is unknown."""
+        if self._offset_s is None:
+            return None
+        unix_s = int(self._time.time()) + self._offset_s - ago_s
+        return unix_s + _UNIX_OF_2000 if self._time.gmtime(0)[0] == 2000 else unix_s
+
     def iso(self, ago_s=0):
         """Wall time `ago_s` seconds ago as `2026-07-14T02:00:00Z`, None while it is unknown."""
         if self._offset_s is None:

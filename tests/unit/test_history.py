@@ -3,8 +3,10 @@
 import time
 
 from parallelator.clock import Clock
-from parallelator.records.history import POINTS, STEP_S, History
+from parallelator.records.history import POINT_BYTES, SERIES, SPANS, History, Ring
 from parallelator.snapshot import ON, Snapshot
+
+STEP_S, POINTS = SPANS[0]
 
 
 def rig():
@@ -19,27 +21,58 @@ def rig():
 
 def test_a_point_is_the_mean_of_its_samples():
     snap, history = rig()
+    ring = history.rings[0]
     history.sample()
     snap.voltage_mv[0] = 26010
     snap.current_ma[0] = 40
     history.sample()
-    history.close_point()
-    assert history.read(1, 0, 1) == ([26005], [20])
-    assert history.read(2, 0, 1) == ([26001], [-1000])
-    assert history.read(0, 0, 1) == ([26002], [-3000]), "the rig: only what is connected"
-    assert history.read(4, 0, 1) == ([None], [None])
+    ring.close(None)
+    assert ring.read(1, 0, 1) == ([26005], [20])
+    assert ring.read(2, 0, 1) == ([26001], [-1000])
+    assert ring.read(0, 0, 1) == ([26002], [-3000]), "the rig: only what is connected"
+    assert ring.read(4, 0, 1) == ([None], [None])
 
 
 def test_the_oldest_points_are_overwritten_and_then_unknown():
     snap, history = rig()
+    ring = history.rings[0]
     for k in range(POINTS + 2):
         snap.voltage_mv[0] = 20000 + k
         history.sample()
-        history.close_point()
-    voltages, currents = history.read(1, 0, history.count)
+        ring.close(None)
+    voltages, currents = ring.read(1, 0, ring.count)
     assert voltages[:3] == [None, None, 20002] and voltages[-1] == 20000 + POINTS + 1
-    assert len(voltages) == len(currents) == POINTS + 2
-    assert POINTS * STEP_S == 600
+    assert len(voltages) == len(currents) == POINTS + 2 and ring.oldest == 2
+
+
+def test_the_rings_reach_ten_minutes_an_hour_and_a_day_in_the_bytes_stated():
+    _, history = rig()
+    assert [step_s * points for step_s, points in SPANS] == [600, 3600, 86400]
+    points = sum(2 * len(ring._mv) + 2 * len(ring._units) for ring in history.rings)
+    assert points == 11016 == SERIES * 4 * sum(points for _, points in SPANS)
+    for ring in history.rings:
+        assert 4 * (len(ring._sum_mv) + len(ring._sum_ma) + len(ring._samples)) == 204
+    for span_s, step_s in ((600, 10), (601, 120), (3600, 120), (3601, 1200), (86400, 1200)):
+        assert history.ring(span_s).step_s == step_s
+
+
+async def test_coarse_points_are_made_of_fine_ones():
+    snap, history = rig()
+    while snap.uptime_s < 2430:
+        snap.uptime_s += 1
+        await history.close_points()
+        snap.voltage_mv[0] = 25000 + snap.uptime_s // 120
+        if snap.uptime_s < 1200 or snap.uptime_s >= 1320:
+            history.sample()
+    fine, minutes, day = history.rings
+    assert (fine.count, minutes.count, day.count) == (243, 20, 2)
+    assert minutes.read(1, 0, 3)[0] == [25000, 25001, 25002]
+    assert minutes.read(1, 9, 12)[0] == [25009, None, 25011], "two minutes without a sample"
+    assert day.read(1, 0, 2)[0] == [25004, 25015]
+    assert day.read(2, 0, 2) == ([26001, 26001], [-1000, -1000])
+    snap.uptime_s += 4800
+    await history.close_points()
+    assert day.count == 6 and day.read(1, 3, 6)[0] == [None] * 3
 
 
 def test_the_largest_currents_fit():
@@ -47,8 +80,25 @@ def test_the_largest_currents_fit():
     for i in range(16):
         snap.valid[i], snap.state[i], snap.current_ma[i] = 1, ON, -40000
     history.sample()
-    history.close_point()
-    assert history.read(0, 0, 1)[1] == [-640000]
+    history.rings[0].close(history.rings[1])
+    history.rings[1].close(None)
+    assert history.rings[0].read(0, 0, 1)[1] == [-640000]
+    assert history.rings[1].read(0, 0, 1)[1] == [-640000]
+
+
+def test_points_of_an_earlier_boot():
+    ring = Ring(900, 96)
+    assert ring.oldest == 0
+    ring.add(5, 26000, 1200)
+    ring.close(None)
+    record = bytearray(POINT_BYTES)
+    ring.save(0, record)
+    other = Ring(900, 96)
+    other.restore(-3, record)
+    assert other.oldest == -3
+    assert other.read(5, -3, 0) == ([26000, None, None], [1200, None, None])
+    other.forget(-3)
+    assert other.read(5, -3, 0)[0] == [None] * 3
 
 
 class Time:
@@ -70,7 +120,8 @@ class Time:
 def test_wall_time_from_either_epoch():
     for epoch in (1970, 2000):
         clock = Clock(Time(epoch))
-        assert clock.iso() is None
+        assert clock.iso() is None and clock.unix() is None
         clock.set(1784000000)
         assert clock.iso() == "2026-07-14T03:33:20Z", (epoch, clock.iso())
         assert clock.iso(20) == "2026-07-14T03:33:00Z"
+        assert clock.unix() == 1784000000 and clock.unix(20) == 1783999980

@@ -17,10 +17,12 @@ import time
 
 from parallelator import settings, snapshot
 from parallelator.clock import Clock
+from parallelator.records.blackbox import BlackBox
 from parallelator.records.card import FOLDER
 from parallelator.records.datalog import LOGS
 from parallelator.records.events import Events
 from parallelator.records.history import History
+from parallelator.records.tape import BUS, Tape
 from parallelator.snapshot import BATTERIES, RIG, Reason, Snapshot
 from parallelator.web import server
 from parallelator.wording import Words
@@ -79,6 +81,13 @@ class Card:
         return {4: _CARD_BYTES // 512, 5: 512}.get(op)
 
 
+class Deaf:
+    """Events that nobody notes."""
+
+    def emit(self, *event):
+        """As the events'."""
+
+
 class Datalog:
     """What is known of the log."""
 
@@ -126,6 +135,11 @@ class Rig:
         self.events = Events(self.snap)
         self.events.emit("boot", RIG, 0, 0, self.boot)
         self.history = History(self.snap)
+        self.tape = Tape()
+        self.blackbox = BlackBox(
+            self.tape, Deaf(), self.card, self.clock, self.snap, lambda: False
+        )
+        self.blackbox.boot = self.boot
         self.active = []
         self.frozen = False
         self.full = False
@@ -136,6 +150,9 @@ class Rig:
             self.snap.current_ma[i] = 4200 + 90 * (i * 7 % 16)
             self.snap.discharge_mah[i] = 1500 + 31 * i
             self.snap.charge_mah[i] = 12 * i
+            self.blackbox.emit("joined", i, snapshot.ON, Reason.NONE, 0)
+        # Of this one there is a record, five seconds from now.
+        self.blackbox.emit("trip", 3, snapshot.TRIPPED, Reason.OVERCURRENT, 16000)
 
     def alarms(self):
         """As the app's."""
@@ -203,6 +220,7 @@ class Rig:
             self.put(i, snapshot.TRIPPED, Reason.OVERLOAD)
             self.snap.trips[i] += 1
             self.events.emit("trip", i, 0, Reason.OVERLOAD, 14000)
+            self.blackbox.emit("trip", i, snapshot.TRIPPED, Reason.OVERLOAD, 14000)
         elif command == "lock":
             self.put(i, snapshot.LOCKED, Reason.OVERCURRENT)
             self.snap.trips[i] = 5
@@ -265,9 +283,11 @@ class Rig:
             if self.frozen:
                 continue
             snap.uptime_s += 1
+            self.tape.sample(BUS, self.clock.ms(), 26300, 70000)
             for i in range(BATTERIES):
                 snap.eta_ms[i] = max(0, snap.eta_ms[i] - 1000)
                 snap.voltage_mv[i] += (snap.uptime_s * 37 + i * 11) % 7 - 3
+                self.tape.sample(i, self.clock.ms(), snap.voltage_mv[i], snap.current_ma[i])
 
 
 async def listen(rig):
@@ -289,6 +309,7 @@ async def main(port, password="", language="en"):
     rig = Rig(int(port), password, language)
     asyncio.create_task(rig.live())
     asyncio.create_task(rig.history.run())
+    asyncio.create_task(rig.blackbox.run())
     asyncio.create_task(listen(rig))
     print("ready")
     await server.serve(rig)

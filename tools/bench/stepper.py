@@ -32,11 +32,14 @@ VISITS = (
     ("GET", "/api/events?after=0", None),
     ("GET", "/api/history", None),
     ("GET", "/api/history?n=3&span=300", None),
+    ("GET", "/api/history?span=86400", None),
     ("GET", "/api/system", None),
     ("GET", "/api/settings", None),
     ("GET", "/api/settings/schema", None),
     ("GET", "/metrics", None),
     ("GET", "/log", None),
+    ("GET", "/api/blackbox", None),
+    ("GET", "/api/blackbox/1-1", None),
     ("GET", "/api/nothing", None),
     ("POST", "/api/login", {"password": "wrong"}),
     ("POST", "/api/login", {"password": PASSWORD}),
@@ -236,6 +239,10 @@ def one_run(port):
             },
             steps=[{"at": 0, "do": "broker"}],
             load=[[0, 24]],
+            steps=[
+                {"at": 8, "do": "inject_current", "n": 9, "ma": 20000},
+                {"at": 9, "do": "inject_current", "n": 9, "ma": 0},
+            ],
         )
     finally:
         TaskQueue.pop, TaskQueue.peek = pop, peek

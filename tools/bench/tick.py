@@ -1,13 +1,13 @@
 """Python share of a steady guard tick: host time, and what it stands for on an ESP32.
 
-    MICROPYPATH=lib:.frozen micropython tools/bench/tick.py
+    MICROPYPATH=tools/sim/standins:lib:tools:build/mpy-lib:.frozen micropython tools/bench/tick.py
 
 The bus answers at once with good readings, so that only the guard's own Python is timed. What one
 bus call costs (its wrapper in hardware/bus.py) is taken off, because the cost model counts it per
 call.
 """
 
-import time
+import utime as time
 
 from parallelator import settings
 from parallelator.clock import Clock
@@ -16,6 +16,7 @@ from parallelator.hardware.bus import Bus
 from parallelator.hardware.tca9555 import Tca9555
 from parallelator.protection import guard, rules
 from parallelator.protection.switches import Switches
+from parallelator.records.tape import Tape
 from parallelator.snapshot import BOARDS, Snapshot
 
 ESP32_RATIO = 90
@@ -93,7 +94,14 @@ def main():
     switches = Switches([Tca9555(bus, 0x20 + b, 0xF0) for b in range(BOARDS)], wires)
     snap = Snapshot()
     rig = guard.Guard(
-        Clock(quick), bus, snap, switches, rules.Limits(values), 2000, lambda *args: None
+        Clock(quick),
+        bus,
+        snap,
+        switches,
+        rules.Limits(values),
+        2000,
+        lambda *args: None,
+        Tape().sample,
     )
     rig.start()
     for _ in range(2000):

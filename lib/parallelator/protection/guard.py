@@ -48,15 +48,19 @@ class Guard:
         switches: a `protection.switches.Switches`.
         limits: a `rules.Limits`; shunt_uohm: shunt resistance, microohm.
         emit: function (code, i, state, reason, value) that records an event; i may be RIG.
+        sample: function (i, now_ms, voltage_mv, current_ma) told of every good reading; i = 16
+            is the bus, after each round of the scan: mean voltage of the connected (0 = none)
+            and their current together. Both allocate nothing in steady state.
     """
 
-    def __init__(self, clock, bus, snap, switches, limits, shunt_uohm, emit):
+    def __init__(self, clock, bus, snap, switches, limits, shunt_uohm, emit, sample):
         self._ms = clock.ms
         self._diff = clock.diff
         self._bus = bus
         self._snap = snap
         self._switches = switches
         self._emit = emit
+        self._sample = sample
         self._judge = rules.Judge(limits)
         self._balance = rules.Balance(snap, limits)
         self._watch = Watch(snap, limits, self._balance, emit)
@@ -222,10 +226,15 @@ class Guard:
                 reads -= 1
             i = (i + 1) & (BATTERIES - 1)
             if not i:
-                self._balance.look(self._fleet.on)
+                self._look_around()
             if not reads:
                 break
         self._next = i
+
+    def _look_around(self):
+        balance = self._balance
+        balance.look(self._fleet.on)
+        self._sample(BATTERIES, self._now, balance.mean_mv, balance.total_ma)
 
     def _visit(self, i):
         snap = self._snap
@@ -242,6 +251,7 @@ class Guard:
             snap.valid[i] = 1
             self._valid_ms[i] = 0
         current_ma = snap.current_ma[i]
+        self._sample(i, now, snap.voltage_mv[i], current_ma)
         charge.count(snap, i, current_ma, min(dt, _CHARGE_GAP_MS))
         if snap.state[i] == ON:
             if self._quiet_ms <= 0:

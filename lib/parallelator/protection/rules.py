@@ -245,6 +245,7 @@ class Balance:
             than imbalance_mv above the median; then it alone is out of balance.
         charging: True while more than IDLE_MA flow into the connected packs together.
         median_mv: median voltage when the packs lie further apart than voltage_offset_mv, else 0.
+        total_ma: current of the connected packs together; mean_mv: their mean voltage, 0 = none.
     """
 
     def __init__(self, snap, limits):
@@ -254,6 +255,8 @@ class Balance:
         self.reference_mv = 0
         self.odd = -1
         self.median_mv = 0
+        self.total_ma = 0
+        self.mean_mv = 0
         self.charging = False
 
     def look(self, mask):
@@ -261,12 +264,14 @@ class Balance:
         volts = self._snap.voltage_mv
         amps = self._snap.current_ma
         high = -1
-        high_mv = next_mv = total_ma = 0
+        high_mv = next_mv = total_ma = total_mv = packs = 0
         low_mv = NEVER
         for i in range(BATTERIES):
             if mask >> i & 1:
                 here = volts[i]
                 total_ma += amps[i]
+                total_mv += here
+                packs += 1
                 if here > high_mv:
                     next_mv = high_mv
                     high_mv = here
@@ -275,6 +280,8 @@ class Balance:
                     next_mv = here
                 if here < low_mv:
                     low_mv = here
+        self.total_ma = total_ma
+        self.mean_mv = total_mv // packs if packs else 0
         self.charging = total_ma < -IDLE_MA
         self.reference_mv = high_mv
         self.odd = -1

@@ -16,6 +16,7 @@ from .logs import Logs
 from .reports import Reports
 from .saving import Saving
 from .state import StateText
+from .trips import Trips
 
 _CHUNK = const(1024)
 _FILES = (
@@ -99,6 +100,9 @@ class Api:
         app.get("/api/logs")(logs.list)
         app.get("/api/logs/<name>")(logs.read)
         app.delete("/api/logs/<name>")(logs.delete)
+        trips = Trips(rig)
+        app.get("/api/blackbox")(trips.all)
+        app.get("/api/blackbox/<id>")(trips.one)
         saving = Saving(rig, access)
         app.get("/api/settings")(saving.show)
         app.patch("/api/settings")(saving.change)

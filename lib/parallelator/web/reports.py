@@ -11,7 +11,7 @@ from microdot import Response
 
 from parallelator import VERSION, snapshot
 from parallelator.records.events import event_view
-from parallelator.records.history import POINTS, STEP_S
+from parallelator.records.history import SPANS
 from parallelator.snapshot import BATTERIES
 
 from . import answer, dump, problem, whole
@@ -124,27 +124,32 @@ class Reports:
             yield "%s  %s\n" % (when, rig.event_text(event))
 
     def history(self, request):
-        """GET /api/history?n=&span=: means over 5 s, of the rig (n=0), one battery or all."""
+        """GET /api/history?n=&span=: means of the rig (n=0), of one battery or of all.
+
+        The finest points that reach so far back: of 10 s up to 600 s, of two minutes up to an
+        hour, else of twenty.
+        """
         n = request.args.get("n")
         first = 0 if n is None else whole(n, 0, BATTERIES)
         if first is None:
             return problem(400, "query", "n is 0 for the rig, 1 to 16 for a battery.", "n")
-        longest_s = POINTS * STEP_S
-        span_s = whole(request.args.get("span", str(longest_s)), STEP_S, longest_s)
+        step_s, points = SPANS[0]
+        longest_s = SPANS[-1][0] * SPANS[-1][1]
+        span_s = whole(request.args.get("span", str(step_s * points)), step_s, longest_s)
         if span_s is None:
-            message = "span is %d to %d seconds." % (STEP_S, longest_s)
+            message = "span is %d to %d seconds." % (step_s, longest_s)
             return problem(400, "query", message, "span")
         last = BATTERIES if n is None else first
-        return answer(self._history(first, last, span_s // STEP_S))
+        return answer(self._history(first, last, span_s))
 
-    def _history(self, first, last, points):
-        history = self._rig.history
-        end = history.count
-        begin = max(0, end - points)
-        head = {"step_ms": STEP_S * 1000, "end_ms": history.end_s * 1000}
+    def _history(self, first, last, span_s):
+        ring = self._rig.history.ring(span_s)
+        end = ring.count
+        begin = max(ring.oldest, end - max(span_s // ring.step_s, 1))
+        head = {"step_ms": ring.step_s * 1000, "end_ms": end * ring.step_s * 1000}
         mark = dump(head)[:-1] + ',"series":['
         for series in range(first, last + 1):
-            voltages, currents = history.read(series, begin, end)
+            voltages, currents = ring.read(series, begin, end)
             yield '%s{"n":%d,"voltage_mv":%s' % (mark, series, dump(voltages))
             yield ',"current_ma":%s}' % dump(currents)
             mark = ","

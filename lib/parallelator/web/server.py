@@ -62,6 +62,7 @@ async def serve(rig):
             faults: what was wrong with these files at boot, as `config.load` gives it.
             take_over(changes): called with the settings that were saved.
             snap: the Snapshot; events: the Events; history: the History; bus: the Bus.
+            blackbox: the BlackBox; card: the Card.
             guard: its `submit(action, i)` asks for a change of battery i, or of the bus when i
                 is -1, and returns None or the code of the refusal.
             alarms(): the present alarms, {"code", "n", "since_ms", "text"} each.

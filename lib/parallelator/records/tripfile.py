@@ -1,0 +1,175 @@
+"""The records of the black box: what they hold, their files, their readings. Used by `blackbox`.
+
+A file is a piece of the tape as it was, then what is known of each trip, then an end of eight
+bytes without which it was never finished. All numbers are little-endian.
+"""
+
+import os
+import struct
+
+from micropython import const
+
+from parallelator.records.card import FOLDER, make_folder
+from parallelator.records.tape import BUS, ENTRY, STEP_MS, STEPS, UNIT_MA
+
+FOLDER_NAME = FOLDER + "/blackbox"
+BEFORE_MS = const(10000)
+AFTER_MS = const(5000)
+FILES = const(16)
+"""Files on the card at most, of 20 KB for one trip, 80 KB for many; the oldest goes."""
+PIECE = const(20)
+"""Entries that are read at once."""
+_TRIP = "<BBiii20s"
+_TRIP_SIZE = const(34)
+_END = "<HHI"  # zero of the record, number of trips, a sign
+_END_SIZE = const(8)
+_COMPLETE = const(0x50495254)
+
+
+class Trip:
+    """One trip.
+
+    Attributes:
+        i: battery 0..15; reason: index into REASONS; value: as of its event.
+        at_ms: from the start of its record; uptime_s: of the rig.
+        time: wall time as `Clock.iso` gives it, "" while it was unknown.
+    """
+
+    def __init__(self, i, reason, value, at_ms, uptime_s, time):
+        self.i = i
+        self.reason = reason
+        self.value = value
+        self.at_ms = at_ms
+        self.uptime_s = uptime_s
+        self.time = time
+
+
+class Record:
+    """The trips of a moment, and where the readings around them begin.
+
+    Attributes:
+        boot: number of the boot; number: of the first trip in that boot, from 1 on.
+        trips: list of `Trip`; zero: the time of the record's start in steps of the tape.
+    """
+
+    def __init__(self, boot, number, trips, zero):
+        self.boot = boot
+        self.number = number
+        self.trips = trips
+        self.zero = zero
+
+
+def steps_between(piece, at, last):
+    """Steps, 0..2047, from the time `last` of a tape to that of the entry at byte `at`."""
+    return (piece[at] | piece[at + 1] << 8) - last & STEPS - 1
+
+
+def readings(record, trip, pieces):
+    """The readings around a trip, of its battery and of the bus.
+
+    Yields:
+        lists of (ms from the trip, n, voltage in mV or None, current in mA): n is 0 for the bus,
+        whose voltage is None while nothing is connected, else the battery's number.
+    """
+    steps = 0
+    for piece in pieces:
+        rows = []
+        for at in range(0, len(piece), ENTRY):
+            place = piece[at + 1] >> 3
+            if place != BUS and place != trip.i:
+                continue
+            steps += steps_between(piece, at, record.zero + steps)
+            from_trip_ms = steps * STEP_MS - trip.at_ms
+            if -BEFORE_MS <= from_trip_ms <= AFTER_MS:
+                _, voltage_mv, units = struct.unpack_from("<HHh", piece, at)
+                n = 0 if place == BUS else place + 1
+                rows.append((from_trip_ms, n, voltage_mv or None, units * UNIT_MA))
+        yield rows
+
+
+# Files. Everything here raises an OSError when the card fails.
+
+
+def free_path(record):
+    """Where the file of a record goes; makes room for it, and renumbers it if it is taken."""
+    make_folder(FOLDER_NAME)
+    names = _names()
+    while len(names) >= FILES:
+        os.remove(_path(names.pop(0)))
+    while _name(record.boot, record.number) in names:
+        record.number += 1
+    return _path(_name(record.boot, record.number))
+
+
+def ending(record):
+    """What follows the entries of a record in its file."""
+    parts = [
+        struct.pack(
+            _TRIP, trip.i, trip.reason, trip.value, trip.at_ms, trip.uptime_s, trip.time.encode()
+        )
+        for trip in record.trips
+    ]
+    parts.append(struct.pack(_END, record.zero, len(parts), _COMPLETE))
+    return b"".join(parts)
+
+
+def records():
+    """The records on the card, newest first; yields None for one that was never finished."""
+    for name in reversed(_names()):
+        yield _load(name)
+
+
+def find(boot, number):
+    """The record with trip `number` of a boot: (record, its entries in pieces), or None."""
+    for name in reversed(_names()):
+        if name <= _name(boot, number):
+            record = _load(name)
+            known = record and record.boot == boot
+            if known and number < record.number + len(record.trips):
+                return record, _pieces(name, len(record.trips))
+            return None
+    return None
+
+
+def _pieces(name, trips):
+    path = _path(name)
+    left = os.stat(path)[6] - trips * _TRIP_SIZE - _END_SIZE
+    with open(path, "rb") as file:
+        while left > 0:
+            piece = file.read(min(left, PIECE * ENTRY))
+            left -= len(piece)
+            yield piece
+
+
+def _load(name):
+    with open(_path(name), "rb") as file:
+        data = file.seek(0, 2) - _END_SIZE
+        if data < 0:
+            return None
+        file.seek(data)
+        zero, count, complete = struct.unpack(_END, file.read(_END_SIZE))
+        data -= count * _TRIP_SIZE
+        if complete != _COMPLETE or data < 0 or data % ENTRY:
+            return None
+        file.seek(data)
+        trips = []
+        for _ in range(count):
+            *numbers, time = struct.unpack(_TRIP, file.read(_TRIP_SIZE))
+            trips.append(Trip(*numbers, time.rstrip(b"\0").decode()))
+    boot, number = name[:-4].split("-")
+    return Record(int(boot), int(number), trips, zero)
+
+
+def _name(boot, number):
+    return "%06d-%06d.bin" % (boot, number)
+
+
+def _names():
+    try:
+        return sorted(name for name in os.listdir(FOLDER_NAME) if name.endswith(".bin"))
+    except OSError:
+        return []
+
+
+def _path(name):
+    return FOLDER_NAME + "/" + name

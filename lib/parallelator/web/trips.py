@@ -1,0 +1,86 @@
+"""The records of trips over HTTP. Routed by api.
+
+Everything is sent in small pieces, other tasks run in between.
+"""
+
+import errno
+
+from parallelator.records.tripfile import readings
+from parallelator.snapshot import REASONS
+
+from . import answer, dump, problem
+
+
+class Trips:
+    """What the black box of one rig tells.
+
+    Args:
+        rig: as server.serve.
+    """
+
+    def __init__(self, rig):
+        self._rig = rig
+
+    def all(self, request):
+        """GET /api/blackbox: the trips of which there is a record, newest first."""
+        return answer(self._all())
+
+    def _all(self):
+        box = self._rig.blackbox
+        yield '{"records":['
+        mark = ""
+        try:
+            for record in box.records():
+                for k in range(len(record.trips) - 1, -1, -1) if record else ():
+                    yield mark + dump(_described(record, record.trips[k], record.number + k))
+                    mark = ","
+                yield ""
+        except OSError as error:
+            self._fail(error)
+        yield '],"missed":%d}' % box.missed
+
+    def one(self, request, id):
+        """GET /api/blackbox/<id>: the readings around a trip."""
+        boot, _, number = id.partition("-")
+        found = None
+        try:
+            if len(id) <= 13 and boot.isdigit() and number.isdigit():
+                found = self._rig.blackbox.find(int(boot), int(number))
+        except OSError as error:
+            self._fail(error)
+        if not found:
+            return problem(404, "record", "There is no record of such a trip.", "id")
+        record, pieces = found
+        return answer(self._one(record, int(number), pieces))
+
+    def _one(self, record, number, pieces):
+        trip = record.trips[number - record.number]
+        yield dump(_described(record, trip, number))[:-1] + ',"samples":['
+        mark = ""
+        try:
+            for rows in readings(record, trip, pieces):
+                yield mark + dump(rows)[1:-1] if rows else ""
+                if rows:
+                    mark = ","
+        except OSError as error:
+            # Cut short, the answer cannot be taken for a whole one.
+            self._fail(error)
+            return
+        yield "]}"
+
+    def _fail(self, error):
+        # A file that was meanwhile removed is no fault of the card.
+        if error.errno != errno.ENOENT:
+            self._rig.card.fail(error)
+
+
+def _described(record, trip, number):
+    return {
+        "id": "%d-%d" % (record.boot, number),
+        "n": trip.i + 1,
+        "reason": REASONS[trip.reason],
+        "value": trip.value,
+        "time": trip.time or None,
+        "boot": record.boot,
+        "uptime_ms": trip.uptime_s * 1000,
+    }
