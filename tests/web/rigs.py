@@ -127,10 +127,11 @@ class Simulation(Client):
     Args:
         virtual: in virtual time, as fast as it goes, else in real time.
         speed: in real time, seconds of the rig in a second.
+        sd: image of its SD card; None = a fresh one in real time, else none.
         scenario: as tools/sim/scenario.py takes it; its password is PASSWORD.
     """
 
-    def __init__(self, virtual=False, speed=1, **scenario):
+    def __init__(self, virtual=False, speed=1, sd=None, **scenario):
         super().__init__(free_port())
         self._folder = tempfile.TemporaryDirectory()
         self.folder = Path(self._folder.name)
@@ -146,6 +147,7 @@ class Simulation(Client):
                     *("--speed", str(speed)),
                     *("--scenario", self.folder / "scenario.json"),
                     *("--flash", self.folder / "flash", "--report", self.folder / "report.json"),
+                    *(("--sd", sd) if sd else ()),
                 ],
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -1,10 +1,14 @@
-// The last ten minutes as two charts, live: voltage and current of the rig and each battery.
-// Loaded when it is first looked at; gets the shared tools as `lib` (see app.js).
+// The last minutes, hour and day as two charts, live: voltage and current of the rig and each
+// battery. Loaded when it is first looked at; gets the shared tools as `lib` (see app.js).
 
 import uPlot from "uplot";
 
+export { create as createTrip } from "./trip.js";
+
 const KEEP_S = 600;
-const GAP_S = 6;
+const LONG_S = [86400, 3600];
+const AGAIN_S = 60;
+const GAP_S = 12;
 const HEIGHT = 230;
 const SERIES = 17; // 0 is the rig
 
@@ -13,8 +17,10 @@ export function create(lib) {
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const shown = new Array(SERIES).fill(true);
   const chips = [];
-  let times = [];
-  let readings = [[], []]; // of voltage and current: a list for each series
+  let live = empty(); // points of the last ten minutes, and what came since
+  let long = []; // coarser ones of the day and the hour
+  let longAt = -Infinity; // when they were asked for
+  let { times, readings } = live; // all of them
   let known = [];
   let charts = null;
   let span = KEEP_S;
@@ -24,38 +30,71 @@ export function create(lib) {
 
   // ---- data ------------------------------------------------------------------------------
 
+  async function points(spanS) {
+    const answer = await fetch(`/api/history?span=${spanS}`);
+    const { step_ms, end_ms, series } = await answer.json();
+    const count = series[0].voltage_mv.length;
+    return {
+      times: Array.from({ length: count }, (_, k) => (
+        base + (end_ms - (count - 1 - k) * step_ms) / 1000
+      )),
+      readings: ["voltage_mv", "current_ma"].map((name) => (
+        series.map((one) => one[name].map((value) => (value === null ? null : value / 1000)))
+      )),
+    };
+  }
+
   async function load() {
-    const { step_ms, end_ms, series } = await (await fetch("/api/history")).json();
     base = Date.now() / 1000 - app.model.uptime_ms / 1000;
-    const points = series[0].voltage_mv.length;
-    times = Array.from({ length: points }, (_, k) => (
-      base + (end_ms - (points - 1 - k) * step_ms) / 1000
-    ));
-    readings = ["voltage_mv", "current_ma"].map((name) => (
-      series.map((one) => one[name].map((value) => (value === null ? null : value / 1000)))
-    ));
+    live = await points(KEEP_S);
+    long = [];
+    longAt = -Infinity;
+  }
+
+  async function loadLong() {
+    longAt = performance.now() / 1000;
+    const found = [];
+    for (const spanS of LONG_S) found.push(await points(spanS));
+    long = found;
+  }
+
+  // The coarse points as far as no finer ones begin.
+  function merge() {
+    ({ times, readings } = empty());
+    for (const part of [...long, live]) {
+      const begin = part.times[0];
+      const cut = times.findIndex((time) => time >= begin);
+      if (cut >= 0) [times, ...readings.flat()].forEach((list) => list.splice(cut));
+      times.push(...part.times);
+      readings.forEach((lists, chart) => {
+        lists.forEach((list, series) => list.push(...part.readings[chart][series]));
+      });
+    }
   }
 
   function collect() {
     const { batteries, bus, uptime_ms } = app.model;
     const now = base + uptime_ms / 1000;
-    const last = times.at(-1);
+    const last = live.times.at(-1);
     if (loading) return;
     if (last === undefined || now < last - 1 || now > last + GAP_S) {
       loading = load().catch(() => {}).finally(() => { loading = null; });
       return;
     }
+    if (span > KEEP_S && performance.now() / 1000 > longAt + AGAIN_S) {
+      loadLong().then(draw, () => {});
+    }
     if (now <= last) return;
-    times.push(now);
+    live.times.push(now);
     [[bus, ...batteries], [bus, ...batteries]].forEach((sources, chart) => {
       sources.forEach((source, series) => {
         const value = chart ? source.current_ma : source.voltage_mv;
         const blind = value === null || (chart && source.voltage_mv === null);
-        readings[chart][series].push(blind ? null : value / 1000);
+        live.readings[chart][series].push(blind ? null : value / 1000);
       });
     });
-    const old = times.findIndex((time) => time >= now - KEEP_S);
-    if (old > 0) [times, ...readings.flat()].forEach((list) => list.splice(0, old));
+    const old = live.times.findIndex((time) => time >= now - KEEP_S);
+    if (old > 0) [live.times, ...live.readings.flat()].forEach((list) => list.splice(0, old));
   }
 
   // ---- drawing ---------------------------------------------------------------------------
@@ -139,6 +178,7 @@ export function create(lib) {
 
   function draw() {
     if (!charts || loading) return;
+    merge();
     const seen = readings[0].map((list, k) => !k || list.some((value) => value !== null));
     if (String(seen) !== String(known)) {
       known = seen;
@@ -176,6 +216,7 @@ export function create(lib) {
       if (key.dataset.span) span = Number(key.dataset.span);
       zoom = null;
       refreshScale();
+      if (!loading) collect();
     };
   }
   $("chart-at").oninput = () => {
@@ -190,17 +231,19 @@ export function create(lib) {
       set(name, k ? String(k) : say("output"));
     });
     for (const id of ["chart-voltage", "chart-current"]) {
-      $(id).setAttribute("aria-label", say("chartText", { v: KEEP_S / 60 }));
+      $(id).setAttribute("aria-label", say("chartText"));
     }
     for (const key of $("spans").querySelectorAll("[data-span]")) {
-      set(key, say("minutes", { v: key.dataset.span / 60 }));
+      const minutes = key.dataset.span / 60;
+      set(key, minutes < 60 ? say("minutes", { v: minutes }) : say("hour", { v: minutes / 60 }));
     }
     if (charts) rebuild();
   }
 
   async function show() {
-    if (!times.length) collect();
+    if (!live.times.length) collect();
     await loading;
+    merge();
     translate();
     known = [];
     if (!charts) rebuild();
@@ -213,4 +256,8 @@ export function create(lib) {
     charts?.forEach((plot) => plot.setSize({ width, height: HEIGHT }));
   });
   return { show, draw, translate, collect };
+}
+
+function empty() {
+  return { times: [], readings: [0, 1].map(() => Array.from({ length: SERIES }, () => [])) };
 }

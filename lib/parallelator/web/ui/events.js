@@ -1,9 +1,12 @@
 // What happened, as far as the rig remembers it; asked for again while it is looked at.
 
-import { $, app, duration, fill, make, number, say } from "./lib.js";
+import * as lib from "./lib.js";
+
+const { $, app, duration, fill, make, number, say, set, toast } = lib;
 
 const POLL_MS = 2000;
 const KEPT = 500;
+const RECORDED_MS = 7000; // after a trip its record is complete
 const HAND = ["wish", "reset_done", "bus_reset", "settings_saved", "limits_saved", "time_set",
   "restart", "log_deleted"];
 const CALM = ["boot", "state", "joined", "group_start", "sensor_found", "topology_good", "wifi_up",
@@ -15,15 +18,23 @@ let events = [];
 let next = 0;
 let boot = null;
 let timer = null;
+let trips = []; // of which there is a record
+let missed = 0;
+let chosen = null; // id of the one that is shown
+let chart = null; // of trip.js
 
 export function show() {
   if (!$("event-battery").options.length) fillChoices();
+  $("records").ontoggle = () => loadTrips();
   clearTimeout(timer);
   load();
+  loadTrips();
 }
 
 export function translate() {
   if ($("event-battery").options.length) fillChoices();
+  listTrips();
+  chart?.translate();
 }
 
 function fillChoices() {
@@ -51,6 +62,7 @@ async function load() {
     if (answer.events.length) {
       events = events.concat(answer.events).slice(-KEPT);
       list();
+      setTimeout(loadTrips, RECORDED_MS);
     }
     next = answer.next;
   } catch {
@@ -72,6 +84,59 @@ function list() {
   $("no-events").hidden = wanted.length > 0;
   $("missed").hidden = !events.length || events[0].number === 0;
 }
+
+// ---- records of trips --------------------------------------------------------------------
+
+async function loadTrips() {
+  if (!$("records").open) return;
+  try {
+    ({ records: trips, missed } = await (await fetch("/api/blackbox")).json());
+    listTrips();
+  } catch {
+    // the banner tells
+  }
+}
+
+function listTrips() {
+  if (!app.words) return;
+  $("record-list").replaceChildren(...trips.map((trip) => {
+    const key = make("button", { type: "button", ariaPressed: String(trip.id === chosen) },
+      titleOf(trip));
+    key.onclick = () => open(trip);
+    return key;
+  }));
+  $("no-records").hidden = trips.length > 0;
+  $("missed-trips").hidden = !missed;
+  set($("missed-trips"), say("missedTrips", { v: missed }));
+  const shown = trips.find(({ id }) => id === chosen);
+  if (shown) set($("record-title"), titleOf(shown));
+}
+
+function titleOf({ n, reason, value, boot: started, time, uptime_ms }) {
+  const parts = [app.words.reason[reason]];
+  if (value) parts.push(valueOf({ code: "trip", reason, value }));
+  const earlier = !time && started !== app.model.boot ? ` (${say("start", { v: started })})` : "";
+  return say("pair", { b: say("battery", { n }), s: parts.join(", ") })
+    + ` · ${whenOf({ time, uptime_ms })}${earlier}`;
+}
+
+async function open(trip) {
+  try {
+    const answer = await fetch(`/api/blackbox/${trip.id}`);
+    if (!answer.ok) throw answer;
+    const record = await answer.json();
+    chart ??= (await import("./charts.js")).createTrip(lib);
+    chosen = trip.id;
+    $("record").hidden = false;
+    chart.show(record);
+    listTrips();
+    $("record-title").focus();
+  } catch {
+    toast(say("recordLost"));
+  }
+}
+
+// ---- words -------------------------------------------------------------------------------
 
 function kindOf({ code }) {
   if (HAND.includes(code)) return "hand";
