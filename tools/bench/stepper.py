@@ -237,9 +237,9 @@ def one_run(port):
                 "web": {"port": port, "password": PASSWORD},
                 "mqtt": {"interval_s": 1, "commands": True},
             },
-            steps=[{"at": 0, "do": "broker"}],
             load=[[0, 24]],
             steps=[
+                {"at": 0, "do": "broker"},
                 {"at": 8, "do": "inject_current", "n": 9, "ma": 20000},
                 {"at": 9, "do": "inject_current", "n": 9, "ma": 0},
             ],
