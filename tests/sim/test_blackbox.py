@@ -34,8 +34,8 @@ class Boxed(Run):
         current.world.observers.append(self)
         init = App.__init__
 
-        def watched_init(app):
-            init(app)
+        def watched_init(app, why, crashed):
+            init(app, why, crashed)
             self.app = app
 
         App.__init__ = watched_init
