@@ -85,6 +85,19 @@ async def test_points_come_back_to_where_they_were_in_time():
         assert second.ring.read(1, -10, -9) == ([26000], [1000])
 
 
+async def test_points_half_a_step_away_do_not_fall_together():
+    with Card():
+        first = Life(1, 0)
+        for k in range(6):
+            first.live(1, 26000 + k)
+            first.booted_s = -(k % 2)  # the clock and the uptime do not tick together
+            await first.daybook._save()
+        second = Life(2, 6 * STEP_S + STEP_S // 2)
+        await second.daybook._restore()
+        known = second.known()
+        assert len(known) == 6 and max(known) - min(known) == 5, known
+
+
 async def test_without_the_time_they_stand_right_before_the_boot_and_move_when_it_is_known():
     with Card():
         first = Life(1, 0)

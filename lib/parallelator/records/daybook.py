@@ -19,7 +19,7 @@ RECORDS = const(144)
 _HEAD = "<IHI"  # seconds since 1970 at the end of the point, 0 = unknown; boot; number
 _HEAD_BYTES = const(10)
 _RECORD = const(82)
-_PERIOD_MS = const(1000)
+_PERIOD_MS = const(4700)
 _FORGOTTEN = const(4)  # points a step
 
 
@@ -127,7 +127,8 @@ class Daybook:
                 boot = its_boot
                 shift_s = None
             end_s = (number + 1) * ring.step_s
-            if then_s and epoch_s is not None:
+            # Once for each boot: its seconds are rounded, and points must not fall together.
+            if shift_s is None and then_s and epoch_s is not None:
                 shift_s = then_s + epoch_s - end_s
             elif shift_s is None:
                 shift_s = (edge - 1) * ring.step_s - end_s
