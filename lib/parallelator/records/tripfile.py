@@ -154,8 +154,9 @@ def _load(name):
         file.seek(data)
         trips = []
         for _ in range(count):
-            *numbers, time = struct.unpack(_TRIP, file.read(_TRIP_SIZE))
-            trips.append(Trip(*numbers, time.rstrip(b"\0").decode()))
+            i, reason, value, at_ms, uptime_s, time = struct.unpack(_TRIP, file.read(_TRIP_SIZE))
+            text = time.rstrip(b"\0").decode()
+            trips.append(Trip(i, reason, value, at_ms, uptime_s, text))
     boot, number = name[:-4].split("-")
     return Record(int(boot), int(number), trips, zero)
 
