@@ -34,6 +34,7 @@ def start():
         why = app.run(why, vain >= TRIES, lambda: keep(store, "starts", 0))
     except KeyboardInterrupt:
         why = MAINTENANCE
+        keep(store, "starts", vain)
     except Exception as error:
         sys.print_exception(error)
         why = told(error)

@@ -134,12 +134,8 @@ def test_safe_mode_that_fails_itself_tries_again_and_again_with_every_switch_ope
 
 
 def test_boot_held_at_the_start_is_safe_mode():
-    boots = Boots()
-    steps = [
-        {"at": 9, "do": "button"},
-        {"at": 10, "do": "power_cycle"},
-        {"at": 20, "do": "button", "on": False},
-    ]
+    boots = Boots(2, lambda: setattr(current.world, "button", boots.count == 2))
+    steps = [{"at": 10, "do": "power_cycle"}]
     report = play(boots, batteries=FOUR, duration_s=30, settings=NARROW, steps=steps)
     assert report["alloc_violations"] == []
     assert boots.app.safe == "safe_button"
@@ -245,6 +241,17 @@ def test_ctrl_c_leads_into_maintenance_and_ten_minutes_back():
     assert boots.causes == ["reset_power", None, "reset_serviced"]
     assert report["resets"] == 2
     clean(report)
+
+
+def test_starts_that_ctrl_c_interrupts_are_not_vain():
+    boots = Boots()
+    steps = []
+    for at in range(1, 13, 3):
+        steps.append({"at": at, "do": "console_break"})
+        steps.append({"at": at + 2, "do": "controller_reset"})
+    report = play(boots, batteries=FOUR, duration_s=25, steps=steps)
+    assert report["resets"] == 8
+    assert boots.app.safe is None
 
 
 def test_a_plain_reset_ends_maintenance():

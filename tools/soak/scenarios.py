@@ -257,6 +257,7 @@ FAULTS = {
     "wifi_down": _pair("wifi_down", "wifi_up"),
     "wifi_up": lambda rig: [{"at": 0, "do": "wifi_down"}, {"at": rig.at(), "do": "wifi_up"}],
     "nvs_cut": _once("nvs_cut"),
+    "console_break": _pair("console_break", "controller_reset"),
     "request": _once(
         "request",
         n=_n,
