@@ -114,7 +114,7 @@ def test_a_guard_that_dies_in_its_first_tick_leads_to_safe_mode_too():
     assert "safe_crash" in [event[2] for event in events(boots.app)]
     alarms = {alarm["code"]: alarm["text"] for alarm in boots.app.alarms()}
     assert "failed three times" in alarms["safe_crash"]
-    assert boots.app.card.state is None and "log" not in boots.app.tasks
+    assert boots.app.card.state == "sd_absent" and "log" not in boots.app.tasks
 
 
 def test_two_failed_starts_are_forgotten():
