@@ -6,11 +6,13 @@ that files can be changed. The next reset returns to work, and ten minutes do so
 
 import io
 import sys
+import time
 
 from esp32 import NVS
 from machine import reset
 
 TRIES = 3
+PAUSE_MS = 3000
 MAINTENANCE = "maintenance"
 SERVICED = "serviced"
 TEXT_BYTES = 200
@@ -38,6 +40,8 @@ def start():
     except Exception as error:
         sys.print_exception(error)
         why = told(error)
+        if vain >= TRIES:
+            time.sleep_ms(PAUSE_MS)
     keep(store, "why", why)
     reset()
 

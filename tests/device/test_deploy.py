@@ -170,7 +170,7 @@ def test_interrupted_at_every_file_it_boots_the_old_version_and_goes_on(board, b
         # Each try gets one file further.
         cut_short(board, other, "begin('app-b", 2)
         assert booted(board.image) == ("app-a", old)
-    marks = ("begin('app-b/man", "end('app-b/man", "begin('boot", "take('boot", "take('main")
+    marks = ("begin('app-b/man", "take('app-b/man", "begin('boot", "take('boot", "take('main")
     for mark in (*marks, "switch("):
         cut_short(board, other, mark, 1)
         assert booted(board.image) == ("app-a", old), mark

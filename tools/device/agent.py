@@ -49,8 +49,8 @@ def digest(path):
 
 
 def survey(folder=""):
-    """Print path, size and SHA-256 of every file below; what is mounted in "/" is left out."""
-    for entry in os.ilistdir(folder or "/"):
+    """Print path, size and SHA-256 of every file below; what is mounted there is left out."""
+    for entry in os.ilistdir(folder or os.getcwd()):
         path = folder + "/" + entry[0] if folder else entry[0]
         if entry[1] != _FOLDER:
             print((path, os.stat(path)[6], digest(path)))
@@ -59,7 +59,7 @@ def survey(folder=""):
 
 
 def _mounted(path):
-    return os.statvfs(path) != os.statvfs("/")
+    return os.statvfs(path) != os.statvfs(os.getcwd())
 
 
 def pointer():

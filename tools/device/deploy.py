@@ -135,11 +135,10 @@ def carry_out(device, made, folder, wanted, say):
     for name, path in made.send.items():
         done += 1
         say(f"[{done}/{total}] {path}, {wanted[name][0]} bytes")
-        _send(device, folder / name, path, wanted[name][1])
+        _send(device, folder / name, path, wanted[name][1], name == build.MANIFEST)
     for name in (*made.boot, *([CONFIG] if made.config else ())):
         say(f"{name}, {wanted[name][0]} bytes")
-        _send(device, folder / name, name + ".new", wanted[name][1])
-        device.call(f"take({name!r})")
+        _send(device, folder / name, name, wanted[name][1], True)
     if made.switch:
         device.call(f"switch({made.slot!r})")
 
@@ -148,8 +147,11 @@ def _of(wanted, path):
     return wanted[f"{build.APP}/{path.partition('/')[2]}"][1]
 
 
-def _send(device, source, path, sha256):
-    _verify(path, device.write(path, source.read_bytes()), sha256)
+def _send(device, source, path, sha256, whole=False):
+    """Write a file; `whole`: until all of it is there, there is the old one or none."""
+    _verify(path, device.write(path + ".new" * whole, source.read_bytes()), sha256)
+    if whole:
+        device.call(f"take({path!r})")
 
 
 def _verify(path, found, sha256):
