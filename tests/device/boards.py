@@ -1,6 +1,7 @@
 """A stand-in for an ESP32 on a serial port: board.py on a pseudo-terminal, and its cable."""
 
 import fcntl
+import json
 import os
 import select
 import signal
@@ -71,9 +72,9 @@ class Board:
             os.close(self._host)
             os.close(self._outside)
 
-    def stay_at_prompt(self):
-        """At the next start there is a prompt at once, as after a Ctrl-C."""
-        self.storage.write_text('{"parallelator": {"why": "maintenance"}}'.ljust(500))
+    def start_with(self, why):
+        """What the next start knows of the end before; after "maintenance" there is a prompt."""
+        self.storage.write_text(json.dumps({"parallelator": {"why": why}}).ljust(500))
 
     def unplug_at(self, text, count=1):
         """Pull the plug when the host has sent `text` for the time number `count`."""

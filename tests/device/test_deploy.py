@@ -12,7 +12,7 @@ import pytest
 
 from boards import MICROPYTHON, ROOT, Board
 from device import build, deploy, link
-from device.deploy import Plan
+from device.deploy import Plan, plan
 from device.link import Device, DeviceError, attach
 
 LISTING = """
@@ -88,10 +88,12 @@ def installed(built, tmp_path_factory):
 
 @pytest.fixture
 def board(installed, tmp_path):
-    """A copy of that device, unpowered."""
+    """A copy of that device, in maintenance when it is powered."""
     for path in installed[0].iterdir():
         shutil.copy(path, tmp_path)
-    return Board(tmp_path)
+    board = Board(tmp_path)
+    board.start_with("maintenance")
+    return board
 
 
 def quiet(line):
@@ -115,6 +117,7 @@ def test_first_install(installed, built):
 
 def test_nothing_changed_on_a_running_rig(board, built):
     lines = []
+    board.start_with("")
     with board:
         board.until("Started, boot")
         made = deploy.deploy(board.port, built, lines.append)
@@ -125,7 +128,7 @@ def test_nothing_changed_on_a_running_rig(board, built):
     assert b"Every switch is open." in board.said
 
 
-def test_upgrade_sends_what_changed_and_keeps_config_json(board, newer):
+def test_upgrade_sends_what_changed_keeps_config_json_and_goes_back(board, built, newer):
     before = on(board.image)
     with board:
         made = deploy.deploy(board.port, newer, quiet)
@@ -139,11 +142,9 @@ def test_upgrade_sends_what_changed_and_keeps_config_json(board, newer):
     _, files = on(board.image)
     assert files["config.json"] == before[1]["config.json"]
     assert b"Parallelator 0.2.0" in board.said
-
-
-def test_back_to_the_version_before_sends_nothing_but_the_rename(board, built, newer):
+    # The version before is still there: back to it takes the rename and nothing else.
+    board.start_with("maintenance")
     with board:
-        deploy.deploy(board.port, newer, quiet)
         made = deploy.deploy(board.port, built, quiet)
     assert made == Plan("app-a", switch=True)
     assert booted(board.image) == ("app-a", wanted_of(built))
@@ -181,7 +182,7 @@ def test_interrupted_at_every_file_it_boots_the_old_version_and_goes_on(board, b
 
 
 def cut_short(board, folder, mark, count):
-    board.stay_at_prompt()
+    board.start_with("maintenance")
     with board:
         board.unplug_at(mark, count)
         with pytest.raises(DeviceError, match="broke"):
@@ -320,3 +321,57 @@ def test_the_deployed_tree_and_not_the_source_is_what_runs(board, newer, tmp_pat
     said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     assert "Parallelator 0.2.0" in said and "batteries started together" in said
     assert "Every switch is open." in said
+
+
+WANTED = {
+    "app/x.mpy": (5000, "x"),
+    "app/y.mpy": (100, "y"),
+    "boot.py": (10, "b"),
+    "main.py": (10, "m"),
+    "config.json": (10, "c"),
+    "manifest.json": (50, "2"),
+}
+ROOT_FILES = {name: WANTED[name] for name in ("boot.py", "main.py", "config.json")}
+
+
+@pytest.mark.parametrize(
+    "found, chosen, slot, remove, copy, send, blocks",
+    [
+        # The file `app` is lost or garbage, but a version is complete.
+        ({"app-a/manifest.json": (50, "1")}, "", "app-b", [], [], 3, 2 + 1 + 1 + 2),
+        ({"app-a/manifest.json": (50, "1")}, "?", "app-b", [], [], 3, 6),
+        # A version that is half there goes on, whoever is chosen.
+        ({"app-a/x.mpy": (5000, "x")}, "", "app-a", [], [], 2, 2),
+        # A version that was damaged after it was complete: its manifest goes first.
+        (
+            {"app-a/manifest.json": (50, "2"), "app-a/x.mpy": (9, "?"), "app-a/y.mpy": (100, "y")},
+            "app-b",
+            "app-b",
+            [],
+            [("app-a/y.mpy", "app-b/y.mpy")],
+            2,
+            6,
+        ),
+        (
+            {
+                "app-a/manifest.json": (50, "1"),
+                "app-b/manifest.json": (50, "2"),
+                "app-b/x.mpy": (9, "?"),
+                "app-b/z.mpy": (9, "z"),
+            },
+            "app-a",
+            "app-b",
+            ["app-b/manifest.json", "app-b/x.mpy", "app-b/z.mpy"],
+            [],
+            3,
+            3,
+        ),
+    ],
+)
+def test_plans(found, chosen, slot, remove, copy, send, blocks):
+    made = plan(WANTED, found | ROOT_FILES, chosen, 4096)
+    assert made.slot == slot
+    assert (made.remove, made.copy, len(made.send), made.blocks) == (remove, copy, send, blocks)
+    assert list(made.send.values())[-1] == f"{slot}/manifest.json"
+    assert made.switch == (chosen != slot)
+    assert not made.config and made.boot == []

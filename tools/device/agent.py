@@ -4,6 +4,7 @@ Answers are Python literals, one a line. Nothing that the present version needs 
 `switch`; a file that it has open at a power cut, config.json say, is replaced by a rename.
 """
 
+import errno
 import hashlib
 import os
 import sys
@@ -78,8 +79,9 @@ def begin(path):
     for k in range(1, len(parts)):
         try:
             os.mkdir("/".join(parts[:k]))
-        except OSError:
-            continue
+        except OSError as error:
+            if error.errno != errno.EEXIST:
+                raise error
     _out = open(path, "wb")  # noqa: SIM115 - closed by end()
 
 

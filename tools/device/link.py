@@ -7,7 +7,6 @@ at once or at the next try.
 
 import ast
 import contextlib
-import io
 import os
 import struct
 import time
@@ -27,6 +26,7 @@ ARCHITECTURES = {"x64": 2, "xtensawin": 10}
 _TRY_S = 1.5
 _READ_S = 0.5
 _PIECE = 1024
+_BANNER = b"raw REPL; CTRL-B to exit\r\n"
 _LOST = (TransportError, OSError, struct.error, ValueError, SyntaxError)
 
 
@@ -67,28 +67,42 @@ def attach(port, patience_s=PATIENCE_S):
         DeviceError: no such port, or nothing there that answers like MicroPython.
     """
     deadline = time.monotonic() + patience_s
-    transport = None
+    try:
+        transport = SerialTransport(port, timeout=_READ_S)
+    except TransportError:
+        raise DeviceError(_refusal(port)) from None
     while True:
         try:
-            if transport is None:
-                transport = SerialTransport(port, timeout=_READ_S)
-            with contextlib.redirect_stdout(io.StringIO()):
-                transport.enter_raw_repl(soft_reset=False, timeout_overall=_TRY_S)
-            return Device(port, transport)
-        except TransportError:
-            if transport is None:
-                raise DeviceError(_refusal(port)) from None
+            if _enter(transport):
+                return Device(port, transport)
         except OSError:
             # A USB port that is the chip's own goes with a reset and comes back.
             _close(transport)
-            transport = None
             time.sleep(_READ_S)
+            with contextlib.suppress(TransportError):
+                transport = SerialTransport(port, timeout=_READ_S)
         if time.monotonic() > deadline:
             _close(transport)
             raise DeviceError(
                 f"What is at {port} does not answer like MicroPython. Is it the right port? "
                 "A blank controller needs MicroPython first: make flash."
             )
+
+
+def _enter(transport):
+    """Ctrl-C, then the raw prompt; True when it comes. mpremote's own would wait for silence."""
+    link = transport.serial
+    link.write(b"\r\x03")
+    link.reset_input_buffer()
+    link.write(b"\r\x01")
+    deadline = time.monotonic() + _TRY_S
+    said = b""
+    while not said.endswith(_BANNER):
+        if time.monotonic() > deadline:
+            return False
+        said += link.read(1)
+    transport.in_raw_repl = True
+    return True
 
 
 def _close(transport):
