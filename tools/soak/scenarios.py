@@ -264,8 +264,6 @@ FAULTS = {
         action=lambda rig: rig.draw.choice(("on", "off", "auto", "reset")),
     ),
     "controller_reset": _once("controller_reset"),
-    "button": lambda rig: rig.passing({"do": "button"}, {"do": "button", "on": False}),
-    "console_break": _once("console_break"),
     "power_cycle": _once("power_cycle"),
 }
 """Kind of fault, one for every step of sim.scenario.STEPS: a function of a `Rig` to its steps."""
