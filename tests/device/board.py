@@ -1,11 +1,10 @@
 """A stand-in for an ESP32 at the end of a cable: one life of it, from reset to reset.
 
-    micropython -i tests/device/board.py IMAGE STORAGE [CUT]
+    micropython -i tests/device/board.py IMAGE STORAGE
 
 boards.py starts it on a pseudo-terminal, again after each reset. The root folder is a LittleFS
 image; what the simulator's stand-ins keep in non-volatile storage is kept in the file STORAGE.
-After boot.py and main.py the prompt is MicroPython's own. With CUT the power goes in the middle
-of the write number CUT to a block of the flash.
+After boot.py and main.py the prompt is MicroPython's own.
 """
 
 import json
@@ -44,7 +43,7 @@ def storage(path):
     esp32.NVS.commit = saved
 
 
-def power_up(image, kept, cut):
+def power_up(image, kept):
     """From the reset to the prompt."""
     root = __file__.rsplit("/tests/device/", 1)[0]
     sys.path[:] = [root + "/tools/sim/standins", root + "/tools", ".frozen"]
@@ -62,7 +61,7 @@ def power_up(image, kept, cut):
     tasks.bind(sys.modules["asyncio"].core)
     sys.modules["machine"].reset = die
     storage(kept)
-    flash = Flash(open(image, "r+b"), cut, die)  # noqa: SIM115 - as long as the process lives
+    flash = Flash(open(image, "r+b"))  # noqa: SIM115 - as long as the process lives
     os.umount("/")
     os.mount(os.VfsLfs2(flash), "/")
     sys.path[:] = ["", ".frozen", "/lib"]
@@ -80,4 +79,4 @@ def power_up(image, kept, cut):
             sys.print_exception(error)
 
 
-power_up(sys.argv[1], sys.argv[2], int(sys.argv[3]) if len(sys.argv) > 3 else 0)
+power_up(sys.argv[1], sys.argv[2])

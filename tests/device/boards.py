@@ -27,17 +27,16 @@ class Board:
     """A device in `folder`, kept there, plugged in and powered while the context lasts.
 
     Args:
-        blocks: of 4096 bytes: size of its flash; cut: as of board.py, for the first life.
+        blocks: of 4096 bytes: size of its flash.
         program: another command than board.py to run on the port, None = board.py.
 
     Attributes:
         port: its serial port; lives: how often it has started; said: all that it has sent.
     """
 
-    def __init__(self, folder, blocks=512, cut=0, program=None):
+    def __init__(self, folder, blocks=512, program=None):
         self.image = folder / "flash.img"
         self.storage = folder / "storage.json"
-        self._cut = cut
         self._program = program
         self._unplug = None
         self._sent = b""
@@ -85,9 +84,8 @@ class Board:
         self.lives += 1
         self._inside, terminal = os.openpty()
         tty.setraw(terminal)
-        files = [self.image, self.storage, str(self._cut)]
+        files = [self.image, self.storage]
         command = [MICROPYTHON, "-X", "heapsize=8m", "-i", ROOT / "tests/device/board.py", *files]
-        self._cut = 0
         self._process = subprocess.Popen(
             self._program or command,
             stdin=terminal,
