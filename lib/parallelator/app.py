@@ -73,10 +73,7 @@ class App:
             self._greet_card,
         )
         self.settings = None
-        if self.safe:
-            self.card.note(ABSENT)
-        else:
-            self.card.mount()
+        self.card.note(ABSENT) if self.safe else self.card.mount()
         self._card_config = fatfile.there(CONFIG_FILES[1])
         self.datalog = None
         self.config_files = CONFIG_FILES
