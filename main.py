@@ -6,11 +6,13 @@ that files can be changed. The next reset returns to work, and ten minutes do so
 
 import io
 import sys
+import time
 
 from esp32 import NVS
 from machine import reset
 
 TRIES = 3
+PAUSE_MS = 3000
 MAINTENANCE = "maintenance"
 SERVICED = "serviced"
 TEXT_BYTES = 200
@@ -34,9 +36,12 @@ def start():
         why = app.run(why, vain >= TRIES, lambda: keep(store, "starts", 0))
     except KeyboardInterrupt:
         why = MAINTENANCE
+        keep(store, "starts", vain)
     except Exception as error:
         sys.print_exception(error)
         why = told(error)
+        if vain >= TRIES:
+            time.sleep_ms(PAUSE_MS)
     keep(store, "why", why)
     reset()
 

@@ -16,7 +16,7 @@ from parallelator.protection import guard, rules
 from parallelator.protection.switches import Switches
 from parallelator.records import fatfile
 from parallelator.records.blackbox import BlackBox
-from parallelator.records.card import READY, Card
+from parallelator.records.card import ABSENT, READY, Card
 from parallelator.records.counters import Counters
 from parallelator.records.events import Events
 from parallelator.records.history import History
@@ -73,8 +73,7 @@ class App:
             self._greet_card,
         )
         self.settings = None
-        if not self.safe:
-            self.card.mount()
+        self.card.note(ABSENT) if self.safe else self.card.mount()
         self._card_config = fatfile.there(CONFIG_FILES[1])
         self.datalog = None
         self.config_files = CONFIG_FILES

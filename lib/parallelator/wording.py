@@ -1,6 +1,8 @@
 """Turns codes and numbers into sentences in the rig's language, for console and API."""
 
 import json
+import os
+import sys
 
 from parallelator.protection.fleet import ACTIONS
 from parallelator.snapshot import REASONS, RIG, STATES, Reason, missing
@@ -18,12 +20,11 @@ class Words:
         language: "en" or "fr", a file of messages/.
 
     Raises:
-        OSError: there is no such file.
+        TypeError: there is no such file.
     """
 
     def __init__(self, language):
-        folder = __file__.rsplit("/", 1)[0]
-        with open("%s/messages/%s.json" % (folder, language)) as file:
+        with open(messages_path(language)) as file:
             words = json.load(file)
         # One text takes half the memory of the many that it is made of.
         lines = [
@@ -125,6 +126,26 @@ def log_name(number):
     if number < 1000000:
         return "boot-%04d" % number
     return "%04d-%02d-%02d" % (number // 10000, number // 100 % 100, number % 100)
+
+
+def data_path(name):
+    """Where a file that is no module lies: beside the modules, None if nowhere.
+
+    Modules may be frozen into MicroPython; what is read as a file never is.
+    """
+    for folder in sys.path:
+        path = "%s/%s" % (folder, name)
+        try:
+            os.stat(path)
+            return path
+        except OSError:
+            continue
+    return None
+
+
+def messages_path(language):
+    """The file with the words of a language."""
+    return data_path("parallelator/messages/%s.json" % language)
 
 
 def fault_text(fault):

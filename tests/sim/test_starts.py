@@ -114,7 +114,7 @@ def test_a_guard_that_dies_in_its_first_tick_leads_to_safe_mode_too():
     assert "safe_crash" in [event[2] for event in events(boots.app)]
     alarms = {alarm["code"]: alarm["text"] for alarm in boots.app.alarms()}
     assert "failed three times" in alarms["safe_crash"]
-    assert boots.app.card.state is None and "log" not in boots.app.tasks
+    assert boots.app.card.state == "sd_absent" and "log" not in boots.app.tasks
 
 
 def test_two_failed_starts_are_forgotten():
@@ -123,23 +123,20 @@ def test_two_failed_starts_are_forgotten():
         play(boots, batteries=FOUR, duration_s=10)
         assert boots.app.safe == safe
         assert current.world.nvs["parallelator"]["starts"] == 0
+        assert current.world.timer is None, "the ten minutes at the prompt must not run on"
 
 
 def test_safe_mode_that_fails_itself_tries_again_and_again_with_every_switch_open():
     boots = Boots(1000000, fail_to_build)
-    report = play(boots, batteries=FOUR, duration_s=2)
-    assert boots.count > 10
+    report = play(boots, batteries=FOUR, duration_s=20)
+    assert 5 < boots.count < 12
     assert moves(report, 1) == []
     assert current.world.nvs["parallelator"]["starts"] == 3
 
 
 def test_boot_held_at_the_start_is_safe_mode():
-    boots = Boots()
-    steps = [
-        {"at": 9, "do": "button"},
-        {"at": 10, "do": "power_cycle"},
-        {"at": 20, "do": "button", "on": False},
-    ]
+    boots = Boots(2, lambda: setattr(current.world, "button", boots.count == 2))
+    steps = [{"at": 10, "do": "power_cycle"}]
     report = play(boots, batteries=FOUR, duration_s=30, settings=NARROW, steps=steps)
     assert report["alloc_violations"] == []
     assert boots.app.safe == "safe_button"
@@ -245,6 +242,17 @@ def test_ctrl_c_leads_into_maintenance_and_ten_minutes_back():
     assert boots.causes == ["reset_power", None, "reset_serviced"]
     assert report["resets"] == 2
     clean(report)
+
+
+def test_starts_that_ctrl_c_interrupts_are_not_vain():
+    boots = Boots()
+    steps = []
+    for at in range(1, 13, 3):
+        steps.append({"at": at, "do": "console_break"})
+        steps.append({"at": at + 2, "do": "controller_reset"})
+    report = play(boots, batteries=FOUR, duration_s=25, steps=steps)
+    assert report["resets"] == 8
+    assert boots.app.safe is None
 
 
 def test_a_plain_reset_ends_maintenance():

@@ -58,15 +58,15 @@ def version():
     return re.search(r'^VERSION = "(.+)"$', text, re.MULTILINE)[1]
 
 
-def manifest(folder):
+def manifest(folder, march):
     """What `folder` holds: version, format of the .mpy files, size and SHA-256 of each file."""
     files = {}
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         content = path.read_bytes()
         name = path.relative_to(folder).as_posix()
         files[name] = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-    mpy_format = (folder / APP / "parallelator/app.mpy").read_bytes()[1]
-    return {"version": version(), "mpy": mpy_format, "files": files}
+    mpy_format = next(folder.rglob("*.mpy")).read_bytes()[1]
+    return {"version": version(), "mpy": mpy_format, "march": march, "files": files}
 
 
 def build(into, march=MARCH):
@@ -88,7 +88,7 @@ def build(into, march=MARCH):
         target.parent.mkdir(exist_ok=True)
         target.write_text(json.dumps(words, ensure_ascii=False, separators=(",", ":")))
     shutil.copytree(PAGE, app / "page")
-    listing = manifest(into)
+    listing = manifest(into, march)
     (into / MANIFEST).write_text(json.dumps(listing, indent=1) + "\n")
     return listing
 

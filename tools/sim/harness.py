@@ -9,6 +9,7 @@ from sim import current, tasks
 from sim.broker import Broker
 from sim.chips.sdcard import SdCard
 from sim.chips.sdimage import BLOCK, Image
+from sim.flash import Flash
 from sim.recorder import Recorder, summary
 from sim.referee import Limits
 from sim.scenario import Script
@@ -18,6 +19,7 @@ from sim.world import Break, ControllerReset, Finished, World
 SD_SECTORS = 131072
 """Size of a fresh SD card: 64 MB in blocks of 512 bytes."""
 
+_IMAGE_MOUNT = "/rig"
 _FIRMWARE = (
     "parallelator",
     "asyncio",
@@ -35,7 +37,16 @@ _ENDS = (Finished, KeyboardInterrupt)
 
 
 def run(
-    root, plan, virtual, speed=1, port=None, flash=None, quiet=False, sabotage=None, card=None
+    root,
+    plan,
+    virtual,
+    speed=1,
+    port=None,
+    flash=None,
+    quiet=False,
+    sabotage=None,
+    card=None,
+    image=None,
 ):
     """Play a scenario.
 
@@ -47,25 +58,32 @@ def run(
             build/ that is removed afterwards.
         quiet: do not print the summary.
         sabotage: function without arguments that breaks the firmware's classes, called at every
-            boot when they can be imported and before boot.py runs; None = none.
+            boot when they can be imported and before main.py runs; None = none.
         card: the `SdCard` of the rig; a fresh image is formatted first. None = no card, or one in
             memory when the scenario speaks of it.
+        image: a LittleFS image in place of `flash`: what was deployed onto it runs, and nothing
+            of the repository's boot.py, main.py and lib/. None = none.
 
     Returns:
         dict: the report.
     """
+    fresh = flash is None and image is None
+    if image:
+        flash = _IMAGE_MOUNT
+        os.mount(os.VfsLfs2(Flash(open(image, "r+b"))), flash)  # noqa: SIM115 - until the end
+    elif fresh:
+        flash = "%s/build/sim/%s-%s" % (root, plan["name"], os.urandom(4).hex())
+    source = flash if image else root
+    config = _config(source, plan, port)
     duration_s = plan["duration_s"]
-    config = _config(root, plan, port)
     world = World(
         plan, virtual, speed, plan["seed"], None if duration_s is None else int(duration_s * 1e6)
     )
     if any(step["do"].startswith("broker") for step in plan["steps"]):
         world.broker = Broker(world.random)
         _merge(config, {"mqtt": {"host": "127.0.0.1", "port": world.broker.port}})
-    fresh = flash is None
-    if fresh:
-        flash = "%s/build/sim/%s-%s" % (root, plan["name"], os.urandom(4).hex())
-    _make_dirs(flash)
+    if not image:
+        _make_dirs(flash)
     with open(flash + "/config.json", "w") as file:
         json.dump(config, file)
     home = os.getcwd()
@@ -84,14 +102,21 @@ def run(
     world.script = Script(plan, world, watch.submit)
     world.observers.append(recorder)
     world.ending = recorder.freeze
+    modules = list(sys.path)
+    if image:
+        for folder in (root + "/lib", root + "/build/mpy-lib"):
+            sys.path.remove(folder)
     try:
-        _power(root, world, recorder, watch, sabotage)
+        _power(source, world, recorder, watch, sabotage)
     finally:
         watch.release()
         _forget_firmware()
         if world.broker:
             world.broker.close()
+        sys.path[:] = modules
         os.chdir(home)
+        if image:
+            os.umount(flash)
         if fresh:
             _remove(flash)
     report = recorder.freeze()
@@ -116,21 +141,22 @@ def run(
     return report
 
 
-def _power(root, world, recorder, watch, sabotage):
+def _power(source, world, recorder, watch, sabotage):
+    modules = list(sys.path)
     while True:
         _forget_firmware()
+        sys.path[:] = modules
         sys.modules["_asyncio"] = tasks
         import asyncio
 
         tasks.bind(asyncio.core)
-        watch.install()
-        _keep_volumes()
-        if sabotage:
-            sabotage()
         try:
-            for name in ("boot.py", "main.py"):
-                with open(root + "/" + name) as file:
-                    exec(compile(file.read(), name, "exec"), {"__name__": "__main__"})
+            _execute(source, "boot.py")
+            watch.install()
+            _keep_volumes()
+            if sabotage:
+                sabotage()
+            _execute(source, "main.py")
             _stay_at_prompt(world)
         except ControllerReset:
             watch.release()
@@ -144,6 +170,11 @@ def _power(root, world, recorder, watch, sabotage):
             recorder.freeze()
             world.restarted()
             return
+
+
+def _execute(folder, name):
+    with open(folder + "/" + name) as file:
+        exec(compile(file.read(), name, "exec"), {"__name__": "__main__"})
 
 
 def _stay_at_prompt(world):
@@ -191,8 +222,8 @@ def _forget_firmware():
         return
 
 
-def _config(root, plan, port):
-    with open(root + "/config.json") as file:
+def _config(source, plan, port):
+    with open(source + "/config.json") as file:
         config = json.load(file)
     config["web"]["port"] = port or 20000 + int.from_bytes(os.urandom(2), "big") % 12000
     _merge(config, plan["settings"])

@@ -1,7 +1,10 @@
 """Runs the whole firmware on a simulated rig: boot.py, main.py and lib/, unchanged.
 
     micropython tools/sim/run.py [--scenario F] [--clock real|virtual] [--speed N] [--duration S]
-        [--port P] [--batteries N] [--seed N] [--flash DIR] [--sd IMAGE] [--report OUT.json]
+        [--port P] [--batteries N] [--seed N] [--flash DIR | --image IMAGE] [--sd IMAGE]
+        [--report OUT.json]
+
+--image runs what was deployed onto a LittleFS image instead of the repository's firmware.
 
 Exits with 0 when the run ended as expected, 1 on a violation or a failed expectation, 2 on wrong
 arguments.
@@ -49,14 +52,15 @@ def main():
         plan["duration_s"] = args.duration
         plan["expect"] = []
         flash = flash or root + "/build/sim/" + plan["name"]
-        sd = sd or flash + ".img"
+        sd = sd or (args.image or flash) + ".img"
         port = port or 8080
         password = plan["settings"].get("web", {}).get("password")
         print("Page: http://localhost:%d" % port, "- password: %s" % password if password else "")
         print("Ctrl-C opens every switch and ends the rig.")
     card = SdCard(Image(harness.SD_SECTORS, sd)) if sd else None
     virtual = args.clock == "virtual"
-    report = harness.run(root, plan, virtual, args.speed, port, flash, card=card)
+    image = args.image and _absolute(args.image, cwd)
+    report = harness.run(root, plan, virtual, args.speed, port, flash, card=card, image=image)
     if args.report:
         with open(_absolute(args.report, cwd), "w") as f:
             json.dump(report, f)
@@ -79,6 +83,7 @@ def _arguments():
     parser.add_argument("--batteries", type=int)
     parser.add_argument("--seed", type=int)
     parser.add_argument("--flash")
+    parser.add_argument("--image")
     parser.add_argument("--sd")
     parser.add_argument("--report")
     return parser.parse_args()

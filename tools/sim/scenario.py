@@ -283,10 +283,6 @@ def _sd_cut(world, step):
     world.card.writes_left = 0
 
 
-def _button(world, step):
-    world.button = step.get("on", True)
-
-
 def _console_break(world, step):
     world.interrupt()
 
@@ -339,7 +335,6 @@ STEPS = {
     "sd_full": _sd_full,
     "sd_cut": _sd_cut,
     "request": None,
-    "button": _button,
     "console_break": _console_break,
     "controller_reset": _controller_reset,
     "power_cycle": _power_cycle,

@@ -179,6 +179,12 @@ class World:
                 self.locked = True
                 micropython.heap_lock()
 
+    def sleep(self, us):
+        """The firmware does nothing for `us`."""
+        if not self.virtual:
+            utime.sleep_us(us // self._speed)
+        self.spend(us)
+
     def wait(self, timeout_ms, poll):
         """Pass time until a stream of `poll` (None: none is watched) is ready or it is over.
 

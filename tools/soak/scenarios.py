@@ -257,14 +257,13 @@ FAULTS = {
     "wifi_down": _pair("wifi_down", "wifi_up"),
     "wifi_up": lambda rig: [{"at": 0, "do": "wifi_down"}, {"at": rig.at(), "do": "wifi_up"}],
     "nvs_cut": _once("nvs_cut"),
+    "console_break": _pair("console_break", "controller_reset"),
     "request": _once(
         "request",
         n=_n,
         action=lambda rig: rig.draw.choice(("on", "off", "auto", "reset")),
     ),
     "controller_reset": _once("controller_reset"),
-    "button": lambda rig: rig.passing({"do": "button"}, {"do": "button", "on": False}),
-    "console_break": _once("console_break"),
     "power_cycle": _once("power_cycle"),
 }
 """Kind of fault, one for every step of sim.scenario.STEPS: a function of a `Rig` to its steps."""

@@ -3,13 +3,13 @@
 import asyncio
 import hashlib
 import os
-import sys
 from binascii import hexlify
 
 from microdot import Microdot, Response
 from micropython import const
 
 from parallelator.snapshot import BATTERIES, WISHES
+from parallelator.wording import data_path, messages_path
 
 from . import answer, json_object, live, problem
 from .logs import Logs
@@ -196,8 +196,7 @@ class Api:
         language = request.args.get("language")
         if language not in _LANGUAGES:
             language = self._rig.settings["language"]
-        path = __file__.rsplit("/", 2)[0] + f"/messages/{language}.json"
-        return await self._file(request, path, "application/json")
+        return await self._file(request, messages_path(language), "application/json")
 
     def not_allowed(self, request):
         """The answer to a method that a known address does not take."""
@@ -215,7 +214,7 @@ class Api:
 
     def _page_file(self, name, kind):
         async def handler(request):
-            path = page_path(name)
+            path = data_path("page/%s.gz" % name)
             return await self._file(request, path, kind) if path else not_found(request)
 
         return handler
@@ -250,18 +249,6 @@ def broken(request):
 def out_of_memory(request, error):
     """The answer when memory is short."""
     return problem(503, "busy", "Short of memory. Try again in a second.", None, 1)
-
-
-def page_path(name):
-    """Where the built page's file is: in the folder `page` beside the modules, None if nowhere."""
-    for folder in sys.path:
-        path = "%s/page/%s.gz" % (folder, name)
-        try:
-            os.stat(path)
-            return path
-        except OSError:
-            continue
-    return None
 
 
 async def _tag(path):

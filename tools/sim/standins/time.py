@@ -29,15 +29,15 @@ def ticks_diff(end, start):
 
 
 def sleep_us(us):
-    current.world.spend(us)
+    current.world.sleep(us)
 
 
 def sleep_ms(ms):
-    current.world.spend(ms * 1000)
+    current.world.sleep(ms * 1000)
 
 
 def sleep(seconds):
-    current.world.spend(int(seconds * 1000000))
+    current.world.sleep(int(seconds * 1000000))
 
 
 def time():
