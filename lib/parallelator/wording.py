@@ -20,7 +20,7 @@ class Words:
         language: "en" or "fr", a file of messages/.
 
     Raises:
-        TypeError: there is no such file.
+        OSError: there is no such file.
     """
 
     def __init__(self, language):
@@ -144,8 +144,8 @@ def data_path(name):
 
 
 def messages_path(language):
-    """The file with the words of a language."""
-    return data_path("parallelator/messages/%s.json" % language)
+    """The file with the words of a language, "" when there is none."""
+    return data_path("parallelator/messages/%s.json" % language) or ""
 
 
 def fault_text(fault):

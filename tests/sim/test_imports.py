@@ -60,7 +60,7 @@ def imported(**settings):
 
 def test_switches_then_wifi_then_the_rest():
     seen = imported(wifi={"ssid": "rig", "password": "password"})
-    order = [seen.index(name) for name in ("SAFE", "parallelator", "GUARD", "WIFI") + HEAVY]
+    order = [seen.index(name) for name in ("parallelator", "GUARD", "SAFE", "WIFI") + HEAVY]
     assert order == sorted(order), seen
 
 
