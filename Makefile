@@ -25,9 +25,7 @@ logs: build/logs.stamp
 page: build/page.stamp
 
 test: build/test.stamp build/page.stamp
-	tools/apt.sh chromium mtools
-	tools/apt.sh chromium fsck.fat:dosfstools
-	tools/apt.sh chromium mosquitto mtools openssl prometheus
+	tools/apt.sh chromium fsck.fat:dosfstools mosquitto mtools openssl prometheus
 	@$(VENV)/python tests/run.py
 
 # Only what is given on the command line is the port of a device: the default is the simulator's.
@@ -58,8 +56,7 @@ memory: build/device.stamp build/page.stamp
 	$(VENV)/python tools/memory.py
 
 soak: build/test.stamp build/page.stamp
-	tools/apt.sh chromium fsck.fat:dosfstools
-	tools/apt.sh chromium mosquitto openssl prometheus
+	tools/apt.sh chromium fsck.fat:dosfstools mosquitto mtools openssl prometheus
 	$(VENV)/python tools/soak/campaign.py
 	$(VENV)/micropython -X heapsize=64m tools/soak/day.py
 	$(VENV)/python tools/soak/power_cuts.py

@@ -154,6 +154,8 @@ def main():
     parser.add_argument("--timeout", type=float, default=300, help="seconds per file")
     parser.add_argument("places", nargs="*", type=existing, default=[ROOT / "tests"])
     options = parser.parse_args()
+    # A shell's background job ignores Ctrl-C, and so would every program that a test interrupts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     passed, failed = asyncio.run(run_all(test_files(options.places), options))
     print(f"{passed} passed, {failed} failed")
     return 0 if passed and not failed else 1

@@ -126,6 +126,7 @@ class App:
             asyncio.run(self._main(settled))
         finally:
             self.guard.all_off()
+            self.card.unmount()
             print("Every switch is open.")
         if isinstance(self._end, Exception):
             raise self._end

@@ -3,6 +3,8 @@
 import errno
 import os
 
+import micropython
+
 from parallelator.clock import Clock
 from parallelator.hardware.sdcard import SpiCard, crc7, crc16
 from sim import current
@@ -380,7 +382,10 @@ def test_a_detached_card_lets_files_be_closed_and_writes_nothing():
         file.flush()
     assert bench.card.written == written
     buf = bytearray(b"\x55" * 512)
+    micropython.heap_lock()
     driver.readblocks(0, buf)
+    driver.writeblocks(0, buf)
+    micropython.heap_unlock()
     assert buf == bytes(512)
     os.umount("/sd")
 

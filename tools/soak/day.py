@@ -17,7 +17,8 @@ import sys
 WRAP_MS = 1 << 30
 TICK_MS = 100
 ROUND_S = 600
-_SETTLED_S = 60
+_SETTLED_S = 20
+"""After the second trip: from then on two of them are kept in memory."""
 _LISTS = ("timeline", "switch_writes", "reactions", "spans")
 _COOLING_S = 10.0
 _JOINING_S = 1.5
@@ -49,18 +50,18 @@ class Sampler:
 
     Args:
         world: the simulated `World`; path: a file that takes what the recorder has collected, so
-            that its growth does not count; until_s: when to look for the second time.
+            that its growth does not count; from_s, until_s: when to look.
 
     Attributes:
         used: heap in use, bytes, at both looks; uptime_s, at_s: the firmware's and the true time
             at the second.
     """
 
-    def __init__(self, world, path, until_s):
+    def __init__(self, world, path, from_s, until_s):
         self._world = world
         self._recorder = world.observers[0]
         self._path = path
-        self._due_s = [_SETTLED_S, until_s]
+        self._due_s = [from_s, until_s]
         self.used = []
         self.uptime_s = self.at_s = 0
 
@@ -82,10 +83,10 @@ class Sampler:
     def restore(self, report):
         """Put what was taken from the recorder back into its report."""
         with open(self._path) as file:
-            for line in file:
-                name, entries = json.loads(line)
-                if name in report:
-                    report[name] = entries + report[name]
+            taken = [json.loads(line) for line in file]
+        for name, entries in reversed(taken):
+            if name in report:
+                report[name] = entries + report[name]
         os.remove(self._path)
 
 
@@ -113,13 +114,14 @@ def play(root, duration_s, wrap_s):
         "steps": steps,
         "boot_ticks_ms": WRAP_MS - int(wrap_s * 1000),
     }
+    from_s = trials(duration_s, wrap_s)[1][0] + _SETTLED_S
     path = "%s/build/sim/day-%s" % (root, os.urandom(4).hex())
     samplers = []
 
     def slow_down():
         from parallelator.protection import guard, watch
 
-        samplers.append(Sampler(current.world, path, duration_s - 5))
+        samplers.append(Sampler(current.world, path, from_s, duration_s - 5))
         guard.TICK_MS = TICK_MS
         watch.Watch.deadline = lambda alarms, dt_ms: None
         tick = guard.Guard.tick

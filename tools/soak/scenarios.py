@@ -7,6 +7,8 @@ and up to three faults; tools/sim/scenario.py says what its keys mean.
 from random import Random
 
 WRAP_MS = 1 << 30
+MOODS = ("hang", "vanish", "cut", "slow", "garbage", "deny")
+"""Of a broker that misbehaves, see tools/sim/broker.py."""
 HARD_CEILING_MA = 40000
 
 VOLTAGE_LIMITS = {
@@ -35,6 +37,8 @@ def scenario(number, duration_s=120):
         "batteries": packs,
         "settings": {
             "serial_messages": False,
+            "name": "rig",
+            "mqtt": {"commands": True},
             "i2c_khz": draw.choice((100, 100, 400, draw.randint(80, 400))),
             "wifi": {"ssid": draw.choice(("", "stage")), "password": "stage-wifi"},
             "limits": limits,
@@ -169,6 +173,11 @@ def _switched(do, key):
     return steps
 
 
+def _switched_off(do):
+    """Something of the whole rig that is on for a while."""
+    return lambda rig: rig.passing({"do": do}, {"do": do, "on": False})
+
+
 def _pair(do, undo, **values):
     def steps(rig):
         step = {key: value(rig) for key, value in values.items()}
@@ -199,6 +208,16 @@ def _set_battery(rig):
 def _bus_noise(rig):
     step = {"do": "bus_noise", "rate": _wide(rig.draw, 10, 3000) / 1000000}
     return rig.passing(step, step | {"rate": 0})
+
+
+def _broker(rig):
+    return rig.passing({"do": "broker", "mood": rig.draw.choice(MOODS)}, {"do": "broker"})
+
+
+def _broker_says(rig):
+    payload = rig.draw.choice(("ON", "OFF", "AUTO", "RESET", "", "\x00"))
+    topic = f"parallelator/rig/battery/{rig.draw.choice((rig.n(), 0, 17))}/set"
+    return [{"at": rig.at(), "do": "broker_says", "topic": topic, "payload": payload}]
 
 
 def _n(rig):
@@ -256,6 +275,9 @@ FAULTS = {
     "sd_cut": _once("sd_cut"),
     "wifi_down": _pair("wifi_down", "wifi_up"),
     "wifi_up": lambda rig: [{"at": 0, "do": "wifi_down"}, {"at": rig.at(), "do": "wifi_up"}],
+    "broker": _broker,
+    "broker_hang": _switched_off("broker_hang"),
+    "broker_says": _broker_says,
     "nvs_cut": _once("nvs_cut"),
     "console_break": _pair("console_break", "controller_reset"),
     "request": _once(

@@ -137,8 +137,8 @@ class SpiCard(SDCard):
     def detach(self):
         """Speak to the card no more: writes vanish without an error, reads give zeros.
 
-        So files that are open on a lost card can be closed, and a card that comes back is not
-        given what belonged on another.
+        So files that are open on a lost card can be closed, be it by the collector, which must
+        not allocate; and a card that comes back is not given what belonged on another.
         """
         self._detached = True
 
@@ -147,7 +147,8 @@ class SpiCard(SDCard):
     def readblocks(self, block_num, buf):
         """Fill `buf`, a multiple of 512 bytes, from block `block_num` on."""
         if self._detached:
-            buf[:] = bytes(len(buf))
+            for k in range(len(buf)):
+                buf[k] = 0
         else:
             self._persist(super().readblocks, block_num, buf)
 
