@@ -11,8 +11,8 @@ def a_fuller_pack_joins():
 
     honest = joining.refusal
 
-    def refusal(limits, snap, mask, delta_mv):
-        return 0 if delta_mv > 0 else honest(limits, snap, mask, delta_mv)
+    def refusal(limits, snap, mask, delta_mv, pack_mohm):
+        return 0 if delta_mv > 0 else honest(limits, snap, mask, delta_mv, pack_mohm)
 
     joining.refusal = refusal
 
