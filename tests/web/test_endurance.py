@@ -159,7 +159,8 @@ def test_four_clients_for_a_while():
         report = rig.stop()
     assert frames >= 4 * STEADY_S * 0.95
     third = len(used) // 3
-    assert max(used[-third:]) - max(used[:third]) < KEPT_BYTES / 4, used
+    # The least of many looks: a file that is open at the moment takes some kilobytes.
+    assert min(used[-third:]) - min(used[:third]) < KEPT_BYTES / 4, used
     assert report["ticks"]["worst_ms"] <= WORST_GAP_MS + stalls[0], (report["ticks"], stalls)
 
 
