@@ -1,0 +1,189 @@
+"""Names to IPv4 addresses without ever blocking, as `getaddrinfo` would. Used by mqtt and sntp.
+
+Messages are those of RFC 1035 section 4. Names under `.local` are asked for by multicast
+(RFC 6762 section 5.1), all others from the name server of the network.
+"""
+
+import asyncio
+import errno
+import os
+import struct
+
+from micropython import const
+
+from .udp import address, is_ip, opened, receive
+
+MDNS_GROUP = "224.0.0.251"
+MDNS_PORT = const(5353)
+TYPE_A = const(1)
+CLASS_IN = const(1)
+_TYPE_CNAME = const(5)
+_NAME_ERROR = const(3)
+_TRIES_MS = (1000, 2000, 3000)
+_SIZE = const(512)  # RFC 1035 section 4.2.1: no answer over UDP is longer
+_CACHED = const(8)
+_LONGEST_S = const(3600)
+_STEPS = const(40)  # labels and jumps of a name; more is a loop
+
+
+class Resolver:
+    """Asks for addresses and remembers the last eight as long as their answers allow, at most 1 h.
+
+    Args:
+        snap: the `Snapshot`, for its uptime.
+        server: function without arguments that gives the IP of the name server, or "".
+        port, mdns_port: where servers listen.
+    """
+
+    def __init__(self, snap, server, port=53, mdns_port=MDNS_PORT):
+        self._snap = snap
+        self._server = server
+        self._port = port
+        self._mdns_port = mdns_port
+        self._cache = {}
+
+    async def resolve(self, name):
+        """The IPv4 address "a.b.c.d" of `name`; an address is its own. Takes 6 s at most.
+
+        Raises:
+            OSError: EINVAL no host name; EHOSTUNREACH no name server; ENOENT no such host or
+                without an IPv4 address; ETIMEDOUT no answer; EIO the server failed.
+        """
+        if is_ip(name):
+            return name
+        name = name.lower()
+        now_s = self._snap.uptime_s
+        for known, (_, until_s) in list(self._cache.items()):
+            if until_s <= now_s:
+                del self._cache[known]
+        if name not in self._cache:
+            found, ttl_s = await self._ask(name)
+            if ttl_s == 0:
+                return found
+            if len(self._cache) == _CACHED:
+                del self._cache[min(self._cache, key=lambda known: self._cache[known][1])]
+            self._cache[name] = (found, self._snap.uptime_s + min(ttl_s, _LONGEST_S))
+        return self._cache[name][0]
+
+    async def _ask(self, name):
+        question = encoded(name) + struct.pack(">HH", TYPE_A, CLASS_IN)
+        if name.endswith(".local"):
+            server = None
+            target = address(MDNS_GROUP, self._mdns_port)
+        else:
+            ip = self._server()
+            if not is_ip(ip) or ip == "0.0.0.0":
+                raise OSError(errno.EHOSTUNREACH)
+            server = target = address(ip, self._port)
+        sock = opened()
+        try:
+            for wait_ms in _TRIES_MS:
+                ident = os.urandom(2)
+                # Recursion desired, one question.
+                sock.sendto(ident + b"\x01\0\0\1\0\0\0\0\0\0" + question, target)
+                try:
+                    return await asyncio.wait_for_ms(
+                        _answer(sock, server, ident, question), wait_ms
+                    )
+                except asyncio.TimeoutError:
+                    continue
+        finally:
+            sock.close()
+        raise OSError(errno.ETIMEDOUT)
+
+
+async def _answer(sock, server, ident, question):
+    """The first answer that is one; whatever else arrives is passed over."""
+    while True:
+        packet, sender = await receive(sock, _SIZE)
+        if server is not None and sender != server:
+            continue
+        try:
+            code, found, ttl_s = parsed(packet, ident, question)
+        except (IndexError, ValueError):
+            continue
+        if found:
+            return found, ttl_s
+        raise OSError(errno.EIO if code not in (0, _NAME_ERROR) else errno.ENOENT)
+
+
+def encoded(name):
+    """A host name as labels (RFC 1035 section 3.1).
+
+    Raises:
+        OSError: EINVAL, it is none.
+    """
+    packed = b""
+    for label in name.rstrip(".").split("."):
+        if not 1 <= len(label) <= 63 or any(not "!" <= char <= "~" for char in label):
+            raise OSError(errno.EINVAL)
+        packed += bytes((len(label),)) + label.encode()
+    if len(packed) > 253:
+        raise OSError(errno.EINVAL)
+    return packed + b"\0"
+
+
+def name_at(packet, at):
+    """The name at offset `at` of a message: (its labels in lower case, offset behind it).
+
+    Raises:
+        IndexError, ValueError: it is damaged, or a loop.
+    """
+    labels = []
+    after = None
+    for _ in range(_STEPS):
+        size = packet[at]
+        if size >= 0xC0:
+            after = after or at + 2
+            at = (size & 0x3F) << 8 | packet[at + 1]
+        elif size > 63:
+            raise ValueError
+        elif size:
+            labels.append(packet[at + 1 : at + 1 + size].lower())
+            at += 1 + size
+        else:
+            return labels, after or at + 1
+    raise ValueError
+
+
+def parsed(packet, ident, question):
+    """What an answer says: (response code, "a.b.c.d" or None, seconds it holds).
+
+    Aliases are followed in the order in which they stand.
+
+    Args:
+        ident: the two bytes of the query; question: its name, type and class.
+
+    Raises:
+        IndexError, ValueError: it is damaged, or no answer to this query.
+    """
+    if len(packet) < 12:
+        raise ValueError
+    flags, questions, answers = struct.unpack_from(">HHH", packet, 2)
+    # A response to a standard query.
+    if packet[:2] != ident or flags & 0xF800 != 0x8000 or questions > 1:
+        raise ValueError
+    wanted, _ = name_at(question, 0)
+    at = 12
+    if questions:
+        asked, at = name_at(packet, at)
+        if asked != wanted or packet[at : at + 4] != question[-4:]:
+            raise ValueError
+        at += 4
+    holds_s = 0x7FFFFFFF
+    for _ in range(answers):
+        owner, at = name_at(packet, at)
+        if at + 10 > len(packet):
+            raise ValueError
+        kind, group, ttl_s, size = struct.unpack_from(">HHIH", packet, at)
+        at += 10
+        if at + size > len(packet):
+            raise ValueError
+        if owner == wanted and group & 0x7FFF == CLASS_IN:
+            holds_s = min(holds_s, ttl_s)
+            if kind == TYPE_A and size == 4:
+                return flags & 15, "%d.%d.%d.%d" % tuple(packet[at : at + 4]), holds_s
+            if kind == _TYPE_CNAME:
+                wanted, _ = name_at(packet, at)
+        at += size
+    return flags & 15, None, 0

@@ -1,0 +1,51 @@
+"""UDP sockets that never block. Used by dns, sntp, mdns and captive."""
+
+import errno
+import socket
+from asyncio import core
+
+
+def opened(port=0):
+    """A socket on UDP `port`, 0 for any; its calls raise OSError instead of waiting.
+
+    Raises:
+        OSError: the port is taken, or there is no socket left.
+    """
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.setblocking(False)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(address("0.0.0.0", port))
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def address(ip, port):
+    """What `sendto` takes and `recvfrom` gives for an IPv4 address "a.b.c.d", see `is_ip`.
+
+    Never for a name: asking for one here would block.
+    """
+    return socket.getaddrinfo(ip, port)[0][-1]
+
+
+def is_ip(text):
+    """True for an IPv4 address: four decimal numbers, 0 to 255."""
+    parts = text.split(".")
+    return len(parts) == 4 and all(p.isdigit() and len(p) < 4 and int(p) < 256 for p in parts)
+
+
+def receive(sock, size):
+    """Awaitable: the next datagram as (its first `size` bytes, address of the sender).
+
+    Raises:
+        OSError: the network is gone, or a host told that nobody listens there.
+    """
+    while True:
+        yield core._io_queue.queue_read(sock)
+        try:
+            return sock.recvfrom(size)
+        except OSError as error:
+            if error.errno != errno.EAGAIN:  # a datagram that was damaged on its way
+                raise
