@@ -36,6 +36,10 @@ _RESTARTED = "restart"
 _ENDS = {_RESTARTED: "reset_asked", "serviced": "reset_serviced"}
 _CAUSES = {1: "reset_power", 2: "reset_hard", 3: "reset_watchdog", 5: "reset_soft"}
 _TCA_BASE = const(0x20)
+_POWERED_ON = const(1)  # machine.PWRON_RESET
+_SETUP_S = const(600)
+_CLOCK_S = const(600)
+_JUMP_S = const(2)
 _WEB_MODULES = (
     "microdot",
     "parallelator.web.auth",
@@ -100,6 +104,8 @@ class App:
             self.events.emit,
         )
         self._store = self.board.storage()
+        self.network = None
+        self._powered_on = self.board.reset_cause() == _POWERED_ON
         self.keeper = Keeper(self._store, self.snap, self.guard.locks)
         self.counters = Counters(
             self.snap, self.card, self._store, self.board.number(), self.guard.pressing
@@ -129,6 +135,8 @@ class App:
         self.counters.restore()
         self._apply_modes()
         self.guard.start()
+        self.clock.set_zone(self.settings["time.zone"])
+        self._start_radio()
         self._due = self.clock.ms()
         self._watchdog = self.board.watchdog(_WATCHDOG_MS)
         protection = asyncio.create_task(self._protect())
@@ -159,8 +167,8 @@ class App:
         if not self.safe:
             self._start("card", self.card.run)
             self._start("log", self.datalog.run)
-        if self.settings["wifi.ssid"]:
-            self._start("wifi", self._wifi)
+        for name, job in self.network.jobs():
+            self._start(name, job)
         self._start("web", self._web)
         await protection
 
@@ -232,13 +240,25 @@ class App:
             await asyncio.sleep_ms(_CONSOLE_MS)
         settled()
 
-    async def _wifi(self):
-        from parallelator.network import wifi
+    def _start_radio(self):
+        """Before the first battery is switched on: it keeps the controller busy."""
+        from parallelator.network.network import Network
 
-        value = self.settings
-        await wifi.keep_connected(
-            value["wifi.ssid"], value["wifi.password"], value["wifi.hostname"], self.events.emit
+        self.network = Network(
+            self.settings,
+            self._store,
+            self.snap,
+            self.clock,
+            self.events.emit,
+            # On the console only: events are open to everybody.
+            lambda name, password: print(self.words.access_point(name, password)),
+            self._set_clock,
         )
+        self.network.power_up()
+
+    def setup_s(self):
+        """For how many more seconds a first password may be set, 0 when that is over."""
+        return max(_SETUP_S - self.snap.uptime_s, 0) if self._powered_on else 0
 
     async def _web(self):
         for name in _WEB_MODULES:
@@ -256,6 +276,8 @@ class App:
             others.append((self.safe, 0))
         elif self.card.state != READY:
             others.append((self.card.state, self.card.since_s))
+        if self.clock.unix() is None and self.snap.uptime_s > _CLOCK_S:
+            others.append(("clock_unset", _CLOCK_S))
         return self.words.alarms(self.snap, self.faults, others)
 
     def event_text(self, event):
@@ -273,14 +295,25 @@ class App:
                     del self.pending[key]
         if "language" in changes:
             self.words = Words(self.settings["language"])
+        if "time.zone" in changes:
+            self.clock.set_zone(self.settings["time.zone"])
+        if "time.ntp" in changes:
+            self.network.sntp.wake()
         protective = any(settings.is_protective(key) for key in changes)
         code = "limits_saved" if protective else "settings_saved"
         self.events.emit(code, RIG, 0, 0, len(changes))
 
     def set_time(self, unix_s):
-        """Set the wall time, in seconds since 1970."""
+        """Set the wall time as a person's browser tells it, in seconds since 1970."""
+        self._set_clock(unix_s)
+        self.network.sntp.wake()
+
+    def _set_clock(self, unix_s):
+        """Take over a time; one that is more than a second off is an event."""
+        known_s = self.clock.unix()
         self.clock.set(unix_s)
-        self.events.emit("time_set", RIG, 0, 0, 0)
+        if known_s is None or abs(unix_s - known_s) >= _JUMP_S:
+            self.events.emit("time_set", RIG, 0, 0, 0)
 
     def restart(self):
         """Restart the controller in half a second, with every switch open."""
@@ -304,7 +337,8 @@ class App:
                 continue
             number = event[0] + 1
             if self.settings["serial_messages"]:
-                print("[%d s] %s" % (event[1], self.event_text(event)))
+                when = self.clock.local(self.snap.uptime_s - event[1]) or "%d s" % event[1]
+                print("[%s] %s" % (when, self.event_text(event)))
             await asyncio.sleep_ms(0)
 
     def _detail(self, event):
@@ -321,6 +355,12 @@ class App:
             return self.clock.iso(self.snap.uptime_s - event[1])
         if code == "task_died":
             return self.tasks[value]
+        if code == "wifi_up":
+            return self.network.wifi.ip
+        if code == "wifi_ap":
+            return self.network.wifi.ap_name
+        if code == "name_taken":
+            return self.network.hostname()
         return ""
 
 

@@ -38,6 +38,10 @@ class Words:
             s=self._words["state"][STATES[state]],
         )
 
+    def access_point(self, name, password):
+        """How to reach a rig that has no network, as a line for the console."""
+        return self._words["console"]["access_point"].format(n=name, v=password)
+
     def _value(self, code, reason, value):
         if code == "wish":
             return self._words["action"][ACTIONS[value]]

@@ -60,6 +60,7 @@ def test_alarms_of_a_battery_and_of_a_file_are_filled_in():
     snap.uptime_s = 7
     snap.alarm(Alarm.STUCK_CLOSED, 4, True)
     fault = {"file": "config.json", "key": "limits.max_trips", "found": 0, "allowed": "1 to 9"}
-    stuck, config = Words("fr").alarms(snap, [fault])
+    stuck, clock, config = Words("fr").alarms(snap, [fault], clock_unset=True)
     assert (stuck["n"], stuck["since_ms"]) == (5, 7000) and "5" in stuck["text"]
+    assert (clock["code"], clock["n"]) == ("clock_unset", None)
     assert "limits.max_trips" in config["text"] and "{" not in stuck["text"]

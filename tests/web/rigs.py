@@ -126,7 +126,8 @@ class Simulation(Client):
 
     Args:
         virtual: in virtual time, as fast as it goes, else in real time.
-        scenario: as tools/sim/scenario.py takes it; its password is PASSWORD.
+        scenario: as tools/sim/scenario.py takes it; its password is PASSWORD if it
+            names none.
     """
 
     def __init__(self, virtual=False, **scenario):
@@ -134,7 +135,7 @@ class Simulation(Client):
         self._folder = tempfile.TemporaryDirectory()
         self.folder = Path(self._folder.name)
         settings = scenario.setdefault("settings", {})
-        settings.setdefault("web", {})["password"] = PASSWORD
+        settings.setdefault("web", {}).setdefault("password", PASSWORD)
         (self.folder / "scenario.json").write_text(json.dumps({"name": "test"} | scenario))
         self.started = time.monotonic()
         with (self.folder / "log").open("wb") as log:

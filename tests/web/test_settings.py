@@ -24,8 +24,12 @@ def test_settings_tell_everything_but_secrets(rig):
     status, _, shown = rig.ask("GET", "/api/settings")
     assert status == 200
     secrets = {row["key"] for row in schema if row["type"] == "secret"}
-    assert secrets == {"web.password", "wifi.password"} == set(shown["secrets"])
-    assert shown["secrets"] == {"web.password": True, "wifi.password": False}
+    assert (
+        secrets == {"web.password", "wifi.password", "wifi.ap_password"} == set(shown["secrets"])
+    )
+    assert shown["secrets"] == {
+        "web.password": True, "wifi.password": False, "wifi.ap_password": False,
+    }  # fmt: skip
     assert set(shown["values"]) | secrets == {row["key"] for row in schema}
     assert PASSWORD not in json.dumps(shown)
     row = next(row for row in schema if row["key"] == "limits.max_trips")

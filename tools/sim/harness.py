@@ -5,7 +5,7 @@ import json
 import os
 import sys
 
-from sim import current, tasks
+from sim import current, tasks, threads
 from sim.chips.sdcard import SdCard
 from sim.chips.sdimage import BLOCK, Image
 from sim.recorder import Recorder, summary
@@ -107,6 +107,7 @@ def _power(root, world, recorder, watch, sabotage):
     while True:
         _forget_firmware()
         sys.modules["_asyncio"] = tasks
+        sys.modules["_thread"] = threads
         import asyncio
 
         tasks.bind(asyncio.core)

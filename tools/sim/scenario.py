@@ -234,11 +234,20 @@ def _override(world, step):
 
 
 def _wifi_down(world, step):
-    world.wifi_up = False
+    world.air.up = False
 
 
 def _wifi_up(world, step):
-    world.wifi_up = True
+    world.air.up = True
+
+
+def _wifi_networks(world, step):
+    world.air.networks = {name: tuple(entry) for name, entry in step["networks"].items()}
+
+
+def _wifi_clients(world, step):
+    world.air.clients = step["count"]
+    world.air.ap_ip = step.get("ip", world.air.ap_ip)
 
 
 def _nvs_cut(world, step):
@@ -317,6 +326,8 @@ STEPS = {
     "override": _override,
     "wifi_down": _wifi_down,
     "wifi_up": _wifi_up,
+    "wifi_networks": _wifi_networks,
+    "wifi_clients": _wifi_clients,
     "nvs_cut": _nvs_cut,
     "sd_stall": _sd_stall,
     "sd_remove": _sd_remove,

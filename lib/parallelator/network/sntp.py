@@ -72,7 +72,7 @@ class Sntp:
                 continue
 
     def _judge(self, unix_s):
-        """Take a time over, and True; one that is a minute off only when a second answer agrees."""
+        """True when a time is taken over; a minute off, it needs a second answer that agrees."""
         known_s = self._clock.unix()
         if known_s is not None and abs(unix_s - known_s) > _BELIEVED_S:
             before_s = self._jump_s
