@@ -8,6 +8,7 @@ import pytest
 from parallelator.network import zone
 
 UTC = datetime.UTC
+zoneinfo.reset_tzpath([])  # not the host's database: the pinned one
 ZONES = {
     "Europe/Paris": "CET-1CEST,M3.5.0,M10.5.0/3",
     "America/New_York": "EST5EDT,M3.2.0,M11.1.0",

@@ -136,9 +136,13 @@ class Mdns:
         return (query or b"\0\0") + packet + records[0] + b"\xc0\x0c" + records[1]
 
     def _probe(self, ip):
-        """A question whether anybody has the name, with what we want it for (section 8.1)."""
-        packet = struct.pack(">HHHHHH", 0, 0, 1, 0, 1, 0) + self._encoded
-        packet += struct.pack(">HH", _ANY, CLASS_IN | _TOP)
+        """A question whether anybody has the name, with what we want it for (section 8.1).
+
+        For any record, and for an address once more: small responders know no other question.
+        """
+        group = CLASS_IN | _TOP
+        packet = struct.pack(">HHHHHH", 0, 0, 2, 0, 1, 0) + self._encoded
+        packet += struct.pack(">HHHHH", _ANY, group, 0xC00C, TYPE_A, group)
         return packet + struct.pack(">HHHIH", 0xC00C, TYPE_A, CLASS_IN, _TTL_S, 4) + _packed(ip)
 
 

@@ -261,6 +261,8 @@ class Wifi:
         found = ()
         try:
             found = self._station.scan()
+        except OSError:
+            pass  # none is found while the driver refuses
         finally:
             self._found = found
 
