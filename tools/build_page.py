@@ -49,6 +49,7 @@ def bundle():
         NPM / "node_modules/.bin/esbuild",
         SOURCES / "app.js",
         SOURCES / "charts.js",
+        SOURCES / "setup.js",
         SOURCES / "style.css",
         "--external:./charts.js",
         "--bundle",
@@ -64,7 +65,8 @@ def bundle():
 
 def files():
     """Name and content of each file of the page."""
-    yield "index.html", (SOURCES / "index.html").read_bytes()
+    for name in ("index.html", "setup.html"):
+        yield name, (SOURCES / name).read_bytes()
     for path in sorted(BUNDLE.iterdir()):
         yield path.name, path.read_bytes()
     yield "openapi.json", json.dumps(openapi.document(), separators=(",", ":")).encode()

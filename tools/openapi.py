@@ -119,6 +119,13 @@ SCHEMAS = {
             connections="int", sent="int", dropped="int", commands="int",
         )),
     ),
+    "Wifi": record(
+        state={
+            "enum": ["unset", "connecting", "connected", "not_found", "wrong_password", "failed"]
+        },
+        ssid="str", ip="str?", hostname="str", access_point="str?", scanning="bool",
+        networks=array(record(ssid="str", rssi_dbm="int", secured="bool")), setup_s="int",
+    ),
     "Setting": record(
         key="str", type={"enum": ["integer", "text", "secret", "flag", "choice", "bits"]},
         default={}, preset="bool", min="int?", max="int?", choices=optional(array("str")),
@@ -235,6 +242,22 @@ def paths():
         "/app.js": {"get": page("Its script.", "text/javascript; charset=utf-8")},
         "/charts.js": {"get": page("Its charts.", "text/javascript; charset=utf-8")},
         "/style.css": {"get": page("Its looks.", "text/css; charset=utf-8")},
+        "/setup": {"get": page("The page for the first use.", "text/html; charset=utf-8")},
+        "/setup.js": {"get": page("Its script.", "text/javascript; charset=utf-8")},
+        "/api/wifi": {"get": read("How the rig is connected.", ref("Wifi"))},
+        "/api/wifi/scan": {"post": change("Look for networks.", record(scanning="bool"))},
+        "/api/setup": {
+            "post": change(
+                "Set the first password, within ten minutes of power-on; else 403.",
+                record(logged_in="bool", token="str"),
+                "200",
+                password,
+                also={
+                    "422": "It is too long, or has characters that are not allowed.",
+                    "507": "The flash did not take it.",
+                },
+            )
+        },
         "/messages.json": {
             "get": read(
                 "Words for the codes.", {"type": "object"}, parameters=[language], also=UNCHANGED

@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import sys
 import time
 
 from micropython import const
@@ -24,12 +23,11 @@ from parallelator.records.keeper import Keeper, count_boot
 from parallelator.records.tape import Tape
 from parallelator.snapshot import BATTERIES, BOARDS, RIG, WISH_OFF, Snapshot
 from parallelator.wording import Words, fault_text
+from parallelator.work import Work
 
 CONFIG_FILES = ("config.json", "/sd/config.json")
 GOOD_CONFIG = "config.good.json"
 _WATCHDOG_MS = const(5000)
-_FIRST_RETRY_MS = const(1000)
-_LAST_RETRY_MS = const(60000)
 _CONSOLE_MS = const(100)
 _RESTART_MS = const(500)
 _SETTLED_S = const(2)
@@ -37,6 +35,10 @@ _RESTARTED = "restart"
 _ENDS = {_RESTARTED: "reset_asked", "serviced": "reset_serviced"}
 _CAUSES = {1: "reset_power", 2: "reset_hard", 3: "reset_watchdog", 5: "reset_soft"}
 _TCA_BASE = const(0x20)
+_POWERED_ON = const(1)  # machine.PWRON_RESET
+_SETUP_S = const(600)
+_CLOCK_S = const(600)
+_JUMP_S = const(2)
 _WEB_MODULES = (
     "microdot",
     "parallelator.web.auth",
@@ -57,17 +59,17 @@ class App:
     def __init__(self, why, crashed):
         self._why = why
         self.safe = "safe_crash" if crashed else "safe_button" if button_held() else None
-        self._end = None
         self.clock = Clock(time)
         self.snap = Snapshot()
         self.events = Events(self.snap)
-        self._watchdog = None
-        self._due = 0
+        self._work = Work(self.clock, self.events.emit)
+        self.tasks = self._work.names
+        self.failures = self._work.failures
         # Where the card is must be known before what its settings say.
         values = config.layer(CONFIG_FILES[:1])[0]
         pins = {key: values[key] for key in values if key.startswith("pins.")}
         self.card = Card(
-            lambda: connect_card(pins, self.clock, self._tick_if_due),
+            lambda: connect_card(pins, self.clock, self._work.tick_if_due),
             self.snap,
             self.events.emit,
             self._greet_card,
@@ -108,14 +110,14 @@ class App:
         )
         self._store = self.board.storage()
         self.keeper = Keeper(self._store, self.snap, self.guard.locks, self.guard.pressing)
+        self.network = None
+        self._powered_on = self.board.reset_cause() == _POWERED_ON
         self.counters = Counters(
             self.snap, self.card, self._store, self.board.number(), self.guard.pressing
         )
         self.words = Words(self.settings["language"])
         self.mqtt = None
         self.boot = 0
-        self.tasks = []
-        self.failures = []
 
     def run(self, settled):
         """Protect the rig until the program ends; every switch is open afterwards.
@@ -128,9 +130,9 @@ class App:
             self.guard.all_off()
             self.card.unmount()
             print("Every switch is open.")
-        if isinstance(self._end, Exception):
-            raise self._end
-        return self._end
+        if isinstance(self._work.end, Exception):
+            raise self._work.end
+        return self._work.end
 
     async def _main(self, settled):
         # Switches safe first; what takes memory comes after.
@@ -138,9 +140,10 @@ class App:
         self.counters.restore()
         self._apply_modes()
         self.guard.start()
-        self._due = self.clock.ms()
-        self._watchdog = self.board.watchdog(_WATCHDOG_MS)
-        protection = asyncio.create_task(self._protect())
+        self.clock.set_zone(self.settings["time.zone"])
+        self._start_radio()
+        watchdog = self.board.watchdog(_WATCHDOG_MS)
+        protection = asyncio.create_task(self._work.protect(self.guard, watchdog))
         self.boot = self.blackbox.boot = count_boot(self._store)
         print("Parallelator", VERSION)
         self.events.emit("boot", RIG, 0, 0, self.boot)
@@ -153,9 +156,9 @@ class App:
         for k in range(len(self.renamed)):
             self.events.emit("config_renamed", RIG, 0, 0, k)
         self._start("keeper", self.keeper.run)
-        if self.settings["wifi.ssid"]:
-            self._start("wifi", self._wifi)
-            await asyncio.sleep_ms(guard.TICK_MS)  # it takes its memory before the rest is there
+        for name, job in self.network.jobs():
+            self._start(name, job)
+        await asyncio.sleep_ms(guard.TICK_MS)  # they take their memory before the rest is there
         from parallelator.records.datalog import Datalog
         from parallelator.records.daybook import Daybook
 
@@ -202,71 +205,8 @@ class App:
             if self.settings["batteries.%d.mode" % (i + 1)] == "off":
                 self.snap.wish[i] = WISH_OFF
 
-    async def _protect(self):
-        """The guard's task."""
-        while self._end is None:
-            self._tick_if_due()
-            await asyncio.sleep_ms(max(self.clock.diff(self._due, self.clock.ms()), 0))
-
-    def _tick_if_due(self):
-        """Run the guard when it is its time: in its task, and while the SD card is waited for.
-
-        Its death ends the program, with the switches open if the bus allows.
-        """
-        clock = self.clock
-        if self._watchdog is None or self._end or clock.diff(self._due, clock.ms()) > 0:
-            return
-        try:
-            self.guard.tick()
-            self._watchdog.feed()
-        except Exception as error:
-            self._end = error
-            self.guard.all_off()
-            return
-        now = clock.ms()
-        self._due = clock.add(self._due, guard.TICK_MS)
-        if clock.diff(self._due, now) < 0:
-            self._due = now
-
-    def _politely(self, coroutine):
-        """Awaitable that runs a coroutine, and the guard when it is due before a step of it.
-
-        The loop lets every task that is ready go on before it comes back to the guard's: many at
-        once would make it late.
-        """
-        thrown = None
-        while True:
-            self._tick_if_due()
-            try:
-                if thrown is None:
-                    coroutine.send(None)
-                else:
-                    coroutine.throw(thrown)
-            except StopIteration:
-                return
-            try:
-                yield
-                thrown = None
-            except BaseException as error:  # a cancellation on its way to the coroutine
-                thrown = error
-
     def _start(self, name, job):
-        self.tasks.append(name)
-        self.failures.append(0)
-        return asyncio.create_task(self._supervise(len(self.tasks) - 1, job))
-
-    async def _supervise(self, number, job):
-        """Run task `number` for ever: record its death, restart it with growing delay."""
-        retry_ms = _FIRST_RETRY_MS
-        while True:
-            try:
-                await self._politely(job())
-            except Exception as error:
-                sys.print_exception(error)
-            self.failures[number] += 1
-            self.events.emit("task_died", RIG, 0, 0, number)
-            await asyncio.sleep_ms(retry_ms)
-            retry_ms = min(retry_ms * 2, _LAST_RETRY_MS)
+        return self._work.start(name, job)
 
     async def _settle(self, settled):
         """A start counts once the guard has worked for two seconds: twenty scans or more."""
@@ -274,20 +214,32 @@ class App:
             await asyncio.sleep_ms(_CONSOLE_MS)
         settled()
 
-    async def _wifi(self):
-        from parallelator.network import wifi
+    def _start_radio(self):
+        """Before the first battery is switched on: it keeps the controller busy."""
+        from parallelator.network.network import Network
 
-        value = self.settings
-        await wifi.keep_connected(
-            value["wifi.ssid"], value["wifi.password"], value["wifi.hostname"], self.events.emit
+        self.network = Network(
+            self.settings,
+            self._store,
+            self.snap,
+            self.clock,
+            self.events.emit,
+            # On the console only: events are open to everybody.
+            lambda name, password: print(self.words.access_point(name, password)),
+            self._set_clock,
         )
+        self.network.power_up()
+
+    def setup_s(self):
+        """For how many more seconds a first password may be set, 0 when that is over."""
+        return max(_SETUP_S - self.snap.uptime_s, 0) if self._powered_on else 0
 
     async def _mqtt(self):
         await _import_all(_MQTT_MODULES)
-        from parallelator.network import dns, mqtt, wifi
+        from parallelator.network import dns, mqtt
 
         if self.mqtt is None:
-            names = dns.Resolver(self.snap, wifi.name_server)
+            names = dns.Resolver(self.snap, self.network.wifi.name_server)
             self.mqtt = mqtt.Mqtt(self, self.board.number(), names.resolve)
         await self.mqtt.run()
 
@@ -305,6 +257,8 @@ class App:
             others.append((self.safe, 0))
         elif self.card.state != READY:
             others.append((self.card.state, self.card.since_s))
+        if self.clock.unix() is None and self.snap.uptime_s > _CLOCK_S:
+            others.append(("clock_unset", _CLOCK_S))
         return self.words.alarms(self.snap, self.faults, others)
 
     def event_text(self, event):
@@ -322,14 +276,25 @@ class App:
                     del self.pending[key]
         if "language" in changes:
             self.words = Words(self.settings["language"])
+        if "time.zone" in changes:
+            self.clock.set_zone(self.settings["time.zone"])
+        if "time.ntp" in changes:
+            self.network.sntp.wake()
         protective = any(settings.is_protective(key) for key in changes)
         code = "limits_saved" if protective else "settings_saved"
         self.events.emit(code, RIG, 0, 0, len(changes))
 
     def set_time(self, unix_s):
-        """Set the wall time, in seconds since 1970."""
+        """Set the wall time as a person's browser tells it, in seconds since 1970."""
+        self._set_clock(unix_s)
+        self.network.sntp.wake()
+
+    def _set_clock(self, unix_s):
+        """Take over a time; one that is more than a second off is an event."""
+        known_s = self.clock.unix()
         self.clock.set(unix_s)
-        self.events.emit("time_set", RIG, 0, 0, 0)
+        if known_s is None or abs(unix_s - known_s) >= _JUMP_S:
+            self.events.emit("time_set", RIG, 0, 0, 0)
 
     def restart(self):
         """Restart the controller in half a second, with every switch open."""
@@ -339,7 +304,7 @@ class App:
 
     async def _restart(self):
         await asyncio.sleep_ms(_RESTART_MS)
-        self._end = _RESTARTED
+        self._work.finish(_RESTARTED)
         self.guard.all_off()
         self.counters.save(last=True)
         self.card.unmount()
@@ -353,7 +318,8 @@ class App:
                 continue
             number = event[0] + 1
             if self.settings["serial_messages"]:
-                print("[%d s] %s" % (event[1], self.event_text(event)))
+                when = self.clock.local(self.snap.uptime_s - event[1]) or "%d s" % event[1]
+                print("[%s] %s" % (when, self.event_text(event)))
             await asyncio.sleep_ms(0)
 
     def _detail(self, event):
@@ -372,6 +338,12 @@ class App:
             return self.tasks[value]
         if code == "mqtt_down" or code == "command_refused":
             return self.mqtt.detail(event)
+        if code == "wifi_up":
+            return self.network.wifi.ip
+        if code == "wifi_ap":
+            return self.network.wifi.ap_name
+        if code == "name_taken":
+            return self.network.hostname()
         return ""
 
 

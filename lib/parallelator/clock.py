@@ -25,23 +25,50 @@ class Clock:
         self.sleep_us = time.sleep_us
         self._time = time
         self._offset_s = None
+        self._zone = None
+        self._zone_offset_s = None
 
     def set(self, unix_s):
         """Take over the wall time: whole seconds since 1970, UTC."""
-        if self._time.gmtime(0)[0] == 2000:
-            unix_s -= _UNIX_OF_2000
         self._offset_s = unix_s - int(self._time.time())
+
+    def set_zone(self, text):
+        """Tell `local` where the rig is: a POSIX TZ string.
+
+        Raises:
+            ValueError: it is none.
+        """
+        from parallelator.network import zone
+
+        self._zone = zone.parsed(text)
+        self._zone_offset_s = zone.offset_s
 
     def unix(self, ago_s=0):
         """Wall time `ago_s` seconds ago in whole seconds since 1970, None while it is unknown."""
         if self._offset_s is None:
             return None
-        unix_s = int(self._time.time()) + self._offset_s - ago_s
-        return unix_s + _UNIX_OF_2000 if self._time.gmtime(0)[0] == 2000 else unix_s
+        return int(self._time.time()) + self._offset_s - ago_s
 
     def iso(self, ago_s=0):
-        """Wall time `ago_s` seconds ago as `2026-07-14T02:00:00Z`, None while it is unknown."""
-        if self._offset_s is None:
-            return None
-        when = self._time.gmtime(int(self._time.time()) + self._offset_s - ago_s)
-        return "%04d-%02d-%02dT%02d:%02d:%02dZ" % when[:6]
+        """Wall time `ago_s` seconds ago as `2026-07-14T02:00:00Z`, None while it is unknown.
+
+        What programs read and what is logged: no hour of it comes twice or is missing.
+        """
+        unix_s = self.unix(ago_s)
+        return None if unix_s is None else "%04d-%02d-%02dT%02d:%02d:%02dZ" % self._date(unix_s)
+
+    def local(self, ago_s=0):
+        """Wall time `ago_s` seconds ago as `2026-07-14 04:00:00` on the clock of the zone.
+
+        For people, on the console and as text; as `iso` while no zone is set.
+        """
+        unix_s = self.unix(ago_s)
+        if unix_s is None or self._zone is None:
+            return self.iso(ago_s)
+        unix_s += self._zone_offset_s(self._zone, unix_s)
+        return "%04d-%02d-%02d %02d:%02d:%02d" % self._date(unix_s)
+
+    def _date(self, unix_s):
+        if self._time.gmtime(0)[0] == 2000:
+            unix_s -= _UNIX_OF_2000
+        return self._time.gmtime(unix_s)[:6]

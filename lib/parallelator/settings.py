@@ -7,6 +7,7 @@ is allowed.
 import sys
 
 from parallelator.hardware.ina2xx import DRIVERS, Ina237
+from parallelator.network import values as network
 from parallelator.snapshot import BATTERIES
 
 _MA = "mA"
@@ -73,6 +74,14 @@ TABLE = (
     ("wifi.ssid", "", 0, 32, ""),
     ("wifi.password", "", 0, 63, ""),
     ("wifi.hostname", "parallelator", 1, 32, ""),
+    ("wifi.country", "", 0, 2, ""),
+    ("wifi.ip", "", 0, 15, ""),
+    ("wifi.netmask", "255.255.255.0", 0, 15, ""),
+    ("wifi.gateway", "", 0, 15, ""),
+    ("wifi.dns", "", 0, 15, ""),
+    ("wifi.ap_password", "", 0, 63, ""),
+    ("time.ntp", "pool.ntp.org", 0, 64, ""),
+    ("time.zone", "UTC0", 4, 64, ""),
     ("web.port", 80, 1, 65535, ""),
     ("web.password", "", 0, 128, ""),
     ("mqtt.host", "", 0, 64, ""),
@@ -90,11 +99,11 @@ BATTERY_TABLE = (
     ("label", "", 0, _LABEL_CHARS, ""),
     ("mode", "auto", ("auto", "off"), None, ""),
 )
-SECRETS = ("web.password", "wifi.password", "mqtt.password")
+SECRETS = ("web.password", "wifi.password", "wifi.ap_password", "mqtt.password")
 SAFE = ("name", "language", "board", "pins", "sensor", "batteries", "wifi", "web")
 """The groups that safe mode takes over: a wrong shunt or wiring would be the greater danger."""
-LIVE = ("name", "language", "serial_messages", "web.password")
-"""What takes effect as soon as it is saved, next to the labels; the rest does at the next boot."""
+LIVE = ("name", "language", "serial_messages", "web.password", "wifi.ssid", "wifi.password")
+"""What takes effect when it is saved, as labels and time do; the rest waits for a restart."""
 
 # Names of the first firmware; their units are those of the new names.
 OLD_NAMES = {
@@ -154,7 +163,7 @@ def flatten(tree, prefix="", depth=_DEPTH):
 
 def is_live(key):
     """True when a change of setting `key` needs no restart."""
-    return key in LIVE or key.endswith(".label")
+    return key in LIVE or key.endswith(".label") or key.startswith("time.")
 
 
 def is_protective(key):
@@ -268,7 +277,7 @@ def fault_of(key, found, allowed):
 
 
 def _contradictions(v):
-    faults = []
+    faults = [fault_of(key, v[key], allowed) for key, allowed in network.faults(v)]
     low = v["limits.min_voltage_mv"]
     high = v["limits.max_voltage_mv"]
     if low >= high:

@@ -7,7 +7,7 @@ import sys
 from parallelator.protection.fleet import ACTIONS
 from parallelator.snapshot import REASONS, RIG, STATES, Reason, missing
 
-_PARTS = ("state", "reason", "action", "alarm", "event", "refused", "mqtt", "entity")
+_PARTS = ("state", "reason", "action", "alarm", "event", "refused", "mqtt", "entity", "console")
 """Of a file in messages/, what is said here; the page says the rest."""
 
 _VOLTAGE_REASONS = (Reason.OVERVOLTAGE, Reason.UNDERVOLTAGE, Reason.IMBALANCE)
@@ -51,6 +51,10 @@ class Words:
             r=self._word("reason", REASONS[reason]) if reason else "",
             s=self._word("state", STATES[state]),
         )
+
+    def access_point(self, name, password):
+        """How to reach a rig that has no network, as a line for the console."""
+        return self._word("console", "access_point").format(n=name, v=password)
 
     def _value(self, code, reason, value):
         if code == "wish":

@@ -8,7 +8,18 @@ from parallelator import snapshot
 from parallelator.web import live
 
 PACKAGE = snapshot.__file__.rsplit("/", 1)[0]
-SECTIONS = ("state", "reason", "clears", "action", "alarm", "event", "refused", "mqtt", "entity")
+SECTIONS = (
+    "state",
+    "reason",
+    "clears",
+    "action",
+    "alarm",
+    "event",
+    "console",
+    "refused",
+    "mqtt",
+    "entity",
+)
 EVENTS = [
     "boot",
     "state",
@@ -40,6 +51,11 @@ EVENTS = [
     "safe_button",
     "wifi_up",
     "wifi_down",
+    "wifi_ap",
+    "wifi_not_found",
+    "wifi_password",
+    "wifi_failed",
+    "name_taken",
 ]
 ALARMS = [
     "topology",
@@ -54,8 +70,20 @@ ALARMS = [
     "heap_low",
     "safe_crash",
     "safe_button",
+    "clock_unset",
 ]
-REFUSED = ["locked", "absent", "busy", "no_password", "login", "password", "rate", "origin"]
+REFUSED = [
+    "locked",
+    "absent",
+    "busy",
+    "no_password",
+    "login",
+    "password",
+    "rate",
+    "origin",
+    "password_set",
+    "setup_over",
+]
 
 
 def load(language):

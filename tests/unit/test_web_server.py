@@ -114,6 +114,15 @@ def test_a_client_that_does_not_read_is_dropped():
     asyncio.run(main())
 
 
+class Network:
+    """A radio without an access point: it is its own `wifi`."""
+
+    ap_ip = ""
+
+    def __init__(self):
+        self.wifi = self
+
+
 class Rig:
     """What `serve` asks of a rig before anybody asks for more than the stream."""
 
@@ -126,6 +135,7 @@ class Rig:
         self.settings["web.port"] = port
         self.snap = Snapshot()
         self.clock = Clock(time)
+        self.network = Network()
 
     def alarms(self):
         return []

@@ -60,6 +60,8 @@ def test_alarms_of_a_battery_and_of_a_file_are_filled_in():
     snap.uptime_s = 7
     snap.alarm(Alarm.STUCK_CLOSED, 4, True)
     fault = {"file": "config.json", "key": "limits.max_trips", "found": 0, "allowed": "1 to 9"}
-    stuck, config = Words("fr").alarms(snap, [fault])
+    others = [("clock_unset", 600)]
+    clock, stuck, config = Words("fr").alarms(snap, [fault], others)
     assert (stuck["n"], stuck["since_ms"]) == (5, 7000) and "5" in stuck["text"]
+    assert (clock["code"], clock["n"], clock["since_ms"]) == ("clock_unset", None, 600000)
     assert "limits.max_trips" in config["text"] and "{" not in stuck["text"]

@@ -5,8 +5,9 @@
 Needs lib/ and microdot on MICROPYPATH; saves settings in the present folder. What happens is said
 on standard input, a command a line: `trip N`, `lock N`, `lose N` (absent), `hold N`
 (uncontrolled), `wait N`, `heat N`, `alarm CODE [N]`, `calm` (no alarms), `extreme` (the longest
-numbers everywhere), `freeze`, `run`, `busy`, `password TEXT`, `hold-log NAME`, `pull` (the card).
-Each is answered with `ok` on standard output, and the first line of output is `ready`.
+numbers everywhere), `freeze`, `run`, `busy`, `password TEXT`, `hold-log NAME`, `pull` (the card),
+`setup S` (the window for a first password), `ap IP` (an access point). Each is answered with `ok`
+on standard output, and the first line of output is `ready`.
 """
 
 import asyncio
@@ -97,6 +98,31 @@ class Datalog:
         self.held = []
 
 
+class Wifi:
+    """A station on a network."""
+
+    state = "connected"
+    ip = "192.168.1.23"
+    ap_ip = ""
+    ap_name = "parallelator-0001"
+    scanning = False
+    networks = (("stage", -51, True), ("Café", -80, False))
+
+    def scan(self):
+        """As the radio's, but it finds nothing new."""
+        Wifi.scanning = True
+
+
+class Network:
+    """The network side of a rig."""
+
+    wifi = Wifi()
+
+    def hostname(self):
+        """What it is called."""
+        return "parallelator"
+
+
 class Rig:
     """A rig as server.serve wants it, whose batteries do as they are told."""
 
@@ -106,6 +132,7 @@ class Rig:
     failures = (0, 2)
     faults = ()
     mqtt = None
+    network = Network()
 
     def __init__(self, port, password, language):
         folder = snapshot.__file__.rsplit("/", 1)[0]
@@ -143,6 +170,7 @@ class Rig:
         self.active = []
         self.frozen = False
         self.full = False
+        self.left_s = 0
         for i in range(BATTERIES):
             self.snap.state[i] = snapshot.ON
             self.snap.valid[i] = 1
@@ -174,6 +202,10 @@ class Rig:
     def set_time(self, unix_s):
         """As the app's."""
         self.clock.set(unix_s)
+
+    def setup_s(self):
+        """As the app's."""
+        return self.left_s
 
     def restart(self):
         """As the app's, but it only tells."""
@@ -248,6 +280,10 @@ class Rig:
             self.frozen = command == "freeze"
         elif command == "busy":
             self.full = True
+        elif command == "setup":
+            self.left_s = int(args[0])
+        elif command == "ap":
+            self.network.wifi.ap_ip = args[0]
         else:
             raise ValueError(command)
 

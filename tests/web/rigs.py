@@ -128,7 +128,8 @@ class Simulation(Client):
         virtual: in virtual time, as fast as it goes, else in real time.
         speed: in real time, seconds of the rig in a second.
         sd: image of its SD card; None = a fresh one in real time, else none.
-        scenario: as tools/sim/scenario.py takes it; its password is PASSWORD.
+        scenario: as tools/sim/scenario.py takes it; its password is PASSWORD if it
+            names none.
     """
 
     def __init__(self, virtual=False, speed=1, sd=None, **scenario):
@@ -136,7 +137,7 @@ class Simulation(Client):
         self._folder = tempfile.TemporaryDirectory()
         self.folder = Path(self._folder.name)
         settings = scenario.setdefault("settings", {})
-        settings.setdefault("web", {})["password"] = PASSWORD
+        settings.setdefault("web", {}).setdefault("password", PASSWORD)
         (self.folder / "scenario.json").write_text(json.dumps({"name": "test"} | scenario))
         self.started = time.monotonic()
         with (self.folder / "log").open("wb") as log:

@@ -47,6 +47,7 @@ def request_of(path):
         "/api/settings": {"name": "changed"},
         "/api/time": {"unix_s": 1900000000},
         "/api/login": {"password": PASSWORD},
+        "/api/setup": {"password": PASSWORD},
     }
     real = path.replace("{n}", "3").replace("{action}", "off").replace("{name}", "boot-0006.csv")
     return real + ("?battery=3" if path.startswith("/switch") else ""), bodies.get(path)
@@ -72,7 +73,7 @@ def test_the_description_is_of_these_routes_and_no_others(rig):
 
 
 def test_there_are_routes_that_change_things():
-    assert len(CHANGES) == 10
+    assert len(CHANGES) == 12
     assert ("patch", "/api/settings") in CHANGES
 
 
@@ -88,6 +89,10 @@ def test_no_change_without_login_from_elsewhere_or_beyond_the_rate(rig, route):
         return status, answer.get("error", {}).get("code")
 
     session = rig.login()
+    if path == "/api/setup":
+        assert ask() == ask(**session) == (403, "password_set")
+        assert mark(rig) == before
+        return
     assert ask(Origin="http://evil.example", **session) == (403, "origin")
     assert ask(Origin="null", **session) == (403, "origin")
     if path not in LOGIN:
@@ -112,7 +117,8 @@ def test_no_change_without_a_password(open_rig, route):
     if route[1] == "/api/logout":
         assert (status, answer) == (200, {"logged_in": False}), "there is nothing to end"
     else:
-        assert (status, answer["error"]["code"]) == (403, "no_password")
+        code = "setup_over" if route[1] == "/api/setup" else "no_password"
+        assert (status, answer["error"]["code"]) == (403, code)
     assert mark(open_rig) == before
 
 

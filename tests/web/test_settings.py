@@ -24,7 +24,8 @@ def test_settings_tell_everything_but_secrets(rig):
     status, _, shown = rig.ask("GET", "/api/settings")
     assert status == 200
     secrets = {row["key"] for row in schema if row["type"] == "secret"}
-    assert secrets == {"mqtt.password", "web.password", "wifi.password"} == set(shown["secrets"])
+    asked = {"web.password", "wifi.password", "wifi.ap_password", "mqtt.password"}
+    assert secrets == asked == set(shown["secrets"])
     assert shown["secrets"] == {key: key == "web.password" for key in secrets}
     assert set(shown["values"]) | secrets == {row["key"] for row in schema}
     assert PASSWORD not in json.dumps(shown)

@@ -14,6 +14,9 @@ class Costs:
         collect_us, collect_every_us: one garbage collection of a heap without PSRAM, and how often
             the tasks beside the guard make one due.
         nvs_write_us: a commit to non-volatile storage.
+        radio_start_us, radio_mode_us: the first interface of the radio that is switched on or the
+            last that is switched off; the other one. Assumptions: the driver's calls wait for
+            its events, some 100 ms with a calibration; no board has been measured.
     """
 
     call_us = 100
@@ -23,3 +26,5 @@ class Costs:
     collect_us = 5000
     collect_every_us = 1000000
     nvs_write_us = 20000
+    radio_start_us = 150000
+    radio_mode_us = 20000

@@ -5,7 +5,7 @@ import json
 import os
 import sys
 
-from sim import current, tasks
+from sim import current, tasks, threads
 from sim.broker import Broker
 from sim.chips.sdcard import SdCard
 from sim.chips.sdimage import BLOCK, Image
@@ -147,6 +147,7 @@ def _power(source, world, recorder, watch, sabotage):
         _forget_firmware()
         sys.path[:] = modules
         sys.modules["_asyncio"] = tasks
+        sys.modules["_thread"] = threads
         import asyncio
 
         tasks.bind(asyncio.core)

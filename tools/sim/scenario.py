@@ -234,11 +234,20 @@ def _override(world, step):
 
 
 def _wifi_down(world, step):
-    world.wifi_up = False
+    world.air.up = False
 
 
 def _wifi_up(world, step):
-    world.wifi_up = True
+    world.air.up = True
+
+
+def _wifi_networks(world, step):
+    world.air.networks = {name: tuple(entry) for name, entry in step["networks"].items()}
+
+
+def _wifi_clients(world, step):
+    world.air.clients = step["count"]
+    world.air.ap_ip = step.get("ip", world.air.ap_ip)
 
 
 def _broker(world, step):
@@ -328,6 +337,8 @@ STEPS = {
     "broker": _broker,
     "broker_hang": _broker_hang,
     "broker_says": _broker_says,
+    "wifi_networks": _wifi_networks,
+    "wifi_clients": _wifi_clients,
     "nvs_cut": _nvs_cut,
     "sd_stall": _sd_stall,
     "sd_remove": _sd_remove,

@@ -9,6 +9,7 @@ import socket
 import struct
 
 _SIZE = 512
+_UNIX_OF_1970 = 2208988800  # in seconds since 1900
 
 
 class Server:
@@ -108,3 +109,24 @@ class NameServer(Server):
         code = 0 if records else 3
         head = query[:2] + struct.pack(">HHHHH", 0x8180 | code, 1, len(records), 0, 0)
         return head + query[12 : end + 5] + b"".join(records)
+
+
+class TimeServer(Server):
+    """Knows the time.
+
+    Attributes:
+        unix_s: its time when `now_us` is 0, seconds since 1970.
+        head: the first two bytes of its answers: flags (leap, version, mode) and stratum.
+    """
+
+    def __init__(self, unix_s):
+        super().__init__()
+        self.unix_s = unix_s
+        self.head = b"\x24\x02"
+
+    def answer(self, query, now_us):
+        """The honest answer to a client."""
+        seconds = self.unix_s + now_us // 1000000 + _UNIX_OF_1970
+        fraction = (now_us % 1000000 << 32) // 1000000
+        stamp = struct.pack(">II", seconds & 0xFFFFFFFF, fraction)
+        return self.head + bytes(14) + stamp + query[40:48] + stamp + stamp

@@ -9,6 +9,7 @@ from math import cos, exp, log, pi, sqrt
 import micropython
 import utime
 
+from sim.air import Air
 from sim.chips import Comparators
 from sim.chips.ina219 import Ina219
 from sim.chips.ina226 import Ina226
@@ -60,6 +61,9 @@ class World:
         broken: True from a `Break` until the controller has restarted.
         broker: the `Broker` of the rig; None = it has none.
         nvs_cut: True when what is written to it from now on is lost.
+        air: the networks around the rig's radio.
+        servers: those of its network (servers.py), which answer whenever the rig waits.
+        ports: UDP port that the firmware speaks of to the one on the host; see standins/socket.py.
         observers: what is told of steps, switch moves, steps of the scenario and resets.
         costs: the cost model (virtual time only).
         locked: True while the heap is locked around a guard tick.
@@ -82,7 +86,9 @@ class World:
         self.sockets = []
         self.hostname = "mpy-esp32"
         self.unique_id = bytes((0x24, 0x6F, 0x28, 0, seed >> 8 & 0xFF, seed & 0xFF))
-        self.wifi_up = True
+        self.air = Air(self)
+        self.servers = []
+        self.ports = {}
         self.reset_cause = 1
         self.watchdog_us = None
         self.timer = None
@@ -194,6 +200,8 @@ class World:
         if self.over():
             self.ending()
             raise Finished
+        for server in self.servers:
+            server.serve(self.now_us)
         if not self.virtual:
             self.spend(0)
             if poll is None:
@@ -279,6 +287,7 @@ class World:
         """The controller has stopped: free its sockets, get ready to boot again."""
         while self.sockets:
             self.sockets.pop().close()
+        self.air.restart()
         self._dying = False
         self.at_prompt = False
         self.broken = False

@@ -220,6 +220,14 @@ def _broker_says(rig):
     return [{"at": rig.at(), "do": "broker_says", "topic": topic, "payload": payload}]
 
 
+def _wifi_networks(rig):
+    # Others in reach, and its own with another password or not at all.
+    networks = {f"other-{k}": ["", -70 - k] for k in range(rig.draw.randint(0, 30))}
+    if rig.draw.random() < 0.5:
+        networks["stage"] = [rig.draw.choice(("stage-wifi", "changed")), -60]
+    return [{"at": rig.at(), "do": "wifi_networks", "networks": networks}]
+
+
 def _n(rig):
     return rig.n()
 
@@ -278,6 +286,8 @@ FAULTS = {
     "broker": _broker,
     "broker_hang": _switched_off("broker_hang"),
     "broker_says": _broker_says,
+    "wifi_networks": _wifi_networks,
+    "wifi_clients": _once("wifi_clients", count=lambda rig: rig.draw.randint(0, 4)),
     "nvs_cut": _once("nvs_cut"),
     "console_break": _pair("console_break", "controller_reset"),
     "request": _once(

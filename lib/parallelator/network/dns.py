@@ -11,7 +11,8 @@ import struct
 
 from micropython import const
 
-from .udp import address, is_ip, opened, receive
+from .udp import address, opened, receive
+from .values import is_ip
 
 MDNS_GROUP = "224.0.0.251"
 MDNS_PORT = const(5353)

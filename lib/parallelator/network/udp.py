@@ -23,17 +23,12 @@ def opened(port=0):
 
 
 def address(ip, port):
-    """What `sendto` takes and `recvfrom` gives for an IPv4 address "a.b.c.d", see `is_ip`.
+    """What `sendto` takes and `recvfrom` gives for an IPv4 address "a.b.c.d", see
+    `values.is_ip`.
 
     Never for a name: asking for one here would block.
     """
     return socket.getaddrinfo(ip, port)[0][-1]
-
-
-def is_ip(text):
-    """True for an IPv4 address: four decimal numbers, 0 to 255."""
-    parts = text.split(".")
-    return len(parts) == 4 and all(p.isdigit() and len(p) < 4 and int(p) < 256 for p in parts)
 
 
 def receive(sock, size):
@@ -49,3 +44,13 @@ def receive(sock, size):
         except OSError as error:
             if error.errno != errno.EAGAIN:  # a datagram that was damaged on its way
                 raise
+
+
+def host(peer):
+    """The "a.b.c.d" of an address: of (host, port) on the ESP32, of a sockaddr_in on Unix."""
+    return peer[0] if isinstance(peer, tuple) else "%d.%d.%d.%d" % tuple(peer[4:8])
+
+
+def port_of(peer):
+    """The port of an address."""
+    return peer[1] if isinstance(peer, tuple) else peer[2] << 8 | peer[3]

@@ -15,6 +15,7 @@ from . import answer, json_object, live, problem
 from .logs import Logs
 from .reports import Reports
 from .saving import Saving
+from .setup import Setup
 from .state import StateText
 from .trips import Trips
 
@@ -24,6 +25,8 @@ _FILES = (
     ("/app.js", "app.js", "text/javascript; charset=utf-8"),
     ("/charts.js", "charts.js", "text/javascript; charset=utf-8"),
     ("/style.css", "style.css", "text/css; charset=utf-8"),
+    ("/setup", "setup.html", "text/html; charset=utf-8"),
+    ("/setup.js", "setup.js", "text/javascript; charset=utf-8"),
     ("/api/openapi.json", "openapi.json", "application/json"),
 )
 _ACTIONS = ("on", "off", "auto", "reset")
@@ -66,6 +69,8 @@ class Fixed:
 class Api:
     """The routes of the rig; `app` is the Microdot application that holds them.
 
+    `lead(request)` comes before them: a response, or None (see setup.Setup.lead).
+
     Args:
         rig: as server.serve; access: an auth.Auth; stream: a live.Live.
     """
@@ -107,6 +112,11 @@ class Api:
         app.get("/api/settings")(saving.show)
         app.patch("/api/settings")(saving.change)
         app.get("/api/settings/schema")(saving.schema)
+        setup = Setup(rig, access, saving)
+        self.lead = setup.lead
+        app.get("/api/wifi")(setup.show)
+        app.post("/api/wifi/scan")(setup.scan)
+        app.post("/api/setup")(setup.password)
         app.errorhandler(404)(not_found)
         app.errorhandler(405)(self.not_allowed)
         app.errorhandler(500)(broken)

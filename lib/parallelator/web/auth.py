@@ -118,6 +118,19 @@ class Auth:
         self._sessions[token] = self._clock.ms()
         return answer({"logged_in": True, "token": token}, 200, _cookie(token, _COOKIE_S))
 
+    def first_refusal(self, request, left_s):
+        """What forbids this request to set the first password: a response, or None to go on.
+
+        Args:
+            left_s: for how long that is still allowed, in s.
+        """
+        if self.writable():
+            return problem(403, "password_set", "There is a password already: log in.")
+        if left_s <= 0:
+            message = "The ten minutes after power-on are over. Switch the rig off and on first."
+            return problem(403, "setup_over", message)
+        return _foreign(request) or _limited(self._logins, request)
+
     def logout(self, request):
         """Ends the session of the request; without one there is nothing to end."""
         res = _foreign(request)
@@ -143,7 +156,8 @@ class Auth:
         return problem(
             403,
             "no_password",
-            "Read only: no password is set. Set web.password in config.json to allow changes.",
+            "Read only: no password is set. Set one at /setup within ten minutes of power-on, "
+            "or web.password in config.json.",
             "web.password",
         )
 

@@ -120,7 +120,7 @@ class Reports:
             if event is None:
                 return
             number = event[0] + 1
-            when = rig.clock.iso(rig.snap.uptime_s - event[1]) or "%d s" % event[1]
+            when = rig.clock.local(rig.snap.uptime_s - event[1]) or "%d s" % event[1]
             yield "%s  %s\n" % (when, rig.event_text(event))
 
     def history(self, request):

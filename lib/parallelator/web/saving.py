@@ -62,8 +62,12 @@ class Saving:
         tree = json_object(request)
         if tree is None:
             return problem(400, "body", "The body must be a JSON object of settings.")
+        return await self.save(settings.flatten(tree))
+
+    async def save(self, changes):
+        """What `change` does with a flat dict, for those who have checked who asks."""
         async with self._one_at_a_time:
-            return await self._save(settings.flatten(tree))
+            return await self._save(changes)
 
     async def _save(self, flat):
         rig = self._rig

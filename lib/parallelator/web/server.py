@@ -71,6 +71,8 @@ async def serve(rig):
             restart(): restarts the controller, late enough for an answer to leave.
             card: the Card; datalog: the Datalog.
             mqtt: the Mqtt, None without a broker.
+            network: a network.network.Network, of it `wifi` and `hostname`.
+            setup_s(): for how many more seconds a first password may be set.
             boot: number of this boot; tasks: names of the tasks; failures: times each failed.
 
     Raises:
@@ -79,7 +81,7 @@ async def serve(rig):
     access = Auth(rig.settings, rig.clock)
     live = Live(rig.snap, rig.alarms)
     api = Api(rig, access, live)
-    front = Front(api.app)
+    front = Front(api.app, api.lead)
     port = rig.settings["web.port"]
     server = await asyncio.start_server(front.connection, "0.0.0.0", port, _CONNECTIONS)
     try:
@@ -102,10 +104,12 @@ class Front:
 
     Args:
         app: the Microdot application that answers.
+        lead: function (request) that answers before it, or returns None.
     """
 
-    def __init__(self, app):
+    def __init__(self, app, lead):
         self._app = app
+        self._lead = lead
         self._tasks = set()
         self._served = 0
         self._large_body = asyncio.Lock()
@@ -159,7 +163,7 @@ class Front:
             return problem(*error.args)
         except MemoryError:
             return problem(503, "busy", "Short of memory. Try again in a second.", None, 1)
-        return request and await self._app.dispatch_request(request)
+        return request and (self._lead(request) or await self._app.dispatch_request(request))
 
     async def _request(self, reader, writer):
         """Reads one request, None if the client closes without a word. Raises Refused."""

@@ -1,0 +1,119 @@
+"""The guard's task and the others beside it: who runs when, and what a failure means. Used by app.
+
+The guard goes first: in a task of its own, before every step of the other tasks, and while the SD
+card is waited for. Its death ends the program; any other task is started again.
+"""
+
+import asyncio
+import sys
+
+from micropython import const
+
+from parallelator.protection.guard import TICK_MS
+from parallelator.snapshot import RIG
+
+_FIRST_RETRY_MS = const(1000)
+_LAST_RETRY_MS = const(60000)
+
+
+class Work:
+    """The tasks of one rig.
+
+    Args:
+        clock: a `clock.Clock`.
+        emit: function (code, i, state, reason, value) that records an event.
+
+    Attributes:
+        names: of the supervised tasks; failures: how often each failed.
+        end: why the program ends, the exception that killed the guard or a word; None = it runs.
+    """
+
+    def __init__(self, clock, emit):
+        self._clock = clock
+        self._emit = emit
+        self._guard = None
+        self._watchdog = None
+        self._due = 0
+        self.names = []
+        self.failures = []
+        self.end = None
+
+    async def protect(self, guard, watchdog):
+        """The guard's task: tick every TICK_MS until there is an `end`.
+
+        Args:
+            guard: a `protection.guard.Guard` that has started; watchdog: fed by every tick.
+        """
+        clock = self._clock
+        self._due = clock.ms()
+        self._watchdog = watchdog
+        self._guard = guard
+        while self.end is None:
+            self.tick_if_due()
+            await asyncio.sleep_ms(max(clock.diff(self._due, clock.ms()), 0))
+
+    def tick_if_due(self):
+        """Run the guard when it is its time, from wherever the processor is.
+
+        Its death ends the program, with the switches open if the bus allows.
+        """
+        clock = self._clock
+        guard = self._guard
+        if guard is None or self.end or clock.diff(self._due, clock.ms()) > 0:
+            return
+        try:
+            guard.tick()
+            self._watchdog.feed()
+        except Exception as error:
+            self.end = error
+            guard.all_off()
+            return
+        now = clock.ms()
+        self._due = clock.add(self._due, TICK_MS)
+        if clock.diff(self._due, now) < 0:
+            self._due = now
+
+    def finish(self, why):
+        """End the program, for a reason that is a word."""
+        self.end = why
+
+    def start(self, name, job):
+        """Run `job`, a function that returns a coroutine, for ever; returns the task."""
+        self.names.append(name)
+        self.failures.append(0)
+        return asyncio.create_task(self._supervise(len(self.names) - 1, job))
+
+    async def _supervise(self, number, job):
+        """Run task `number` for ever: record its death, restart it with growing delay."""
+        retry_ms = _FIRST_RETRY_MS
+        while True:
+            try:
+                await self._politely(job())
+            except Exception as error:
+                sys.print_exception(error)
+            self.failures[number] += 1
+            self._emit("task_died", RIG, 0, 0, number)
+            await asyncio.sleep_ms(retry_ms)
+            retry_ms = min(retry_ms * 2, _LAST_RETRY_MS)
+
+    def _politely(self, coroutine):
+        """Awaitable that runs a coroutine, and the guard when it is due before a step of it.
+
+        The loop lets every task that is ready go on before it comes back to the guard's: many at
+        once would make it late.
+        """
+        thrown = None
+        while True:
+            self.tick_if_due()
+            try:
+                if thrown is None:
+                    coroutine.send(None)
+                else:
+                    coroutine.throw(thrown)
+            except StopIteration:
+                return
+            try:
+                yield
+                thrown = None
+            except BaseException as error:  # a cancellation on its way to the coroutine
+                thrown = error

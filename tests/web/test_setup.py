@@ -1,0 +1,176 @@
+"""First use from a phone: the captive page, the first password, the choice of the network."""
+
+import json
+import re
+
+import pytest
+from playwright.sync_api import expect, sync_playwright
+
+from conftest import BROWSER_FLAGS, PHONE, PICTURES
+from rigs import PASSWORD, simulated
+from test_page import CONTRAST
+from views import SMALL, faults
+
+NETWORKS = {"Stage": ["night-show", -55], "Café Ouvert": ["", -72], "Mairie": ["liberte1789", -81]}
+PROBE = "connectivitycheck.gstatic.com"
+AIR = [
+    {"at": 0, "do": "wifi_networks", "networks": NETWORKS},
+    {"at": 0, "do": "wifi_clients", "count": 1, "ip": "127.0.0.1"},
+]
+NEW = {"settings": {"web": {"password": ""}}, "batteries": 2, "steps": AIR}
+WORDS = {
+    "en": {
+        "first": "10 minutes are left",
+        "set": "Set the password",
+        "logged": "You are logged in.",
+        "join": "Join",
+        "wrong": "Stage refuses the password.",
+        "connected": "Connected to Stage. The page is at http://parallelator.local",
+    },
+    "fr": {
+        "first": "il reste 10 minutes",
+        "set": "Définir le mot de passe",
+        "logged": "Vous êtes connecté.",
+        "join": "Rejoindre",
+        "wrong": "Stage refuse le mot de passe.",
+        "connected": "Connecté à Stage. La page s’y trouve à http://parallelator.local",
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def phone():
+    """Opens a page in a browser to which the rig has said that every name is its own."""
+    with sync_playwright() as playwright:
+        rules = f"--host-resolver-rules=MAP {PROBE} 127.0.0.1"
+        chromium = playwright.chromium.launch(
+            executable_path="/usr/bin/chromium", args=[*BROWSER_FLAGS, rules]
+        )
+
+        def opened(language, scheme="light"):
+            locale = {"en": "en-GB", "fr": "fr-FR"}[language]
+            context = chromium.new_context(viewport=PHONE, locale=locale, color_scheme=scheme)
+            return context.new_page()
+
+        yield opened
+        chromium.close()
+
+
+def look(page, name):
+    """Takes a picture; what everybody must be able to read, hit and pass by is so."""
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=PICTURES / f"setup-{name}.png", full_page=True)
+    assert faults(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+    assert page.evaluate(CONTRAST)[0][0] >= 4.5
+    small = page.evaluate(SMALL)
+    assert [text for text in small if "radio" not in text and "checkbox" not in text] == []
+
+
+@pytest.mark.parametrize("language, scheme", [("en", "light"), ("fr", "dark")])
+def test_a_new_rig_is_set_up_from_a_phone(phone, language, scheme):
+    words = WORDS[language]
+    with simulated(**NEW) as rig:
+        page = phone(language, scheme)
+        page.goto(f"http://{PROBE}:{rig.port}/generate_204")
+        assert page.url == f"http://127.0.0.1:{rig.port}/setup"
+        expect(page.locator("#password-hint")).to_contain_text(words["first"])
+        expect(page.locator("#wifi-form")).to_be_hidden()
+        look(page, f"first-{language}")
+
+        page.locator("#password").fill(PASSWORD)
+        page.get_by_role("button", name=words["set"]).click()
+        expect(page.locator("#password-hint")).to_have_text(words["logged"])
+        expect(page.locator("#password-form")).to_be_hidden()
+        assert rig.login(), "the password is in force at once"
+        assert rig.ask("GET", "/api/state")[2]["time"], "and the clock is set"
+
+        names = page.locator("#networks label span")
+        expect(names).to_have_count(4)
+        assert names.all_text_contents()[:3] == ["Stage", "Café Ouvert", "Mairie"]
+        page.get_by_text("Café Ouvert").click()
+        expect(page.locator("#key")).to_be_hidden()
+        page.get_by_text("Stage", exact=True).click()
+        page.locator("#key").fill("wrong-one")
+        look(page, f"networks-{language}")
+        page.get_by_role("button", name=words["join"]).click()
+        expect(page.locator("#wifi-hint")).to_contain_text(words["wrong"], timeout=20000)
+        look(page, f"wrong-{language}")
+        page.locator("#key").fill(NETWORKS["Stage"][0])
+        page.get_by_role("button", name=words["join"]).click()
+        expect(page.locator("#wifi-hint")).to_contain_text(words["connected"], timeout=20000)
+        look(page, f"joined-{language}")
+
+        kept = json.loads((rig.folder / "flash/config.json").read_text())
+        assert kept["wifi"]["ssid"] == "Stage" and kept["wifi"]["password"] == "night-show"
+        assert kept["web"]["password"].startswith("pbkdf2$")
+        codes = [event["code"] for event in rig.ask("GET", "/api/events")[2]["events"]]
+        assert [code for code in codes if code.startswith("wifi")][:3] == [
+            *("wifi_ap", "wifi_password", "wifi_up"),
+        ]  # fmt: skip
+        page.locator(".way").click()
+        expect(page.locator("#voltage")).to_have_text(re.compile("V$"))
+        page.context.close()
+
+
+def test_the_language_can_be_changed(phone, open_rig):
+    open_rig.tell("setup 125")
+    page = phone("en")
+    page.goto(open_rig.url + "/setup")
+    expect(page.locator("#password-hint")).to_contain_text("3 minutes are left")
+    page.locator("#language").click()
+    expect(page.locator("#password-hint")).to_contain_text("il reste 3 minutes")
+    assert page.evaluate("document.documentElement.lang") == "fr"
+    page.reload()
+    expect(page.locator("#wifi-hint")).to_contain_text("Connecté à")
+    page.context.close()
+
+
+def test_a_first_password_is_taken_in_its_window_only(open_rig):
+    def ask(password="first", **headers):
+        status, _, answer = open_rig.ask("POST", "/api/setup", {"password": password}, **headers)
+        return status, answer.get("error", {}).get("code")
+
+    assert ask() == (403, "setup_over")
+    open_rig.tell("setup 1")
+    assert open_rig.ask("GET", "/api/wifi")[2]["setup_s"] == 1
+    assert ask(Origin="http://evil.example") == (403, "origin")
+    for wrong in ("", 7, None):
+        assert ask(wrong) == (400, "body")
+    assert ask("x" * 129) == (422, "settings")
+    assert open_rig.ask("GET", "/api/state")[2]["writable"] is False
+
+
+def test_who_sets_the_first_password_is_logged_in(open_rig):
+    open_rig.tell("setup 600")
+    status, headers, answer = open_rig.ask("POST", "/api/setup", {"password": "first"})
+    assert (status, answer["logged_in"]) == (200, True)
+    session = {"Authorization": "Bearer " + answer["token"]}
+    assert open_rig.ask("POST", "/api/wifi/scan", **session)[0] == 202
+    assert open_rig.ask("GET", "/api/wifi")[2]["scanning"] is True
+    assert open_rig.ask("GET", "/api/wifi")[2]["setup_s"] == 0
+    assert open_rig.ask("POST", "/api/setup", {"password": "second"})[0] == 403
+    assert open_rig.ask("POST", "/api/login", {"password": "first"})[0] == 200
+
+
+def test_only_a_phone_that_asks_for_somebody_else_is_led_to_the_page(rig):
+    def led(host, method="GET", path="/generate_204"):
+        status, headers, _ = rig.ask(method, path, Host=host)
+        return headers.get("Location") if status == 302 else status
+
+    away = ("captive.apple.com", "www.msftconnecttest.com:80", "example.org")
+    assert [led(host) for host in away] == [404] * 3
+    rig.tell("ap 127.0.0.1")
+    assert [led(host) for host in away] == [f"http://127.0.0.1:{rig.port}/setup"] * 3
+    assert led("captive.apple.com", path="/") == f"http://127.0.0.1:{rig.port}/setup"
+    ours = (
+        "127.0.0.1",
+        f"127.0.0.1:{rig.port}",
+        "192.168.1.23",
+        "Parallelator.local",
+        "localhost",
+    )
+    assert [led(host, path="/api/state") for host in ours] == [200] * 5
+    assert led("captive.apple.com", "POST", "/api/login") == 400
+    rig.tell("ap 192.168.4.1")
+    assert led("captive.apple.com") == 404, "it is not on the access point"
