@@ -3,4 +3,4 @@
 world = None
 watch = None
 volumes = []
-"""Every volume that the firmware mounted, in all runs of this process."""
+"""Every volume that the firmware mounted and its block device, in all runs of this process."""

@@ -102,6 +102,7 @@ def run(
     world.script = Script(plan, world, watch.submit)
     world.observers.append(recorder)
     world.ending = recorder.freeze
+    world.resetting = _cut_off_card
     modules = list(sys.path)
     if image:
         for folder in (root + "/lib", root + "/build/mpy-lib"):
@@ -202,17 +203,21 @@ def _keep_volumes():
 
     def kept(card):
         mount(card)
-        if card.volume:
-            current.volumes.append(card.volume)
+        if card._device:
+            current.volumes.append((card.volume, card._device))
 
     Card.mount = kept
 
 
+def _cut_off_card():
+    """Files that the firmware left open are closed by the collector: nothing of it may reach the
+    card."""
+    for _, device in current.volumes:
+        device.detach()
+
+
 def _forget_firmware():
-    driver = sys.modules.get("parallelator.hardware.sdcard")
-    if driver:
-        # Files that it left open are closed by the collector: nothing of it may reach the card.
-        driver.SpiCard.readblocks = driver.SpiCard.writeblocks = lambda card, number, buf: None
+    _cut_off_card()
     for name in list(sys.modules):
         if name.split(".")[0] in _FIRMWARE:
             del sys.modules[name]

@@ -68,6 +68,7 @@ class World:
         costs: the cost model (virtual time only).
         locked: True while the heap is locked around a guard tick.
         ending: called when the run is over, before the firmware is stopped.
+        resetting: called when the controller resets, before the firmware is unwound.
         guard_task: the asyncio task that runs the guard, which pays no resumption.
     """
 
@@ -106,6 +107,7 @@ class World:
         self.alert_levels = {}
         self.observers = []
         self.ending = None
+        self.resetting = None
         self.script = None
         packs = [dict(pack) for pack in scenario["batteries"]]
         models = {pack["n"]: pack.pop("sensor") for pack in packs}
@@ -280,6 +282,8 @@ class World:
         self.resets += 1
         for observer in self.observers:
             observer.restarted(self.now_us)
+        if self.resetting:
+            self.resetting()
         self._dying = True
         raise ControllerReset
 
