@@ -184,3 +184,15 @@ def test_every_number_fits_a_32_bit_chip():
     assert 30000 * 30000 < 1 << 30
     assert (30000 * 30000 // 1000 - 1000) * 100 + rules.HEAT_LIMIT < 1 << 30
     assert 81920 * 1000 < 1 << 30
+
+
+def test_several_rules_at_once_give_the_reason_of_the_highest():
+    # 58 A: the sum of an overload is over at once, the second sample beyond 15 A is still to come.
+    assert rules.Judge(limits()).sample(0, 26000, 58000, 0, 100) == Reason.OVERCURRENT
+    judge = rules.Judge(limits())
+    assert opened_after(judge, 0, 26000, 14900, 80, 30000)[0] == Reason.OVERLOAD
+    # Out of balance for long enough, and below the lower limit for a moment.
+    judge = rules.Judge(limits())
+    for _ in range(19):
+        assert judge.sample(0, 24010, 0, 1100, 80) == Reason.NONE
+    assert judge.sample(0, 23990, 0, 1100, 80) == Reason.UNDERVOLTAGE

@@ -128,7 +128,8 @@ class Judge:
             dt_ms: time since the previous sample of this battery.
 
         Returns:
-            int: the `Reason` of the topmost rule that says open, else `Reason.NONE`.
+            int: `Reason.NONE` unless a rule says open; then the `Reason` of the topmost rule whose
+            limit is passed now, be it for long enough or not.
         """
         lim = self._limits
         self.urgent = False
@@ -156,12 +157,14 @@ class Judge:
         return self._apply(self._temperature_rows, i, 0)
 
     def _apply(self, rows, i, dt_ms):
-        verdict = 0
+        present = 0
+        fires = False
         for row, reason, quantity, limit, for_ms, samples in rows:
             at = i * _ROWS + row
             if self._sample[quantity] <= limit:
                 self._count[at] = 0
                 continue
+            present = present or reason
             if self._count[at]:
                 self._for_ms[at] += dt_ms
             else:
@@ -171,9 +174,9 @@ class Judge:
                 self._count[at] += 1
             if self._count[at] < samples:
                 self.urgent = self.urgent or not for_ms
-            elif not verdict and self._for_ms[at] >= for_ms:
-                verdict = reason
-        return verdict
+            elif self._for_ms[at] >= for_ms:
+                fires = True
+        return present if fires else 0
 
     def _heated(self, i, current_ma, dt_ms):
         # Permille keep every product below 2**30: the ratio is capped at thirty times the limit.
