@@ -62,6 +62,7 @@ class Boxed(Run):
 
         box = self.app.blackbox
         os.mount(self.card.image.volume(), "/sd")
+        self.app.card._device = self.card  # the firmware gave it up when it ended
         found = []
         for record in reversed([record for record in box.records() if record]):
             for k, trip in enumerate(record.trips):

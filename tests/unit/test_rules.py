@@ -187,8 +187,8 @@ def test_every_number_fits_a_32_bit_chip():
 
 
 def test_several_rules_at_once_give_the_reason_of_the_highest():
-    # 58 A: the sum of an overload is over at once, the second sample beyond 15 A is still to come.
-    assert rules.Judge(limits()).sample(0, 26000, 58000, 0, 100) == Reason.OVERCURRENT
+    # 75 A: the sum of an overload is over at once, the second sample beyond 15 A is still to come.
+    assert rules.Judge(limits()).sample(0, 26000, 75000, 0, 100) == Reason.OVERCURRENT
     judge = rules.Judge(limits())
     assert opened_after(judge, 0, 26000, 14900, 80, 30000)[0] == Reason.OVERLOAD
     # Out of balance for long enough, and below the lower limit for a moment.
