@@ -75,6 +75,13 @@ _METRICS = (
         lambda snap, i: _coulombs(snap.charge_mah[i]),
     ),
 )
+_MQTT_METRICS = (
+    ("connected", "connected", "gauge", "1 while the broker takes messages."),
+    ("connections_total", "connections", "counter", "Connections to the broker so far."),
+    ("sent_total", "sent", "counter", "Messages sent so far."),
+    ("dropped_total", "dropped", "counter", "Events that were lost before they could be sent."),
+)
+_STATE = 'parallelator_battery_state{battery="%d",state="%s",reason="%s",clears="%s"} 1\n'
 
 
 class Reports:
@@ -198,8 +205,21 @@ class Reports:
         yield 'parallelator_info{version="%s"} 1\n' % VERSION
         yield _head("uptime_seconds", "gauge", "Time so far.")
         yield "parallelator_uptime_seconds %d\n" % rig.snap.uptime_s
+        alarms = rig.alarms()
         yield _head("alarms", "gauge", "Active alarms.")
-        yield "parallelator_alarms %d\n" % len(rig.alarms())
+        yield "parallelator_alarms %d\n" % len(alarms)
+        yield _head("alarm", "gauge", "1 for each active alarm; battery is empty for the rig.")
+        for code, n in sorted({(alarm["code"], alarm["n"] or 0) for alarm in alarms}):
+            yield 'parallelator_alarm{code="%s",battery="%s"} 1\n' % (code, n or "")
+        if rig.mqtt:
+            report = rig.mqtt.report()
+            for name, key, kind, text in _MQTT_METRICS:
+                yield _head("mqtt_" + name, kind, text)
+                yield "parallelator_mqtt_%s %d\n" % (name, report[key])
+        yield _head("battery_state", "gauge", "1 for the present state and why.")
+        for i in range(BATTERIES):
+            state, reason, clears = snapshot.state_view(rig.snap, i)
+            yield _STATE % (i + 1, state, reason, clears or "")
         yield _head("battery_info", "gauge", "Label of the battery.")
         for n in range(1, BATTERIES + 1):
             label = rig.settings["batteries.%d.label" % n]
