@@ -6,6 +6,7 @@ Everything long is sent in small pieces, other tasks run in between.
 import asyncio
 import gc
 import sys
+from array import array
 
 from microdot import Response
 
@@ -45,33 +46,33 @@ _METRICS = (
         lambda snap, i: _known(snap.temperature_c[i]),
     ),
     (
-        "trips_total",
-        "counter",
+        "trips",
+        "gauge",
         "Trips that count towards a lock; a reset clears them.",
         lambda snap, i: snap.trips[i],
     ),
     (
         "connected_seconds_total",
         "counter",
-        "Time connected so far.",
+        "Time connected since the start.",
         lambda snap, i: snap.on_s[i],
     ),
     (
         "switchings_total",
         "counter",
-        "Closings of the switch so far.",
+        "Closings of the switch since the start.",
         lambda snap, i: snap.switchings[i],
     ),
     (
         "discharge_coulombs_total",
         "counter",
-        "Charge drawn so far.",
+        "Charge drawn since the start.",
         lambda snap, i: _coulombs(snap.discharge_mah[i]),
     ),
     (
         "charge_coulombs_total",
         "counter",
-        "Charge taken up so far.",
+        "Charge taken up since the start.",
         lambda snap, i: _coulombs(snap.charge_mah[i]),
     ),
 )
@@ -93,6 +94,13 @@ class Reports:
 
     def __init__(self, rig):
         self._rig = rig
+        # Kept counts can lose a minute when the power goes. Prometheus takes any step back for a
+        # start from zero, so they are made to start there.
+        self._starts = {
+            name: array("i", [read(rig.snap, i) for i in range(BATTERIES)])
+            for name, kind, _, read in _METRICS
+            if kind == "counter"
+        }
 
     def events(self, request):
         """GET /api/events?after=: the events kept in memory from number `after` on."""
@@ -229,6 +237,8 @@ class Reports:
             yield _head("battery_" + name, kind, text)
             for i in range(BATTERIES):
                 value = read(rig.snap, i)
+                if kind == "counter":
+                    value -= self._starts[name][i]
                 if value is not None:
                     yield 'parallelator_battery_%s{battery="%d"} %s\n' % (name, i + 1, value)
 
