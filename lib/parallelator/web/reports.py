@@ -20,58 +20,51 @@ from .logs import card_view
 
 _TEXT = "text/plain; charset=utf-8"
 _EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
-_METRICS = (
+_GAUGES = (
     (
         "voltage_volts",
-        "gauge",
         "Voltage at the sensor.",
         lambda snap, i: "%.3f" % (snap.voltage_mv[i] / 1000) if snap.valid[i] else None,
     ),
     (
         "current_amperes",
-        "gauge",
         "Current, positive while discharging.",
         lambda snap, i: "%.3f" % (snap.current_ma[i] / 1000) if snap.valid[i] else None,
     ),
     (
         "connected",
-        "gauge",
         "1 while the battery carries or may carry the output.",
         lambda snap, i: int(snapshot.connected(snap, i)),
     ),
     (
         "temperature_celsius",
-        "gauge",
         "Die of the sensor, next to shunt and switch.",
         lambda snap, i: _known(snap.temperature_c[i]),
     ),
     (
         "trips",
-        "gauge",
         "Trips that count towards a lock; a reset clears them.",
         lambda snap, i: snap.trips[i],
     ),
+)
+_COUNTERS = (
     (
         "connected_seconds_total",
-        "counter",
         "Time connected since the start.",
         lambda snap, i: snap.on_s[i],
     ),
     (
         "switchings_total",
-        "counter",
         "Closings of the switch since the start.",
         lambda snap, i: snap.switchings[i],
     ),
     (
         "discharge_coulombs_total",
-        "counter",
         "Charge drawn since the start.",
         lambda snap, i: _coulombs(snap.discharge_mah[i]),
     ),
     (
         "charge_coulombs_total",
-        "counter",
         "Charge taken up since the start.",
         lambda snap, i: _coulombs(snap.charge_mah[i]),
     ),
@@ -82,6 +75,7 @@ _MQTT_METRICS = (
     ("sent_total", "sent", "counter", "Messages sent so far."),
     ("dropped_total", "dropped", "counter", "Events that were lost before they could be sent."),
 )
+_BATTERY = 'parallelator_battery_%s{battery="%d"} %s\n'
 _STATE = 'parallelator_battery_state{battery="%d",state="%s",reason="%s",clears="%s"} 1\n'
 
 
@@ -98,8 +92,7 @@ class Reports:
         # start from zero, so they are made to start there.
         self._starts = {
             name: array("i", [read(rig.snap, i) for i in range(BATTERIES)])
-            for name, kind, _, read in _METRICS
-            if kind == "counter"
+            for name, _, read in _COUNTERS
         }
 
     def events(self, request):
@@ -233,14 +226,16 @@ class Reports:
             label = rig.settings["batteries.%d.label" % n]
             label = label.replace("\\", "\\\\").replace('"', '\\"')
             yield 'parallelator_battery_info{battery="%d",label="%s"} 1\n' % (n, label)
-        for name, kind, text, read in _METRICS:
-            yield _head("battery_" + name, kind, text)
+        for name, text, read in _GAUGES:
+            yield _head("battery_" + name, "gauge", text)
             for i in range(BATTERIES):
                 value = read(rig.snap, i)
-                if kind == "counter":
-                    value -= self._starts[name][i]
                 if value is not None:
-                    yield 'parallelator_battery_%s{battery="%d"} %s\n' % (name, i + 1, value)
+                    yield _BATTERY % (name, i + 1, value)
+        for name, text, read in _COUNTERS:
+            yield _head("battery_" + name, "counter", text)
+            for i in range(BATTERIES):
+                yield _BATTERY % (name, i + 1, read(rig.snap, i) - self._starts[name][i])
 
 
 def _head(name, kind, text):
