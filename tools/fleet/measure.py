@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Measures what a fleet costs its broker and its Prometheus, and how it comes back when the broker
-restarts; prints a table. Some twelve minutes for 10, 25 and 50 rigs.
+restarts; prints a table. Some sixteen minutes for 10, 25 and 50 rigs.
 
     tools/fleet/measure.py [RIGS ...]
 """
@@ -27,7 +27,7 @@ SETTLED_S = 40
 """Until every rig has told Home Assistant of its batteries."""
 PAUSE_S = 20
 """Until every connection has proved good, so that the rigs' patience is short again."""
-WINDOWS = 6
+WINDOWS = 13
 """So many times the broker publishes its own counters, every ten seconds."""
 OUTAGES_S = (0, 40)
 PATIENCE_S = 120
