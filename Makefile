@@ -8,10 +8,11 @@ BATTERIES =
 SOURCE =
 NIGHT =
 OUT = night.html
+RIGS = 3
 
 VENV = build/venv/bin
 
-.PHONY: sim logs page test soak bench coverage lint format clean build memory \
+.PHONY: sim logs fleet page test soak bench coverage lint format clean build memory \
 	flash deploy monitor backup restore
 
 sim: build/page.stamp
@@ -21,6 +22,10 @@ sim: build/page.stamp
 
 logs: build/logs.stamp
 	@$(VENV)/python tools/logs/night.py "$(SOURCE)" --out "$(OUT)" $(if $(NIGHT),--night "$(NIGHT)")
+
+fleet: build/page.stamp
+	@tools/apt.sh mosquitto prometheus
+	@$(VENV)/python tools/fleet/run.py $(RIGS)
 
 page: build/page.stamp
 

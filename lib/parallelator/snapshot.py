@@ -308,19 +308,25 @@ def rig_view(rig):
     return view
 
 
+def state_view(snap, i):
+    """(state, reason, code of what clears it) of battery i, as words of the API."""
+    state = snap.state[i]
+    reason = snap.reason[i]
+    return STATES[state], REASONS[reason], clears(state, reason, snap.eta_ms[i] > 0)
+
+
 def battery_view(snap, i, label):
     """Battery i as `GET /api/state` shows it: a dict, unknown values None."""
     valid = snap.valid[i]
-    state = snap.state[i]
-    reason = snap.reason[i]
+    state, reason, end = state_view(snap, i)
     temperature = snap.temperature_c[i]
     return {
         "n": i + 1,
         "label": label,
-        "state": STATES[state],
+        "state": state,
         "wish": WISHES[snap.wish[i]],
-        "reason": REASONS[reason],
-        "clears": clears(state, reason, snap.eta_ms[i] > 0),
+        "reason": reason,
+        "clears": end,
         "since_ms": snap.since_s[i] * 1000,
         "eta_ms": snap.eta_ms[i] or None,
         "voltage_mv": snap.voltage_mv[i] if valid else None,

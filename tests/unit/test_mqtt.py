@@ -162,3 +162,13 @@ def test_a_problem_is_told_once_it_lasts():
         ("mqtt_down", RIG, 5),
     ]
     assert "broker cannot be reached" in bench.mqtt.detail(found[0])
+
+
+def test_rigs_that_lose_one_broker_do_not_come_back_at_once():
+    for rigs, most in ((50, 11), (500, 70)):
+        by_second = [0] * 10
+        for k in range(rigs):
+            rig = Mqtt(Bench().rig, "246f2801%04x" % k, None)
+            rig._random(2000)  # spent when it started
+            by_second[rig._random(10000) // 1000] += 1
+        assert sum(by_second) == rigs and max(by_second) <= most, by_second

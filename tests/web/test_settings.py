@@ -181,19 +181,33 @@ def test_history(rig):
 
 
 def test_metrics_and_log_are_texts(rig):
-    rig.tell("trip 5", "lose 7")
+    rig.tell("trip 5", "lose 7", "alarm config_fault", "alarm config_fault", "alarm low_soon 4")
     _, headers, text = rig.ask("GET", "/metrics")
     assert headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
     metrics = text.decode()
     assert 'parallelator_battery_info{battery="3",label="Stage <left>"} 1\n' in metrics
-    assert 'parallelator_battery_trips_total{battery="5"} 1\n' in metrics
+    assert 'parallelator_battery_trips{battery="5"} 1\n' in metrics
     assert 'parallelator_battery_voltage_volts{battery="7"}' not in metrics
     assert 'parallelator_battery_connected{battery="7"} 0\n' in metrics
-    assert 'parallelator_battery_discharge_coulombs_total{battery="1"} 5400\n' in metrics
+    assert 'parallelator_battery_discharge_coulombs_total{battery="1"} 0\n' in metrics
+    for n, state, reason, clears in (
+        (1, "on", "", ""),
+        (5, "tripped", "overload", "delay"),
+        (7, "absent", "sensor_lost", "answer"),
+    ):
+        labels = f'battery="{n}",state="{state}",reason="{reason}",clears="{clears}"'
+        assert f"parallelator_battery_state{{{labels}}} 1\n" in metrics
+    assert "parallelator_alarms 3\n" in metrics
+    alarms = re.findall(r"^parallelator_alarm\{(.*)\} 1$", metrics, re.MULTILINE)
+    assert alarms == ['code="config_fault",battery=""', 'code="low_soon",battery="4"']
     names = re.findall(r"^# TYPE (\w+) (gauge|counter)$", metrics, re.MULTILINE)
-    assert len(names) == len(set(names)) == 13
+    assert len(names) == len(set(names)) == 15
     assert all(re.fullmatch(r'\w+(\{.*\})? [-\d.]+', line)
                for line in metrics.splitlines() if not line.startswith("#"))  # fmt: skip
+    rig.tell("extreme")  # what has come together since the start, without what was kept
+    drawn = (9999999 - 1500) * 18 // 5
+    grown = f'parallelator_battery_discharge_coulombs_total{{battery="1"}} {drawn}\n'
+    assert grown in rig.ask("GET", "/metrics")[2].decode()
     _, headers, text = rig.ask("GET", "/log")
     assert headers["Content-Type"] == "text/plain; charset=utf-8"
     assert "Battery 5: opened, too much current for too long" in text.decode()

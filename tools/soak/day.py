@@ -3,10 +3,9 @@
     micropython -X heapsize=64m tools/soak/day.py [SECONDS]
 
 Two packs trip in turn. Every delay is checked, and that the heap in use, the ampere-hours and the
-uptime are right at the end. The guard ticks every 100 ms instead of every 10: a harness hook
-replaces `guard.TICK_MS` and silences the alarm for ticks that are over 50 ms apart; nothing else
-of the firmware knows the period. With two packs each tick then reads both, but for the ticks that
-look for one of the missing ones instead: a delay shows up to six ticks late.
+uptime are right at the end. The guard ticks every 100 ms instead of every 10 (see sim.slow). With
+two packs each tick then reads both, but for the ticks that look for one of the missing ones
+instead: a delay shows up to six ticks late.
 """
 
 import gc
@@ -100,6 +99,7 @@ def play(root, duration_s, wrap_s):
         (report, sampler): as of harness.run, and the `Sampler`.
     """
     from sim import current, harness, scenario
+    from sim.slow import slow_down
 
     steps = []
     for at_s, n, kind in trials(duration_s, wrap_s):
@@ -118,12 +118,11 @@ def play(root, duration_s, wrap_s):
     path = "%s/build/sim/day-%s" % (root, os.urandom(4).hex())
     samplers = []
 
-    def slow_down():
-        from parallelator.protection import guard, watch
+    def hook():
+        from parallelator.protection import guard
 
         samplers.append(Sampler(current.world, path, from_s, duration_s - 5))
-        guard.TICK_MS = TICK_MS
-        watch.Watch.deadline = lambda alarms, dt_ms: None
+        slow_down(TICK_MS)
         tick = guard.Guard.tick
 
         def sampled(rig):
@@ -132,7 +131,7 @@ def play(root, duration_s, wrap_s):
 
         guard.Guard.tick = sampled
 
-    report = harness.run(root, scenario.complete(plan), True, quiet=True, sabotage=slow_down)
+    report = harness.run(root, scenario.complete(plan), True, quiet=True, sabotage=hook)
     samplers[0].restore(report)
     return report, samplers[0]
 

@@ -109,13 +109,13 @@ class Month:
         import asyncio
 
         from parallelator import app
-        from parallelator.protection import guard, watch
+        from parallelator.protection import guard
         from parallelator.records import counters, datalog, keeper
+        from sim.slow import slow_down
 
         patience = Patience(asyncio, self._tick_ms)
         app.asyncio = counters.asyncio = datalog.asyncio = keeper.asyncio = patience
-        guard.TICK_MS = self._tick_ms
-        watch.Watch.deadline = lambda alarms, dt_ms: None
+        slow_down(self._tick_ms)
         tick = guard.Guard.tick
         start = app.App._start
 

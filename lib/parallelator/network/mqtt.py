@@ -21,7 +21,8 @@ from parallelator.records.events import event_view
 from parallelator.snapshot import BATTERIES, BOARDS, CHANNELS, RIG, battery_view, rig_view
 
 _FIRST_MS = const(2000)
-_FIRST_RETRY_MS = const(1000)
+_LEAST_RETRY_MS = const(500)
+_FIRST_RETRY_MS = const(10000)
 _LAST_RETRY_MS = const(30000)
 _POLL_MS = const(100)
 _PACE_MS = const(20)
@@ -129,7 +130,8 @@ class Mqtt:
                 self._hang_up()
             if self._proven:
                 retry_ms = _FIRST_RETRY_MS
-            await asyncio.sleep_ms(retry_ms // 2 + self._random(retry_ms // 2))
+            # A broker that restarts loses all its rigs at once: they must not come back at once.
+            await asyncio.sleep_ms(_LEAST_RETRY_MS + self._random(retry_ms))
             retry_ms = min(retry_ms * 2, _LAST_RETRY_MS)
 
     def _random(self, below):

@@ -6,6 +6,7 @@ Everything long is sent in small pieces, other tasks run in between.
 import asyncio
 import gc
 import sys
+from array import array
 
 from microdot import Response
 
@@ -19,62 +20,63 @@ from .logs import card_view
 
 _TEXT = "text/plain; charset=utf-8"
 _EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
-_METRICS = (
+_GAUGES = (
     (
         "voltage_volts",
-        "gauge",
         "Voltage at the sensor.",
         lambda snap, i: "%.3f" % (snap.voltage_mv[i] / 1000) if snap.valid[i] else None,
     ),
     (
         "current_amperes",
-        "gauge",
         "Current, positive while discharging.",
         lambda snap, i: "%.3f" % (snap.current_ma[i] / 1000) if snap.valid[i] else None,
     ),
     (
         "connected",
-        "gauge",
         "1 while the battery carries or may carry the output.",
         lambda snap, i: int(snapshot.connected(snap, i)),
     ),
     (
         "temperature_celsius",
-        "gauge",
         "Die of the sensor, next to shunt and switch.",
         lambda snap, i: _known(snap.temperature_c[i]),
     ),
     (
-        "trips_total",
-        "counter",
+        "trips",
         "Trips that count towards a lock; a reset clears them.",
         lambda snap, i: snap.trips[i],
     ),
+)
+_COUNTERS = (
     (
         "connected_seconds_total",
-        "counter",
-        "Time connected so far.",
+        "Time connected since the start.",
         lambda snap, i: snap.on_s[i],
     ),
     (
         "switchings_total",
-        "counter",
-        "Closings of the switch so far.",
+        "Closings of the switch since the start.",
         lambda snap, i: snap.switchings[i],
     ),
     (
         "discharge_coulombs_total",
-        "counter",
-        "Charge drawn so far.",
+        "Charge drawn since the start.",
         lambda snap, i: _coulombs(snap.discharge_mah[i]),
     ),
     (
         "charge_coulombs_total",
-        "counter",
-        "Charge taken up so far.",
+        "Charge taken up since the start.",
         lambda snap, i: _coulombs(snap.charge_mah[i]),
     ),
 )
+_MQTT_METRICS = (
+    ("connected", "connected", "gauge", "1 while the broker takes messages."),
+    ("connections_total", "connections", "counter", "Connections to the broker so far."),
+    ("sent_total", "sent", "counter", "Messages sent so far."),
+    ("dropped_total", "dropped", "counter", "Events that were lost before they could be sent."),
+)
+_BATTERY = 'parallelator_battery_%s{battery="%d"} %s\n'
+_STATE = 'parallelator_battery_state{battery="%d",state="%s",reason="%s",clears="%s"} 1\n'
 
 
 class Reports:
@@ -86,6 +88,12 @@ class Reports:
 
     def __init__(self, rig):
         self._rig = rig
+        # Kept counts can lose a minute when the power goes. Prometheus takes any step back for a
+        # start from zero, so they are made to start there.
+        self._starts = {
+            name: array("i", [read(rig.snap, i) for i in range(BATTERIES)])
+            for name, _, read in _COUNTERS
+        }
 
     def events(self, request):
         """GET /api/events?after=: the events kept in memory from number `after` on."""
@@ -198,19 +206,36 @@ class Reports:
         yield 'parallelator_info{version="%s"} 1\n' % VERSION
         yield _head("uptime_seconds", "gauge", "Time so far.")
         yield "parallelator_uptime_seconds %d\n" % rig.snap.uptime_s
+        alarms = rig.alarms()
         yield _head("alarms", "gauge", "Active alarms.")
-        yield "parallelator_alarms %d\n" % len(rig.alarms())
+        yield "parallelator_alarms %d\n" % len(alarms)
+        yield _head("alarm", "gauge", "1 for each active alarm; battery is empty for the rig.")
+        for code, n in sorted({(alarm["code"], alarm["n"] or 0) for alarm in alarms}):
+            yield 'parallelator_alarm{code="%s",battery="%s"} 1\n' % (code, n or "")
+        if rig.mqtt:
+            report = rig.mqtt.report()
+            for name, key, kind, text in _MQTT_METRICS:
+                yield _head("mqtt_" + name, kind, text)
+                yield "parallelator_mqtt_%s %d\n" % (name, report[key])
+        yield _head("battery_state", "gauge", "1 for the present state and why.")
+        for i in range(BATTERIES):
+            state, reason, clears = snapshot.state_view(rig.snap, i)
+            yield _STATE % (i + 1, state, reason, clears or "")
         yield _head("battery_info", "gauge", "Label of the battery.")
         for n in range(1, BATTERIES + 1):
             label = rig.settings["batteries.%d.label" % n]
             label = label.replace("\\", "\\\\").replace('"', '\\"')
             yield 'parallelator_battery_info{battery="%d",label="%s"} 1\n' % (n, label)
-        for name, kind, text, read in _METRICS:
-            yield _head("battery_" + name, kind, text)
+        for name, text, read in _GAUGES:
+            yield _head("battery_" + name, "gauge", text)
             for i in range(BATTERIES):
                 value = read(rig.snap, i)
                 if value is not None:
-                    yield 'parallelator_battery_%s{battery="%d"} %s\n' % (name, i + 1, value)
+                    yield _BATTERY % (name, i + 1, value)
+        for name, text, read in _COUNTERS:
+            yield _head("battery_" + name, "counter", text)
+            for i in range(BATTERIES):
+                yield _BATTERY % (name, i + 1, read(rig.snap, i) - self._starts[name][i])
 
 
 def _head(name, kind, text):
