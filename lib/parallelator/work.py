@@ -9,7 +9,7 @@ import sys
 
 from micropython import const
 
-from parallelator.protection.guard import TICK_MS
+from parallelator.protection import guard
 from parallelator.snapshot import RIG
 
 _FIRST_RETRY_MS = const(1000)
@@ -38,16 +38,16 @@ class Work:
         self.failures = []
         self.end = None
 
-    async def protect(self, guard, watchdog):
-        """The guard's task: tick every TICK_MS until there is an `end`.
+    async def protect(self, protector, watchdog):
+        """The guard's task: tick every `guard.TICK_MS` until there is an `end`.
 
         Args:
-            guard: a `protection.guard.Guard` that has started; watchdog: fed by every tick.
+            protector: a `guard.Guard` that has started; watchdog: fed by every tick.
         """
         clock = self._clock
         self._due = clock.ms()
         self._watchdog = watchdog
-        self._guard = guard
+        self._guard = protector
         while self.end is None:
             self.tick_if_due()
             await asyncio.sleep_ms(max(clock.diff(self._due, clock.ms()), 0))
@@ -58,18 +58,18 @@ class Work:
         Its death ends the program, with the switches open if the bus allows.
         """
         clock = self._clock
-        guard = self._guard
-        if guard is None or self.end or clock.diff(self._due, clock.ms()) > 0:
+        protector = self._guard
+        if protector is None or self.end or clock.diff(self._due, clock.ms()) > 0:
             return
         try:
-            guard.tick()
+            protector.tick()
             self._watchdog.feed()
         except Exception as error:
             self.end = error
-            guard.all_off()
+            protector.all_off()
             return
         now = clock.ms()
-        self._due = clock.add(self._due, TICK_MS)
+        self._due = clock.add(self._due, guard.TICK_MS)
         if clock.diff(self._due, now) < 0:
             self._due = now
 

@@ -40,7 +40,7 @@ def found(break_it, what, **plan):
 def test_a_fuller_pack_that_joins():
     packs = LEVEL[:3] + [{"n": 4, "soc": 0.98}]
     violations = found(
-        sabotage.a_fuller_pack_joins, "joined from too far away", duration_s=8, batteries=packs
+        sabotage.a_fuller_pack_joins, "joined from too far away", duration_s=10, batteries=packs
     )
     assert violations[0][1] == 4, violations
 
