@@ -191,8 +191,8 @@ def test_several_rules_at_once_give_the_reason_of_the_highest():
     assert rules.Judge(limits()).sample(0, 26000, 75000, 0, 100) == Reason.OVERCURRENT
     judge = rules.Judge(limits())
     assert opened_after(judge, 0, 26000, 14900, 80, 30000)[0] == Reason.OVERLOAD
-    # Out of balance for long enough, and below the lower limit for a moment.
+    # Out of balance for long enough, and below the lower limit for a moment only.
     judge = rules.Judge(limits())
     for _ in range(19):
         assert judge.sample(0, 24010, 0, 1100, 80) == Reason.NONE
-    assert judge.sample(0, 23990, 0, 1100, 80) == Reason.UNDERVOLTAGE
+    assert judge.sample(0, 23990, 0, 1100, 80) == Reason.IMBALANCE

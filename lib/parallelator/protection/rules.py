@@ -128,8 +128,8 @@ class Judge:
             dt_ms: time since the previous sample of this battery.
 
         Returns:
-            int: `Reason.NONE` unless a rule says open; then the `Reason` of the topmost rule whose
-            limit is passed now, be it for long enough or not.
+            int: `Reason.NONE` unless a rule says open; then the `Reason` of the topmost rule that
+            does, or would with a second sample.
         """
         lim = self._limits
         self.urgent = False
@@ -164,7 +164,6 @@ class Judge:
             if self._sample[quantity] <= limit:
                 self._count[at] = 0
                 continue
-            present = present or reason
             if self._count[at]:
                 self._for_ms[at] += dt_ms
             else:
@@ -176,6 +175,9 @@ class Judge:
                 self.urgent = self.urgent or not for_ms
             elif self._for_ms[at] >= for_ms:
                 fires = True
+                present = present or reason
+            if not for_ms:
+                present = present or reason
         return present if fires else 0
 
     def _heated(self, i, current_ma, dt_ms):
