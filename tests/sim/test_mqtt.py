@@ -202,4 +202,5 @@ def test_without_a_broker_nothing_of_it_is_loaded():
 
     play(watched, batteries=4, duration_s=8)
     assert "parallelator.web.server" in loaded
-    assert [name for name in loaded if "mqtt" in name or "discovery" in name] == []
+    heads = ("umqtt", "parallelator.network.mqtt", "parallelator.network.discovery")
+    assert [name for name in loaded if name.startswith(heads)] == []
