@@ -21,9 +21,10 @@ CHECKS = (
     "allow_header_conformance"
 )
 ROUTES = """
+from parallelator.snapshot import Snapshot
 from parallelator.web import api
 class Nothing:
-    pass
+    snap = Snapshot()
 for methods, pattern, *_ in api.Api(Nothing(), None, None).app.url_map:
     for method in methods:
         print(method.lower(), pattern.url_pattern.replace("<", "{").replace(">", "}"))
