@@ -1,4 +1,4 @@
-"""Minutes of the campaign that logs for days: a midnight each second, and hours each minute."""
+"""Hours of the campaign that logs for days, across midnight."""
 
 from soak import month
 from support import ROOT
@@ -12,10 +12,9 @@ def test_a_midnight_at_a_sample_each_second():
     assert set(night.sizes) == {"boot-0001.csv", "events.csv", "2026-07-13.csv", "2026-07-14.csv"}
 
 
-def test_two_days_at_a_sample_each_minute():
-    two = 2 * month.DAY_S
-    days = month.Month(ROOT, two, 60, 2000)
-    assert month.faults(days, two, 60) == []
-    assert days.rows["2026-07-13.csv"] > 5700
-    del days.sizes["2026-07-14.csv"]
-    assert len(month.faults(days, two, 60)) == 1
+def test_four_hours_at_a_sample_each_minute():
+    duration_s = 4 * 3600
+    evening = month.Month(ROOT, duration_s, 60, 2000, TEN_MINUTES_BEFORE_S)
+    assert month.faults(evening, duration_s, 60, TEN_MINUTES_BEFORE_S) == []
+    evening.rows["2026-07-14.csv"] -= 12
+    assert len(month.faults(evening, duration_s, 60, TEN_MINUTES_BEFORE_S)) == 1

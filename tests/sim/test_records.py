@@ -258,7 +258,8 @@ def test_stalls_do_not_delay_the_protection_and_lose_no_row():
     worst_ms = max(opened - crossed for crossed, opened, _, _ in reactions)
     assert worst_ms < 25, worst_ms
     assert run.codes() == ["sd_ready"], run.codes()
-    assert complete(uptimes(run.rows("boot-0001.csv")), 2, 105)
+    seconds = uptimes(run.rows("boot-0001.csv"))
+    assert complete(seconds, 2, 105), seconds
 
 
 def test_a_card_that_is_pulled_comes_back_by_itself():
@@ -377,3 +378,9 @@ def test_wrong_settings_on_the_card_change_nothing():
     run = Run(config_on_card('{"limits": {"max_trips": -1}}'), duration_s=40)
     assert (0, "config_fault") in run.events, run.events[:5]
     assert sum(1 for _, code in run.events if code == "joined") == 16
+
+
+def test_events_are_on_the_card_within_ten_seconds_at_any_interval():
+    run = Run(duration_s=40, batteries=4, load=[], log={"interval_s": 3600})
+    assert run.read("events.csv").count(",joined,") == 4
+    assert run.read("boot-0001.csv").count("\n") == 1

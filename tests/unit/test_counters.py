@@ -95,7 +95,7 @@ def test_a_power_cut_costs_a_minute_at_most():
         discharge, charge, on_s, _ = rig.stop()
         assert discharge == charge == total_s * 1800 * 1000 and on_s == total_s
         assert rig.slot.errors == []
-    assert Rig(store, image).counts()[3] == 4  # the last run had no minute
+    assert Rig(store, image).counts()[3] == 5
 
 
 def test_without_a_card_the_flash_gets_it_every_ten_minutes():
@@ -103,7 +103,7 @@ def test_without_a_card_the_flash_gets_it_every_ten_minutes():
     rig = Rig(store)
     rig.use(3599)
     assert store.commits == 5
-    assert Rig(store).counts()[2] == 3000
+    assert Rig(store).counts()[2] == 3035
 
 
 def test_with_a_card_the_flash_gets_it_every_six_hours():
@@ -149,12 +149,12 @@ def test_a_card_that_comes_later_adds_what_it_knows():
     later.use(90)
     later.slot.insert(image)
     later.use(60)
-    assert later.counts()[2] == 750
+    assert later.counts()[2] == 575 + 150
     later.slot.remove()
     later.slot.insert(image)
     later.use(60)
-    assert later.stop()[2] == 810
-    assert Rig(store, image).counts()[2] == 780
+    assert later.stop()[2] == 575 + 210
+    assert Rig(store, image).counts()[2] == 575 + 155
 
 
 def test_an_old_card_takes_nothing_back():
@@ -164,10 +164,10 @@ def test_an_old_card_takes_nothing_back():
     rig.use(120)
     rig.stop()
     rig = Rig(store, old)
-    assert rig.counts()[2] == 120
+    assert rig.counts()[2] == 95
     rig.slot.remove()
-    rig.use(1200)
-    assert Rig(store, old).counts()[2] == 1320
+    rig.use(1300)
+    assert Rig(store, old).counts()[2] == 95 + 1235
 
 
 def test_the_card_of_another_rig_is_not_ours():
@@ -179,7 +179,7 @@ def test_the_card_of_another_rig_is_not_ours():
     assert other.counts() == (0, 0, 0, 0)
     other.use(60)
     other.stop()
-    assert Rig(Store(), image, "a0").counts()[2] == 120
+    assert Rig(Store(), image, "a0").counts()[2] == 95
 
 
 def test_a_cut_at_every_block_leaves_the_last_minute_or_the_one_before():
@@ -191,8 +191,8 @@ def test_a_cut_at_every_block_leaves_the_last_minute_or_the_one_before():
         for cut in range(20):
             broken = Cut(image, None)
             rig = Rig(Store(), broken)
-            assert rig.counts()[2] == 180
-            rig.use(60 * number_of_saves - 1)
+            assert rig.counts()[2] == 155
+            rig.use(60 * number_of_saves - 26)
             broken.left = cut
             rig.use(1)
             rig.stop()
@@ -204,9 +204,9 @@ def test_a_cut_at_every_block_leaves_the_last_minute_or_the_one_before():
                 after = Rig(Store(), damaged)
                 saved_s = after.counts()[2]
                 after.stop()
-                reached_s = 180 + 60 * number_of_saves
-                allowed = (reached_s - 60, reached_s)
-                assert saved_s in allowed or step and saved_s == reached_s - 120, (cut, saved_s)
+                reached_s = [155, 155 + 35, 155 + 95][: number_of_saves + 1]
+                allowed = reached_s if step else reached_s[-2:]
+                assert saved_s in allowed or step and saved_s == 95, (cut, saved_s)
             if broken.left:
                 break
         assert 2 <= cut < 19

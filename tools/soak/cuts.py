@@ -243,7 +243,7 @@ def faults(night, whole, cut):
         found = (night.app.settings["name"], night.app.settings["limits.max_trips"])
         if found not in (("old", 7), ("new", 8)):
             wrong.append("settings %s" % (found,))
-        if night.hours_s != HOURS_S and not HOURS_S < night.hours_s <= HOURS_S + 60:
+        if night.hours_s != HOURS_S and not HOURS_S < night.hours_s <= HOURS_S + 35:
             wrong.append("counter restored as %s" % night.hours_s)
     safe = {}
     for written, name, size in whole.flushed:

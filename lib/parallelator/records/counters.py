@@ -33,6 +33,7 @@ _FIELD = const(64)  # sixteen words
 _SUM_AT = const(396)  # after head and six fields
 _SIZE = const(400)
 _PERIOD_S = const(60)
+_FIRST_S = const(35)  # between two flushes of the log, so that the card has time for each
 _FLASH_S = const(600)
 _FLASH_WITH_CARD_S = const(21600)
 _POLL_MS = const(1000)
@@ -70,7 +71,8 @@ class Counters:
         self._base = bytearray(_SIZE)
         self._saved = bytearray(_SIZE)
         self._losses = -1
-        self._saved_s = self._flash_s = 0
+        self._saved_s = _FIRST_S - _PERIOD_S
+        self._flash_s = 0
         self._run = 1
         self._number = 0
         self._slot = 0
@@ -95,6 +97,11 @@ class Counters:
         is ahead is added.
         """
         self._met = True
+        try:
+            # Before there is a log: this may write a hundred blocks.
+            make_folder(PLACE)
+        except OSError as error:
+            self._card.fail(error)
         for slot in (0, 1):
             try:
                 with open(self._paths[slot], "rb") as file:
@@ -148,7 +155,8 @@ class Counters:
             return True
         path = self._paths[self._slot]
         try:
-            make_folder(PLACE)
+            if not fatfile.there(PLACE):
+                make_folder(PLACE)  # another card
             # In place where it can: no block is allotted anew.
             with Opened(self._card, path, "r+b" if fatfile.there(path) else "wb") as file:
                 file.write(record)

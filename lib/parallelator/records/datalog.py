@@ -66,7 +66,7 @@ class Datalog:
         self._boot = boot
         self._describe = describe
         self._next_event = 0
-        self._sampled_s = 0
+        self._due_s = self._interval_s
         self._own = None
         self._torn = False
         self.name = None
@@ -117,13 +117,16 @@ class Datalog:
         snap = self._snap
         flushed_s = snap.uptime_s
         while self._day() == day and self._card.mounted:
-            if snap.uptime_s - self._sampled_s < self._interval_s:
+            late_s = snap.uptime_s - self._due_s
+            if late_s >= 0:
+                # From due time to due time, or a late sample would delay all that follow.
+                self._due_s += (1 + late_s // self._interval_s) * self._interval_s
+                for row in await self._sample():
+                    file.write(row)
+                    await asyncio.sleep_ms(0)
+            elif snap.uptime_s - flushed_s < FLUSH_S:
                 await asyncio.sleep_ms(_POLL_MS)
                 continue
-            self._sampled_s = snap.uptime_s
-            for row in await self._sample():
-                file.write(row)
-                await asyncio.sleep_ms(0)
             if snap.uptime_s - flushed_s >= FLUSH_S:
                 flushed_s = snap.uptime_s
                 file.flush()
