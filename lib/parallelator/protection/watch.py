@@ -31,6 +31,7 @@ class Watch:
         self._apart = 0
         self._hot = 0
         self._late_s = -1
+        self._worst_ms = 0
 
     def connected(self, i, voltage_mv, current_ma, dt_ms):
         """A healthy reading of a connected battery: `low_soon` and `no_contact`."""
@@ -82,11 +83,18 @@ class Watch:
                 self._emit("temperature", i, self._snap.state[i], 0, celsius)
 
     def deadline(self, dt_ms):
-        """Time between two ticks: `deadline_missed` for a minute when it was beyond 50 ms."""
+        """Time between two ticks: `deadline_missed` for a minute when it was beyond 50 ms.
+
+        While the alarm stands only a longer time is an event, so that a controller that is late
+        again and again does not push what matters out of the list.
+        """
         if dt_ms > _DEADLINE_MS:
             self._late_s = self._snap.uptime_s
-            self._emit("deadline_missed", RIG, 0, 0, dt_ms)
+            if dt_ms > self._worst_ms:
+                self._worst_ms = dt_ms
+                self._emit("deadline_missed", RIG, 0, 0, dt_ms)
             self._snap.alarm(Alarm.DEADLINE_MISSED, RIG, True)
         elif self._late_s >= 0 and self._snap.uptime_s - self._late_s > _DEADLINE_SHOWN_S:
             self._late_s = -1
+            self._worst_ms = 0
             self._snap.alarm(Alarm.DEADLINE_MISSED, RIG, False)

@@ -1,0 +1,48 @@
+"""The alarm of a protection that reacts late: once a minute, unless it gets worse."""
+
+from parallelator.protection.watch import Watch
+from parallelator.snapshot import RIG, Alarm
+
+
+class Snap:
+    """What Watch needs of a snapshot."""
+
+    uptime_s = 0
+    late = False
+
+    def alarm(self, alarm, i, on):
+        assert (alarm, i) == (Alarm.DEADLINE_MISSED, RIG)
+        self.late = on
+
+
+class Late:
+    """A watch, the gaps that became events, and a clock to set."""
+
+    def __init__(self):
+        self.told = []
+        self.snap = Snap()
+        self.watch = Watch(self.snap, None, None, lambda code, i, s, r, ms: self.told.append(ms))
+
+    def gaps(self, uptime_s, *gaps_ms):
+        self.snap.uptime_s = uptime_s
+        for gap_ms in gaps_ms:
+            self.watch.deadline(gap_ms)
+        return self.told, self.snap.late
+
+
+def test_up_to_50_ms_is_in_time():
+    assert Late().gaps(10, 10, 50) == ([], False)
+
+
+def test_only_a_longer_gap_is_told_again_while_the_alarm_stands():
+    late = Late()
+    assert late.gaps(10, 80, 70, 80, 10) == ([80], True)
+    assert late.gaps(60, 79, 81, 10) == ([80, 81], True)
+    assert late.gaps(120, 10) == ([80, 81], True)
+
+
+def test_after_a_minute_in_time_the_alarm_ends_and_the_next_gap_is_told():
+    late = Late()
+    late.gaps(10, 500)
+    assert late.gaps(71, 10) == ([500], False)
+    assert late.gaps(72, 51) == ([500, 51], True)
