@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs the tests: every file in a process of its own, two at a time. `make test` calls it.
 
-    tests/run.py [-k TEXT] [--timeout SECONDS] [FILE or FOLDER ...]
+    tests/run.py [-k TEXT] [--timeout SECONDS] [--show] [FILE or FOLDER ...]
 
 Files in a folder `unit` or `sim` run under MicroPython (see unit/micropython_runner.py), all
 others under pytest. A file that fails to import, has no test, crashes, is killed or takes too
@@ -117,9 +117,10 @@ async def run_file(path, options, slots):
     name = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
     if failed:
         print(f"FAIL  {name}  {passed} passed, {failed} failed  {seconds:.1f} s  {why}")
-        print("".join(f"      {line}\n" for line in output.splitlines()), end="", flush=True)
     else:
         print(f"ok    {name}  {passed} passed  {seconds:.1f} s", flush=True)
+    if failed or options.show:
+        print("".join(f"      {line}\n" for line in output.splitlines()), end="", flush=True)
     return passed, failed
 
 
@@ -152,6 +153,7 @@ def main():
     parser = argparse.ArgumentParser(description="Run the tests.")
     parser.add_argument("-k", metavar="TEXT", default="", help="only tests or files with TEXT")
     parser.add_argument("--timeout", type=float, default=300, help="seconds per file")
+    parser.add_argument("--show", action="store_true", help="the output of what passes, too")
     parser.add_argument("places", nargs="*", type=existing, default=[ROOT / "tests"])
     options = parser.parse_args()
     # A shell's background job ignores Ctrl-C, and so would every program that a test interrupts.

@@ -116,6 +116,7 @@ class App:
             self.snap, self.card, self._store, self.board.number(), self.guard.pressing
         )
         self.words = Words(self.settings["language"])
+        self.polite = self._work.polite
         self.mqtt = None
         self.boot = 0
 
@@ -150,7 +151,7 @@ class App:
         self.events.emit(self._reset(), RIG, 0, 0, 0)
         if self.safe:
             self.events.emit(self.safe, RIG, 0, 0, 0)
-        asyncio.create_task(self._settle(settled))
+        asyncio.create_task(self.polite(self._settle(settled)))
         for k in range(len(self.faults)):
             self.events.emit("config_fault", RIG, 0, 0, k)
         for k in range(len(self.renamed)):
@@ -227,6 +228,7 @@ class App:
             # On the console only: events are open to everybody.
             lambda name, password: print(self.words.access_point(name, password)),
             self._set_clock,
+            self.polite,
         )
         self.network.power_up()
 

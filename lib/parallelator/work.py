@@ -88,7 +88,7 @@ class Work:
         retry_ms = _FIRST_RETRY_MS
         while True:
             try:
-                await self._politely(job())
+                await self.polite(job())
             except Exception as error:
                 sys.print_exception(error)
             self.failures[number] += 1
@@ -96,7 +96,7 @@ class Work:
             await asyncio.sleep_ms(retry_ms)
             retry_ms = min(retry_ms * 2, _LAST_RETRY_MS)
 
-    def _politely(self, coroutine):
+    def polite(self, coroutine):
         """Awaitable that runs a coroutine, and the guard when it is due before a step of it.
 
         The loop lets every task that is ready go on before it comes back to the guard's: many at

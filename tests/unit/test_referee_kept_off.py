@@ -120,3 +120,16 @@ def test_a_dead_bus_has_to_be_started():
     assert rig.found() == []
     rig.wait(4000)
     assert rig.found() == [(1, KEPT_OFF), (2, KEPT_OFF)]
+
+
+def test_a_bus_that_dies_lets_everybody_wait_anew():
+    rig = Rig(0.8, 0.8, 0.8)
+    for _ in range(4):
+        rig.wait(8000)
+        rig.close(1, 2)
+        rig.wait(1500)
+        rig.trip(1)
+        rig.open(2)
+    assert (3, KEPT_OFF) not in rig.found()
+    rig.wait(25000)
+    assert (3, KEPT_OFF) in rig.found()

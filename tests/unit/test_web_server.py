@@ -137,6 +137,9 @@ class Rig:
         self.clock = Clock(time)
         self.network = Network()
 
+    def polite(self, coroutine):
+        return coroutine
+
     def alarms(self):
         return []
 

@@ -50,6 +50,7 @@ class Closings:
         self._failures = []
         self._sure_failures = []
         self._locked = self._surely_locked = False
+        self._alive = False
 
     def stir(self, at_us):
         """Currents or voltages jump: readings may be of before or after."""
@@ -205,6 +206,11 @@ class Closings:
             elif pack.stray_us is None:
                 pack.stray_us = at_us
         live = [pack for pack in self._packs if plant.closed(pack.i)]
+        if self._alive and not live:
+            # Everybody waits anew: the same group may start the bus again, until it is locked.
+            for pack in waiting:
+                pack.ready_us = None
+        self._alive = bool(live)
         bus_v = self._bus_v(live) if live else None
         seeming = [pack for pack in self._packs if pack.closed or pack.stray_us is not None]
         seen_v = self._seen_v(seeming, at_us) if seeming else None

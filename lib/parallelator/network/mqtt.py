@@ -173,7 +173,7 @@ class Mqtt:
         self._failures = 0
         self._problem = None
         self._connections += 1
-        receiver = asyncio.create_task(self._receive(link))
+        receiver = asyncio.create_task(self._rig.polite(self._receive(link)))
         try:
             await self._greet(link)
             self._up = True

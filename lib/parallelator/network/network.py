@@ -18,13 +18,15 @@ class Network:
     Args:
         settings, store, emit, tell: as of `wifi.Wifi`; snap: the `Snapshot`; clock: the `Clock`.
         take: function (unix_s) that sets the clock.
+        polite: `work.Work.polite`.
 
     Attributes:
         wifi: the `Wifi`; sntp: the `Sntp`.
     """
 
-    def __init__(self, settings, store, snap, clock, emit, tell, take):
+    def __init__(self, settings, store, snap, clock, emit, tell, take, polite):
         self._emit = emit
+        self._polite = polite
         self._followers = []
         self.wifi = wifi.Wifi(settings, store, self._event, tell)
         self._mdns = mdns.Mdns(settings["wifi.hostname"], emit)
@@ -58,7 +60,7 @@ class Network:
     async def _follow(self, addresses, serve):
         """Run `serve(addresses())`, and anew whenever the rig's addresses have changed."""
         while True:
-            task = asyncio.create_task(serve(addresses()))
+            task = asyncio.create_task(self._polite(serve(addresses())))
             self._followers.append(task)
             try:
                 await task

@@ -72,6 +72,7 @@ async def serve(rig):
             card: the Card; datalog: the Datalog.
             mqtt: the Mqtt, None without a broker.
             network: a network.network.Network, of it `wifi` and `hostname`.
+            polite(coroutine): an awaitable that runs it and lets the guard go first, `work.Work`.
             setup_s(): for how many more seconds a first password may be set.
             boot: number of this boot; tasks: names of the tasks; failures: times each failed.
 
@@ -83,7 +84,11 @@ async def serve(rig):
     api = Api(rig, access, live)
     front = Front(api.app, api.lead)
     port = rig.settings["web.port"]
-    server = await asyncio.start_server(front.connection, "0.0.0.0", port, _CONNECTIONS)
+
+    def connection(reader, stream):
+        return rig.polite(front.connection(reader, stream))
+
+    server = await asyncio.start_server(connection, "0.0.0.0", port, _CONNECTIONS)
     try:
         while True:
             await live.step()
