@@ -38,13 +38,15 @@ def on_micropython(path):
     return path.parent.name in ("unit", "sim")
 
 
-def command(path, text, report):
+def command(path, options, report):
     """Return the command that runs the test file `path`; pytest writes its XML to `report`."""
+    text = options.k
     if on_micropython(path):
         heap = ["-X", "heapsize=64m"] if path.parent.name == "sim" else []
         names = "" if text in path.name else text
         return [MICROPYTHON, *heap, RUNNER, path, names]
     settings = ["-c", ROOT / "pyproject.toml", "--rootdir", ROOT, "--junitxml", report]
+    settings += ["-rP"] if options.show else []
     return [PYTHON, "-m", "pytest", "-q", *settings, "-k", text, path]
 
 
@@ -110,7 +112,7 @@ async def run_file(path, options, slots):
         with tempfile.TemporaryDirectory() as folder:
             log, report = Path(folder, "log"), Path(folder, "report.xml")
             started = time.monotonic()
-            code = await execute(command(path, options.k, report), log, options.timeout)
+            code = await execute(command(path, options, report), log, options.timeout)
             seconds = time.monotonic() - started
             output = log.read_text(errors="replace")
             passed, failed, why = verdict(path, options.k, code, counts(path, output, report))
