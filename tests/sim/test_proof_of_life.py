@@ -232,3 +232,22 @@ def test_other_pins_and_a_faster_bus_work_and_recover():
     slow = play(duration_s=14, batteries=LEVEL, load=[[0, 8]])
     ratio = slow["i2c"]["wire_ms"] / report["i2c"]["wire_ms"]
     assert 3.8 <= ratio <= 4.2, ratio
+
+
+def test_a_board_plugged_in_makes_no_tick_twice_as_long():
+    for khz in (100, 84):
+        report = play(
+            duration_s=20,
+            batteries=[{"n": n, "soc": 0.8} for n in range(1, 17)],
+            settings={
+                "i2c_khz": khz,
+                # Closings would take their time, too.
+                "batteries": {str(n): {"mode": "off"} for n in range(1, 17)},
+            },
+            steps=[
+                {"at": 0, "do": "board_unplug", "board": 1},
+                {"at": 7.664, "do": "board_plug", "board": 1},
+            ],
+        )
+        clean(report)
+        assert report["ticks"]["worst_load_pct"] < 200, report["ticks"]
