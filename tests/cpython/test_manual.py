@@ -10,7 +10,7 @@ import urllib.request
 import pytest
 
 import openapi
-from manuals import LANGUAGES, NAMES, ROOT, Text, bare, manual
+from manuals import LANGUAGES, NAMES, ROOT, Text, manual
 from parallelator import settings, snapshot
 from rigs import simulated
 from sim import plant, scenario
@@ -172,7 +172,6 @@ def test_both_have_the_same_sections_tables_and_code():
     assert [level for level, _ in one.headings] == [level for level, _ in other.headings]
     assert len(one.headings) >= 20
     assert one.commands == other.commands
-    assert [bare(block) if "make " in block else block for block in one.blocks if "#" not in block]
     assert [b for b in one.blocks if "#" not in b] == [b for b in other.blocks if "#" not in b]
     tables = [[line.count("|") for line in text.prose if line.startswith("|")]
               for text in (one, other)]  # fmt: skip
@@ -194,7 +193,7 @@ def test_french_has_its_own_signs():
     prose = re.sub(r"`[^`\n]*`|\]\([^)]*\)|https?:\S+", "", prose)
     prose = re.sub(r"(?s)<details>.*?</details>", "", prose)
     assert "'" not in prose
-    assert re.findall(r".{20} [:;?!»](?:\s|$)", prose) == []
+    assert re.findall(r".{0,20} [:;?!»](?=[\s*)]|$)", prose) == []
 
 
 # Complete
