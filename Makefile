@@ -13,7 +13,7 @@ RIGS = 3
 VENV = build/venv/bin
 
 .PHONY: sim logs fleet page test soak bench coverage lint format clean build memory \
-	flash deploy monitor backup restore
+	flash deploy monitor backup restore manual pictures
 
 sim: build/page.stamp
 	@$(VENV)/micropython -X heapsize=64m tools/sim/run.py \
@@ -71,14 +71,25 @@ soak: build/test.stamp build/page.stamp
 
 bench: build/page.stamp
 	$(VENV)/python tools/bench/run.py
+	@$(VENV)/python tools/manual/run.py
 
 coverage: build/sim.stamp
 	@$(VENV)/python tools/coverage.py --under hardware=90 --under protection=95
+
+manual: build/sim.stamp
+	@$(VENV)/python tools/manual/run.py
+
+pictures: build/test.stamp build/page.stamp
+	tools/apt.sh chromium
+	$(VENV)/python tests/run.py -k "everything or a_day or on_record" \
+		tests/web/test_page.py tests/web/test_records.py
+	$(VENV)/python tools/manual/pictures.py
 
 lint: build/test.stamp
 	$(VENV)/ruff check
 	$(VENV)/ruff format --check
 	$(VENV)/python tools/check_tree.py
+	$(VENV)/python tools/manual/run.py --check
 	$(VENV)/python tools/check_types.py
 
 format: build/test.stamp

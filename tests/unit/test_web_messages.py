@@ -65,7 +65,6 @@ ALARMS = [
     "bus_overload",
     "uncontrolled",
     "deadline_missed",
-    "task_died",
     "bus_fault",
     "heap_low",
     "safe_crash",

@@ -25,6 +25,7 @@ def test_no_event_gives_a_unit_twice():
     for code in ("low_soon", "no_contact"):
         for language in ("en", "fr"):
             assert said(language, code, 2, TRIPPED, 0, 24940).endswith(" 24.94 V")
+            assert said(language, "temperature", 2, TRIPPED, 0, 75).endswith(", 75 \u00b0C")
 
 
 def test_a_wish_names_the_action():

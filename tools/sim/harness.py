@@ -83,7 +83,7 @@ def run(
         world.broker = Broker(world.random)
         _merge(config, {"mqtt": {"host": "127.0.0.1", "port": world.broker.port}})
     if not image:
-        _make_dirs(flash)
+        make_dirs(flash)
     with open(flash + "/config.json", "w") as file:
         json.dump(config, file)
     home = os.getcwd()
@@ -244,7 +244,8 @@ def _merge(base, changes):
             base[key] = value
 
 
-def _make_dirs(path):
+def make_dirs(path):
+    """Make a folder and those that it lies in, where they are missing."""
     made = ""
     for part in path.split("/"):
         made += part + "/"

@@ -52,6 +52,7 @@ def main():
         plan["duration_s"] = args.duration
         plan["expect"] = []
         flash = flash or root + "/build/sim/" + plan["name"]
+        harness.make_dirs(flash)
         sd = sd or (args.image or flash) + ".img"
         port = port or 8080
         password = plan["settings"].get("web", {}).get("password")

@@ -1,0 +1,377 @@
+"""The recipes of the manual, followed step by step in a copy of the repository."""
+
+import gzip
+import os
+import shutil
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from manuals import ROOT
+from rigs import Client, free_port
+
+OWN = ("page", "bundle", "page.stamp", "mpy-lib", "sim")
+"""What a copy has of its own below build/; the rest is the repository's."""
+
+
+class Copy:
+    """A copy of the repository at `root`."""
+
+    def __init__(self, root):
+        self.root = root
+        listing = subprocess.check_output(
+            ["git", "-C", ROOT, "ls-files", "-z", "-co", "--exclude-standard"], text=True
+        )
+        for name in listing.split("\0"):
+            if name and (ROOT / name).is_file():
+                (root / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(ROOT / name, root / name)
+        (root / "build").mkdir()
+        for path in (ROOT / "build").iterdir():
+            here = root / "build" / path.name
+            if path.suffix == ".stamp" and path.name not in OWN:
+                here.touch()  # what it stands for is there, and newer than the copy
+            elif path.name not in OWN:
+                here.symlink_to(path)
+        shutil.copytree(ROOT / "build/mpy-lib", root / "build/mpy-lib", symlinks=True)
+
+    def edit(self, path, old, new):
+        """Put `new` in the place of `old`, which stands there once."""
+        text = (self.root / path).read_text()
+        assert text.count(old) == 1, (path, old, text.count(old))
+        (self.root / path).write_text(text.replace(old, new))
+
+    def add(self, path, old, new):
+        """Put `new` behind `old`, which stands there once."""
+        self.edit(path, old, old + new)
+
+    def write(self, path, text):
+        """Make a file."""
+        (self.root / path).write_text(text)
+
+    def run(self, *command):
+        """Run a Python program of the copy; returns (exit code, what it said)."""
+        done = subprocess.run(
+            [sys.executable, *command], cwd=self.root, capture_output=True, text=True, timeout=200
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    def test(self, *places):
+        """Tests of the copy must pass."""
+        code, said = self.run("tests/run.py", *places)
+        assert code == 0, said
+
+    def manual(self, missing=None):
+        """`make manual`; it fails over `missing`, if something is."""
+        code, said = self.run("tools/manual/run.py")
+        if missing:
+            assert code == 1 and missing in said, said
+        else:
+            assert code == 0, said
+            assert self.run("tools/manual/run.py", "--check")[0] == 0
+
+    def told(self, text):
+        """Both manuals have `text`."""
+        assert all(
+            text in (self.root / name).read_text() for name in ("README.md", "README.fr.md")
+        )
+
+
+@pytest.fixture
+def copy(tmp_path):
+    return Copy(tmp_path)
+
+
+def test_the_first_make_sim(copy):
+    # Nothing was ever run here: there is no build/sim.
+    assert not (copy.root / "build/sim").exists()
+    subprocess.run(["make", "-s", "page"], cwd=copy.root, check=True, capture_output=True)
+    client = Client(free_port())
+    with subprocess.Popen(
+        ["make", "-s", "sim", f"PORT={client.port}"],
+        cwd=copy.root,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as rig:
+        try:
+            client.wait(rig)
+            status, _, page = client.ask("GET", "/")
+            assert status == 200 and b"<title>Parallelator</title>" in gzip.decompress(page)
+        finally:
+            if rig.poll() is None:
+                os.killpg(rig.pid, signal.SIGINT)
+        said = rig.stdout.read()
+    assert "password: stage" in said and "Every switch is open." in said, said
+
+
+def name_setting(copy, after, key, english, french):
+    words = "lib/parallelator/web/ui/words.js"
+    for name, line in zip(after, (english, french), strict=True):
+        copy.add(words, f"{name},\n", f'    "{key}": "{line}",\n')
+
+
+def test_a_setting(copy):
+    table = "lib/parallelator/settings.py"
+    copy.add(
+        table,
+        '    ("log.keep_free_mb", 20, 1, 10000, "MB"),\n',
+        '    ("log.events_kb", 64, 8, 1000, "KB"),\n',
+    )
+    copy.manual(missing="log.events_kb")
+    name_setting(
+        copy,
+        ('"log.keep_free_mb": "Space left free"', '"log.keep_free_mb": "Place laissée libre"'),
+        "log.events_kb",
+        "Size of the events",
+        "Taille du journal",
+    )
+    copy.manual()
+    copy.told("| `log.events_kb` | `64` | 8")
+    copy.write(
+        "tests/unit/test_recipe.py",
+        """
+from parallelator import settings
+
+
+def test_it_is_read_and_checked():
+    values, faults, _ = settings.check({"log.events_kb": 100}, settings.defaults())
+    assert values["log.events_kb"] == 100 and not faults
+    _, faults, _ = settings.check({"log.events_kb": 7}, settings.defaults())
+    assert faults[0]["allowed"] == "a whole number, 8 to 1000 KB", faults
+""",
+    )
+    copy.test("tests/unit/test_recipe.py", "tests/unit/test_settings.py")
+
+
+def test_a_rule(copy):
+    package = "lib/parallelator/"
+    rules = package + "protection/rules.py"
+    copy.add(package + "snapshot.py", "    FALSE_ALERT = 21\n", "    SAGGING = 22\n")
+    copy.add(package + "snapshot.py", '    "false_alert",\n', '    "sagging",\n')
+    copy.add(
+        rules,
+        "    (Reason.UNDERVOLTAGE, _LOWNESS, lambda lim: -lim.min_voltage_mv, 1000, 1, False),\n",
+        "    (Reason.SAGGING, _LOWNESS, lambda lim: -lim.sag_voltage_mv, 5000, 1, False),\n",
+    )
+    copy.edit(rules, "_ROWS = const(9)", "_ROWS = const(10)")
+    copy.add(rules, '            "min_voltage_mv",\n', '            "sag_voltage_mv",\n')
+    copy.edit(
+        rules, "and lim.min_voltage_mv <= voltage_mv", "and lim.sag_voltage_mv <= voltage_mv"
+    )
+    copy.add(
+        rules,
+        "    if reason == Reason.OVERVOLTAGE:\n"
+        "        return voltage_mv <= limits.max_voltage_mv - limits.ov_hysteresis_mv\n",
+        "    if reason == Reason.SAGGING:\n        return voltage_mv >= limits.sag_voltage_mv\n",
+    )
+    copy.add(
+        package + "settings.py",
+        '    ("limits.max_voltage_mv", 30000, 5000, 60000, _MV),\n',
+        '    ("limits.sag_voltage_mv", 24500, 5000, 60000, _MV),\n',
+    )
+    name_setting(
+        copy,
+        (
+            '"limits.max_trips": "Trips until locked"',
+            '"limits.max_trips": "Déclenchements avant verrouillage"',
+        ),
+        "limits.sag_voltage_mv",
+        "Voltage under load",
+        "Tension sous charge",
+    )
+    copy.manual(missing="sagging")
+    for language, text in (("en", "sagging"), ("fr", "elle s’affaisse")):
+        for folder, new in (
+            (package + "messages", f'    "sagging": "{text}",\n'),
+            ("tools/manual", f'    "sagging": ["{text}", "{text}"],\n'),
+        ):
+            copy.add(
+                f"{folder}/{language}.json",
+                '  "reason": {\n' if "mess" in folder else '  "reasons": {\n',
+                new,
+            )
+    copy.manual(missing="sagging")
+    copy.add(
+        "tools/manual/tables.py",
+        '    "false_alert": ["tripped"],\n',
+        '    "sagging": ["tripped"],\n',
+    )
+    copy.manual()
+    copy.told("`sagging`")
+    copy.write(
+        "tests/sim/test_recipe.py",
+        """
+from support import clean, play, state_at
+
+
+def sagged(mv):
+    steps = [{"at": 10, "do": "inject_voltage", "n": 1, "mv": mv}]
+    report = play(duration_s=18, batteries=[{"n": 1, "soc": 0.5}], steps=steps)
+    clean(report)
+    return state_at(report, 1, 14.8), state_at(report, 1, 15.5)
+
+
+def test_both_sides_of_the_limit():
+    # At rest it has 26.11 V.
+    assert sagged(-1560) == (("on", ""), ("on", ""))
+    assert sagged(-1660) == (("on", ""), ("tripped", "sagging"))
+""",
+    )
+    code, said = copy.run("tests/run.py", "tests/sim/test_recipe.py")
+    assert code == 1 and "opened without a cause" in said, said
+    referee = "tools/sim/evidence.py"
+    copy.edit(referee, "    ASTRAY,\n) = range(10)", "    ASTRAY,\n    SAGGING,\n) = range(11)")
+    copy.add(
+        referee,
+        '    ("closed while not on", 30 * MS, None, False),\n',
+        '    ("closed while it sags", 5250 * MS, 4990 * MS, False),\n',
+    )
+    copy.add(
+        referee,
+        '        self.low_v = setting("min_voltage_mv") / 1000\n',
+        '        self.sag_v = setting("sag_voltage_mv") / 1000\n',
+    )
+    copy.edit(
+        referee, "            self.low_v + _NEAR_V,\n", "            self.sag_v + _NEAR_V,\n"
+    )
+    copy.add(
+        referee,
+        "        spans[UNDER].note(at_us, under > -_NEAR_V, under > _V)\n",
+        "        sag = limits.sag_v - volts\n"
+        "        spans[SAGGING].note(at_us, sag > -_NEAR_V, sag > _V)\n",
+    )
+    copy.test(
+        "tests/sim/test_recipe.py",
+        "tests/unit/test_rules.py",
+        "tests/unit/test_settings.py",
+        "tests/unit/test_web_messages.py",
+    )
+
+
+def test_a_sensor_chip(copy):
+    # An INA236 is an INA226 with other identification, 1.6 mV steps and inputs for 48 V.
+    driver = "lib/parallelator/hardware/ina2xx.py"
+    copy.edit(
+        driver,
+        "\n\nclass Ina219(",
+        '''
+
+class Ina236(Ina226):
+    """INA236: as the INA226, but 1.6 mV bus steps."""
+
+    NAME = "INA236"
+    MAX_MV = 48000
+
+    def voltage_mv(self):
+        """Voltage of the battery in mV, rounded down; None when the chip does not answer."""
+        code = self._read(0x02)
+        return None if code is None else code * 8 // 5
+
+
+class Ina219(''',
+    )
+    copy.edit(driver, '"ina219": Ina219}', '"ina219": Ina219, "ina236": Ina236}')
+    copy.edit(
+        driver,
+        "        return Ina228 if _value(word) >> 4 == 0x228 else Ina237\n",
+        "        if _value(word) == 0xA080:\n"
+        "            return Ina236\n"
+        "        return Ina228 if _value(word) >> 4 == 0x228 else Ina237\n",
+    )
+    copy.write(
+        "tools/sim/chips/ina236.py",
+        '''"""Model of the TI INA236. Used by world."""
+
+from sim.chips.ina226 import Ina226
+
+
+class Ina236(Ina226):
+    """One INA236 on the plant."""
+
+    def _start_clock(self, now_us):
+        super()._start_clock(now_us)
+        self._bus_per_v = 625.0
+
+    def _value(self, reg, now_us):
+        if reg in (0x3E, 0x3F):
+            return 0x5449 if reg == 0x3E else 0xA080
+        return super()._value(reg, now_us)
+''',
+    )
+    copy.write(
+        "tests/sim/test_recipe.py",
+        """
+from support import clean, play, state_at
+
+PACKS = [{"n": n, "soc": 0.8, "sensor": "ina236"} for n in range(1, 5)]
+
+
+def test_it_protects():
+    steps = [
+        {"at": 10, "do": "inject_current", "n": 2, "ma": 20000},
+        {"at": 10.5, "do": "inject_voltage", "n": 3, "mv": 2300},
+    ]
+    report = play(duration_s=12, batteries=PACKS, load=[[0, 8]], steps=steps)
+    clean(report)
+    assert state_at(report, 1, 11.5) == ("on", "")
+    assert state_at(report, 2, 11.5) == ("tripped", "overcurrent")
+    assert state_at(report, 3, 11.5) == ("tripped", "overvoltage")
+    assert abs(report["energy"]["1"]["counted_mah"] - report["energy"]["1"]["true_mah"]) < 2
+""",
+    )
+    refused = copy.run("tests/run.py", "tests/sim/test_recipe.py")
+    assert refused[0] == 1 and "ina236; allowed" in refused[1], refused[1]
+    copy.edit("tools/sim/scenario.py", '"ina219")', '"ina219", "ina236")')
+    world = "tools/sim/world.py"
+    copy.add(
+        world, "from sim.chips.ina228 import Ina228\n", "from sim.chips.ina236 import Ina236\n"
+    )
+    copy.edit(world, '"ina219": Ina219}', '"ina219": Ina219, "ina236": Ina236}')
+    copy.add(
+        "tools/sim/evidence.py",
+        '    "Ina226": (True, False, 36, 81.92),\n',
+        '    "Ina236": (True, False, 48, 81.92),\n',
+    )
+    copy.test("tests/sim/test_recipe.py", "tests/unit/test_sim_ina226.py")
+    copy.manual()
+    copy.told("`ina236`")
+
+
+def test_a_route(copy):
+    reports = "lib/parallelator/web/reports.py"
+    copy.edit(
+        reports,
+        "    async def system(self",
+        '''    def uptime(self, request):
+        """GET /api/uptime: how long the rig runs, in ms."""
+        return answer({"uptime_ms": self._rig.snap.uptime_s * 1000})
+
+    async def system(self''',
+    )
+    copy.add(
+        "lib/parallelator/web/api.py",
+        '        app.get("/log")(reports.log)\n',
+        '        app.get("/api/uptime")(reports.uptime)\n',
+    )
+    described = "tests/web/test_interface.py", "-k", "description"
+    build = "tools/build_page.py"
+    assert copy.run(build)[0] == 0
+    code, said = copy.run("tests/run.py", *described)
+    assert code == 1 and "/api/uptime" in said, said
+    state = '        "/api/state": {"get": read("Everything about the rig.", ref("State"))},\n'
+    uptime = '"/api/uptime": {"get": read("How long it runs.", record(uptime_ms="int"))},'
+    copy.add("tools/openapi.py", state, f"        {uptime}\n")
+    copy.manual(missing="GET /api/uptime")
+    copy.add(
+        "tools/manual/fr.json",
+        '    "GET /api/state": "Tout sur le parc.",\n',
+        '    "GET /api/uptime": "Depuis quand il tourne.",\n',
+    )
+    copy.manual()
+    copy.told("`GET /api/uptime`")
+    assert copy.run(build)[0] == 0
+    copy.test(*described)

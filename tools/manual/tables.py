@@ -1,0 +1,299 @@
+"""The generated parts of the manual, as Markdown. Called by run.py; facts in, text out."""
+
+import re
+
+REASONS_IN = {
+    "not_found": ["absent"],
+    "sensor_lost": ["absent", "tripped"],
+    "sensor_range": ["absent"],
+    "expander_lost": ["absent", "uncontrolled", "tripped"],
+    "operator": ["off"],
+    "starting": ["waiting"],
+    "in_turn": ["waiting"],
+    "bus_lower": ["waiting"],
+    "bus_higher": ["waiting"],
+    "inrush": ["waiting"],
+    "start_spread": ["waiting"],
+    "bus_overload": ["tripped", "waiting"],
+    "overcurrent": ["tripped", "locked"],
+    "overvoltage": ["tripped", "waiting", "locked"],
+    "undervoltage": ["tripped", "waiting"],
+    "overload": ["tripped", "locked"],
+    "switch_fault": ["locked"],
+    "wiring_map": ["locked"],
+    "overtemperature": ["tripped", "locked"],
+    "imbalance": ["tripped"],
+    "false_alert": ["tripped"],
+}
+"""The states in which a battery may have a reason, the usual one first."""
+
+GROUPS = ("general", "limits", "batteries", "web", "wifi", "time", "mqtt", "log", "hardware")
+HARDWARE = ("board", "pins", "i2c_khz", "sensor")
+UNITS = {"C": "°C", "mOhm": "mΩ", "uOhm": "µΩ"}
+FIRST = ("POST /api/login", "POST /api/setup")
+"""Changes that nobody can have logged in for."""
+_LOWNESS, _HEAT, _TEMPERATURE = 3, 4, 6
+"""Quantities of protection/rules.py that are not plain mA or mV."""
+
+
+def table(heads, rows):
+    """A Markdown table; `rows` are lists of text, cells of text."""
+    lines = [list(heads), ["---"] * len(heads)]
+    lines += [[cell.replace("|", "\\|") for cell in row] for row in rows]
+    return "\n".join("| " + " | ".join(row) + " |" for row in lines)
+
+
+def code(text):
+    """`text` as code."""
+    return f"`{text}`"
+
+
+def number(value, language):
+    """A number with the decimal sign of the language."""
+    text = f"{value:g}"
+    return text.replace(".", ",") if language == "fr" else text
+
+
+class Manual:
+    """All generated parts in one language.
+
+    Args:
+        language: "en" or "fr"; facts: what facts.py prints; steps: as of `steps.steps`.
+        words: of tools/manual/<language>.json; messages: of the firmware's messages/.
+        page: PAGE and SETTINGS of the page's words.js, in this language.
+        paths: as of `openapi.paths`.
+    """
+
+    def __init__(self, language, facts, steps, words, messages, page, paths):
+        self._language = language
+        self._facts = facts
+        self._steps = steps
+        self._words = words
+        self._messages = messages
+        self._page, self._names = page
+        self._paths = paths
+
+    def parts(self):
+        """Name of each part to its text.
+
+        Raises:
+            KeyError: something of the firmware has no words here, or words have lost their thing.
+        """
+        return {
+            "places": self._places(),
+            "wiring": self._wiring(),
+            "settings": self._settings(),
+            "leds": self._leds(),
+            "states": self._states(),
+            "reasons": self._reasons(),
+            "rules": self._rules(),
+            "alarms": self._alarms(),
+            "api": self._api(),
+            "steps": self._steps_table(),
+        }
+
+    def _words_of(self, part, keys):
+        """The words of `part`, which has exactly `keys`."""
+        words = self._words[part]
+        odd = set(words) ^ set(keys)
+        if odd:
+            raise KeyError(f"tools/manual/{self._language}.json, {part}: {', '.join(sorted(odd))}")
+        return words
+
+    def _table(self, part, rows):
+        return table(self._words["heads"][part], rows)
+
+    def _said(self, part, key):
+        """What the page says of a state or reason, with its code."""
+        return f"**{self._messages[part][key]}**<br>{code(key)}"
+
+    # How it is built
+
+    def _places(self):
+        return self._table(
+            "places",
+            [
+                [str(b + 1), f"0x{0x20 + b:02X}", f"{4 * b + 1}–{4 * b + 4}"]
+                + [f"0x{0x40 + 4 * b:02X}–0x{0x43 + 4 * b:02X}"]
+                for b in range(4)
+            ],
+        )
+
+    def _wiring(self):
+        rows = []
+        presets = next(row[2] for row in self._facts["settings"] if row[0] == "board")
+        for preset in presets:
+            wires = self._facts["wiring"][preset]
+            for c in range(4):
+                name = code(preset) if not c else ""
+                if c == 1 and wires["leds_inverted"]:
+                    name = self._words["inverted"]
+                rows.append(
+                    [name, str(c), f"P0{wires['switch'][c]}", f"P0{wires['alert'][c]}"]
+                    + [f"P1{wires['red'][c]}", f"P1{wires['green'][c]}"]
+                )
+        return self._table("wiring", rows)
+
+    # Settings
+
+    def _settings(self):
+        parts = []
+        rows = self._facts["settings"]
+        for group in GROUPS:
+            parts.append(f"**{self._names[group]}**")
+            lines = [self._setting(row) for row in rows if _group(row[0]) == group]
+            parts.append(self._table("settings", lines))
+        live = ", ".join(code(row[0].replace("*", "<n>")) for row in rows if row[5])
+        parts.append(self._words["at_once"].format(v=live))
+        return "\n\n".join(parts)
+
+    def _setting(self, row):
+        key, default = row[:2]
+        does = self._names[key].format(n="n")
+        return [code(key.replace("*", "<n>")), self._default(default), self._allowed(row), does]
+
+    def _default(self, value):
+        if value is None:
+            return self._words["preset"]
+        if value == "":
+            return self._words["empty"]
+        return code(str(value).lower() if isinstance(value, bool) else value)
+
+    def _allowed(self, row):
+        _, default, low, high, unit, _ = row
+        if isinstance(low, list):
+            return ", ".join(code(choice.replace("\t", "\\t")) for choice in low)
+        if isinstance(default, bool) or low == "true or false":
+            return self._words["flags"]
+        if default is None:
+            return self._words["bits"]
+        kind = "chars" if isinstance(default, str) else "range"
+        text = self._page[kind].format(v=low, n=high)
+        return f"{text} {UNITS.get(unit, unit)}".strip()
+
+    # Field guide
+
+    def _leds(self):
+        words = self._words["leds"]
+        states = {}
+        for state in self._facts["states"]:
+            pattern = tuple(self._facts["leds"][state])
+            states.setdefault(pattern, []).append(self._messages["state"][state])
+        order = sorted(states)
+        rows = [[words[red], words[green], ", ".join(states[red, green])] for red, green in order]
+        return self._table("leds", rows)
+
+    def _clears(self, pairs):
+        """What ends the (state, reason) pairs: sentence to states, in the order of the pairs."""
+        ends = {}
+        for pair in pairs:
+            for state, reason, cooling, end in self._facts["clears"]:
+                # Once the delay of these is over, the voltage decides.
+                of_voltage = reason in ("overvoltage", "undervoltage")
+                if (state, reason) == pair and cooling == (state == "tripped" and not of_voltage):
+                    sentence = self._messages["clears"][end] if end else self._words["never"]
+                    ends.setdefault(sentence, []).append(self._messages["state"][state])
+        return ends
+
+    def _states(self):
+        words = self._words_of("states", self._facts["states"])
+        pairs = {state: [] for state in self._facts["states"]}
+        for reason in self._facts["reasons"][1:]:
+            for state in REASONS_IN[reason]:
+                pairs[state].append((state, reason))
+        pairs["on"] = [("on", "")]
+        rows = []
+        for state in self._facts["states"]:
+            ends = list(self._clears(pairs[state]))
+            end = ends[0] if len(ends) == 1 else self._words["by_reason"]
+            rows.append([self._said("state", state), words[state], end])
+        return self._table("states", rows)
+
+    def _reasons(self):
+        reasons = self._facts["reasons"][1:]
+        words = self._words_of("reasons", reasons)
+        if set(REASONS_IN) != set(reasons):
+            raise KeyError(f"REASONS_IN: {', '.join(sorted(set(REASONS_IN) ^ set(reasons)))}")
+        rows = []
+        for reason in reasons:
+            pairs = [(state, reason) for state in REASONS_IN[reason]]
+            means, do = words[reason]
+            ends = self._clears(pairs)
+            clears = "<br>".join(f"*{', '.join(states)}*: {end}" for end, states in ends.items())
+            rows.append([self._said("reason", reason), means, clears, do])
+        return self._table("reasons", rows)
+
+    def _rules(self):
+        rows = []
+        for reason, quantity, limit, for_ms, samples, counted in self._facts["rules"]:
+            if quantity == _LOWNESS:
+                limit = -limit
+            if quantity == _HEAT:
+                limit = (limit + 1) / 1000
+            if quantity != _TEMPERATURE:
+                limit /= 1000
+            opens = self._words["quantities"][str(quantity)]
+            rows.append(
+                [code(reason), opens.format(v=number(limit, self._language))]
+                + [f"{number(for_ms / 1000, self._language)} s" if for_ms else "", str(samples)]
+                + [self._words["counted"][str(counted).lower()]]
+            )
+        return self._table("rules", rows)
+
+    def _alarms(self):
+        said = self._messages["alarm"]
+        alarms = [alarm for alarm in said if not alarm.startswith("missing_")]
+        words = self._words_of("alarms", alarms)
+        rows = [[code(alarm), said[alarm].format(n="n"), words[alarm]] for alarm in alarms]
+        return self._table("alarms", rows)
+
+    # For other programs
+
+    def _api(self):
+        own = self._words.get("api")
+        routes = [
+            (f"{method.upper()} {path}", operation)
+            for path, item in self._paths.items()
+            for method, operation in item.items()
+        ]
+        if own:
+            self._words_of("api", [route for route, _ in routes])
+        rows = []
+        for route, operation in routes:
+            what = own[route] if own else operation["summary"]
+            names = [code(place["name"]) for place in operation["parameters"]
+                     if place["in"] == "query"]  # fmt: skip
+            if names:
+                what += f" ({', '.join(names)})"
+            needs = "login" if "security" in operation and route not in FIRST else "free"
+            rows.append([code(route), what, self._words[needs]])
+        return self._table("api", rows)
+
+    def _steps_table(self):
+        words = self._words_of("steps", self._steps)
+        rows = []
+        for name, keys in self._steps.items():
+            first = sorted(keys, key=lambda key: key not in ("n", "board"))
+            order = sorted(first, key=lambda key: keys[key] is not None)
+            given = ", ".join(_key(key, keys[key]) for key in order)
+            rows.append([code(name), given, words[name]])
+        return self._table("steps", rows)
+
+
+def _key(key, default):
+    if default is None:
+        return code(key)
+    return f"[{code(key)}{' = ' + default if default else ''}]"
+
+
+def _group(key):
+    first = key.split(".")[0]
+    if first in HARDWARE:
+        return "hardware"
+    return first if first in GROUPS else "general"
+
+
+def between(name):
+    """What finds the part `name` in a manual: the marks, and what stands between them."""
+    begin = re.escape(f"<!-- manual: {name} -->")
+    return re.compile(f"({begin}\n).*?(<!-- manual: end -->)", re.DOTALL)
