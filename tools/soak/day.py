@@ -32,8 +32,9 @@ _JOINING_S = 1.5
 _SEEN_S = 0.6
 _TIMED = ("closed above the voltage limit", "closed below the voltage limit")
 """What the referee says about delays: its bounds are those of a tick of 10 ms, ours are here."""
-_HEAP_SLACK = 512
-"""Bytes: a float or two of the simulator may live in a block of another size."""
+_HEAP_SLACK = 1024
+"""Bytes: a float or two of the simulator may live in a block of another size, and its flash gets
+the counters for the first time after six hours."""
 
 KINDS = {"overvoltage": (2300, 0.5), "undervoltage": (-6000, 1.0)}
 """Kind of trial: what its sensor feels on top of the voltage (mV), delay of the trip (s)."""
@@ -249,7 +250,7 @@ def faults(played, duration_s, wrap_s, wifi=None):
         energy = report["energy"][n]
         if abs(energy["counted_mah"] - energy["true_mah"]) > 0.005 * energy["true_mah"] + 0.2:
             wrong.append("battery %s: %s" % (n, energy))
-    if report["ticks"]["worst_ms"] > 1.5 * TICK_MS:
+    if report["ticks"]["worst_ms"] > 2 * TICK_MS:
         wrong.append("a tick came after %.1f ms" % report["ticks"]["worst_ms"])
     return wrong + log_faults(log, duration_s, wifi)
 
