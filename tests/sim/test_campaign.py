@@ -15,7 +15,6 @@ def test_forty_random_scenarios_pass():
 
 
 def test_ten_minutes_of_the_virtual_day_across_the_wrap():
-    report, sampler = day.play(ROOT, TEN_MINUTES_S, WRAP_S)
-    wrong = day.faults(report, sampler, TEN_MINUTES_S, WRAP_S)
+    wrong = day.faults(day.play(ROOT, TEN_MINUTES_S, WRAP_S), TEN_MINUTES_S, WRAP_S)
     assert not wrong, wrong
     assert len(day.trials(TEN_MINUTES_S, WRAP_S)) >= 9

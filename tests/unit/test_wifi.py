@@ -162,6 +162,23 @@ def test_a_new_network_is_tried_at_once_though_somebody_is_on_the_access_point()
     assert radio.wifi.state == wifi.UNSET and radio.codes()[-1] == "wifi_down"
 
 
+def test_a_lost_network_has_three_minutes_to_come_back_a_new_one_has_one():
+    radio = Radio(ssid="stage", password="night-show")
+    radio.air.networks = NETWORKS
+    radio.run(5)
+    radio.air.up = False
+    radio.run(175)
+    assert radio.wifi.ap_ip == ""
+    radio.run(10)
+    assert radio.codes()[-1] == "wifi_ap"
+    radio.air.up = True
+    radio.run(150)
+    assert radio.codes()[-1] == "wifi_ap_off"
+    radio.settings["wifi.ssid"] = "elsewhere"
+    radio.run(65)
+    assert radio.codes()[-1] == "wifi_ap"
+
+
 def test_a_wrong_password_is_told_once():
     radio = Radio(ssid="stage", password="wrong-one")
     radio.air.networks = NETWORKS
@@ -236,6 +253,11 @@ def test_the_access_point_s_password_is_its_own_and_kept():
         assert Radio(radio.store).told == [(name, key)]
         keys.add(key)
     assert len(keys) == 20
+    early = Radio(ssid="stage")
+    assert early.store.kept and not early.told, "written before a battery is on, told when open"
+    full = Store()
+    full.commit = lambda: full.get_blob("nothing", b"")
+    assert len(Radio(full).told[0][1]) == 10, "it opens though the password cannot be kept"
     chosen = Radio(ap_password="chosen-one").told[0][1]
     assert chosen == "chosen-one"
 

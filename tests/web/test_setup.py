@@ -20,20 +20,22 @@ AIR = [
 NEW = {"settings": {"web": {"password": ""}}, "batteries": 2, "steps": AIR}
 WORDS = {
     "en": {
-        "first": "10 minutes are left",
+        "first": "10 min left",
         "set": "Set the password",
         "logged": "You are logged in.",
         "join": "Join",
         "wrong": "Stage refuses the password.",
-        "connected": "Connected to Stage. The page is at http://parallelator.local",
+        "connected": "Connected to Stage. The page is at http://parallelator.local:{port} and "
+        "http://127.0.0.1:{port} there. Put the phone on Stage now",
     },
     "fr": {
-        "first": "il reste 10 minutes",
+        "first": "il reste 10\u00a0min",
         "set": "Définir le mot de passe",
         "logged": "Vous êtes connecté.",
         "join": "Rejoindre",
         "wrong": "Stage refuse le mot de passe.",
-        "connected": "Connecté à Stage. La page s’y trouve à http://parallelator.local",
+        "connected": "Connecté à Stage. La page s’y trouve à http://parallelator.local:{port} et "
+        "http://127.0.0.1:{port}. Mettez maintenant le téléphone sur Stage",
     },
 }
 
@@ -47,31 +49,32 @@ def phone():
             executable_path="/usr/bin/chromium", args=[*BROWSER_FLAGS, rules]
         )
 
-        def opened(language, scheme="light"):
+        def opened(language):
             locale = {"en": "en-GB", "fr": "fr-FR"}[language]
-            context = chromium.new_context(viewport=PHONE, locale=locale, color_scheme=scheme)
-            return context.new_page()
+            return chromium.new_context(viewport=PHONE, locale=locale).new_page()
 
         yield opened
         chromium.close()
 
 
 def look(page, name):
-    """Takes a picture; what everybody must be able to read, hit and pass by is so."""
+    """Takes pictures; what everybody must be able to read, hit and pass by is so."""
     PICTURES.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=PICTURES / f"setup-{name}.png", full_page=True)
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        page.screenshot(path=PICTURES / f"setup-{name}-{scheme}.png", full_page=True)
+        assert page.evaluate(CONTRAST)[0][0] >= 4.5
     assert faults(page) == []
     assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
-    assert page.evaluate(CONTRAST)[0][0] >= 4.5
     small = page.evaluate(SMALL)
     assert [text for text in small if "radio" not in text and "checkbox" not in text] == []
 
 
-@pytest.mark.parametrize("language, scheme", [("en", "light"), ("fr", "dark")])
-def test_a_new_rig_is_set_up_from_a_phone(phone, language, scheme):
+@pytest.mark.parametrize("language", ["en", "fr"])
+def test_a_new_rig_is_set_up_from_a_phone(phone, language):
     words = WORDS[language]
     with simulated(**NEW) as rig:
-        page = phone(language, scheme)
+        page = phone(language)
         page.goto(f"http://{PROBE}:{rig.port}/generate_204")
         assert page.url == f"http://127.0.0.1:{rig.port}/setup"
         expect(page.locator("#password-hint")).to_contain_text(words["first"])
@@ -95,10 +98,13 @@ def test_a_new_rig_is_set_up_from_a_phone(phone, language, scheme):
         look(page, f"networks-{language}")
         page.get_by_role("button", name=words["join"]).click()
         expect(page.locator("#wifi-hint")).to_contain_text(words["wrong"], timeout=20000)
+        expect(page.locator("#wifi-hint")).to_have_class("error")
         look(page, f"wrong-{language}")
         page.locator("#key").fill(NETWORKS["Stage"][0])
         page.get_by_role("button", name=words["join"]).click()
-        expect(page.locator("#wifi-hint")).to_contain_text(words["connected"], timeout=20000)
+        expect(page.locator("#wifi-hint")).to_contain_text(
+            words["connected"].format(port=rig.port), timeout=20000
+        )
         look(page, f"joined-{language}")
 
         kept = json.loads((rig.folder / "flash/config.json").read_text())
@@ -117,12 +123,23 @@ def test_the_language_can_be_changed(phone, open_rig):
     open_rig.tell("setup 125")
     page = phone("en")
     page.goto(open_rig.url + "/setup")
-    expect(page.locator("#password-hint")).to_contain_text("3 minutes are left")
+    expect(page.locator("#password-hint")).to_contain_text("3 min left")
     page.locator("#language").click()
-    expect(page.locator("#password-hint")).to_contain_text("il reste 3 minutes")
+    expect(page.locator("#password-hint")).to_contain_text("il reste 3\u00a0min")
     assert page.evaluate("document.documentElement.lang") == "fr"
     page.reload()
     expect(page.locator("#wifi-hint")).to_contain_text("Connecté à")
+    page.context.close()
+
+
+def test_a_phone_that_has_lost_the_rig_is_told(phone, open_rig):
+    page = phone("en")
+    page.goto(open_rig.url + "/setup")
+    expect(page.locator("#wifi-hint")).to_contain_text("Connected to")
+    page.route("**/api/*", lambda route: None)
+    expect(page.locator("#wifi-hint")).to_contain_text("does not answer", timeout=20000)
+    page.unroute("**/api/*")
+    expect(page.locator("#wifi-hint")).to_contain_text("Connected to", timeout=20000)
     page.context.close()
 
 

@@ -32,6 +32,7 @@ _REASON_S = const(3)  # until then the driver's status may be that of the attemp
 _FIRST_RETRY_S = const(5)
 _LAST_RETRY_S = const(60)
 _ALONE_S = const(60)
+_LOST_S = const(180)  # a router that restarts is back by then
 _CLIENT_S = const(600)
 _FAREWELL_S = const(120)
 _SETTLED_S = const(10)
@@ -67,6 +68,7 @@ class Wifi:
         self._emit = emit
         self._tell = tell
         self._station = self._ap = None
+        self._key = ""
         self.state = UNSET
         self.ip = self.ap_ip = self.ap_name = ""
         self.networks = []
@@ -78,6 +80,7 @@ class Wifi:
         self._retry_s = _FIRST_RETRY_S
         self._wait_s = 0
         self._alone_s = 0
+        self._patience_s = 0
         self._held_s = 0
         self._farewell_s = 0
 
@@ -102,6 +105,7 @@ class Wifi:
         self.ap_name = "%s-%02x%02x" % (
             (value["wifi.hostname"][:27],) + tuple(station.config("mac")[4:])
         )
+        self._key = value["wifi.ap_password"] or own_key(self._store)
         self._ap = network.WLAN(network.AP_IF)
         self._station = station
         if not value["wifi.ssid"]:
@@ -141,6 +145,7 @@ class Wifi:
             self._retry_s = _FIRST_RETRY_S
             self._wait_s = 0
             self._held_s = _CLIENT_S  # whoever is on the access point asked for it
+            self._patience_s = _ALONE_S
         self._notice()
         self._search()
         if self.state == CONNECTED:
@@ -160,6 +165,7 @@ class Wifi:
         self._told = None
         if up:
             self.state = CONNECTED
+            self._patience_s = _LOST_S
         elif self.state == CONNECTED:
             self.state = CONNECTING
         self._emit("wifi_up" if up else "wifi_down", RIG, 0, 0, 0)
@@ -169,7 +175,7 @@ class Wifi:
     def _seek(self):
         """A second without the network."""
         self._alone_s += 1
-        if not self.ap_ip and (self.state == UNSET or self._alone_s >= _ALONE_S):
+        if not self.ap_ip and (self.state == UNSET or self._alone_s >= self._patience_s):
             self._open()
         if self.state == UNSET:
             return
@@ -218,16 +224,15 @@ class Wifi:
 
     def _open(self):
         """Start the access point; its change of the radio's mode takes some 20 ms."""
-        key = self._settings["wifi.ap_password"] or own_key(self._store)
         try:
             self._ap.active(True)
-            self._ap.config(ssid=self.ap_name, security=network.AUTH_WPA2_PSK, key=key)
+            self._ap.config(ssid=self.ap_name, security=network.AUTH_WPA2_PSK, key=self._key)
         except OSError:
             return  # tried again in a second
         self.ap_ip = self._ap.ifconfig()[0]
         self.scan()
         self._emit("wifi_ap", RIG, 0, 0, 0)
-        self._tell(self.ap_name, key)
+        self._tell(self.ap_name, self._key)
 
     def _say_farewell(self):
         """Close the access point once its clients have had time to read where the rig is now."""
@@ -288,7 +293,8 @@ def strongest(found):
 def own_key(store):
     """The access point's own password: drawn once for each rig, then kept in `store`.
 
-    Ten characters that nobody mistakes, 49 bits.
+    Ten characters that nobody mistakes, 49 bits. A store that is full or worn out takes none:
+    there is another at each start then.
     """
     key = bytearray(_KEY_SIZE)
     try:
@@ -299,6 +305,9 @@ def own_key(store):
             while drawn >= 8 * len(_KEY_CHARS):
                 drawn = os.urandom(1)[0]
             key[k] = ord(_KEY_CHARS[drawn % len(_KEY_CHARS)])
-        store.set_blob(_KEY, key)
-        store.commit()
+        try:
+            store.set_blob(_KEY, key)
+            store.commit()
+        except OSError:
+            pass  # a rig out of reach would be worse
     return key.decode()

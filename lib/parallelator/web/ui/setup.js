@@ -4,7 +4,9 @@
 import { SETUP } from "./setup_words.js";
 
 const POLL_MS = 2000;
+const ANSWER_MS = 8000; // the access point may be gone, or on another channel
 const OTHER = "";
+const REFUSALS = ["wrong_password", "not_found", "failed"];
 const $ = (id) => document.getElementById(id);
 
 let words = SETUP[localStorage.getItem("language") || navigator.language.slice(0, 2)] || SETUP.en;
@@ -19,8 +21,14 @@ function set(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
+function tell(text, wrong) {
+  set($("wifi-hint"), text);
+  $("wifi-hint").classList.toggle("error", wrong);
+}
+
 async function ask(method, path, body) {
-  const response = await fetch(path, { method, body: body && JSON.stringify(body) });
+  const signal = AbortSignal.timeout?.(ANSWER_MS);
+  const response = await fetch(path, { method, signal, body: body && JSON.stringify(body) });
   const answer = await response.json();
   return response.ok ? answer : Promise.reject(answer.error);
 }
@@ -36,7 +44,7 @@ async function load() {
     [rig, wifi] = [await ask("GET", "/api/state"), await ask("GET", "/api/wifi")];
     draw();
   } catch {
-    set($("wifi-hint"), say("offline"));
+    tell(say("offline"), true);
   }
   setTimeout(load, POLL_MS);
 }
@@ -56,7 +64,7 @@ function draw() {
   set($("title"), rig.name);
   document.title = `${say("title")} – ${rig.name}`;
   drawPassword();
-  set($("wifi-hint"), wifiText());
+  tell(wifiText(), REFUSALS.includes(wifi.state));
   $("wifi-form").hidden = !rig.logged_in;
   drawNetworks();
 }
@@ -73,8 +81,10 @@ function drawPassword() {
 
 function wifiText() {
   const { state, ssid, ip, hostname, access_point: own } = wifi;
-  const text = say(state, { v: ssid, n: ip, h: hostname });
-  return own && state !== "connected" ? `${text} ${say("own", { v: own })}` : text;
+  const port = location.port && `:${location.port}`;
+  const text = say(state, { v: ssid, n: ip + port, h: `${hostname}.local${port}` });
+  if (!own) return text;
+  return `${text} ${state === "connected" ? say("move", { v: ssid }) : say("own", { v: own })}`;
 }
 
 function drawNetworks() {
@@ -145,7 +155,8 @@ async function join(event) {
   }
   try {
     await ask("PATCH", "/api/settings", { "wifi.ssid": ssid, "wifi.password": key });
-    set($("wifi-hint"), say("connecting", { v: ssid }));
+    Object.assign(wifi, { ssid, state: "connecting" });
+    draw();
     $("wifi-hint").scrollIntoView({ block: "center" });
   } catch (error) {
     set($("wifi-error"), refusalText(error));
