@@ -47,9 +47,12 @@ def tree():
 
 
 def order():
-    """The modules of the firmware, each after those that it imports while it is imported."""
+    """The modules of the firmware, each after those that it imports while it is imported; not
+    those of the languages, of which it imports one when it starts."""
     sources = {}
     for name, source in build.modules():
+        if source.parent == build.WORDS:
+            continue
         parts = name.with_suffix("").parts
         sources[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = source
     seen = set()
