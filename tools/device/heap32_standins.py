@@ -1,18 +1,21 @@
-"""The ESP32's modules for the 32-bit run of heap32.mjs, and the clients that keep it busy.
+"""The ESP32's modules, the chips and the clients for the 32-bit runs of heap32.py.
 
 Runs inside the measured MicroPython before the firmware is imported: what it takes is measured
-and taken off. The chips themselves are JavaScript's.
+and taken off.
 """
 
 import asyncio
 import builtins
+import gc
 import json
 import os
 import sys
-
-import rig
+import time
+from array import array
 
 CLIENTS = 4
+PACK_MV = 26000
+PACK_MA = 2500
 REQUESTS = ("/api/state", "/api/events?after=0", "/api/history?n=0&span=600", "/metrics")
 
 
@@ -47,22 +50,71 @@ class Pin(Quiet):
 
 
 class I2C:
-    """The bus: what crosses it is a number."""
+    """The bus, and of its chips as much as the guard looks at: see tools/sim/chips for whole ones.
+
+    What crosses it is a number.
+    """
 
     def __init__(self, unit, scl, sda, freq, timeout):
-        pass
+        self.sensors = [array("H", bytes(32)) for _ in range(16)]
+        self.expanders = [bytearray(b"\xff" * 8) for _ in range(4)]
+        for chip in self.sensors:
+            self.reset(chip)
+
+    def reset(self, chip):
+        for register in range(16):
+            chip[register] = 0
+        chip[1] = 0xFB68
+        chip[2] = 0x1000
+        chip[11] = 1
+        chip[12] = chip[14] = 0x7FFF
+        chip[13] = 0x8000
 
     def readfrom_mem_into(self, address, register, buf):
-        value = rig.read(address, register, len(buf))
+        if address >= 0x40:
+            value = self.sensor(address - 0x40, register)
+        else:
+            value = self.port(address - 0x20, register)
+            if len(buf) == 2:
+                value = value << 8 | self.port(address - 0x20, register ^ 1)
         for k in range(len(buf) - 1, -1, -1):
             buf[k] = value & 0xFF
             value >>= 8
 
     def writeto(self, address, data):
-        value = 0
-        for k in range(1, len(data)):
-            value = value << 8 | data[k]
-        rig.write(address, data[0], value, len(data) - 1)
+        register = data[0]
+        if address < 0x40:
+            for k in range(1, len(data)):
+                self.expanders[address - 0x20][register ^ k - 1] = data[k]
+        elif register == 0 and data[1] & 0x80:
+            self.reset(self.sensors[address - 0x40])
+        else:
+            self.sensors[address - 0x40][register] = data[1] << 8 | data[2]
+
+    def sensor(self, i, register):
+        if register == 4:
+            return PACK_MA * 2 // 5 if self.closed(i) else 0  # 2 mOhm, 5 uV a step
+        if register == 5:
+            return PACK_MV * 8 // 25  # 3.125 mV a step
+        if register == 6:
+            return 30 * 8 << 4  # 125 m degrees a step
+        if register == 11:
+            return self.sensors[i][11] | 2  # a conversion is always fresh
+        return {0x3E: 0x5449, 0x3F: 0x2370}.get(register) or self.sensors[i][register]
+
+    def closed(self, i):
+        chip = self.expanders[i >> 2]
+        return chip[2] & ~chip[6] & 8 >> (i & 3)
+
+    def port(self, b, register):
+        chip = self.expanders[b]
+        if register > 1:
+            return chip[register]
+        level = chip[2 + register] | chip[6 + register]
+        for c in range(0 if register else 4):
+            if self.sensors[4 * b + c][11] & 0x1000:  # ALERT inverted: low at rest
+                level &= ~(0x80 >> c)
+        return level
 
 
 class SPI(Quiet):
@@ -137,6 +189,9 @@ class Sockets:
     def queue_read(self, sock):
         pass
 
+    def wait_io_event(self, ms):
+        time.sleep_ms(ms)
+
 
 class VfsFat:
     """A volume of the size that it has on the ESP32; the files lie in the port's own memory."""
@@ -166,7 +221,7 @@ class Stream:
 
     def write(self, data):
         if self.e is not None:
-            rig.sent(self.e)
+            Server.frames[self.e] += 1
 
     async def drain(self):
         pass
@@ -182,9 +237,10 @@ class Stream:
 
 
 class Server:
-    """The listening socket; `serve` is the firmware's callback."""
+    """The listening socket; `serve` is the firmware's callback, `frames` what went to clients."""
 
     serve = None
+    frames = [0] * CLIENTS
 
     def close(self):
         pass
@@ -196,6 +252,38 @@ class Server:
 async def start_server(serve, host, port, backlog=5):
     Server.serve = serve
     return Server()
+
+
+class Broker(Stream):
+    """The connection to a broker that is content with everything."""
+
+    published = 0
+
+    def __init__(self):
+        super().__init__(Quiet(), None)
+        self.waiting = b""
+
+    def write(self, data):
+        kind = data[0] & 0xF0
+        Broker.published += kind == 0x30
+        if kind == 0x10:
+            self.waiting += b"\x20\x02\x00\x00"
+        elif kind == 0x80:
+            self.waiting += b"\x90\x03" + data[2:4] + b"\x00"
+        elif kind == 0xC0:
+            self.waiting += b"\xd0\x00"
+
+    async def readexactly(self, count):
+        while len(self.waiting) < count:
+            await asyncio.sleep_ms(50)
+        data = self.waiting[:count]
+        self.waiting = self.waiting[count:]
+        return data
+
+
+async def open_connection(host, port, ssl=None, server_hostname=None):
+    stream = Broker()
+    return stream, stream
 
 
 async def ask(path, client=None):
@@ -235,29 +323,35 @@ def numbered(function):
     return call
 
 
-def install():
-    """Put the stand-ins in their places."""
-    builtins.open = numbered(open)
-    for name in ("listdir", "mkdir", "remove", "rename", "stat", "statvfs"):
-        setattr(os, name, numbered(getattr(os, name)))
-    sys.path[:] = [rig.path, ".frozen"]
+def install(path):
+    """Put the stand-ins in their places.
+
+    Args:
+        path: of the folders to import from.
+    """
+    if sys.platform == "webassembly":
+        builtins.open = numbered(open)
+        for name in ("listdir", "mkdir", "remove", "rename", "stat", "statvfs"):
+            setattr(os, name, numbered(getattr(os, name)))
+        os.urandom = bytes
+        os.mkdir("/sd")
+    sys.path[:] = path
     os.chdir("/flash")
-    os.mkdir("/sd")
-    os.urandom = bytes
     asyncio.start_server = start_server
+    asyncio.open_connection = open_connection
     for name in ("functools", "inspect"):
         sys.modules[name] = Nothing()  # not on the ESP32; Microdot does without
     sys.modules["machine"] = Module(
         I2C=I2C, SPI=SPI, Pin=Pin, WDT=WDT, unique_id=lambda: b"\x24\x6f\x28\x00\x00\x01"
     )
     asyncio.core._io_queue = Sockets()
-    sys.modules["socket"] = Module(getaddrinfo=lambda ip, port: (((ip, port),),))
+    sockets = Module(getaddrinfo=lambda ip, port: (((ip, port),),))
+    sys.modules["socket"] = sys.modules["usocket"] = sockets
     sys.modules["_thread"] = Module(start_new_thread=lambda function, args: function(*args))
-    sys.modules["umqtt"] = Module(simple=Module(MQTTClient=Quiet, MQTTException=Exception))
-    sys.modules["umqtt.simple"] = sys.modules["umqtt"].simple  # frozen in the ESP32's image
     sys.modules["esp32"] = Module(NVS=NVS)
     sys.modules["network"] = Module(WLAN=WLAN, STA_IF=0, hostname=lambda name: None)
     sys.modules["vfs"] = Module(VfsFat=VfsFat, mount=lambda volume, folder: None)
+    __import__("umqtt.simple")  # frozen in the ESP32's image
 
 
 class Nothing:
@@ -270,39 +364,40 @@ def switch_everything_on():
         config = json.load(file)
     config["wifi"]["ssid"] = "rig"
     config["web"]["password"] = "stage"
+    config["mqtt"] = {"host": "192.168.1.9", "commands": True}
     config["batteries"] = {str(n): {"label": "Pack %d" % n} for n in range(1, 17)}
     with open("config.json", "w") as file:
         json.dump(config, file)
 
 
 def start():
-    """Start the firmware and its clients."""
-    from parallelator import app
+    """Start the firmware and its clients; return its `App`."""
+    from parallelator import app, health
     from parallelator.hardware.sdcard import SpiCard
 
     switch_everything_on()
+    health.keep_compact(gc.mem_free(), gc.threshold)
     SpiCard.init_card = lambda card, baudrate: None
     SpiCard.check = lambda card: None
-    rig.app = app.App("", False)
-    asyncio.create_task(rig.app._main(lambda: None))
+    rig = app.App("", False)
+    asyncio.create_task(rig._main(lambda: None))
     asyncio.create_task(clients())
+    return rig
 
 
-def look():
-    """What the firmware is doing, as JSON."""
+def look(rig):
+    """What the firmware is doing, as JSON; `rig` is its `App`."""
     from parallelator.snapshot import STATES
 
-    running = rig.app
     logs = os.listdir("/sd/log")
     return json.dumps(
         {
-            "on": sum(STATES[state] == "on" for state in running.snap.state),
-            "alarms": [alarm["code"] for alarm in running.alarms()],
-            "failures": running.failures,
+            "on": sum(STATES[state] == "on" for state in rig.snap.state),
+            "alarms": [alarm["code"] for alarm in rig.alarms()],
+            "failures": rig.failures,
             "wifi": WLAN.joined,
             "log_bytes": sum(os.stat("/sd/log/" + name)[6] for name in logs),
+            "frames": Server.frames,
+            "published": Broker.published,
         }
     )
-
-
-install()
