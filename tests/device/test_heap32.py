@@ -39,7 +39,7 @@ def test_the_whole_firmware_runs_with_everything_on(tree):
         reports = [run.result() for run in runs]  # raises when something was not on
     for report in reports:
         assert report["steady"] > report["imported"] == sum(report["modules"].values())
-        assert len(report["frames"]) == 4, report
+        assert len(report["state"]["frames"]) == 4, report
         assert report["state"]["alarms"] in ([], ["deadline_missed"])
 
 

@@ -3,10 +3,10 @@
 //
 //   node heap32.mjs PACKAGE TREE SETUP MODULES SECONDS [IMAGE]
 //
-// PACKAGE: folder of the port; TREE: the built tree; SETUP: Python for the stand-ins; MODULES: what
+// PACKAGE: folder of the port; TREE: the built tree; SETUP: folder of the stand-ins; MODULES: what
 // to import one by one, with commas between; SECONDS: how long the firmware then runs; IMAGE: a
 // ROM file system to import from.
-//
+
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -64,8 +64,11 @@ with open("/rom.img", "rb") as file:
     vfs.mount(vfs.VfsRom(file.read()), "/rom")`);
 }
 mp.registerJsModule("rig", rig);
-python(readFileSync(setup, "utf8"));
-python(`install(["${path}", ".frozen", "/flash/lib"])`);
+copy(setup, "/setup");
+python(`import sys
+sys.path.append("/setup")
+import heap32_standins
+heap32_standins.install(["${path}", ".frozen", "/flash/lib"])`);
 const report = { standins: used(), modules: {}, names: -names() };
 let before = report.standins;
 for (const name of modules.split(",")) {
@@ -77,7 +80,7 @@ for (const name of modules.split(",")) {
 report.imported = before - report.standins;
 report.names += names();
 if (Number(seconds)) {
-  python("app = start()");
+  python("app = heap32_standins.start()");
   const ends = performance.now() + 1000 * Number(seconds);
   const halfway = performance.now() + 500 * Number(seconds);
   report.steady = 0;
@@ -86,7 +89,7 @@ if (Number(seconds)) {
     const now = used() - report.standins;
     if (performance.now() > halfway) report.steady = Math.max(report.steady, now);
   }
-  python("rig.state = look(app)");
+  python("rig.state = heap32_standins.look(app)");
   report.state = JSON.parse(rig.state);
 }
 console.log(JSON.stringify(report));
