@@ -61,6 +61,9 @@ class App:
         self.safe = "safe_crash" if crashed else "safe_button" if button_held() else None
         self.clock = Clock(time)
         self.snap = Snapshot()
+        # What is large comes first, while the memory is in one piece.
+        self.history = History(self.snap)
+        tape = Tape()
         self.events = Events(self.snap)
         self._work = Work(self.clock, self.events.emit)
         self.tasks = self._work.names
@@ -83,8 +86,6 @@ class App:
         if self.safe:
             self.settings = settings.safe(self.settings)
         self.pending = {}
-        self.history = History(self.snap)
-        tape = Tape()
         self.blackbox = BlackBox(
             tape, self.events, self.card, self.clock, self.snap, lambda: self.guard.pressing()
         )
@@ -371,4 +372,5 @@ def run(why, crashed, settled):
         Exception: what the guard died of; others when the rig cannot be built.
         KeyboardInterrupt: Ctrl-C on the console.
     """
+    health.keep_compact(gc.mem_free(), gc.threshold)
     return App(why, crashed).run(settled)

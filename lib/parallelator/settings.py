@@ -6,25 +6,26 @@ is allowed.
 
 import sys
 
+from micropython import const
+
 from parallelator.hardware.ina2xx import DRIVERS, Ina237
 from parallelator.network import values as network
 from parallelator.snapshot import BATTERIES
 
-_MA = "mA"
-_MV = "mV"
-_MS = "ms"
+_MA = const("mA")
+_MV = const("mV")
+_MS = const("ms")
 _LABEL_CHARS = 24
 _SHOWN_CHARS = 64
 _DEPTH = 3
-_NUMBERS = tuple(str(n) for n in range(1, BATTERIES + 1))
 
 _S3 = "ESP32S3" in getattr(sys.implementation, "_machine", "")
 _SDA, _SCL, _SCK, _MOSI, _MISO, _CS = (41, 40, 12, 11, 13, 10) if _S3 else (32, 33, 18, 23, 19, 5)
 _FLASH_PINS = (26, 32) if _S3 else (6, 11)
 """First and last GPIO of the controller's own flash memory: driven, they crash it."""
 
-_BITS = "four different whole numbers, 0 to 7"
-FLAG = "true or false"
+_BITS = const("four different whole numbers, 0 to 7")
+FLAG = const("true or false")
 
 # key, default, lowest, highest, unit. Text: highest is the length; a tuple lists what is allowed;
 # None as default leaves it to the preset.
@@ -138,7 +139,8 @@ def _row(key):
         if row[0] == key:
             return row
     parts = key.split(".")
-    if len(parts) == 3 and parts[0] == "batteries" and parts[1] in _NUMBERS:
+    numbers = map(str, range(1, BATTERIES + 1))
+    if len(parts) == 3 and parts[0] == "batteries" and parts[1] in numbers:
         for row in BATTERY_TABLE:
             if row[0] == parts[2]:
                 return row

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+import subprocess
 
 import pytest
 
@@ -28,6 +29,7 @@ def test_every_module_is_there_compiled_and_nothing_as_source(device):
     for path in (ROOT / "lib").rglob("*.py"):
         name = path.relative_to(ROOT / "lib").with_suffix(".mpy").as_posix()
         assert "app/" + name in found, name
+    assert {"app/words_en.mpy", "app/words_fr.mpy"} <= found
     assert {"app/microdot/microdot.mpy", "app/sdcard.mpy"} <= found
     assert {name for name in found if name.endswith(".py")} == {"boot.py", "main.py"}
     assert not [name for name in found if "umqtt" in name], "the image has it frozen"
@@ -55,6 +57,20 @@ def test_page_and_messages(device):
         name = f"parallelator/messages/{language}.json"
         source = json.loads((ROOT / "lib" / name).read_text())
         assert json.loads((device / "app" / name).read_text()) == source
+
+
+def test_the_rig_says_the_same_with_and_without_modules_of_its_words(device):
+    code = """
+from parallelator.wording import Words
+print([Words(language)._text for language in ("en", "fr")])
+"""
+    said = []
+    for path in (ROOT / "lib", f"{build.WORDS}:{ROOT / 'lib'}"):
+        environment = {"MICROPYPATH": f"{path}:.frozen"}
+        command = [build.MICROPYTHON, "-c", code]
+        said.append(subprocess.check_output(command, env=environment, text=True))
+    assert said[0] == said[1]
+    assert "Battery {n}: connected" in said[0] and "Batterie {n}" in said[0]
 
 
 def test_manifest_names_every_file_as_it_is(device):

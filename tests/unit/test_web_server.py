@@ -67,7 +67,7 @@ class Stream:
         pass
 
 
-def test_the_writer_joins_small_writes():
+def test_the_writer_joins_small_writes_and_copies_no_large_one():
     async def main():
         stream = Stream()
         writer = Writer(stream)
@@ -76,11 +76,10 @@ def test_the_writer_joins_small_writes():
         assert stream.writes == []
         await writer.flush()
         assert stream.writes == [b"Header: value\r\n" * 50]
-        await writer.awrite(b"x" * 1000)
-        await writer.awrite(b"x" * 1000)
-        assert len(stream.writes[1]) == 2000
+        for size in (900, 500, 300, 1000, 1500, 1200, 20):
+            await writer.awrite(b"x" * size)
         await writer.flush()
-        assert len(stream.writes) == 2
+        assert [len(data) for data in stream.writes[1:]] == [1400, 1300, 1500, 1200, 20]
 
     asyncio.run(main())
 

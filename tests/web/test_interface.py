@@ -25,9 +25,10 @@ from parallelator.snapshot import Snapshot
 from parallelator.web import api
 class Nothing:
     snap = Snapshot()
-for methods, pattern, *_ in api.Api(Nothing(), None, None).app.url_map:
-    for method in methods:
-        print(method.lower(), pattern.url_pattern.replace("<", "{").replace(">", "}"))
+table = api.Api(Nothing(), None, None).app.table
+for method, place in zip(table[::3], table[1::3]):
+    path = getattr(place, "url_pattern", place)
+    print(method.lower(), path.replace("<", "{").replace(">", "}"))
 """
 
 

@@ -4,7 +4,8 @@
     cd tools; python -m device.build [--march ARCH] [--into FOLDER]
 
 boot.py, main.py and config.json stay source. Everything else is the application, in `app/`: the
-modules as .mpy, the page gzipped, the messages. `manifest.json` names every file with its size
+modules as .mpy, the page gzipped, the messages: as files for the page, and what the rig itself
+says as modules, which frozen take no memory. `manifest.json` names every file with its size
 and SHA-256.
 """
 
@@ -23,6 +24,8 @@ ROOT = Path(__file__).resolve().parents[2]
 LIB = ROOT / "lib"
 MODULES = ROOT / "build/mpy-lib"
 PAGE = ROOT / "build/page"
+WORDS = ROOT / "build/words"
+MICROPYTHON = ROOT / "build/venv/bin/micropython"
 SOURCES = ("boot.py", "main.py", "config.json")
 APP = "app"
 MANIFEST = "manifest.json"
@@ -34,12 +37,28 @@ MARCH = "xtensawin"
 
 
 def modules():
-    """Path within the application and source of each module, in order."""
-    for base in (LIB, MODULES):
+    """Path within the application and source of each module, in order; after `write_words`."""
+    for base in (LIB, MODULES, WORDS):
         for path in sorted(base.rglob("*.py")):
             name = path.relative_to(base)
             if name.parts[0] not in FROZEN:
                 yield name, path
+
+
+def write_words():
+    """Make the module of what the rig says, see `wording.spoken`, for each language."""
+    WORDS.mkdir(exist_ok=True)
+    for path in LIB.glob("parallelator/messages/*.json"):
+        code = f"from parallelator import wording; print(wording.spoken('{path.stem}'), end='')"
+        process = subprocess.run(
+            [MICROPYTHON, "-c", code],
+            env={"MICROPYPATH": f"{LIB}:.frozen"},
+            capture_output=True,
+            text=True,
+        )
+        if process.returncode:
+            raise SystemExit(f"{path}: {process.stdout}{process.stderr}")
+        (WORDS / f"words_{path.stem}.py").write_text(f"TEXT = {process.stdout!r}\n")
 
 
 def compile_module(name, source, target, march):
@@ -78,6 +97,7 @@ def build(into, march=MARCH):
     shutil.rmtree(into, ignore_errors=True)
     app = into / APP
     app.mkdir(parents=True)
+    write_words()
     for name in SOURCES:
         shutil.copy(ROOT / name, into)
     for name, source in modules():

@@ -11,7 +11,11 @@ config.json into its root folder. An application that `make deploy` brings wins 
 
 # ruff: noqa: F821 - the functions are those of MicroPython's manifest files
 
-include("$(PORT_DIR)/boards/manifest.py")
+options.defaults(board=True)
+if options.board:
+    include("$(PORT_DIR)/boards/manifest.py")
 package("parallelator", base_path="../../lib", opt=2)
 package("microdot", base_path="../../build/mpy-lib", opt=2)
 module("sdcard.py", base_path="../../build/mpy-lib", opt=2)
+module("words_en.py", base_path="../../build/words", opt=2)
+module("words_fr.py", base_path="../../build/words", opt=2)

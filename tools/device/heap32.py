@@ -6,10 +6,12 @@ the whole rig takes.
 The WebAssembly port of MicroPython has the ESP32's objects: 32-bit words, heap blocks of 16 bytes,
 the same .mpy files, qstrs and asyncio tasks. In it runs what `make build` builds, with stand-ins
 for the ESP32's modules that take no part in the figures: heap32_standins.py, and chips in
-heap32.mjs.
+heap32_chips.py.
 
-Different from the ESP32: viper code is bytecode; files, sockets and the FAT volume are stand-ins
-of their size; asyncio's streams and select are missing (some 1 KB); floats are double.
+Frozen modules need an image of their own: frozen.sh builds one of the unix port for 32 bits.
+
+Different from the ESP32: viper code is bytecode; files, sockets, the broker and the FAT volume are
+stand-ins of their size; asyncio's streams and select are missing (some 1 KB); floats are double.
 """
 
 import ast
@@ -17,7 +19,9 @@ import contextlib
 import io
 import json
 import re
+import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 from mpremote.romfs import make_romfs
@@ -28,12 +32,20 @@ ROOT = build.ROOT
 HERE = Path(__file__).resolve().parent
 NPM = ROOT / "build/npm/node_modules"
 WORK = ROOT / "build/heap32"
+SETUP = WORK / "setup"
+FROZEN = ROOT / "build/frozen/micropython"
+STANDINS = ("heap32_standins.py", "heap32_chips.py")
 VERSIONS = ("1.29", "1.25")
 VIPER = re.compile(r"^@micropython\.viper\n(def \w+\()(.+)\) -> int:", re.MULTILINE)
 
 
 def tree():
-    """Build the firmware for a machine without a native emitter; return the folder."""
+    """Build the firmware for a machine without a native emitter, and what stands in for the rest;
+    return the folder."""
+    shutil.rmtree(SETUP, ignore_errors=True)
+    SETUP.mkdir(parents=True)
+    for name in STANDINS:
+        shutil.copy(HERE / name, SETUP)
     build.build(WORK / "tree")
     for name, source in build.modules():
         text = source.read_text()
@@ -43,13 +55,18 @@ def tree():
             path.write_text(plain)
             target = WORK / "tree" / build.APP / name.with_suffix(".mpy")
             build.compile_module(name, path, target, build.MARCH)
+    umqtt = WORK / "tree/lib/umqtt/simple.mpy"
+    build.compile_module("umqtt.py", build.MODULES / "umqtt/simple.py", umqtt, build.MARCH)
     return WORK / "tree"
 
 
 def order():
-    """The modules of the firmware, each after those that it imports while it is imported."""
+    """The modules of the firmware, each after those that it imports while it is imported; not
+    those of the languages, of which it imports one when it starts."""
     sources = {}
     for name, source in build.modules():
+        if source.parent == build.WORDS:
+            continue
         parts = name.with_suffix("").parts
         sources[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = source
     seen = set()
@@ -103,37 +120,66 @@ def run(version, folder, seconds=0, in_place=False):
         HERE / "heap32.mjs",
         NPM / f"micropython-{version}",
         folder,
-        HERE / "heap32_standins.py",
+        SETUP,
         ",".join(order()),
         str(seconds),
         *image,
     ]
+    return report_of(command, f"MicroPython {version}", seconds)
+
+
+def run_frozen(folder, seconds, heap_kb):
+    """As `run`, with frozen modules in a heap of `heap_kb`, after frozen.sh.
+
+    Returns:
+        dict: as `run`, without `modules`; `most`, what was in use at most, garbage counted.
+    """
+    with tempfile.TemporaryDirectory() as work:
+        flash = Path(work)
+        (flash / "sd").mkdir()
+        shutil.copy(folder / "config.json", flash)
+        shutil.copytree(folder / build.APP / "page", flash / "app/page")
+        messages = "app/parallelator/messages"
+        shutil.copytree(folder / messages, flash / messages)
+        (flash / "modules").write_text(" ".join(order()))
+        code = f"import heap32_frozen; heap32_frozen.main({work!r}, {seconds})"
+        command = [FROZEN, "-X", f"heapsize={heap_kb}k", "-c", code]
+        return report_of(command, "frozen", seconds)
+
+
+def report_of(command, name, seconds):
+    """Run a command; return the report in the last line that it prints."""
     process = subprocess.run(command, capture_output=True, text=True)
     if process.returncode:
-        raise SystemExit(f"heap32: MicroPython {version}: {process.stderr}")
+        raise SystemExit(f"heap32: {name}: {process.stdout[-2000:]}{process.stderr}")
     report = json.loads(process.stdout.splitlines()[-1])
-    if seconds and not everything_on(report):
+    if seconds and not everything_on(report, seconds):
         raise SystemExit(f"heap32: not everything was on: {report}\n{process.stderr}")
     return report
 
 
-def everything_on(report):
-    """True when all batteries, four live clients and the log were at work, and nothing failed."""
+def everything_on(report, seconds):
+    """True when all batteries, four live clients, the log and MQTT were at work all the time, and
+    nothing failed."""
     state = report["state"]
-    busy = min(report["frames"]) > 0 and state["log_bytes"] > 0 and state["wifi"]
-    return busy and state["on"] == 16 and not any(state["failures"])
+    busy = min(state["frames"]) >= seconds // 2 and min(state["log_bytes"], state["published"]) > 0
+    return busy and state["wifi"] and state["on"] == 16 and not any(state["failures"])
 
 
 def table(seconds):
     """(lines, in use): what the rig takes in each way to run it, as text and in bytes."""
     folder = tree()
-    lines = [f"{'32-bit heap, KB':36}{'names':>8}{'code':>8}{'data':>8}{'in use':>8}"]
-    found = []
-    for version, in_place in (("1.29", False), ("1.25", False), ("1.29", True)):
-        report = run(version, folder, seconds, in_place)
-        name = f"MicroPython {version}, " + ("in a ROM file system" if in_place else ".mpy files")
+    subprocess.run([HERE / "frozen.sh"], check=True)
+    ways = (
+        ("MicroPython 1.29, .mpy files", lambda: run("1.29", folder, seconds)),
+        ("MicroPython 1.25, .mpy files", lambda: run("1.25", folder, seconds)),
+        ("MicroPython 1.29, in a ROM file system", lambda: run("1.29", folder, seconds, True)),
+        ("MicroPython 1.25, frozen", lambda: run_frozen(folder, seconds, 4096)),
+    )
+    lines = [f"{'32-bit heap, KB':40}{'names':>8}{'code':>8}{'data':>8}{'in use':>8}"]
+    for name, way in ways:
+        report = way()
         names, imported, used = report["names"], report["imported"], report["steady"]
         parts = (names, imported - names, used - imported, used)
-        lines.append(f"{name:36}" + "".join(f"{part / 1024:8.1f}" for part in parts))
-        found.append(used)
-    return lines, found
+        lines.append(f"{name:40}" + "".join(f"{part / 1024:8.1f}" for part in parts))
+    return lines, used

@@ -1,16 +1,18 @@
-"""The ESP32's modules for the 32-bit run of heap32.mjs, and the clients that keep it busy.
+"""The ESP32's modules and the clients for the 32-bit runs of heap32.py.
 
 Runs inside the measured MicroPython before the firmware is imported: what it takes is measured
-and taken off. The chips themselves are JavaScript's.
+and taken off.
 """
 
 import asyncio
 import builtins
+import gc
 import json
 import os
 import sys
+import time
 
-import rig
+from heap32_chips import I2C
 
 CLIENTS = 4
 REQUESTS = ("/api/state", "/api/events?after=0", "/api/history?n=0&span=600", "/metrics")
@@ -44,25 +46,6 @@ class Pin(Quiet):
 
     def value(self, level=None):
         return 1
-
-
-class I2C:
-    """The bus: what crosses it is a number."""
-
-    def __init__(self, unit, scl, sda, freq, timeout):
-        pass
-
-    def readfrom_mem_into(self, address, register, buf):
-        value = rig.read(address, register, len(buf))
-        for k in range(len(buf) - 1, -1, -1):
-            buf[k] = value & 0xFF
-            value >>= 8
-
-    def writeto(self, address, data):
-        value = 0
-        for k in range(1, len(data)):
-            value = value << 8 | data[k]
-        rig.write(address, data[0], value, len(data) - 1)
 
 
 class SPI(Quiet):
@@ -137,6 +120,9 @@ class Sockets:
     def queue_read(self, sock):
         pass
 
+    def wait_io_event(self, ms):
+        time.sleep_ms(ms)
+
 
 class VfsFat:
     """A volume of the size that it has on the ESP32; the files lie in the port's own memory."""
@@ -166,7 +152,7 @@ class Stream:
 
     def write(self, data):
         if self.e is not None:
-            rig.sent(self.e)
+            Server.frames[self.e] += 1
 
     async def drain(self):
         pass
@@ -182,9 +168,10 @@ class Stream:
 
 
 class Server:
-    """The listening socket; `serve` is the firmware's callback."""
+    """The listening socket; `serve` is the firmware's callback, `frames` what went to clients."""
 
     serve = None
+    frames = [0] * CLIENTS
 
     def close(self):
         pass
@@ -196,6 +183,38 @@ class Server:
 async def start_server(serve, host, port, backlog=5):
     Server.serve = serve
     return Server()
+
+
+class Broker(Stream):
+    """The connection to a broker that is content with everything."""
+
+    published = 0
+
+    def __init__(self):
+        super().__init__(Quiet(), None)
+        self.waiting = b""
+
+    def write(self, data):
+        kind = data[0] & 0xF0
+        Broker.published += kind == 0x30
+        if kind == 0x10:
+            self.waiting += b"\x20\x02\x00\x00"
+        elif kind == 0x80:
+            self.waiting += b"\x90\x03" + data[2:4] + b"\x00"
+        elif kind == 0xC0:
+            self.waiting += b"\xd0\x00"
+
+    async def readexactly(self, count):
+        while len(self.waiting) < count:
+            await asyncio.sleep_ms(50)
+        data = self.waiting[:count]
+        self.waiting = self.waiting[count:]
+        return data
+
+
+async def open_connection(host, port, ssl=None, server_hostname=None):
+    stream = Broker()
+    return stream, stream
 
 
 async def ask(path, client=None):
@@ -235,29 +254,35 @@ def numbered(function):
     return call
 
 
-def install():
-    """Put the stand-ins in their places."""
-    builtins.open = numbered(open)
-    for name in ("listdir", "mkdir", "remove", "rename", "stat", "statvfs"):
-        setattr(os, name, numbered(getattr(os, name)))
-    sys.path[:] = [rig.path, ".frozen"]
+def install(path):
+    """Put the stand-ins in their places.
+
+    Args:
+        path: of the folders to import from.
+    """
+    if sys.platform == "webassembly":
+        builtins.open = numbered(open)
+        for name in ("listdir", "mkdir", "remove", "rename", "stat", "statvfs"):
+            setattr(os, name, numbered(getattr(os, name)))
+        os.urandom = bytes
+        os.mkdir("/sd")
+    sys.path[:] = path
     os.chdir("/flash")
-    os.mkdir("/sd")
-    os.urandom = bytes
     asyncio.start_server = start_server
+    asyncio.open_connection = open_connection
     for name in ("functools", "inspect"):
         sys.modules[name] = Nothing()  # not on the ESP32; Microdot does without
     sys.modules["machine"] = Module(
         I2C=I2C, SPI=SPI, Pin=Pin, WDT=WDT, unique_id=lambda: b"\x24\x6f\x28\x00\x00\x01"
     )
     asyncio.core._io_queue = Sockets()
-    sys.modules["socket"] = Module(getaddrinfo=lambda ip, port: (((ip, port),),))
+    sockets = Module(getaddrinfo=lambda ip, port: (((ip, port),),))
+    sys.modules["socket"] = sys.modules["usocket"] = sockets
     sys.modules["_thread"] = Module(start_new_thread=lambda function, args: function(*args))
-    sys.modules["umqtt"] = Module(simple=Module(MQTTClient=Quiet, MQTTException=Exception))
-    sys.modules["umqtt.simple"] = sys.modules["umqtt"].simple  # frozen in the ESP32's image
     sys.modules["esp32"] = Module(NVS=NVS)
     sys.modules["network"] = Module(WLAN=WLAN, STA_IF=0, hostname=lambda name: None)
     sys.modules["vfs"] = Module(VfsFat=VfsFat, mount=lambda volume, folder: None)
+    __import__("umqtt.simple")  # frozen in the ESP32's image
 
 
 class Nothing:
@@ -270,39 +295,40 @@ def switch_everything_on():
         config = json.load(file)
     config["wifi"]["ssid"] = "rig"
     config["web"]["password"] = "stage"
+    config["mqtt"] = {"host": "192.168.1.9", "commands": True}
     config["batteries"] = {str(n): {"label": "Pack %d" % n} for n in range(1, 17)}
     with open("config.json", "w") as file:
         json.dump(config, file)
 
 
 def start():
-    """Start the firmware and its clients."""
-    from parallelator import app
+    """Start the firmware and its clients; return its `App`."""
+    from parallelator import app, health
     from parallelator.hardware.sdcard import SpiCard
 
     switch_everything_on()
+    health.keep_compact(gc.mem_free(), gc.threshold)
     SpiCard.init_card = lambda card, baudrate: None
     SpiCard.check = lambda card: None
-    rig.app = app.App("", False)
-    asyncio.create_task(rig.app._main(lambda: None))
+    rig = app.App("", False)
+    asyncio.create_task(rig._main(lambda: None))
     asyncio.create_task(clients())
+    return rig
 
 
-def look():
-    """What the firmware is doing, as JSON."""
+def look(rig):
+    """What the firmware is doing, as JSON; `rig` is its `App`."""
     from parallelator.snapshot import STATES
 
-    running = rig.app
     logs = os.listdir("/sd/log")
     return json.dumps(
         {
-            "on": sum(STATES[state] == "on" for state in running.snap.state),
-            "alarms": [alarm["code"] for alarm in running.alarms()],
-            "failures": running.failures,
+            "on": sum(STATES[state] == "on" for state in rig.snap.state),
+            "alarms": [alarm["code"] for alarm in rig.alarms()],
+            "failures": rig.failures,
             "wifi": WLAN.joined,
             "log_bytes": sum(os.stat("/sd/log/" + name)[6] for name in logs),
+            "frames": Server.frames,
+            "published": Broker.published,
         }
     )
-
-
-install()

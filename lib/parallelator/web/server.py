@@ -28,6 +28,7 @@ _BODY = const(16384)
 _SMALL_BODY = const(512)
 _READ = const(1024)
 _SEGMENT = const(1400)  # a TCP segment on Wi-Fi
+_LARGE = const(1000)
 _EPIPE = const(32)  # in no MicroPython errno module; the same on Linux and lwIP
 _GONE = ("ECONNABORTED", "ECONNRESET", "ENOTCONN", "ETIMEDOUT", "EHOSTUNREACH")
 _HEADER_NAMES = {
@@ -228,22 +229,28 @@ class Writer:
         self._waiting = bytearray()
 
     async def awrite(self, data):
-        """Takes bytes to send; sends what waits once it fills a segment."""
-        self._waiting += data
-        if len(self._waiting) < _SEGMENT:
-            await asyncio.sleep_ms(0)
-        else:
+        """Takes bytes to send; sends what waits once a segment is full, what is large at once."""
+        if len(self._waiting) + len(data) > _SEGMENT:
             await self.flush()
+        if not self._waiting and len(data) >= _LARGE:
+            await self._send(data)
+        else:
+            self._waiting += data
+            await asyncio.sleep_ms(0)
 
     async def flush(self):
         """Sends what waits."""
         if self._waiting:
-            self.stream.write(self._waiting)
+            data = self._waiting
             self._waiting = bytearray()
-            if self.stream.out_buf:  # the socket did not take all of it
-                await asyncio.wait_for(self.stream.drain(), self._stall_s)
-            else:
-                await asyncio.sleep_ms(0)
+            await self._send(data)
+
+    async def _send(self, data):
+        self.stream.write(data)
+        if self.stream.out_buf:  # the socket did not take all of it
+            await asyncio.wait_for(self.stream.drain(), self._stall_s)
+        else:
+            await asyncio.sleep_ms(0)
 
 
 async def send(writer, res):

