@@ -283,7 +283,7 @@ def start():
     switch_everything_on()
     SpiCard.init_card = lambda card, baudrate: None
     SpiCard.check = lambda card: None
-    rig.app = app.App("", False)
+    rig.app = app.App("", False, "", None)
     asyncio.create_task(rig.app._main(lambda: None))
     asyncio.create_task(clients())
 
