@@ -14,6 +14,7 @@ VENV = build/venv/bin
 
 .PHONY: sim logs fleet page test soak bench coverage lint format clean build memory \
 	flash deploy monitor backup restore manual pictures
+	flash deploy bundle update monitor backup restore
 
 sim: build/page.stamp
 	@$(VENV)/micropython -X heapsize=64m tools/sim/run.py \
@@ -37,13 +38,22 @@ test: build/test.stamp build/page.stamp
 DEVICE = $(if $(filter command,$(origin PORT)),--port $(PORT))
 BOARD = ESP32_GENERIC
 FOLDER = build/backup
+SEALED = $(if $(KEY),--key "$(KEY)")
 ON_DEVICE = @PYTHONPATH=tools $(VENV)/python tools/device
 
 flash: build/flash.stamp build/device.stamp
 	$(ON_DEVICE)/flash.py $(DEVICE) --board $(BOARD) $(if $(KEEP),--keep)
 
 deploy: build
-	$(ON_DEVICE)/deploy.py $(DEVICE)
+	$(ON_DEVICE)/deploy.py $(DEVICE) $(SEALED)
+
+bundle: build
+	$(ON_DEVICE)/bundle.py $(SEALED)
+
+# make update HOST=192.168.4.1 [PASSWORD=...] [CONFIRM=1] [BUNDLE=FILE]
+update: $(if $(BUNDLE),build/sim.stamp,bundle)
+	$(if $(HOST),,$(error HOST= is the address of the rig, for example HOST=parallelator.local))
+	$(ON_DEVICE)/update.py "$(HOST)" $(BUNDLE) $(if $(CONFIRM),--confirm)
 
 monitor: build/device.stamp
 	$(ON_DEVICE)/monitor.py $(DEVICE)

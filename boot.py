@@ -74,13 +74,14 @@ def open_switches():
 def choose_application():
     """Put the application that was installed last first on the module path; /lib if there is none.
 
-    The file `app` names its folder; a folder is complete once its manifest is there.
+    The file `app` begins with the name of its folder (main.py knows the rest); a folder is
+    complete once its manifest is there.
     """
     import os
 
     try:
         with open("app") as file:
-            chosen = file.read(8)
+            chosen = file.read(5)
     except OSError:
         chosen = ""
     for folder in (chosen, "app-a", "app-b"):

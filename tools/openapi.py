@@ -86,6 +86,8 @@ SCHEMAS = {
                 "message": of("str"),
                 "field": of("str?"),
                 "faults": array(FAULT),
+                "v": {"type": ["string", "integer"]},
+                "n": {"type": ["string", "integer"]},
             },
             "required": ["code", "message", "field"],
         }
@@ -118,6 +120,10 @@ SCHEMAS = {
             connected="bool", problem={"enum": [*MQTT_PROBLEMS, None]}, topic="str",
             connections="int", sent="int", dropped="int", commands="int",
         )),
+    ),
+    "Update": record(
+        phase={"enum": ["idle", "receiving", "ready"]}, offered="str?", received="int",
+        size="int",
     ),
     "Wifi": record(
         state={
@@ -173,8 +179,8 @@ def read(summary, schema, kind=JSON, parameters=(), **more):
     return {"summary": summary, "parameters": list(parameters), "responses": responses}
 
 
-def change(summary, schema, status="202", body=None, parameters=(), also=None):
-    """A POST, PATCH or DELETE, which needs a session."""
+def change(summary, schema, status="202", body=None, parameters=(), also=None, kind=JSON):
+    """A POST, PUT, PATCH or DELETE, which needs a session."""
     texts = LIMITS | CHANGE | (also or {})
     operation = {
         "summary": summary,
@@ -183,7 +189,7 @@ def change(summary, schema, status="202", body=None, parameters=(), also=None):
         "security": [{"cookie": []}, {"bearer": []}],
     }
     if body:
-        operation["requestBody"] = {"required": True, "content": {JSON: {"schema": body}}}
+        operation["requestBody"] = {"required": True, "content": {kind: {"schema": body}}}
     return operation
 
 
@@ -207,6 +213,7 @@ PLACES = [
         "schema": {"enum": ["on", "off", "auto", "reset"]},
     },
 ]
+UPDATE = {"409": "Not now, or not in this order: the code says why."}
 NO_LOG = {"404": "There is no such log on the card."}
 LOG = {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}
 OLD_SWITCH = change(
@@ -329,6 +336,28 @@ def paths():
         "/api/time": {"post": change("Set the clock.", record(time="str"), "200", unix_s)},
         "/api/system/restart": {
             "post": change("Open all switches, restart.", record(restart="bool"))
+        },
+        "/api/update": {
+            "get": read("How far an upload has come.", ref("Update")),
+            "put": change(
+                "The bytes of a bundle from `offset` on; 0 begins anew.",
+                ref("Update"),
+                "200",
+                {"type": "string", "format": "binary"},
+                [
+                    query("offset", "Bytes before these.", True, type="integer", minimum=0),
+                    query("size", "Of the bundle; with offset 0.", type="integer", minimum=0),
+                    query("confirmed", "1: although the batteries carry load.", enum=["0", "1"]),
+                ],
+                UPDATE | {"422": "The bundle is not for this rig, or damaged.", "507": "No room."},
+                "application/octet-stream",
+            ),
+            "post": change(
+                "Restart with the bundle that came, on trial.",
+                record(offered="str"),
+                body={"type": "object", "properties": {"confirmed": of("bool")}},
+                also=UPDATE | {"507": "The flash did not take it."},
+            ),
         },
         "/api/login": {
             "post": change(

@@ -31,8 +31,9 @@ _WATCHDOG_MS = const(5000)
 _CONSOLE_MS = const(100)
 _RESTART_MS = const(500)
 _SETTLED_S = const(2)
-_RESTARTED = "restart"
-_ENDS = {_RESTARTED: "reset_asked", "serviced": "reset_serviced"}
+_ENDS = {"restart": "reset_asked", "update": "reset_update", "serviced": "reset_serviced"}
+_RETURNED = "returned "
+_RETURNS = {"hang": "update_hung", "power": "update_cut"}
 _CAUSES = {1: "reset_power", 2: "reset_hard", 3: "reset_watchdog", 5: "reset_soft"}
 _TCA_BASE = const(0x20)
 _POWERED_ON = const(1)  # machine.PWRON_RESET
@@ -53,11 +54,14 @@ class App:
     """One rig: its parts and the tasks that run them.
 
     Args:
-        why: as of `run`; crashed: True in safe mode after starts that came to nothing.
+        why, slot, switch: as of `run`.
+        crashed: True in safe mode after starts that came to nothing.
     """
 
-    def __init__(self, why, crashed):
+    def __init__(self, why, crashed, slot, switch):
         self._why = why
+        self.slot = slot
+        self.switch = switch
         self.safe = "safe_crash" if crashed else "safe_button" if button_held() else None
         self.clock = Clock(time)
         self.snap = Snapshot()
@@ -198,6 +202,8 @@ class App:
             self.events.emit("config_found", RIG, 0, 0, 0)
 
     def _reset(self):
+        if self._why.startswith(_RETURNED):
+            return _RETURNS.get(self._why[len(_RETURNED) :], "update_failed")
         if self._why:
             return _ENDS.get(self._why, "reset_crash")
         return _CAUSES.get(self.board.reset_cause(), "reset_other")
@@ -214,7 +220,8 @@ class App:
         """A start counts once the guard has worked for two seconds: twenty scans or more."""
         while self.snap.uptime_s < _SETTLED_S:
             await asyncio.sleep_ms(_CONSOLE_MS)
-        settled()
+        if settled():
+            self.events.emit("updated", RIG, 0, 0, 0)
 
     def _start_radio(self):
         """Before the first battery is switched on: it keeps the controller busy."""
@@ -299,15 +306,19 @@ class App:
         if known_s is None or abs(unix_s - known_s) >= _JUMP_S:
             self.events.emit("time_set", RIG, 0, 0, 0)
 
-    def restart(self):
-        """Restart the controller in half a second, with every switch open."""
-        self.events.emit("restart", RIG, 0, 0, 0)
-        self.card.leave()
-        asyncio.create_task(self._restart())
+    def restart(self, why="restart"):
+        """Restart the controller in half a second, with every switch open.
 
-    async def _restart(self):
+        Args:
+            why: "restart" or "update", the code of the event.
+        """
+        self.events.emit(why, RIG, 0, 0, 0)
+        self.card.leave()
+        asyncio.create_task(self._restart(why))
+
+    async def _restart(self, why):
         await asyncio.sleep_ms(_RESTART_MS)
-        self._work.finish(_RESTARTED)
+        self._work.finish(why)
         self.guard.all_off()
         self.counters.save(last=True)
         self.card.unmount()
@@ -329,6 +340,10 @@ class App:
         code, value = event[2], event[6]
         if code == "reset_crash":
             return self._why
+        if code == "update_failed":
+            return self._why[len(_RETURNED) :]
+        if code == "updated":
+            return VERSION
         if code == "config_fault":
             return fault_text(self.faults[value])
         if code == "config_renamed":
@@ -356,21 +371,26 @@ async def _import_all(names):
         await asyncio.sleep_ms(guard.TICK_MS)
 
 
-def run(why, crashed, settled):
+def run(why, crashed, settled, slot, switch):
     """Build the rig and run it until it ends; the controller must restart then.
 
     Args:
         why: why it ended last: what `run` returned, "serviced" after maintenance, the text of
-            an exception, "" when that is not known.
+            an exception, "" when that is not known; with "returned " before it when it is a newer
+            version that ended so, or its trial did by "hang" or "power".
         crashed: True when the last starts came to nothing: safe mode.
-        settled: function without arguments, called when this start has come to something.
+        settled: function without arguments, called when this start has come to something; True
+            when that ends the trial of a new version.
+        slot: the folder that this comes from, app-a or app-b, "" = another.
+        switch: function (folder) that makes the version in the other slot the next to start;
+            False when it could not be noted.
 
     Returns:
-        str: "restart" when somebody asked for one.
+        str: "restart" or "update" when somebody asked for one.
 
     Raises:
         Exception: what the guard died of; others when the rig cannot be built.
         KeyboardInterrupt: Ctrl-C on the console.
     """
     health.keep_compact(gc.mem_free(), gc.threshold)
-    return App(why, crashed).run(settled)
+    return App(why, crashed, slot, switch).run(settled)

@@ -147,7 +147,7 @@ def test_upgrade_sends_what_changed_keeps_config_json_and_goes_back(board, built
     board.start_with("maintenance")
     with board:
         made = deploy.deploy(board.port, built, quiet)
-    assert made == Plan("app-a", switch=True)
+    assert made == Plan("app-a", switch=True, previous="app-b")
     assert booted(board.image) == ("app-a", wanted_of(built))
 
 
@@ -270,14 +270,32 @@ def test_a_port_in_use(board):
             device.close()
 
 
-def test_a_rig_that_crashes_at_every_start_is_mended(board, built, tmp_path, monkeypatch):
+def test_a_version_that_crashes_is_told_and_the_one_before_is_back(
+    board, built, tmp_path, monkeypatch
+):
+    broken = crashing(built, tmp_path)
+    monkeypatch.setattr(link, "START_S", 8)
+    with board:
+        with pytest.raises(DeviceError, match="does not say .*(?s:.*)broken version"):
+            deploy.deploy(board.port, broken, quiet)
+        board.until("The new version failed, the one before it runs again: ")
+    assert booted(board.image) == ("app-a", wanted_of(built))
+
+
+def crashing(built, tmp_path):
+    """A version 0.2.0 that fails at import."""
     broken = tmp_path / "broken"
     shutil.copytree(built, broken)
     source = tmp_path / "app.py"
     source.write_text("raise ValueError('broken version')\n")
     build.compile_module("app.py", source, broken / "app/parallelator/app.mpy", "x64")
     reseal(broken)
-    with board:
+    return broken
+
+
+def test_a_rig_that_crashes_at_every_start_is_mended(built, tmp_path, monkeypatch):
+    broken = crashing(built, tmp_path)
+    with Board(tmp_path) as board:
         with monkeypatch.context() as patch:
             patch.setattr(link, "START_S", 8)
             with pytest.raises(DeviceError, match="does not say .*(?s:.*)broken version"):

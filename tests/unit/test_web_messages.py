@@ -17,6 +17,7 @@ SECTIONS = (
     "event",
     "console",
     "refused",
+    "update",
     "mqtt",
     "entity",
 )
@@ -45,6 +46,12 @@ EVENTS = [
     "reset_soft",
     "reset_other",
     "reset_asked",
+    "reset_update",
+    "update",
+    "updated",
+    "update_failed",
+    "update_hung",
+    "update_cut",
     "reset_serviced",
     "reset_crash",
     "safe_crash",
@@ -141,6 +148,18 @@ def test_every_event_of_the_firmware_has_words():
             rest = rest[rest.find(match.group(0)) + 1 :]
             match = event.search(rest)
     assert found > 5
+
+
+def test_every_refusal_of_an_update_has_words_and_none_is_left_over():
+    code = re.compile('"(update_[a-z]+)"')
+    found = set()
+    for name in ("bundle", "update", "api"):
+        with open("%s/web/%s.py" % (PACKAGE, name)) as file:
+            for line in file:
+                match = code.search(line)
+                if match:
+                    found.add(match.group(1))
+    assert found == set(load("en")["update"])
 
 
 def test_every_clears_code_of_the_snapshot_is_known():

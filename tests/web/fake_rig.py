@@ -6,8 +6,9 @@ Needs lib/ and microdot on MICROPYPATH; saves settings in the present folder. Wh
 on standard input, a command a line: `trip N`, `lock N`, `lose N` (absent), `hold N`
 (uncontrolled), `wait N`, `heat N`, `alarm CODE [N]`, `calm` (no alarms), `extreme` (the longest
 numbers everywhere), `freeze`, `run`, `busy`, `password TEXT`, `hold-log NAME`, `pull` (the card),
-`setup S` (the window for a first password), `ap IP` (an access point). Each is answered with `ok`
-on standard output, and the first line of output is `ready`.
+`setup S` (the window for a first password), `ap IP` (an access point), `press` and `release` (a
+trip is pending, or not any more), `slot NAME` (what it was installed into), `idle` (no current).
+Each is answered with `ok` on standard output, and the first line of output is `ready`.
 """
 
 import asyncio
@@ -175,6 +176,8 @@ class Rig:
         self.frozen = False
         self.full = False
         self.left_s = 0
+        self.slot = "app-a"
+        self.presses = False
         for i in range(BATTERIES):
             self.snap.state[i] = snapshot.ON
             self.snap.valid[i] = 1
@@ -211,9 +214,19 @@ class Rig:
         """As the app's."""
         return self.left_s
 
-    def restart(self):
+    def restart(self, why="restart"):
         """As the app's, but it only tells."""
-        self.events.emit("restart", RIG, 0, 0, 0)
+        self.events.emit(why, RIG, 0, 0, 0)
+
+    def pressing(self):
+        """As the guard's."""
+        return self.presses
+
+    def switch(self, folder):
+        """As main's, but nothing boots from it."""
+        with open("app", "w") as file:
+            file.write(folder)
+        return True
 
     def submit(self, action, i):
         """As the guard's: None, or why not."""
@@ -284,6 +297,13 @@ class Rig:
             self.frozen = command == "freeze"
         elif command == "busy":
             self.full = True
+        elif command in ("press", "release"):
+            self.presses = command == "press"
+        elif command == "slot":
+            self.slot = args[0]
+        elif command == "idle":
+            for i in range(BATTERIES):
+                self.snap.current_ma[i] = 0
         elif command == "setup":
             self.left_s = int(args[0])
         elif command == "ap":

@@ -48,12 +48,14 @@ class Client:
         """One request; returns (status, headers, decoded body).
 
         Args:
-            body: sent as JSON; source: the client's address; headers: `_` stands for `-`.
+            body: sent as JSON, bytes as they are; source: the client's address.
+            headers: `_` stands for `-`.
         """
         address = (source, 0) if source else None
         link = http.client.HTTPConnection("127.0.0.1", self.port, 15, source_address=address)
         headers = {name.replace("_", "-"): value for name, value in headers.items()}
-        link.request(method, path, body if body is None else json.dumps(body), headers)
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body)
+        link.request(method, path, data, headers)
         answer = link.getresponse()
         content = answer.read()
         link.close()

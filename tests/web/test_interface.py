@@ -10,6 +10,7 @@ import threading
 
 import pytest
 
+import updates
 from rigs import MICROPYTHON, PASSWORD, ROOT
 
 SOAK = os.environ.get("SOAK") == "1"
@@ -43,9 +44,12 @@ CHANGES = sorted(route for route in routes() if route[0] != "get")
 LOGIN = ("/api/login", "/api/logout")
 
 
-def request_of(path):
+def request_of(method, path, bundle):
     """A request of a changing route that would succeed: (path, body)."""
+    if method == "put":
+        return f"{path}?offset=0&confirmed=1&size={len(bundle)}", bundle[:4096]
     bodies = {
+        "/api/update": {"confirmed": True},
         "/api/settings": {"name": "changed"},
         "/api/time": {"unix_s": 1900000000},
         "/api/login": {"password": PASSWORD},
@@ -60,7 +64,8 @@ def mark(rig):
     events = rig.ask("GET", "/api/events")[2]["next"]
     state = rig.ask("GET", "/api/state")[2]
     wishes = [battery["wish"] for battery in state["batteries"]]
-    return state["name"], state["time"][:4], wishes, len(state["alarms"]), events
+    update = rig.ask("GET", "/api/update")[2]
+    return state["name"], state["time"][:4], wishes, len(state["alarms"]), events, update
 
 
 def test_the_description_is_of_these_routes_and_no_others(rig):
@@ -75,15 +80,19 @@ def test_the_description_is_of_these_routes_and_no_others(rig):
 
 
 def test_there_are_routes_that_change_things():
-    assert len(CHANGES) == 12
+    assert len(CHANGES) == 14
     assert ("patch", "/api/settings") in CHANGES
 
 
 @pytest.mark.parametrize("route", CHANGES, ids=lambda route: " ".join(route))
-def test_no_change_without_login_from_elsewhere_or_beyond_the_rate(rig, route):
+def test_no_change_without_login_from_elsewhere_or_beyond_the_rate(rig, route, tmp_path):
     method, path = route
-    real, body = request_of(path)
+    bundle = updates.made(tmp_path)
+    real, body = request_of(method, path, bundle)
     rig.tell("alarm bus_overload")
+    updates.give_key(rig)
+    if route == ("post", "/api/update"):
+        assert updates.upload(rig, bundle, rig.login("127.0.0.9"))[0] == 200
     before = mark(rig)
 
     def ask(**headers):
@@ -112,8 +121,8 @@ def test_no_change_without_login_from_elsewhere_or_beyond_the_rate(rig, route):
 
 
 @pytest.mark.parametrize("route", CHANGES, ids=lambda route: " ".join(route))
-def test_no_change_without_a_password(open_rig, route):
-    real, body = request_of(route[1])
+def test_no_change_without_a_password(open_rig, route, tmp_path):
+    real, body = request_of(*route, updates.made(tmp_path))
     before = mark(open_rig)
     status, _, answer = open_rig.ask(route[0].upper(), real, body)
     if route[1] == "/api/logout":

@@ -67,7 +67,7 @@ def pointer():
     """Print the folder that is booted from."""
     try:
         with open(POINTER) as file:
-            print(repr(file.read(8)))
+            print(repr(file.read(5)))
     except OSError:
         print(repr(""))
 
@@ -122,8 +122,8 @@ def take(path):
     os.rename(path + NEW, path)
 
 
-def switch(folder):
-    """From the next start on, boot from `folder`."""
+def switch(folder, previous=""):
+    """From the next start on, boot from `folder`; on trial, see main.py, if there was another."""
     with open(POINTER + NEW, "w") as file:
-        file.write(folder)
+        file.write("%s %s 0" % (folder, previous) if previous else folder)
     take(POINTER)

@@ -4,8 +4,8 @@
     tools/device/backup.py save|restore FOLDER [--port PORT]
 
 That is config.json, the copy of the last good settings, and whatever else lies beside the
-application: not the application, which `make deploy` brings. Locks and trip counts live in the
-controller itself and stay there.
+application: not the application and the key for updates, which `make deploy` brings. Locks and
+trip counts live in the controller itself and stay there.
 """
 
 import argparse
@@ -14,10 +14,10 @@ import json
 import sys
 from pathlib import Path
 
-from device.deploy import BOOT_FILES, CONFIG, SLOTS
+from device.deploy import BOOT_FILES, CONFIG, KEY_FILE, SLOTS
 from device.link import DeviceError, attach, find_port
 
-NOT_OURS = (*BOOT_FILES, "app")
+NOT_OURS = (*BOOT_FILES, "app", KEY_FILE)
 
 
 def belongs_to_the_rig(path):

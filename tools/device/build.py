@@ -73,8 +73,17 @@ def compile_module(name, source, target, march):
 
 def version():
     """The version of the firmware."""
+    return _constant("VERSION").strip('"')
+
+
+def boot_contract():
+    """The number that says which boot.py and main.py the firmware works with."""
+    return int(_constant("BOOT"))
+
+
+def _constant(name):
     text = (LIB / "parallelator/__init__.py").read_text()
-    return re.search(r'^VERSION = "(.+)"$', text, re.MULTILINE)[1]
+    return re.search(rf"^{name} = (.+)$", text, re.MULTILINE)[1]
 
 
 def manifest(folder, march):
@@ -85,7 +94,13 @@ def manifest(folder, march):
         name = path.relative_to(folder).as_posix()
         files[name] = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
     mpy_format = next(folder.rglob("*.mpy")).read_bytes()[1]
-    return {"version": version(), "mpy": mpy_format, "march": march, "files": files}
+    return {
+        "version": version(),
+        "mpy": mpy_format,
+        "march": march,
+        "boot": boot_contract(),
+        "files": files,
+    }
 
 
 def build(into, march=MARCH):

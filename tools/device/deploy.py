@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Brings the built application onto a device: only what changed, verified. Run by `make deploy`.
 
-    tools/device/deploy.py [--port PORT] [--build FOLDER]
+    tools/device/deploy.py [--port PORT] [--build FOLDER] [--key FILE]
 
 The device has room for two versions, app-a and app-b, and boots from the one that the file `app`
 names. The new one is written beside the old one and becomes the one to boot by one rename: a
 device that is unplugged in between boots what it had. Starting again goes on where it stopped.
-An existing config.json is left alone.
+What was there before is returned to when the new version does not get to work: see main.py.
+An existing config.json is left alone. The key for updates over the air comes along.
 """
 
 import argparse
@@ -16,12 +17,13 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from device import build
+from device import build, key
 from device.link import DeviceError, attach, find_port
 
 SLOTS = ("app-a", "app-b")
 BOOT_FILES = ("boot.py", "main.py")
 CONFIG = "config.json"
+KEY_FILE = "update.key"
 SPARE_BLOCKS = 8
 """Blocks of the flash that must stay free: settings, file system."""
 
@@ -39,6 +41,7 @@ class Plan:
         send: names within the build to the paths they go to; bytes: their sizes in all.
         boot: names of BOOT_FILES that differ; config: True when there is no config.json.
         switch: True when the device boots from another folder.
+        previous: the slot to return to when the new version does not get to work, "" = none.
         blocks: of flash that it takes, beyond what it frees.
     """
 
@@ -49,6 +52,7 @@ class Plan:
     boot: list = field(default_factory=list)
     config: bool = False
     switch: bool = False
+    previous: str = ""
     blocks: int = 0
 
     @property
@@ -76,6 +80,8 @@ def plan(wanted, found, chosen, block):
     if active and slots[active] == target:
         made.slot = active
     made.switch = chosen != made.slot
+    if made.switch and active != made.slot:
+        made.previous = active
     here = dict(slots[made.slot])
     there = slots.get(active, {}) if active != made.slot else {}
     by_content = {content: name for name, content in there.items()}
@@ -140,7 +146,7 @@ def carry_out(device, made, folder, wanted, say):
         say(f"{name}, {wanted[name][0]} bytes")
         _send(device, folder / name, name, wanted[name][1], True)
     if made.switch:
-        device.call(f"switch({made.slot!r})")
+        device.call(f"switch({made.slot!r}, {made.previous!r})")
 
 
 def _of(wanted, path):
@@ -159,8 +165,26 @@ def _verify(path, found, sha256):
         raise DeviceError(f"{path} arrived damaged. Do this again; is the cable good?")
 
 
-def deploy(port, folder, say=print):
+def bring_key(device, found, text, say):
+    """Write the key for updates when the device has another one or none; True when it did.
+
+    Args:
+        found: as of `plan`; text: bytes of the key's file.
+    """
+    sha256 = hashlib.sha256(text).hexdigest()
+    if found.get(KEY_FILE, (0, ""))[1] == sha256:
+        return False
+    say(f"{KEY_FILE}: from now on the rig takes bundles made with key {key.fingerprint(text)}")
+    _verify(KEY_FILE, device.write(KEY_FILE + ".new", text), sha256)
+    device.call(f"take({KEY_FILE!r})")
+    return True
+
+
+def deploy(port, folder, say=print, key_text=None):
     """Bring the build in `folder` onto the device at `port`; returns the `Plan`.
+
+    Args:
+        key_text: bytes of the key's file, None = leave the key alone.
 
     Raises:
         DeviceError: what is wrong, for the person at the cable.
@@ -180,7 +204,8 @@ def deploy(port, folder, say=print):
                 f"needed, {free * block // 1024} KB are free. Nothing was changed. "
                 "Remove files of yours from it: mpremote ls, rm."
             )
-        if made.empty:
+        brought = key_text is not None and bring_key(device, found, key_text, say)
+        if made.empty and not brought:
             say("Nothing has changed.")
         carry_out(device, made, folder, wanted, say)
         say("Restarting")
@@ -196,10 +221,12 @@ def main():
     parser = argparse.ArgumentParser(description="Bring the built application onto a device.")
     parser.add_argument("--port", help="serial port; without it the only USB one")
     parser.add_argument("--build", type=Path, default=build.ROOT / "build/device")
+    key.add_option(parser)
     options = parser.parse_args()
     try:
-        deploy(find_port(options.port), options.build)
-    except DeviceError as error:
+        text = key.load(options.key)
+        deploy(find_port(options.port), options.build, key_text=text)
+    except (DeviceError, key.KeyFault) as error:
         print(f"deploy: {error}", file=sys.stderr)
         return 1
     return 0

@@ -310,7 +310,7 @@ def start():
     health.keep_compact(gc.mem_free(), gc.threshold)
     SpiCard.init_card = lambda card, baudrate: None
     SpiCard.check = lambda card: None
-    rig = app.App("", False)
+    rig = app.App("", False, "", None)
     asyncio.create_task(rig._main(lambda: None))
     asyncio.create_task(clients())
     return rig

@@ -154,10 +154,7 @@ def _power(source, world, recorder, watch, sabotage):
         tasks.bind(asyncio.core)
         try:
             _execute(source, "boot.py")
-            watch.install()
-            _keep_volumes()
-            if sabotage:
-                sabotage()
+            _prepare(watch, sabotage)
             _execute(source, "main.py")
             _stay_at_prompt(world)
         except ControllerReset:
@@ -172,6 +169,18 @@ def _power(source, world, recorder, watch, sabotage):
             recorder.freeze()
             world.restarted()
             return
+
+
+def _prepare(watch, sabotage):
+    """Wrap the firmware's classes; one that cannot be imported is left to main.py."""
+    try:
+        watch.install()
+        _keep_volumes()
+    except Exception as error:
+        print("harness: the firmware cannot be imported:", error)
+        return
+    if sabotage:
+        sabotage()
 
 
 def _execute(folder, name):

@@ -56,7 +56,7 @@ class World:
             flash_us: begin and end of each write, which keeps everybody waiting.
         card: the `SdCard` of the rig, in its slot or out of it; None = it has none.
         button: True while somebody holds BOOT down.
-        timer: when the one-shot timer is due, in us, and its callback; None = it is not set.
+        timers: of each one-shot timer that is set, when it is due in us and its callback.
         at_prompt: True while the controller runs no program.
         broken: True from a `Break` until the controller has restarted.
         broker: the `Broker` of the rig; None = it has none.
@@ -92,7 +92,7 @@ class World:
         self.ports = {}
         self.reset_cause = 1
         self.watchdog_us = None
-        self.timer = None
+        self.timers = {}
         self.button = False
         self.at_prompt = False
         self.broken = False
@@ -253,10 +253,10 @@ class World:
                 self._step(at_us)
             if self.watchdog_us is not None and at_us + self.ticks_offset_us > self.watchdog_us:
                 self.reset_controller(3)
-            if self.timer is not None and at_us + self.ticks_offset_us >= self.timer[0]:
-                callback = self.timer[1]
-                self.timer = None
-                callback(None)
+            for number, (due_us, callback) in list(self.timers.items()):
+                if at_us + self.ticks_offset_us >= due_us:
+                    del self.timers[number]
+                    callback(None)
         self.now_us = until_us
 
     def _step(self, at_us):
@@ -278,7 +278,7 @@ class World:
         """The ESP32 restarts; chips, batteries and storage go on. Does not return."""
         self.reset_cause = cause
         self.watchdog_us = None
-        self.timer = None
+        self.timers = {}
         self.resets += 1
         for observer in self.observers:
             observer.restarted(self.now_us)

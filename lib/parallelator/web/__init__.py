@@ -7,6 +7,9 @@ import json
 
 from microdot import Response
 
+IDLE = {"phase": "idle", "offered": None, "received": 0, "size": 0}
+"""What GET /api/update shows while no update is under way: its module need not be there."""
+
 
 def dump(value):
     """JSON text of `value` without spaces."""
@@ -30,7 +33,7 @@ def json_object(request):
     return value if isinstance(value, dict) else None
 
 
-def problem(status, code, message, field=None, wait_s=None):
+def problem(status, code, message, field=None, wait_s=None, **values):
     """A refusal: `{"error": {"code", "message", "field"}}`.
 
     Args:
@@ -39,8 +42,11 @@ def problem(status, code, message, field=None, wait_s=None):
         message: one English sentence that says what is wrong and what is allowed.
         field: the name of the faulty value in the request, or None.
         wait_s: seconds after which a new try makes sense, sent as Retry-After, or None.
+        values: `v` and `n`, what the page puts into its words for the code.
     """
-    res = answer({"error": {"code": code, "message": message, "field": field}}, status)
+    error = {"code": code, "message": message, "field": field}
+    error.update(values)
+    res = answer({"error": error}, status)
     res.reason = code
     if wait_s is not None:
         res.headers["Retry-After"] = str(wait_s)

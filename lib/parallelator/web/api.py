@@ -11,7 +11,7 @@ from micropython import const
 from parallelator.snapshot import BATTERIES, WISHES
 from parallelator.wording import data_path, messages_path
 
-from . import answer, json_object, live, problem
+from . import IDLE, answer, json_object, live, problem
 from .logs import Logs
 from .reports import Reports
 from .saving import Saving
@@ -109,6 +109,7 @@ class Api:
         self._live = stream
         self._state = StateText(rig, access)
         self._tags = {}
+        self._update = None
         self.app = app = Routes()
         for path, _, _ in _FILES:
             app.get(path)(self.page)
@@ -123,6 +124,9 @@ class Api:
         app.post("/api/logout")(self.logout)
         app.post("/api/time")(self.time)
         app.post("/api/system/restart")(self.restart)
+        app.get("/api/update")(self.update_state)
+        app.put("/api/update")(self.update_put)
+        app.post("/api/update")(self.update_switch)
         reports = Reports(rig)
         app.get("/api/events")(reports.events)
         app.get("/api/history")(reports.history)
@@ -175,6 +179,8 @@ class Api:
     def sweep(self):
         """Lets go of what nobody asks for. To be called each second."""
         self._state.sweep()
+        if self._update:
+            self._update.sweep()
 
     def battery(self, request, n, action):
         """POST /api/batteries/<n>/<on|off|auto|reset>: 202 with the wish that results."""
@@ -222,6 +228,31 @@ class Api:
             return res
         self._rig.restart()
         return answer({"restart": True}, 202)
+
+    def update_state(self, request):
+        """GET /api/update: how far an upload has come."""
+        return answer(self._update.view() if self._update else IDLE)
+
+    async def update_put(self, request):
+        """PUT /api/update: see `update.Update.put`. Its modules come with the first piece."""
+        res = self._access.refusal(request, counted=False)
+        if res:
+            return res
+        if not self._update:
+            from . import bundle  # noqa: F401 - one by one, so that no tick waits for both
+
+            await asyncio.sleep_ms(0)
+            from .update import Update
+
+            self._update = Update(self._rig, self._access)
+        return await self._update.put(request)
+
+    def update_switch(self, request):
+        """POST /api/update: see `update.Update.switch`."""
+        if self._update:
+            return self._update.switch(request)
+        message = "No bundle was uploaded: PUT /api/update."
+        return self._access.refusal(request) or problem(409, "update_none", message)
 
     async def login(self, request):
         """POST /api/login {"password": text}."""

@@ -95,12 +95,16 @@ class Auth:
         self._sessions[token] = self._clock.ms()
         return True
 
-    def refusal(self, request):
-        """What forbids this request to change anything: a response, or None to go on."""
+    def refusal(self, request, counted=True):
+        """What forbids this request to change anything: a response, or None to go on.
+
+        Args:
+            counted: it is one of the changes that a client may make in a time.
+        """
         res = self._unwanted(request)
         if res is None and not self.logged_in(request):
             res = problem(401, "login", "Log in first: POST /api/login with the password.")
-        return res or _limited(self._changes, request)
+        return res or (_limited(self._changes, request) if counted else None)
 
     async def login(self, request, password):
         """Answers a login with a session cookie, or refuses it.
@@ -193,11 +197,7 @@ async def pbkdf2(password, salt, iterations):
         password, salt: bytes.
         iterations: 1 or more.
     """
-    if len(password) > _HASH_BLOCK:
-        password = hashlib.sha256(password).digest()
-    key = password + bytes(_HASH_BLOCK - len(password))
-    inner = bytes(b ^ 0x36 for b in key)
-    outer = bytes(b ^ 0x5C for b in key)
+    inner, outer = pads(password)
     block = salt + b"\x00\x00\x00\x01"
     total = 0
     for i in range(iterations):
@@ -206,6 +206,14 @@ async def pbkdf2(password, salt, iterations):
         block = hashlib.sha256(outer + hashlib.sha256(inner + block).digest()).digest()
         total ^= int.from_bytes(block, "big")
     return total.to_bytes(32, "big")
+
+
+def pads(key):
+    """The blocks that HMAC-SHA256 puts before what it hashes (RFC 2104): inner, outer."""
+    if len(key) > _HASH_BLOCK:
+        key = hashlib.sha256(key).digest()
+    key += bytes(_HASH_BLOCK - len(key))
+    return bytes(b ^ 0x36 for b in key), bytes(b ^ 0x5C for b in key)
 
 
 def _stored_hash(text):

@@ -69,7 +69,8 @@ async def serve(rig):
             alarms(): the present alarms, {"code", "n", "since_ms", "text"} each.
             event_text(event): an event of `events.after` as a sentence.
             clock: a Clock; set_time(unix_s): sets its wall time, seconds since 1970.
-            restart(): restarts the controller, late enough for an answer to leave.
+            restart(why): restarts the controller, late enough for an answer to leave.
+            slot, switch(folder): as of `app.run`; guard.pressing(): True while a trip is pending.
             card: the Card; datalog: the Datalog.
             mqtt: the Mqtt, None without a broker.
             network: a network.network.Network, of it `wifi` and `hostname`.

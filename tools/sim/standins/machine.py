@@ -104,19 +104,20 @@ class SPI:
 
 
 class Timer:
-    """A hardware timer; of those of the ESP32 the firmware uses one, for one shot."""
+    """A hardware timer, for one shot."""
 
     ONE_SHOT = 0
 
     def __init__(self, number):
+        self._number = number
         self.deinit()
 
     def init(self, mode, period, callback):
         world = current.world
-        world.timer = (world.us() + period * 1000, callback)
+        world.timers[self._number] = (world.us() + period * 1000, callback)
 
     def deinit(self):
-        current.world.timer = None
+        current.world.timers.pop(self._number, None)
 
 
 class WDT:
