@@ -10,6 +10,7 @@ import time
 import urllib.request
 
 import pytest
+from playwright.sync_api import expect, sync_playwright
 
 from boards import MICROPYTHON, ROOT, Board
 from device import build, bundle, deploy, key, update
@@ -163,6 +164,74 @@ def test_a_rig_that_got_a_version_that_fails_says_so_and_runs_the_one_before(
     state = running.until(lambda state: state["bus"]["connected"] == 4)
     assert state["version"] == "0.1.0"
     assert booted(running.image) == ("app-a", wanted_of(built))
+
+
+@pytest.fixture
+def page(running):
+    """The rig's page on a phone, in French."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"]
+        )
+        context = browser.new_context(viewport={"width": 360, "height": 740})
+        context.add_init_script("localStorage.setItem('language', 'fr')")
+        page = context.new_page()
+        faults = []
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.goto(f"http://{running.host}/#system")
+        yield page
+        browser.close()
+    assert faults == []
+
+
+def test_the_page_refuses_a_foreign_bundle_and_takes_a_good_one(running, page, newer, tmp_path):
+    good, foreign = tmp_path / "parallelator-0.2.0.bundle", tmp_path / "foreign.bundle"
+    good.write_bytes(bundle.bundle(newer, KEY))
+    foreign.write_bytes(bundle.bundle(newer, b"b6" * 32 + b"\n"))
+    line = page.locator("#update-text")
+
+    def press(name):
+        expect(page.locator(name)).to_be_visible(timeout=20000)
+        page.locator(name).focus()
+        page.keyboard.press("Enter")
+
+    def picture(name):
+        folder = ROOT / "build/screenshots"
+        folder.mkdir(exist_ok=True)
+        page.screenshot(path=folder / f"update-{name}.png")
+
+    expect(page.locator("#update")).to_be_visible()
+    press("#upload")
+    expect(line).to_have_text("Choisissez d’abord un fichier.")
+    page.locator("#bundle").set_input_files(foreign)
+    press("#upload")
+    page.locator("#password").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    expect(page.locator("#ask-text")).to_contain_text("dans les batteries", timeout=20000)
+    press("#ask-yes")
+    expect(line).to_contain_text("fait avec une autre clé", timeout=20000)
+    expect(page.locator("#switch")).to_be_hidden()
+    line.scroll_into_view_if_needed()
+    picture("refused")
+    page.locator("#bundle").set_input_files(good)
+    press("#upload")
+    press("#ask-yes")
+    expect(page.locator("#update-bar")).to_be_visible()
+    expect(page.locator("#ask-text")).to_contain_text("Passer à la version 0.2.0", timeout=60000)
+    picture("ask")
+    # Not now: the rig keeps what was uploaded, and the page a key for it.
+    page.keyboard.press("Escape")
+    expect(line).to_contain_text("0.2.0 est envoyée et vérifiée")
+    assert running.state()["version"] == "0.1.0"
+    page.reload()
+    press("#switch")
+    press("#ask-yes")
+    expect(line).to_contain_text("à l’essai")
+    expect(line).to_have_text(
+        "Mise à jour terminée\u00a0: la version 0.2.0 est en service", timeout=90000
+    )
+    picture("done")
+    assert running.state()["version"] == "0.2.0"
 
 
 def test_an_upload_goes_on_after_a_broken_connection(monkeypatch):

@@ -3,14 +3,15 @@
 import { $, app, fill, set, toast } from "./lib.js";
 import { refresh } from "./stream.js";
 
-// Returns { answer } or, refused, { refusal: { code, v: seconds to wait, faults } }.
+// Returns { answer } or, refused, { refusal: { code, faults, and for the words n and v, which may
+// be the seconds to wait } }. The bytes of a Blob are sent as they are.
 async function send(method, path, body) {
   try {
-    const response = await fetch(path, { method, body: body && JSON.stringify(body) });
+    const data = body && !(body instanceof Blob) ? JSON.stringify(body) : body;
+    const response = await fetch(path, { method, body: data });
     const answer = await response.json();
     if (response.ok) return { answer };
-    const { code, faults } = answer.error;
-    return { refusal: { code, faults, v: response.headers.get("Retry-After") } };
+    return { refusal: { v: response.headers.get("Retry-After"), ...answer.error } };
   } catch {
     return { refusal: { code: "offline" } };
   }
@@ -63,7 +64,7 @@ function choice(dialog) {
   });
 }
 
-function refusalText({ code, v }, n) {
-  const { refused } = app.words;
-  return fill(refused[code] || refused.other, { n, v });
+export function refusalText({ code, n: number, v }, n = number) {
+  const { refused, update } = app.words;
+  return fill(refused[code] || update[code] || refused.other, { n, v });
 }

@@ -15,6 +15,9 @@ const CALM = ["boot", "state", "joined", "group_start", "sensor_found", "topolog
 const VOLTS = ["low_soon", "no_contact"];
 const VOLT_TRIPS = ["undervoltage", "overvoltage", "imbalance"];
 
+const TOLD = ["config_fault", "config_renamed", "task_died", "topology", "reset_crash",
+  "update_failed"]; // with more than a number: in the rig's language
+
 let events = [];
 let next = 0;
 let boot = null;
@@ -154,13 +157,11 @@ function whenOf({ time, uptime_ms }) {
 }
 
 // In another language than the rig's own, as wording.py makes its sentences.
-function textOf(event) {
+export function textOf(event) {
   const { codes, language, model, words } = app;
   const template = words.event[event.code];
   const known = language === model.language || !codes || !template;
-  if (known || ["config_fault", "config_renamed", "task_died", "topology"].includes(event.code)) {
-    return event.text;
-  }
+  if (known || TOLD.includes(event.code)) return event.text;
   return fill(template, {
     n: event.n, r: words.reason[event.reason], s: words.state[event.state], v: valueOf(event),
   });
@@ -169,6 +170,7 @@ function textOf(event) {
 function valueOf({ code, reason, time, value }) {
   if (code === "wish") return app.words.action[app.codes.actions[value]];
   if (code === "time_set") return time;
+  if (code === "updated") return app.model.version;
   if (code === "log_deleted") return logName(value);
   if (code === "deadline_missed") return `${value} ms`;
   if (code === "temperature" || (code === "trip" && reason === "overtemperature")) {

@@ -6,7 +6,7 @@ export const $ = (id) => document.getElementById(id);
 
 export const app = {
   language: "en",
-  words: null, // messages.json: state, reason, clears, action, alarm, event, refused, mqtt
+  words: null, // messages.json: state, reason, clears, action, alarm, event, refused, update...
   model: null, // the object of /api/state
   codes: null, // the tables that the numbers of a frame point into
 };

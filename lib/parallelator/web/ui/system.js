@@ -4,6 +4,7 @@ import { change } from "./client.js";
 import { $, app, duration, make, number, say, toast } from "./lib.js";
 import { cardText } from "./logs.js";
 import { restart } from "./settings.js";
+import * as update from "./update.js";
 
 const POLL_MS = 5000;
 let timer = null;
@@ -11,6 +12,7 @@ let report = null;
 
 export async function show() {
   clearTimeout(timer);
+  update.show();
   try {
     report = await (await fetch("/api/system")).json();
     list();
@@ -27,6 +29,7 @@ export function translate() {
 export function draw() {
   $("set-clock").hidden = !app.model.writable;
   $("restart").hidden = !app.model.writable;
+  update.draw();
 }
 
 function list() {

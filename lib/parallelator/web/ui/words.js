@@ -49,6 +49,16 @@ export const PAGE = {
     tasks: "Parts of the program", taskText: "{b}: failed {v} times", taskFine: "{b}: fine",
     restart: "Restart the controller", restarting: "The controller restarts.",
     askRestart: "Restart the controller? Every battery is switched off for some seconds.",
+    update: "Update", updateFile: "File made by make bundle", updateSend: "Upload",
+    updateChoose: "Choose a file first.", updateSending: "{v} is being uploaded.",
+    updateReady: "Version {v} is uploaded and verified. Nothing has changed yet.",
+    askUpload: "The batteries carry {v} A. While a bundle is written the protection may be late by "
+      + "parts of a second. Upload it now?",
+    switchTo: "Switch to version {v}", switchNow: "Switch",
+    askSwitch: "Switch to version {v}? Every battery is switched off for some seconds.",
+    updateLoad: "They carry {v} now.",
+    updateTrial: "Version {v} starts, on trial. If it does not get to work within a minute, the "
+      + "version of now comes back by itself.",
     logs: "Logs", card: "SD card", card_ready: "in use", card_full: "full",
     card_absent: "no card: nothing is logged",
     card_unreadable: "does not work: nothing is logged",
@@ -114,6 +124,18 @@ export const PAGE = {
     taskFine: "{b}\u00a0: sans panne",
     restart: "Redémarrer le contrôleur", restarting: "Le contrôleur redémarre.",
     askRestart: "Redémarrer le contrôleur\u00a0? Toutes les batteries seront coupées.",
+    update: "Mise à jour", updateFile: "Fichier fait par make bundle", updateSend: "Envoyer",
+    updateChoose: "Choisissez d’abord un fichier.",
+    updateSending: "Envoi de {v} en cours.",
+    updateReady: "La version {v} est envoyée et vérifiée. Rien n’a encore changé.",
+    askUpload: "Il passe {v} A dans les batteries. Pendant l’écriture, la protection peut tarder "
+      + "de quelques dixièmes de seconde. Envoyer maintenant\u00a0?",
+    switchTo: "Passer à la version {v}", switchNow: "Passer",
+    askSwitch: "Passer à la version {v}\u00a0? Toutes les batteries seront coupées quelques "
+      + "secondes.",
+    updateLoad: "Il y passe {v} en ce moment.",
+    updateTrial: "La version {v} démarre, à l’essai. Si elle ne se met pas au travail en une "
+      + "minute, la version actuelle revient d’elle-même.",
     logs: "Fichiers", card: "Carte SD", card_ready: "en service", card_full: "pleine",
     card_absent: "pas de carte\u00a0: rien n’est enregistré",
     card_unreadable: "ne fonctionne pas\u00a0: rien n’est enregistré",
