@@ -5,8 +5,14 @@ import builtins
 from support import clean, play
 
 HEAVY = ("parallelator.records.datalog", "microdot")
-OFF = ("umqtt.simple", "parallelator.network.mqtt", "parallelator.network.discovery")
-"""Modules of MQTT, which has no broker here."""
+OFF = (
+    "umqtt.simple",
+    "parallelator.network.mqtt",
+    "parallelator.network.discovery",
+    "bundle",
+    "update",
+)
+"""Modules of MQTT, which has no broker here, and of updates, of which there is none."""
 
 
 def imported(**settings):

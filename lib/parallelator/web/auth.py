@@ -212,8 +212,9 @@ def pads(key):
     """The blocks that HMAC-SHA256 puts before what it hashes (RFC 2104): inner, outer."""
     if len(key) > _HASH_BLOCK:
         key = hashlib.sha256(key).digest()
-    key += bytes(_HASH_BLOCK - len(key))
-    return bytes(b ^ 0x36 for b in key), bytes(b ^ 0x5C for b in key)
+    number = int.from_bytes(key + bytes(_HASH_BLOCK - len(key)), "big")
+    inner, outer = (int.from_bytes(pad * _HASH_BLOCK, "big") for pad in (b"\x36", b"\x5c"))
+    return tuple((number ^ pad).to_bytes(_HASH_BLOCK, "big") for pad in (inner, outer))
 
 
 def _stored_hash(text):

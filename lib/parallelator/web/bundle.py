@@ -30,6 +30,7 @@ _SEAL = const(32)
 _SPARE_BLOCKS = const(8)
 _FOLDER_BLOCKS = const(2)
 _FOLDER = const(0x4000)
+_LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./"
 _CALM_MS = const(20)
 _PATIENCE_MS = const(2000)
 
@@ -82,7 +83,9 @@ class Receiver:
         """
         end = piece.find(b"\n", 0, _LINE) + 1
         header = _object(piece[:end])
+        await asyncio.sleep_ms(0)
         judge(header, self._mark)
+        await asyncio.sleep_ms(0)
         if size != end + header["size"]:
             raise _torn("it has %d of %d bytes" % (size, end + header["size"]))
         block, _, _, free = os.statvfs(os.getcwd())[:4]
@@ -274,10 +277,8 @@ def is_path(path):
     """True for a path that stays within the slot."""
     if not isinstance(path, str) or len(path) > _PATH:
         return False
-    letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./"
-    return all(part and part[0] != "." for part in path.split("/")) and all(
-        letter in letters for letter in path
-    )
+    parts = path.split("/")
+    return not path.strip(_LETTERS) and all(part and part[0] != "." for part in parts)
 
 
 def _numbers(version):

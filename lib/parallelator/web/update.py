@@ -81,6 +81,7 @@ class Update:
         try:
             if offset == 0:
                 receiver = self._new(request.args.get("confirmed") == "1")
+                await asyncio.sleep_ms(0)
                 await receiver.offer(request.body, size)
                 self._forget()
                 self._receiver = receiver
