@@ -1,9 +1,10 @@
 """What an upload leaves in memory: nothing before it begins, nothing when it is given up."""
 
+import json
 import sys
 
 from parallelator.snapshot import Snapshot
-from parallelator.web import api
+from parallelator.web import IDLE, api
 
 
 class Clock:
@@ -38,9 +39,7 @@ class Half:
 
 def test_the_modules_of_an_update_are_not_there_before_one_begins():
     routes = api.Api(Rig(), None, None)
-    assert (
-        routes.update_state(None).body == b'{"phase":"idle","offered":null,"received":0,"size":0}'
-    )
+    assert json.loads(routes.update_state(None).body) == IDLE
     assert "parallelator.web.update" not in sys.modules
     assert "parallelator.web.bundle" not in sys.modules
 
