@@ -10,6 +10,7 @@ import urllib.request
 import pytest
 
 import openapi
+from manual import tables
 from manuals import LANGUAGES, NAMES, ROOT, Text, manual
 from parallelator import settings, snapshot
 from rigs import simulated
@@ -117,7 +118,10 @@ def test_the_programs_of_the_code_blocks_do_what_they_say(tmp_path):
         words = [str(tmp_path / word) if word == "report.json" else word for word in words]
         done = run(words)
         assert done.returncode == 0, (command, done.stdout, done.stderr)
-    assert json.loads((tmp_path / "report.json").read_text())["violations"] == []
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["violations"] == []
+    for _, n, state, reason in report["timeline"]:
+        assert state == "on" or state in tables.REASONS_IN[reason], (n, state, reason)
 
 
 def test_a_scenario_that_expects_something_else_exits_with_1(tmp_path):

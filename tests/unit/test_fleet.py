@@ -69,6 +69,18 @@ def test_a_locked_battery_refuses_on_and_auto_and_stays_locked_whatever_is_wishe
     assert snap.trips[2] == 0 and snap.state[2] == TRIPPED
 
 
+def test_a_battery_found_outside_the_window_says_why_it_waits():
+    fleet, snap, events = rig(ABSENT)
+    for voltage_mv, reason in ((23000, Reason.UNDERVOLTAGE), (30500, Reason.OVERVOLTAGE)):
+        snap.voltage_mv[3] = voltage_mv
+        fleet.settle(3)
+        assert (snap.state[3], snap.reason[3]) == (TRIPPED, reason)
+    assert events[0][3] == Reason.UNDERVOLTAGE
+    snap.voltage_mv[3] = 24500
+    fleet.settle(3)
+    assert snap.state[3] == WAITING
+
+
 def test_a_battery_without_sensor_refuses_on():
     fleet, _, _ = rig(ABSENT)
     assert fleet.refusal("on", 0) == "absent" and fleet.refusal("auto", 0) is None

@@ -47,7 +47,7 @@ def channel(words, c):
         box(PACK, y, 120, 36, f"{words['pack']} {c + 1}", words["bms"]),
         box(FUSE, y, 90, 36, words["fuse"]),
         box(SHUNT, y, 140, 36, words["shunt"], f"INA237 0x{0x40 + c:02X}"),
-        box(SWITCH, y, 140, 36, words["switch"]),
+        box(SWITCH, y, 140, 36, words["switch"], "MOSFET, 40 A"),
     ]
 
 

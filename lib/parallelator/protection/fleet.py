@@ -208,7 +208,7 @@ class Fleet:
         elif snap.eta_ms[i] or not rules.recovered(
             self._limits, cause, snap.voltage_mv[i], self._balance.charging
         ):
-            self._enter(i, TRIPPED, cause)
+            self._enter(i, TRIPPED, cause or rules.outside(self._limits, snap.voltage_mv[i]))
         else:
             self._cause[i] = Reason.NONE
             self._enter(i, WAITING, Reason.STARTING)
