@@ -207,10 +207,6 @@ def test_one_that_is_no_python_returns():
     returned(Trial(source="def f(:\n"), "update_failed", "SyntaxError")
 
 
-def test_one_whose_package_is_empty_returns():
-    returned(Trial(source="VERSION = '0.2.0'\n"), "update_failed", "ImportError")
-
-
 def test_one_that_crashes_at_boot_returns():
     def harm(App, Guard):
         def broken(app, *_):
@@ -243,6 +239,18 @@ def test_one_that_hangs_at_boot_returns_after_a_minute():
 
     trial = returned(Trial(harm=harm, duration_s=95), "update_hung")
     assert 80 < moves(trial.report, 1, 30)[0][0] < 95
+
+
+def test_one_that_hangs_where_no_timer_is_served_returns_by_the_watchdog():
+    def harm(App, Guard):
+        def hanging(app, *_):
+            current.world.timers.clear()
+            while True:
+                current.world.spend(10000)
+
+        App.__init__ = hanging
+
+    returned(Trial(harm=harm, duration_s=95), "update_hung")
 
 
 def test_one_whose_tick_hangs_returns():
