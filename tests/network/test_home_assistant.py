@@ -58,4 +58,5 @@ def test_rigs_that_nobody_named_do_not_collide():
         if SOAK:
             code, said = judged(listener)
             assert code == 0 and f"{len(configs)} judged" in said, said
+            print(len(devices), "devices,", said)
         listener.close()

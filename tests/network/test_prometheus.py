@@ -95,6 +95,7 @@ def test_a_real_prometheus_scrapes_three_rigs_without_a_gap(tmp_path):
             gaps = server.ask(f"min_over_time(up{span})")
             assert [value for _, value in gaps] == [1, 1, 1], gaps
             scrapes = server.ask(f"count_over_time(up{span})")
+            print("scrapes in", SCRAPED_S, "s:", [value for _, value in scrapes])
             assert all(value >= SCRAPED_S // INTERVAL_S - 1 for _, value in scrapes), scrapes
             running = server.ask(f"delta(parallelator_uptime_seconds{span})")
             assert len(running) == 3 and all(value > SCRAPED_S / 2 for _, value in running)
