@@ -52,6 +52,15 @@ class Text:
         found = (re.match(r"(#+) (.+)", line) for line in self.prose)
         return [(len(match[1]), match[2]) for match in found if match]
 
+    def sections(self):
+        """The prose in pieces, from one heading to the next."""
+        pieces = [[]]
+        for line in self.prose:
+            if re.match("#+ ", line):
+                pieces.append([])
+            pieces[-1].append(line)
+        return ["\n".join(piece) for piece in pieces]
+
     @property
     def links(self):
         """Where links and pictures lead."""

@@ -6,6 +6,7 @@ import shlex
 import subprocess
 import sys
 import urllib.request
+from collections import Counter
 
 import pytest
 
@@ -167,10 +168,6 @@ def test_options_of_the_simulator_exist(name):
 # Twins
 
 
-def numbers(text):
-    return [re.sub(r"[^\d|]", "", line) for line in text.prose if line.startswith("|")]
-
-
 def test_both_have_the_same_sections_tables_and_code():
     one, other = (manual(name) for name in NAMES)
     assert [level for level, _ in one.headings] == [level for level, _ in other.headings]
@@ -190,6 +187,16 @@ def test_both_name_the_same_things():
 
     one, other = (things(name) for name in NAMES)
     assert {span.replace("-fr.", "-en.") for span in other} ^ one == set()
+
+
+def test_both_have_the_same_numbers():
+    # In the order of the language, and with its decimal sign.
+    one, other = (
+        [Counter(re.findall(r"\d+", section)) for section in manual(name).sections()]
+        for name in NAMES
+    )
+    for ours, theirs in zip(one, other, strict=True):
+        assert ours == theirs, (ours - theirs, theirs - ours)
 
 
 def test_french_has_its_own_signs():
