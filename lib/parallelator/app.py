@@ -63,6 +63,7 @@ class App:
         self.slot = slot
         self.switch = switch
         self.safe = "safe_crash" if crashed else "safe_button" if button_held() else None
+        self._small = health.start_compact(gc.mem_free(), gc.threshold)
         self.clock = Clock(time)
         self.snap = Snapshot()
         # What is large comes first, while the memory is in one piece.
@@ -161,6 +162,7 @@ class App:
             self.events.emit("config_fault", RIG, 0, 0, k)
         for k in range(len(self.renamed)):
             self.events.emit("config_renamed", RIG, 0, 0, k)
+        self._start("health", lambda: health.watch(self.snap, self.events.emit, self._small))
         self._start("keeper", self.keeper.run)
         for name, job in self.network.jobs():
             self._start(name, job)
@@ -171,7 +173,6 @@ class App:
         self._start("console", self._console)
         self._start("counters", self.counters.run)
         self._start("history", self.history.run)
-        self._start("health", lambda: health.watch(self.snap, self.events.emit))
         self.datalog = Datalog(
             self.card,
             self.snap,
@@ -392,5 +393,4 @@ def run(why, crashed, settled, slot, switch):
         Exception: what the guard died of; others when the rig cannot be built.
         KeyboardInterrupt: Ctrl-C on the console.
     """
-    health.keep_compact(gc.mem_free(), gc.threshold)
     return App(why, crashed, slot, switch).run(settled)

@@ -10,21 +10,10 @@ from parallelator.snapshot import RIG, Alarm
 LEAST_BYTES = const(8192)
 """Less than this free: a page, a log or a message may fail next, the guard needs nothing."""
 _PERIOD_MS = const(10000)
+_TIDY_MS = const(250)
+_START_MS = const(4000)  # the first battery joins after five seconds
+_START_BYTES = const(4096)
 _SMALL_HEAP = const(1048576)
-_GARBAGE = const(8192)
-
-
-def keep_compact(free, set_threshold):
-    """Have garbage collected after every 8 KB, on a controller without PSRAM.
-
-    If the heap filled up first, what lives would lie scattered over all of it, and the holes
-    between would be too small for a page. With PSRAM there is room, and a collection takes long.
-
-    Args:
-        free: bytes free; set_threshold: function that takes the bytes between two collections.
-    """
-    if free < _SMALL_HEAP:
-        set_threshold(_GARBAGE)
 
 
 def look(snap, emit, free, collect):
@@ -42,8 +31,32 @@ def look(snap, emit, free, collect):
         emit("heap_low", RIG, 0, 0, free())
 
 
-async def watch(snap, emit):
-    """Look every 10 s, for ever."""
+def start_compact(free, set_threshold):
+    """Have garbage collected after every 4 KB while the rig starts; True for a small heap.
+
+    That of a controller without PSRAM: if it filled up first, what lives would lie scattered over
+    all of it, and the holes between would be too small for a page. With PSRAM there is room, and a
+    collection takes long.
+
+    Args:
+        free: bytes free; set_threshold: function that takes the bytes between two collections.
+    """
+    if free < _SMALL_HEAP:
+        set_threshold(_START_BYTES)
+    return free < _SMALL_HEAP
+
+
+async def watch(snap, emit, small):
+    """Look every 10 s, for ever; if the heap is small, collect garbage four times a second.
+
+    After the start no longer by bytes: the frames of the guard's functions count as well.
+    """
+    await asyncio.sleep_ms(_START_MS)
+    gc.threshold(-1)
     while True:
         look(snap, emit, gc.mem_free, gc.collect)
-        await asyncio.sleep_ms(_PERIOD_MS)
+        for _ in range(_PERIOD_MS // _TIDY_MS if small else 0):
+            await asyncio.sleep_ms(_TIDY_MS)
+            gc.collect()
+        if not small:
+            await asyncio.sleep_ms(_PERIOD_MS)

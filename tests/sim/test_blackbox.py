@@ -34,8 +34,8 @@ class Boxed(Run):
         current.world.observers.append(self)
         init = App.__init__
 
-        def watched_init(app, why, crashed):
-            init(app, why, crashed)
+        def watched_init(app, *args):
+            init(app, *args)
             self.app = app
 
         App.__init__ = watched_init

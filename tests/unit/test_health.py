@@ -1,6 +1,6 @@
 """The alarm of a heap that is nearly full."""
 
-from parallelator.health import LEAST_BYTES, keep_compact, look
+from parallelator.health import LEAST_BYTES, look, start_compact
 from parallelator.records.events import Events
 from parallelator.snapshot import Snapshot
 from parallelator.wording import Words
@@ -45,8 +45,8 @@ def test_a_full_heap_is_told_once_and_ends():
     assert heap.look() == []
 
 
-def test_a_small_heap_is_kept_compact_and_a_large_one_left_alone():
+def test_only_a_small_heap_is_kept_compact():
     thresholds = []
-    keep_compact(140000, thresholds.append)
-    keep_compact(4000000, thresholds.append)
-    assert thresholds == [8192]
+    assert start_compact(140000, thresholds.append)
+    assert not start_compact(4000000, thresholds.append)
+    assert thresholds == [4096]

@@ -10,7 +10,7 @@ PACK_MA = 2500
 
 
 class I2C:
-    """As machine.I2C; what crosses it is a number."""
+    """As machine.I2C, which allocates nothing; what crosses it is a number."""
 
     def __init__(self, unit, scl, sda, freq, timeout):
         self.sensors = [array("H", bytes(32)) for _ in range(16)]
@@ -57,7 +57,9 @@ class I2C:
             return 30 * 8 << 4  # 125 m degrees a step
         if register == 11:
             return self.sensors[i][11] | 2  # a conversion is always fresh
-        return {0x3E: 0x5449, 0x3F: 0x2370}.get(register) or self.sensors[i][register]
+        if register == 0x3E:
+            return 0x5449
+        return 0x2370 if register == 0x3F else self.sensors[i][register]
 
     def closed(self, i):
         chip = self.expanders[i >> 2]

@@ -6,7 +6,6 @@ and taken off.
 
 import asyncio
 import builtins
-import gc
 import json
 import os
 import sys
@@ -303,11 +302,10 @@ def switch_everything_on():
 
 def start():
     """Start the firmware and its clients; return its `App`."""
-    from parallelator import app, health
+    from parallelator import app
     from parallelator.hardware.sdcard import SpiCard
 
     switch_everything_on()
-    health.keep_compact(gc.mem_free(), gc.threshold)
     SpiCard.init_card = lambda card, baudrate: None
     SpiCard.check = lambda card: None
     rig = app.App("", False, "", None)
