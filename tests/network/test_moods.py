@@ -38,7 +38,7 @@ def rig_on(**mqtt):
         report = rig.stop()
     worst_ms = report["ticks"]["worst_ms"] / SPEED
     denied_ms = denials.longest(worst_ms)
-    print(f"the guard's longest gap {worst_ms:.0f} ms, of it the host's {denied_ms:.0f} ms")
+    print(f"the guard's longest gap {worst_ms:.0f} ms, denied by the host {denied_ms:.0f} ms")
     assert worst_ms - denied_ms <= WORST_GAP_MS, (worst_ms, denied_ms)
 
 
