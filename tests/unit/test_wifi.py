@@ -155,6 +155,7 @@ def test_a_new_network_is_tried_at_once_though_somebody_is_on_the_access_point()
     radio.run(5)
     assert radio.wifi.state == wifi.PASSWORD and radio.codes()[-1] == "wifi_password"
     radio.settings["wifi.password"] = "night-show"
+    assert radio.wifi.state == wifi.CONNECTING, "it was another password that was refused"
     radio.run(5)
     assert radio.wifi.state == wifi.CONNECTED and radio.codes()[-1] == "wifi_up"
     radio.settings["wifi.ssid"] = ""

@@ -55,7 +55,6 @@ class Wifi:
             at the rig.
 
     Attributes:
-        state: one of STATES, of the station.
         ip, ap_ip: addresses as station and as access point, "" while there is none.
         ap_name: network name of the access point.
         networks: those found last, strongest first: (name, signal in dBm, True if it asks for a
@@ -69,7 +68,7 @@ class Wifi:
         self._tell = tell
         self._station = self._ap = None
         self._key = ""
-        self.state = UNSET
+        self._state = UNSET
         self.ip = self.ap_ip = self.ap_name = ""
         self.networks = []
         self._scan_wanted = self._looking = False
@@ -136,9 +135,18 @@ class Wifi:
         """True from `scan` until `networks` are those it found."""
         return self._scan_wanted or self._looking
 
+    @property
+    def state(self):
+        """One of STATES, of the station; never that of a network chosen before."""
+        if self._chosen() == self._wanted:
+            return self._state
+        return CONNECTING if self._settings["wifi.ssid"] else UNSET
+
+    def _chosen(self):
+        return self._settings["wifi.ssid"], self._settings["wifi.password"]
+
     def _step(self):
-        value = self._settings
-        wanted = (value["wifi.ssid"], value["wifi.password"])
+        wanted = self._chosen()
         if wanted != self._wanted:
             self._wanted = wanted
             self._give_up(CONNECTING if wanted[0] else UNSET)
@@ -148,7 +156,7 @@ class Wifi:
             self._patience_s = _ALONE_S
         self._notice()
         self._search()
-        if self.state == CONNECTED:
+        if self._state == CONNECTED:
             self._say_farewell()
         else:
             self._seek()
@@ -164,10 +172,10 @@ class Wifi:
         self._retry_s = _FIRST_RETRY_S
         self._told = None
         if up:
-            self.state = CONNECTED
+            self._state = CONNECTED
             self._patience_s = _LOST_S
-        elif self.state == CONNECTED:
-            self.state = CONNECTING
+        elif self._state == CONNECTED:
+            self._state = CONNECTING
         self._emit("wifi_up" if up else "wifi_down", RIG, 0, 0, 0)
 
     # The station
@@ -175,9 +183,9 @@ class Wifi:
     def _seek(self):
         """A second without the network."""
         self._alone_s += 1
-        if not self.ap_ip and (self.state == UNSET or self._alone_s >= self._patience_s):
+        if not self.ap_ip and (self._state == UNSET or self._alone_s >= self._patience_s):
             self._open()
-        if self.state == UNSET:
+        if self._state == UNSET:
             return
         if self._attempt_s is not None:
             self._attempt_s += 1
@@ -206,7 +214,7 @@ class Wifi:
         self._attempt_s = None
         self._wait_s = self._retry_s
         self._retry_s = min(2 * self._retry_s, _LAST_RETRY_S)
-        self.state = state
+        self._state = state
         if state != self._told and state in _REFUSALS:
             self._told = state
             self._emit(_REFUSALS[state], RIG, 0, 0, 0)
