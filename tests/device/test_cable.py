@@ -192,7 +192,14 @@ def test_freeze_manifest_names_what_the_build_compiles():
     def resolve(path):
         return path.resolve()
 
+    class Options:
+        board = True
+
+        def defaults(self, **given):
+            assert given == {"board": True}
+
     names = {"include": lambda path: None, "package": add_package, "module": add_module}
+    names["options"] = Options()
     exec((TOOLS / "freeze.py").read_text(), names)
     from device import build
 

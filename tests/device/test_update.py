@@ -69,7 +69,7 @@ class Running:
         scenario.write_text(json.dumps(SCENARIO))
         command = [MICROPYTHON, "-X", "heapsize=64m", ROOT / "tools/sim/run.py", "--clock", "real"]
         command += ["--image", self._image, "--port", str(self._port), "--scenario", scenario]
-        command += ["--sd", self._folder / "sd.img", "--speed", "3"]
+        command += ["--sd", self._folder / "sd.img", "--speed", "2"]
         with (self._folder / "log").open("wb") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
         self.until(lambda state: state["bus"]["connected"] == 4)

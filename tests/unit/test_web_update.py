@@ -44,6 +44,20 @@ def test_the_modules_of_an_update_are_not_there_before_one_begins():
     assert "parallelator.web.bundle" not in sys.modules
 
 
+def test_a_stranger_does_not_bring_them_in():
+    class Access:
+        def refusal(self, request, counted):
+            assert not counted, "the update counts it, when it is one"
+            return "no"
+
+    routes = api.Api(Rig(), Access(), None)
+    try:
+        routes.update_put(None).send(None)
+    except StopIteration as end:
+        assert end.value == "no"
+    assert "parallelator.web.bundle" not in sys.modules
+
+
 def test_what_nobody_goes_on_with_for_a_minute_is_given_up():
     from parallelator.web.update import Update
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from device import build
 
-PIECE = 4096
+PIECE = 2048
 PATIENCE_S = 15
 PAUSE_S = 1
 TRIES = 20

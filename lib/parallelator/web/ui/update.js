@@ -4,7 +4,7 @@ import { ask, change, refusalText } from "./client.js";
 import { textOf } from "./events.js";
 import { $, amps, app, say, set } from "./lib.js";
 
-const PIECE = 4096;
+const PIECE = 2048; // memory of a small controller
 const TRIES = 20;
 const PAUSE_MS = 1000;
 const RESULT_MS = 150000; // a trial takes a minute at most, and two starts
