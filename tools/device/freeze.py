@@ -6,20 +6,17 @@ for that version, after `make build` here (not tried; `make memory` freezes the 
     make -C micropython/mpy-cross
     make -C micropython/ports/esp32 BOARD=ESP32_GENERIC submodules
     make -C micropython/ports/esp32 BOARD=ESP32_GENERIC FROZEN_MANIFEST=<this file>
-
     esptool erase-flash
     esptool write-flash 0x1000 micropython/ports/esp32/build-ESP32_GENERIC/firmware.bin
 
-The page and the messages are read as files: copy build/device/app/page and build/device/app/parallelator/messages
-into /lib and /lib/parallelator of the device, and boot.py, main.py and config.json into its root
-folder. An application that `make deploy` or an update brings wins over a frozen one.
+The page and the messages are read as files: copy build/device/app/page into /lib of the device,
+build/device/app/parallelator/messages into /lib/parallelator, and boot.py, main.py and config.json
+into its root folder. An application that `make deploy` or an update brings wins over a frozen one.
 """
 
 # ruff: noqa: F821 - the functions are those of MicroPython's manifest files
 
-options.defaults(board=True)
-if options.board:
-    include("$(PORT_DIR)/boards/manifest.py")
+include("$(PORT_DIR)/boards/manifest.py")
 package("parallelator", base_path="../../lib", opt=2)
 package("microdot", base_path="../../build/mpy-lib", opt=2)
 module("sdcard.py", base_path="../../build/mpy-lib", opt=2)

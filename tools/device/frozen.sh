@@ -23,6 +23,8 @@ fetch() {
   apt-get "${apt[@]}" update
   (cd "$WORK" && apt-get "${apt[@]}" source --download-only "micropython=$VERSION")
   dpkg-source --no-check --extract "$WORK/micropython_$VERSION.dsc" "$SOURCE" >"$WORK/log"
+  mkdir "$SOURCE/ports/unix/boards"
+  touch "$SOURCE/ports/unix/boards/manifest.py"  # freeze.py includes the one of the ESP32
 }
 
 [ -d "$SOURCE" ] || fetch
