@@ -1,19 +1,22 @@
-"""What to freeze into an image of MicroPython of one's own: it saves the memory of the modules.
+"""What to freeze into an image of MicroPython of one's own: a controller without PSRAM needs it.
 
-For people who build MicroPython for their board, after `make build` here:
+With ESP-IDF 5.5.2 installed and sourced, and MicroPython's repository at v1.29.0, which was made
+for that version, after `make build` here (not tried; `make memory` freezes the same for the host):
 
-    make -C ports/esp32 BOARD=ESP32_GENERIC FROZEN_MANIFEST=<this file>
+    make -C micropython/mpy-cross
+    make -C micropython/ports/esp32 BOARD=ESP32_GENERIC submodules
+    make -C micropython/ports/esp32 BOARD=ESP32_GENERIC FROZEN_MANIFEST=<this file>
+    esptool erase-flash
+    esptool write-flash 0x1000 micropython/ports/esp32/build-ESP32_GENERIC/firmware.bin
 
-The page and the messages are read as files: copy build/device/app/page and
-build/device/app/parallelator/messages into /lib of the device, and boot.py, main.py and
-config.json into its root folder. An application that `make deploy` brings wins over a frozen one.
+The page and the messages are read as files: copy build/device/app/page into /lib of the device,
+build/device/app/parallelator/messages into /lib/parallelator, and boot.py, main.py and config.json
+into its root folder. An application that `make deploy` or an update brings wins over a frozen one.
 """
 
 # ruff: noqa: F821 - the functions are those of MicroPython's manifest files
 
-options.defaults(board=True)
-if options.board:
-    include("$(PORT_DIR)/boards/manifest.py")
+include("$(PORT_DIR)/boards/manifest.py")
 package("parallelator", base_path="../../lib", opt=2)
 package("microdot", base_path="../../build/mpy-lib", opt=2)
 module("sdcard.py", base_path="../../build/mpy-lib", opt=2)

@@ -3,7 +3,7 @@
 # ruff: noqa: F821 - the functions are those of MicroPython's manifest files
 
 include("$(MPY_DIR)/extmod/asyncio")
-include("freeze.py", board=False)
+include("freeze.py")
 package("umqtt", base_path="../../build/mpy-lib", opt=2)
 module("heap32_chips.py", opt=2)
 module("heap32_standins.py", opt=2)

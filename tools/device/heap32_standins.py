@@ -147,7 +147,7 @@ class Stream:
             data = self.s
             self.s = b""
             return data
-        await asyncio.sleep(1000000)
+        await asyncio.sleep(100000)
 
     def write(self, data):
         if self.e is not None:

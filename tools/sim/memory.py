@@ -5,6 +5,7 @@
 tools/memory.py starts it, sets its clients on it and ends it by SIGINT. The last line is JSON:
 
     share       what the same world takes without firmware, after some seconds of its own
+    published   MQTT messages
     used        the most that the firmware has in use at any second, after a collection
     first, last the least of it in the first and in the last ten seconds
     garbage     the most that it has let lie around within a second, not collected
@@ -36,7 +37,14 @@ class Sampler:
         self._world = world
         self._recorder = world.observers[0]
         self._due_us = SETTLED_S * 1000000
-        self.figures = {"share": share, "used": 0, "first": 0, "garbage": 0, "seconds": 0}
+        self.figures = {
+            "share": share,
+            "used": 0,
+            "first": 0,
+            "garbage": 0,
+            "seconds": 0,
+            "published": 0,
+        }
 
     def ticked(self):
         """A tick is over."""
@@ -45,9 +53,13 @@ class Sampler:
         self._due_us = self._world.now_us + 1000000
         for name in _RECORDED:
             getattr(self._recorder, name).clear()
+        figures = self.figures
+        broker = self._world.broker
+        figures["published"] += sum(broker.counts.values())
+        broker.counts.clear()
+        broker.last.clear()
         full = gc.mem_alloc()
         gc.collect()
-        figures = self.figures
         used = gc.mem_alloc() - figures["share"]
         figures["garbage"] = max(figures["garbage"], full - used - figures["share"])
         figures["used"] = max(figures["used"], used)
@@ -69,14 +81,17 @@ def plan(password):
             "wifi": {"ssid": "rig", "password": "password"},
             "web": {"password": password},
             "log": {"keep_free_mb": 10},
+            "mqtt": {"commands": True},
             "batteries": {str(n): {"label": "Pack %d" % n} for n in range(1, 17)},
         },
+        "steps": [{"at": 0, "do": "broker"}],
     }
 
 
 def share_of(scene, card):
     """What the simulator takes, in bytes: the world, its referee and recorder, the card."""
     from sim import current, harness
+    from sim.broker import Broker
     from sim.recorder import Recorder
     from sim.referee import Limits
     from sim.scenario import Script
@@ -93,6 +108,7 @@ def share_of(scene, card):
     forgotten = gc.mem_alloc() - before  # names of the firmware that stay interned, and the dict
     world = World(scene, True, 1, 1, None)
     world.card = card
+    world.broker = Broker(world.random)
     recorder = Recorder(world, Limits(values))
     watch = Watch(world, recorder)
     world.script = Script(scene, world, watch.submit)
@@ -100,17 +116,19 @@ def share_of(scene, card):
     current.world = world
     world.spend(SETTLED_S * 1000000)  # what it remembers of its packs
     gc.collect()
-    return gc.mem_alloc() - forgotten
+    share = gc.mem_alloc() - forgotten
+    world.broker.close()
+    return share
 
 
 def main(port, folder):
     """Play until the interrupt; print the figures."""
     sys.path[:] = [
         ROOT + "/tools/sim/standins",
+        ".frozen",  # before the sources: where the firmware is frozen, that is what is measured
         ROOT + "/lib",
         ROOT + "/tools",
         ROOT + "/build/mpy-lib",
-        ".frozen",
     ]
     from sim import current, harness, scenario
     from sim.chips.sdcard import SdCard

@@ -10,6 +10,7 @@ from usocket import socket as _host_socket
 
 from sim import current
 
+IP_ADD_MEMBERSHIP = 35  # the unix port of 1.25 does not have it
 _DISCARD = 9
 _UDP_PORTS = (53, 123, 5353)
 
