@@ -114,8 +114,9 @@ def test_08_a_fuller_pack_does_not_join_a_low_bus():
 
 def test_09_the_end_of_discharge_does_not_chatter():
     # The load takes the packs below 24.0 V; without it they spring back above, but not to 25.0 V.
+    # The last one can carry it for a moment: it is opened for its voltage, too.
     packs = [{"n": n, "soc": 0.16, "capacity_ah": 1} for n in range(1, 5)]
-    report = play(duration_s=900, batteries=packs, load=[[0, 0], [8, 16], [600, 0]])
+    report = play(duration_s=900, batteries=packs, load=[[0, 0], [8, 14], [600, 0]])
     clean(report)
     for n in range(1, 5):
         assert len(moves(report, n)) == 2, moves(report, n)
