@@ -9,9 +9,8 @@ def a_fuller_pack_joins():
     """Only an emptier pack is judged before it joins."""
     from parallelator.protection import joining
 
-    honest = joining.refusal
-
-    def refusal(limits, snap, mask, delta_mv, pack_mohm):
+    # Not a closure: calling one with so many arguments would allocate.
+    def refusal(limits, snap, mask, delta_mv, pack_mohm, honest=joining.refusal):
         return 0 if delta_mv > 0 else honest(limits, snap, mask, delta_mv, pack_mohm)
 
     joining.refusal = refusal

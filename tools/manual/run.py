@@ -28,7 +28,6 @@ PAGE_WORDS = """
 import {PAGE, SETTINGS} from "%s";
 console.log(JSON.stringify([PAGE, SETTINGS]));
 """
-BENCH = re.compile("<!-- bench: written by make bench -->\n.*?<!-- bench: end -->", re.DOTALL)
 
 
 def facts():
@@ -71,7 +70,6 @@ def written(text, parts):
 def files():
     """Path to what it shall hold, for every file that is written here."""
     known, (page, names), step_keys = facts(), page_words(), steps.steps()
-    english = (ROOT / MANUALS["en"]).read_text()
     made = {}
     for language, name in MANUALS.items():
         words, messages = (
@@ -92,9 +90,6 @@ def files():
             parts = {key: typographic(part) for key, part in parts.items()}
         parts["modules"] = modules.listed(words["heads"]["modules"])
         text = written((ROOT / name).read_text(), parts)
-        if language != "en":
-            # The table of `make bench` is the same in every language.
-            text = BENCH.sub(lambda _: BENCH.search(english)[0], text)
         made[ROOT / name] = text
         made[ROOT / f"tools/manual/wiring-{language}.svg"] = diagram.drawn(
             words["diagram"], known["settings"]
