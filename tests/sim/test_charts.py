@@ -27,8 +27,8 @@ class Charted(Run):
         current.world.observers.append(self)
         init = App.__init__
 
-        def watched_init(app, why, crashed):
-            init(app, why, crashed)
+        def watched_init(app, *args):
+            init(app, *args)
             self.apps.append(app)
 
         App.__init__ = watched_init
