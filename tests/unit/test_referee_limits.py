@@ -59,6 +59,15 @@ def test_the_overload_sum_is_that_of_the_truth():
     after(5200, True, what, ma=14142)
 
 
+def test_a_sample_takes_the_current_for_that_of_the_time_before_it():
+    # 63/s for 90 ms, of which a scan may have missed all; then 3/s needs another 1.6 s.
+    for ms, wrong in ((1500, False), (2100, True)):
+        rig = running(0.8, 0.8, hard_current_pct=0)
+        rig.feel(1, ma=80000)
+        rig.wait(90)
+        after(ms, wrong, "closed beyond the overload sum", rig, ma=20000)
+
+
 def test_a_sensor_feels_no_more_than_its_range():
     # Of 200 A an INA237 on 2 mOhm feels 81.9 A: the sum is full after 73 ms instead of 12 ms.
     for ms, wrong in ((320, False), (390, True)):

@@ -49,6 +49,7 @@ _GAP_US = 200 * MS  # what comes and goes within this is one excursion to a scan
 _LAG_US = 250 * MS  # how long after its end an excursion still explains an opening
 _OVERLOAD_S = 4.4
 _SCAN_S = 0.1
+_FALL = 0.1  # a smaller change between two samples is none
 _RATIO_CAP = 30
 _REPEAT_US = 3600 * S
 _EPISODE_US = 2 * S  # a lost battery needs valid readings for this long to be lost again
@@ -214,7 +215,12 @@ class Pack:
         self._heat_most = self._heated(self._heat_most, _A, seconds)
         if at_us > self.trouble_us + LOST_US and at_us > self.blind_us + LOST_US:
             self._heat_least = self._heated(self._heat_least, -_A, seconds)
+        before = self._rate(-_A)
         self._amps = amps
+        fall = before - self._rate(-_A)
+        if fall > _FALL * before > 0:
+            # The sample that follows takes the new current for that of the time before, too.
+            self._heat_least = max(self._heat_least - fall * _SCAN_S, 0.0)
         self._sensed_us = at_us
         spans = self.spans
         hard = max(amps / limits.hard_discharge_a, -amps / limits.hard_charge_a)
@@ -234,10 +240,13 @@ class Pack:
             at_us, most > 0.95 * _OVERLOAD_S, self._heat_least > 1.1 * _OVERLOAD_S
         )
 
-    def _heated(self, heat, margin_a, seconds):
+    def _rate(self, margin_a):
         limit_a = self._limits.discharge_a if self._amps >= 0 else self._limits.charge_a
         ratio = min(max(abs(self._amps) + margin_a, 0.0) / limit_a, _RATIO_CAP)
-        return max(heat + (ratio * ratio - 1) * seconds, 0.0)
+        return ratio * ratio - 1
+
+    def _heated(self, heat, margin_a, seconds):
+        return max(heat + self._rate(margin_a) * seconds, 0.0)
 
     def settle(self):
         """After all spans are noted: is there anything to follow?"""
