@@ -4,7 +4,8 @@
 
 The whole firmware in virtual time with a broker, while its page is loaded, streamed and used.
 Prints a line of JSON: for each task and request the times of its resumptions, us of the host, in
-order, and the status of each answer. The guard's own task is left out: tick.py times that.
+order, and the status of each answer. The guard is left out, its task and its ticks before the
+steps of others: tick.py times those.
 """
 
 import json
@@ -158,6 +159,7 @@ class Stopwatch:
         self._names = {}
         self._running = None
         self._started_us = 0
+        self._guarded_us = 0
         self.steps = {}
 
     def begins(self, task):
@@ -166,13 +168,18 @@ class Stopwatch:
             self._names[id(task)] = (task, self._name(task))
         name = self._names[id(task)][1]
         self._running = name and ("start" if self._now_us() < STARTED_US else name)
+        self._guarded_us = 0
         self._started_us = utime.ticks_us()
+
+    def guarded(self, us):
+        """The guard took `us` of this step."""
+        self._guarded_us += us
 
     def ends(self):
         """It waits again."""
         took_us = utime.ticks_diff(utime.ticks_us(), self._started_us)
         if self._running:
-            self.steps.setdefault(self._running, []).append(took_us)
+            self.steps.setdefault(self._running, []).append(took_us - self._guarded_us)
         self._running = None
 
     def named(self, task, name):
@@ -181,7 +188,7 @@ class Stopwatch:
 
     def _name(self, task):
         name = str(task.coro).split("'")[1] if "'" in str(task.coro) else str(task.coro)
-        if name == "_protect":
+        if name == "protect":
             return None
         return "%s: %s" % (name, self._visitor.asking) if self._visitor.asking else name
 
@@ -201,8 +208,10 @@ def observe(visitor, watch):
         return task
 
     def visited_tick(guard):
+        started_us = utime.ticks_us()
         tick(guard)
         visitor.act(current.world.now_us)
+        watch.guarded(utime.ticks_diff(utime.ticks_us(), started_us))
 
     App._start = named_start
     Guard.tick = visited_tick
