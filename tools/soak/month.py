@@ -144,6 +144,7 @@ class Month:
             recorder = current.world.observers[0]
             for name in ("timeline", "switch_writes", "reactions", "spans"):
                 setattr(recorder, name, [])
+            current.world.flash_us = []
             gc.collect()
             self.used.append(0)
             self.used[-1] = gc.mem_alloc()
