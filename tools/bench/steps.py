@@ -13,7 +13,6 @@ Steps over 5 ms should be split; the exit code is 1 when there are any after the
 import argparse
 import asyncio
 import json
-import os
 import sys
 from statistics import mode
 
