@@ -430,7 +430,7 @@ def test_a_power_cut_at_every_block_loses_no_flushed_row():
 
 
 def test_an_image_is_kept_in_a_file():
-    path = "/tmp/parallelator-%s.img" % os.urandom(4).hex()
+    path = "build/kept-%s.img" % os.urandom(4).hex()
     try:
         image = Image(SDHC_SECTORS, path)
         image.volume()
