@@ -262,7 +262,7 @@ class App:
         await server.serve(self)
 
     def alarms(self):
-        """Active alarms as `GET /api/state` shows them: a list of dicts."""
+        """Active alarms as `GET /api/state` shows them: a dict each, in turn."""
         others = []
         if self.safe:
             others.append((self.safe, 0))

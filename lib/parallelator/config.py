@@ -55,9 +55,10 @@ def layering(paths, values, faults, renamed, instead=None):
         values[key] = default
     for path in paths:
         yield
-        changes, problem = read(path)
         if instead and instead[0] == path:
             changes, problem = instead[1], None
+        else:
+            changes, problem = yield from reading(path)
         if problem:
             faults.append({"file": path, "key": "", "found": problem, "allowed": "a JSON object"})
         elif changes:
@@ -70,20 +71,29 @@ def layering(paths, values, faults, renamed, instead=None):
 
 def read(path):
     """(flat dict or None, problem or None); a missing file is neither."""
+    return settings.finish(reading(path))
+
+
+def reading(path):
+    """What `read` does, as a generator with short steps that returns the same."""
     try:
         if os.stat(path)[6] > _MAX_BYTES:
             return None, "larger than %d bytes" % _MAX_BYTES
+        yield
         with open(path) as file:
             if file.read(1) != _BYTE_ORDER_MARK:
                 file.seek(0)
-            tree = json.load(file)
+            text = file.read()
+        yield
+        tree = json.loads(text)
     except OSError as error:
         return None, None if error.errno in (errno.ENOENT, errno.ENODEV) else "not readable"
     except ValueError:
         return None, "not JSON"
     if not isinstance(tree, dict):
         return None, "not an object"
-    return settings.flatten(tree), None
+    yield
+    return (yield from settings.flattening(tree)), None
 
 
 def _keep(values, path):

@@ -152,15 +152,30 @@ def defaults():
     return {row[0]: row[1] for row in rows()}
 
 
-def flatten(tree, prefix="", depth=_DEPTH):
+def flatten(tree):
     """A nested dict as one with dotted keys; what is nested deeper than settings are stays."""
+    return finish(flattening(tree))
+
+
+def flattening(tree, prefix="", depth=_DEPTH):
+    """What `flatten` does, as a generator with short steps that returns the same."""
     flat = {}
     for key, value in tree.items():
         if isinstance(value, dict) and depth > 1:
-            flat.update(flatten(value, prefix + key + ".", depth - 1))
+            yield
+            flat.update((yield from flattening(value, prefix + key + ".", depth - 1)))
         else:
             flat[prefix + key] = value
     return flat
+
+
+def finish(steps):
+    """Go through a generator without a pause; returns what it returns."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
 
 
 def is_live(key):
@@ -262,7 +277,7 @@ def checking(changes, values, faults, renamed):
             values[key] = value
     yield
     if len(faults) == faulty:
-        faults += _contradictions(values)
+        yield from _contradicting(values, faults)
 
 
 def fault_of(key, found, allowed):
@@ -278,23 +293,28 @@ def fault_of(key, found, allowed):
     return {"key": printable(key[:_SHOWN_CHARS]), "found": found, "allowed": allowed}
 
 
-def _contradictions(v):
-    faults = [fault_of(key, v[key], allowed) for key, allowed in network.faults(v)]
+def _contradicting(v, faults):
+    """Adds what does not go together to `faults`."""
+    for key, allowed in network.faults(v):
+        faults.append(fault_of(key, v[key], allowed))
+    yield
     low = v["limits.min_voltage_mv"]
     high = v["limits.max_voltage_mv"]
     if low >= high:
         faults.append(
             fault_of("limits.min_voltage_mv", low, "below limits.max_voltage_mv (%d mV)" % high)
         )
-        return faults
+        return
     for key in ("limits.uv_hysteresis_mv", "limits.ov_hysteresis_mv"):
         if v[key] >= high - low:
             faults.append(fault_of(key, v[key], "less than the window (%d mV)" % (high - low)))
     first, last = _FLASH_PINS
-    for key in v:
+    yield
+    for key, *_ in TABLE:
         if key.startswith("pins.") and first <= v[key] <= last:
             allowed = "another GPIO than %d to %d, those of the flash memory" % _FLASH_PINS
             faults.append(fault_of(key, v[key], allowed))
+    yield
     driver = DRIVERS.get(v["sensor.model"], Ina237)
     if high > driver.MAX_MV:
         allowed = "at most %d mV with an %s" % (driver.MAX_MV, driver.NAME)
@@ -316,6 +336,7 @@ def _contradictions(v):
                     "%s gives %d mA" % (ceiling_ma, key, effective_ma),
                 )
             )
+    yield
     if "+" in v["mqtt.prefix"] or "#" in v["mqtt.prefix"]:
         faults.append(fault_of("mqtt.prefix", v["mqtt.prefix"], "text without + and #"))
     if v["limits.temperature_alarm_c"] > v["limits.temperature_trip_c"]:
@@ -327,7 +348,6 @@ def _contradictions(v):
         faults.append(
             fault_of("limits.hard_current_pct", v["limits.hard_current_pct"], "0, or 100 or more")
         )
-    return faults
 
 
 def safe(values):

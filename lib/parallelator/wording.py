@@ -28,11 +28,13 @@ class Words:
             self._text = __import__("words_" + language).TEXT
         except ImportError:
             self._text = spoken(language)
+        # A text is searched from its beginning to find the place of a letter, bytes are not.
+        self._begins = {part: self._text.index(("\n%s." % part).encode()) for part in _PARTS}
 
     def _word(self, part, key):
-        begin = "\n%s.%s\t" % (part, key)
-        at = self._text.index(begin) + len(begin)
-        return self._text[at : self._text.index("\n", at)]
+        begin = ("\n%s.%s\t" % (part, key)).encode()
+        at = self._text.index(begin, self._begins[part]) + len(begin)
+        return self._text[at : self._text.index(b"\n", at)].decode()
 
     def event(self, event, detail=""):
         """One event as a sentence.
@@ -82,9 +84,12 @@ class Words:
         return name if n is None else self._word("entity", "battery").format(n=n, v=name)
 
     def event_codes(self):
-        """The codes of all events."""
-        lines = self._text.split("\n")
-        return [line[6 : line.index("\t")] for line in lines if line.startswith("event.")]
+        """The code of each event in turn."""
+        text = self._text
+        at = self._begins["event"]
+        while text[at : at + 7] == b"\nevent.":
+            yield text[at + 7 : text.index(b"\t", at)].decode()
+            at = text.index(b"\n", at + 1)
 
     def alarms(self, snap, faults, others=()):
         """Active alarms as `GET /api/state` shows them.
@@ -93,23 +98,21 @@ class Words:
             snap: the `Snapshot`; faults: those of `config.load`.
             others: (code, uptime in s when it began) of what concerns the rig, not the guard.
 
-        Returns:
-            list of dict: `code`, `n` (1..16 or None), `since_ms`, `text`.
+        Yields:
+            dict: `code`, `n` (1..16 or None), `since_ms`, `text`.
         """
-        active = []
         for code, since_s in others:
             text = self._word("alarm", code)
-            active.append({"code": code, "n": None, "since_ms": since_s * 1000, "text": text})
+            yield {"code": code, "n": None, "since_ms": since_s * 1000, "text": text}
         for code, i, since_s in snap.alarms():
             n = None if i == RIG else i + 1
             text = self._word("alarm", code).format(n=n)
             if code == "topology":
                 text += self.missing(snap)
-            active.append({"code": code, "n": n, "since_ms": since_s * 1000, "text": text})
+            yield {"code": code, "n": n, "since_ms": since_s * 1000, "text": text}
         for fault in faults:
             text = self._word("alarm", "config_fault") + " " + fault_text(fault)
-            active.append({"code": "config_fault", "n": None, "since_ms": 0, "text": text})
-        return active
+            yield {"code": "config_fault", "n": None, "since_ms": 0, "text": text}
 
     def missing(self, snap):
         """What a complete rig of the known boards lacks, in words, each with a leading space."""
@@ -145,22 +148,22 @@ def data_path(name):
 
 
 def spoken(language):
-    """The words of a language that are said here, as one text: half the memory of many.
+    """The words of a language that are said here, as one text in UTF-8: half the memory of many.
 
     `make build` makes a module of it, `words_en` for example: frozen, it takes no memory at all.
 
     Raises:
         OSError: there is no such file.
     """
-    with open(messages_path(language)) as file:
+    with open(data_path(messages_file(language)) or "") as file:
         words = json.load(file)
     lines = ["%s.%s\t%s" % (part, key, words[part][key]) for part in _PARTS for key in words[part]]
-    return "\n" + "\n".join(lines) + "\n"
+    return ("\n" + "\n".join(lines) + "\n").encode()
 
 
-def messages_path(language):
-    """The file with the words of a language, "" when there is none."""
-    return data_path("parallelator/messages/%s.json" % language) or ""
+def messages_file(language):
+    """The name of the file with the words of a language, see `data_path`."""
+    return "parallelator/messages/%s.json" % language
 
 
 def fault_text(fault):

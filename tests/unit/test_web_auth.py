@@ -159,7 +159,7 @@ def test_no_password_no_change():
     for empty in ("", None):
         _, _, guard = make(password=empty)
         assert not guard.writable()
-        assert guard.refusal(Request()).status_code == 403
+        assert asyncio.run(guard.refusal(Request())).status_code == 403
         assert login(guard, password="").status_code == 403
 
 

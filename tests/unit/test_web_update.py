@@ -46,7 +46,7 @@ def test_the_modules_of_an_update_are_not_there_before_one_begins():
 
 def test_a_stranger_does_not_bring_them_in():
     class Access:
-        def refusal(self, request, counted):
+        async def refusal(self, request, counted):
             assert not counted, "the update counts it, when it is one"
             return "no"
 

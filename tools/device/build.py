@@ -49,7 +49,7 @@ def write_words():
     """Make the module of what the rig says, see `wording.spoken`, for each language."""
     WORDS.mkdir(exist_ok=True)
     for path in LIB.glob("parallelator/messages/*.json"):
-        code = f"from parallelator import wording; print(wording.spoken('{path.stem}'), end='')"
+        code = f"from parallelator import wording; print(wording.spoken('{path.stem}'))"
         process = subprocess.run(
             [MICROPYTHON, "-c", code],
             env={"MICROPYPATH": f"{LIB}:.frozen"},
@@ -58,7 +58,7 @@ def write_words():
         )
         if process.returncode:
             raise SystemExit(f"{path}: {process.stdout}{process.stderr}")
-        (WORDS / f"words_{path.stem}.py").write_text(f"TEXT = {process.stdout!r}\n")
+        (WORDS / f"words_{path.stem}.py").write_text(f"TEXT = {process.stdout}")
 
 
 def compile_module(name, source, target, march):

@@ -3,11 +3,14 @@
 Home Assistant, MQTT discovery: https://www.home-assistant.io/integrations/mqtt#mqtt-discovery
 """
 
+from micropython import const
+
 from parallelator import VERSION
 
 BIRTH = b"homeassistant/status"
 """Where Home Assistant says `online` when it has started and forgotten."""
 
+_CODES_A_STEP = const(8)
 _CONFIG = "homeassistant/%s/%s/%s/config"
 _MILLI = "{{ none if value_json.%s is none else value_json.%s / 1000 }}"
 _PLAIN = "{{ value_json.%s }}"
@@ -54,18 +57,25 @@ class Device:
         self._words = words
 
     def rig(self):
-        """The messages of the whole rig, as (topic, dict)."""
+        """The messages of the whole rig, as (topic, dict); None where one takes longer to make."""
         for row in _TOTALS:
-            yield self._sensor("rig_" + row[0], self._words.entity(row[0]), "/state", row)
+            name = self._words.entity(row[0])
+            yield None
+            yield self._sensor("rig_" + row[0], name, "/state", row)
         config = self._entity("event", self._words.entity("event"), "/event")
-        config["event_types"] = self._words.event_codes()
+        config["event_types"] = codes = []
+        for code in self._words.event_codes():
+            codes.append(code)
+            if len(codes) % _CODES_A_STEP == 0:
+                yield None
         yield self._topic("event", "event"), config
 
     def battery(self, n, commands):
-        """The messages of battery n = 1..16; with a switch if `commands` are obeyed."""
+        """The messages of battery n = 1..16, as `rig`; with a switch if `commands` are obeyed."""
         place = "/battery/%d" % n
         for row in _SENSORS:
             name = self._words.entity(row[0], n)
+            yield None
             yield self._sensor("battery_%d_%s" % (n, row[0]), name, place, row)
         if commands:
             key = "battery_%d_switch" % n

@@ -168,6 +168,7 @@ class Mqtt:
             (self._topic("/status"), b"offline"),
             self._heard,
         )
+        await asyncio.sleep_ms(0)
         await link.open(address, value["mqtt.port"], context, value["mqtt.host"])
         self._lost = None
         self._failures = 0
@@ -226,6 +227,7 @@ class Mqtt:
             return True
         event = self._rig.events.after(self._event)
         if event:
+            await asyncio.sleep_ms(0)
             await self._send_event(link, event)
             return True
         for i in range(BATTERIES):
@@ -261,15 +263,17 @@ class Mqtt:
         await self._send(link, "/battery/%d" % (i + 1), json.dumps(view))
 
     async def _state(self):
+        await asyncio.sleep_ms(0)
         view = rig_view(self._rig)
         await asyncio.sleep_ms(0)
-        alarms = self._rig.alarms()
-        view["alarm_count"] = len(alarms)
-        await asyncio.sleep_ms(0)
         parts = []
-        for alarm in alarms[:_ALARMS]:
-            parts.append(json.dumps(alarm))
+        count = 0
+        for alarm in self._rig.alarms():
+            if count < _ALARMS:
+                parts.append(json.dumps(alarm))
+            count += 1
             await asyncio.sleep_ms(0)
+        view["alarm_count"] = count
         return '%s, "alarms": [%s]}' % (json.dumps(view)[:-1], ", ".join(parts))
 
     async def _send_config(self, link, now):
@@ -278,8 +282,12 @@ class Mqtt:
         if self._birth_due is not None and clock.diff(now, self._birth_due) >= 0:
             self._birth_due = None
             self._announce()
-        for topic, config in self._configs:
+        await asyncio.sleep_ms(0)
+        for message in self._configs:
             await asyncio.sleep_ms(0)
+            if message is None:
+                continue
+            topic, config = message
             text = json.dumps(config)
             await asyncio.sleep_ms(0)
             await link.publish(topic.encode(), text.encode(), True)

@@ -110,9 +110,11 @@ class Link:
             seconds; EOFError: closed; Garbage, Denied.
         """
         await asyncio.wait_for(self._connect(address, port, context, name), _ANSWER_S)
+        await asyncio.sleep_ms(0)
         umqtt.socket = self._wire  # pyright: ignore - what umqtt imported
         self._wire.answer(_ACCEPTED)
         self._client.connect()
+        await asyncio.sleep_ms(0)
         await self._flush()
         head, body = await asyncio.wait_for(self._packet(), _ANSWER_S)
         if head[0] != _CONNACK or not body or len(body) != 2:
@@ -139,6 +141,7 @@ class Link:
         pid = self._client.pid + 1
         self._wire.answer(bytes((_SUBACK, 3, pid >> 8, pid & 0xFF, 0)))
         self._client.subscribe(topic)
+        await asyncio.sleep_ms(0)
         await self._flush()
 
     async def ping(self):
@@ -205,6 +208,8 @@ class Link:
         stream.write(self._wire.take())
         if stream.out_buf:  # the socket did not take all of it
             await asyncio.wait_for(stream.drain(), _STALL_S)
+        else:
+            await asyncio.sleep_ms(0)
 
 
 def tls_context(ca_file):

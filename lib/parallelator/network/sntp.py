@@ -86,12 +86,15 @@ class Sntp:
     async def _ask(self, server):
         """The time by the server in seconds since 1970, or OSError."""
         target = address(await self._resolve(server), self._port)
+        await asyncio.sleep_ms(0)
         sock = opened()
         try:
+            await asyncio.sleep_ms(0)
             # A random transmit time says nothing about us and cannot be guessed.
             nonce = os.urandom(8)
             began_ms = self._clock.ms()
             sock.sendto(_REQUEST + nonce, target)
+            await asyncio.sleep_ms(0)
             time_ms = await asyncio.wait_for_ms(_answer(sock, target, nonce), _ANSWER_MS)
             way_ms = self._clock.diff(self._clock.ms(), began_ms) // 2
             return (time_ms + way_ms + 500) // 1000

@@ -14,19 +14,20 @@ BACKUP = ".bak"
 _PIECE = 512
 
 
-def replace(card, path, write):
+def replace(card, path, texts):
     """Write the file at `path`, which exists, anew.
 
     Args:
         card: the `Card` it is on.
-        write: function (file) that writes the new text into an open text file.
+        texts: the new text, a list of pieces.
 
     Raises:
         OSError: the card is full or broken; the old text is in place, or beside for `mend`.
     """
     copy(card, path, path + BACKUP)
     with Opened(card, path, "w") as file:
-        write(file)
+        for text in texts:
+            file.write(text)
     os.remove(path + BACKUP)
 
 

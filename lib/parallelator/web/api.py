@@ -9,7 +9,7 @@ from microdot import Microdot, Response, URLPattern
 from micropython import const
 
 from parallelator.snapshot import BATTERIES, WISHES
-from parallelator.wording import data_path, messages_path
+from parallelator.wording import data_path, messages_file
 
 from . import IDLE, answer, json_object, live, problem
 from .logs import Logs
@@ -53,7 +53,10 @@ class Routes(Microdot):
 
     def route(self, url_pattern, methods):
         """As Microdot's, for one method."""
-        path = URLPattern(url_pattern) if "<" in url_pattern else url_pattern
+        path = url_pattern
+        if "<" in url_pattern:
+            path = URLPattern(url_pattern)
+            path.compile()
 
         def decorated(handler):
             self.table += (methods[0], path, handler)
@@ -108,9 +111,10 @@ class Api:
         self._access = access
         self._live = stream
         self._state = StateText(rig, access)
-        self._tags = {}
+        self._files = {}
         self._update = None
         self.app = app = Routes()
+        app.before_request(_pause)
         for path, _, _ in _FILES:
             app.get(path)(self.page)
         app.get("/messages.json")(self.messages)
@@ -157,8 +161,7 @@ class Api:
     async def page(self, request):
         """GET of one of _FILES."""
         name, kind = next(row[1:] for row in _FILES if row[0] == request.path)
-        path = data_path("page/%s.gz" % name)
-        return await self._file(request, path, kind) if path else not_found(request)
+        return await self._file(request, "page/%s.gz" % name, kind)
 
     async def state(self, request):
         """GET /api/state: everything, as JSON."""
@@ -182,14 +185,14 @@ class Api:
         if self._update:
             self._update.sweep()
 
-    def battery(self, request, n, action):
+    async def battery(self, request, n, action):
         """POST /api/batteries/<n>/<on|off|auto|reset>: 202 with the wish that results."""
         number = int(n) if n.isdigit() else 0
         if not 1 <= number <= BATTERIES:
             return problem(404, "battery", f"Batteries are numbered 1 to {BATTERIES}.", "n")
         if action not in _ACTIONS:
             return problem(404, "action", "Actions are on, off, auto and reset.", "action")
-        res = self._access.refusal(request) or self._submit(action, number - 1)
+        res = await self._access.refusal(request) or self._submit(action, number - 1)
         if res:
             return res
         wish = WISHES[self._rig.snap.wish[number - 1]]
@@ -197,21 +200,21 @@ class Api:
             wish = "off" if action == "off" else "auto"
         return answer({"n": number, "wish": wish}, 202)
 
-    def bus_reset(self, request):
+    async def bus_reset(self, request):
         """POST /api/bus/reset: unlocks a bus that is locked as `bus_overload`."""
-        res = self._access.refusal(request) or self._submit("reset", -1)
+        res = await self._access.refusal(request) or self._submit("reset", -1)
         return res or answer({"bus": "reset"}, 202)
 
     def _switch(self, action):
         # POST /switch_<on|off>?battery=: the requests of the first firmware.
-        def handler(request):
-            return self.battery(request, request.args.get("battery", ""), action)
+        async def handler(request):
+            return await self.battery(request, request.args.get("battery", ""), action)
 
         return handler
 
-    def time(self, request):
+    async def time(self, request):
         """POST /api/time {"unix_s": number}: sets the clock, as the page's browser knows it."""
-        res = self._access.refusal(request)
+        res = await self._access.refusal(request)
         if res:
             return res
         unix_s = (json_object(request) or {}).get("unix_s")
@@ -221,9 +224,9 @@ class Api:
         self._rig.set_time(unix_s)
         return answer({"time": self._rig.clock.iso()})
 
-    def restart(self, request):
+    async def restart(self, request):
         """POST /api/system/restart: every switch opens, then the controller starts anew."""
-        res = self._access.refusal(request)
+        res = await self._access.refusal(request)
         if res:
             return res
         self._rig.restart()
@@ -235,7 +238,7 @@ class Api:
 
     async def update_put(self, request):
         """PUT /api/update: see `update.Update.put`. Its modules come with the first piece."""
-        res = self._access.refusal(request, counted=False)
+        res = await self._access.refusal(request, counted=False)
         if res:
             return res
         if not self._update:
@@ -247,12 +250,12 @@ class Api:
             self._update = Update(self._rig, self._access)
         return await self._update.put(request)
 
-    def update_switch(self, request):
+    async def update_switch(self, request):
         """POST /api/update: see `update.Update.switch`."""
         if self._update:
-            return self._update.switch(request)
+            return await self._update.switch(request)
         message = "No bundle was uploaded: PUT /api/update."
-        return self._access.refusal(request) or problem(409, "update_none", message)
+        return await self._access.refusal(request) or problem(409, "update_none", message)
 
     async def login(self, request):
         """POST /api/login {"password": text}."""
@@ -271,7 +274,7 @@ class Api:
         language = request.args.get("language")
         if language not in _LANGUAGES:
             language = self._rig.settings["language"]
-        return await self._file(request, messages_path(language), "application/json")
+        return await self._file(request, messages_file(language), "application/json")
 
     def not_allowed(self, request):
         """The answer to a method that a known address does not take."""
@@ -287,21 +290,31 @@ class Api:
         status, message = _REFUSALS[code]
         return problem(status, code, message, None, 1 if code == "busy" else None)
 
-    async def _file(self, request, path, kind):
-        """A file, gzipped if its name says so; 304 if the client has it."""
-        if path not in self._tags:
-            self._tags[path] = await _tag(path)
-        tag = self._tags[path]
+    async def _file(self, request, name, kind):
+        """A file that `data_path` finds, gzipped if its name says so; 304 if the client has it."""
+        if name not in self._files:
+            path = data_path(name)
+            if not path:
+                return not_found(request)
+            await asyncio.sleep_ms(0)
+            size = os.stat(path)[6]
+            self._files[name] = (path, str(size), await _tag(path))
+        path, size, tag = self._files[name]
         if request.headers.get("If-None-Match") == tag:
             res = Response(b"", 304, {"Content-Type": kind}, "Not Modified")
         else:
             res = Response.send_file(path, content_type=kind)  # closed by the server
-            res.headers["Content-Length"] = str(os.stat(path)[6])
+            res.headers["Content-Length"] = size
             if path.endswith(".gz"):
                 res.headers["Content-Encoding"] = "gzip"
         res.headers["ETag"] = tag
         res.headers["Cache-Control"] = "no-cache"
         return res
+
+
+async def _pause(request):
+    """Lets other tasks run between the search for a route and its handler."""
+    await asyncio.sleep_ms(0)
 
 
 def not_found(request):

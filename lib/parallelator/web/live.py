@@ -30,6 +30,7 @@ from . import dump
 _PACE_MS = const(100)
 _PACES = const(10)
 _ALARMS = const(12)
+_ALARMS_A_STEP = const(2)
 _RETRY_MS = const(2000)
 CLIENTS = const(4)
 CLEARS = ("operator_auto", "operator_reset", "answer", "delay", "bus", "voltage")
@@ -120,6 +121,7 @@ def opening(state):
 
 async def frame(snap, alarms, slow):
     """One frame as an event, `slow` of battery 0..15; other tasks run between the batteries."""
+    await asyncio.sleep_ms(0)
     total = snapshot.summary(snap)
     bus = total["bus"]
     highest = total["max"]
@@ -135,9 +137,16 @@ async def frame(snap, alarms, slow):
         total["discharge_mah"],
         total["charge_mah"],
     )
+    shown = []
+    count = 0
+    for alarm in alarms:
+        if count % _ALARMS_A_STEP == 0:
+            await asyncio.sleep_ms(0)
+        if count < _ALARMS:
+            shown.append((alarm["code"], alarm["n"]))
+        count += 1
     await asyncio.sleep_ms(0)
-    shown = [(alarm["code"], alarm["n"]) for alarm in alarms[:_ALARMS]]
-    parts = [f"data: [{snap.uptime_s},{dump(bus)},{dump(shown)},{len(alarms)}"]
+    parts = [f"data: [{snap.uptime_s},{dump(bus)},{dump(shown)},{count}"]
     celsius = snap.temperature_c[slow]
     known = None if celsius == snapshot.NO_TEMPERATURE else celsius
     r_mohm = snap.r_mohm[slow] or None

@@ -73,10 +73,10 @@ class Logs:
             res.headers["Content-Disposition"] = 'attachment; filename="%s"' % name
         return res
 
-    def delete(self, request, name):
+    async def delete(self, request, name):
         """DELETE /api/logs/<name>: not the one that is written, nor one that somebody reads."""
         rig = self._rig
-        res = self._access.refusal(request)
+        res = await self._access.refusal(request)
         if res:
             return res
         if not self._is_there(name):

@@ -206,11 +206,16 @@ class Reports:
         yield 'parallelator_info{version="%s"} 1\n' % VERSION
         yield _head("uptime_seconds", "gauge", "Time so far.")
         yield "parallelator_uptime_seconds %d\n" % rig.snap.uptime_s
-        alarms = rig.alarms()
+        alarms = set()
+        count = 0
+        for alarm in rig.alarms():
+            alarms.add((alarm["code"], alarm["n"] or 0))
+            count += 1
+            yield ""
         yield _head("alarms", "gauge", "Active alarms.")
-        yield "parallelator_alarms %d\n" % len(alarms)
+        yield "parallelator_alarms %d\n" % count
         yield _head("alarm", "gauge", "1 for each active alarm; battery is empty for the rig.")
-        for code, n in sorted({(alarm["code"], alarm["n"] or 0) for alarm in alarms}):
+        for code, n in sorted(alarms):
             yield 'parallelator_alarm{code="%s",battery="%s"} 1\n' % (code, n or "")
         if rig.mqtt:
             report = rig.mqtt.report()

@@ -15,6 +15,7 @@ from parallelator.records import fatfile
 from . import answer, auth, dump, json_object, problem
 
 _CHANGES = const(100)
+_KEYS_A_STEP = const(12)
 
 
 class Saving:
@@ -56,13 +57,13 @@ class Saving:
 
     async def change(self, request):
         """PATCH /api/settings {key: value, ...}, dotted or nested, old names allowed."""
-        res = self._access.refusal(request)
+        res = await self._access.refusal(request)
         if res:
             return res
         tree = json_object(request)
         if tree is None:
             return problem(400, "body", "The body must be a JSON object of settings.")
-        return await self.save(settings.flatten(tree))
+        return await self.save(await _calmly(settings.flattening(tree)))
 
     async def save(self, changes):
         """What `change` does with a flat dict, for those who have checked who asks."""
@@ -122,19 +123,22 @@ async def write(changes, running, paths, card):
     await _calmly(config.layering(paths, {}, faults, [], (path, flat)))
     if faults:
         return faults
-    tree = nest(flat)
+    texts = []
+    await _calmly(_branches(await _calmly(nesting(flat)), texts))
     if path == paths[0]:
         with open(path + ".new", "w") as file:
-            json.dump(tree, file)
+            for text in texts:
+                file.write(text)
+                await asyncio.sleep_ms(0)
         os.rename(path + ".new", path)
     else:
-        fatfile.replace(card, path, lambda file: json.dump(tree, file))
+        fatfile.replace(card, path, texts)
     return []
 
 
 async def _kept(path, running, card):
     """The settings of a file, flat, under their new names; the running ones if it has faults."""
-    found, _ = config.read(path)
+    found, _ = await _calmly(config.reading(path))
     faults = []
     await _calmly(config.layering((path,), {}, faults, []))
     if faults:
@@ -144,16 +148,22 @@ async def _kept(path, running, card):
 
 
 async def _calmly(steps):
-    """Goes through a generator; other tasks run between its steps."""
-    for _ in steps:
+    """Goes through a generator; other tasks run between its steps. Returns what it returns."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
         await asyncio.sleep_ms(0)
 
 
-def nest(flat):
-    """The reverse of `settings.flatten`; `board.switch` and its like stay dotted, because `board`
-    is itself a value."""
+def nesting(flat):
+    """The reverse of `settings.flattening`; `board.switch` and its like stay dotted, because
+    `board` is itself a value."""
     tree = {}
-    for key, value in flat.items():
+    for k, (key, value) in enumerate(flat.items()):
+        if k % _KEYS_A_STEP == 0:
+            yield
         branch = tree
         parts = key.split(".")
         if parts[0] != "board":
@@ -162,6 +172,16 @@ def nest(flat):
             key = parts[-1]
         branch[key] = value
     return tree
+
+
+def _branches(tree, texts):
+    """Adds the JSON text of a tree, a line for each branch."""
+    mark = "{"
+    for key, value in tree.items():
+        texts.append("%s\n%s: %s" % (mark, json.dumps(key), json.dumps(value)))
+        mark = ","
+        yield
+    texts.append("\n}\n" if tree else "{}\n")
 
 
 def _refused(faults):

@@ -66,7 +66,7 @@ async def serve(rig):
             blackbox: the BlackBox; card: the Card.
             guard: its `submit(action, i)` asks for a change of battery i, or of the bus when i
                 is -1, and returns None or the code of the refusal.
-            alarms(): the present alarms, {"code", "n", "since_ms", "text"} each.
+            alarms(): yields the present alarms, {"code", "n", "since_ms", "text"} each.
             event_text(event): an event of `events.after` as a sentence.
             clock: a Clock; set_time(unix_s): sets its wall time, seconds since 1970.
             restart(why): restarts the controller, late enough for an answer to leave.
@@ -170,7 +170,11 @@ class Front:
             return problem(*error.args)
         except MemoryError:
             return problem(503, "busy", "Short of memory. Try again in a second.", None, 1)
-        return request and (self._lead(request) or await self._app.dispatch_request(request))
+        if request is None:
+            return None
+        res = self._lead(request)
+        await asyncio.sleep_ms(0)
+        return res or await self._app.dispatch_request(request)
 
     async def _request(self, reader, writer):
         """Reads one request, None if the client closes without a word. Raises Refused."""
@@ -187,8 +191,11 @@ class Front:
                 raise Refused(431, "head", f"Line and headers may be {_HEAD} bytes long.")
             if end >= 0:
                 break
+        await asyncio.sleep_ms(0)
         try:
             method, url, version, headers = await parse_head(data[:end].decode())
+            body = await self._body(reader, data[end + 4 :], body_length(headers))
+            await asyncio.sleep_ms(0)
             return Request(
                 self._app,
                 _client(writer.stream.get_extra_info("peername")),
@@ -196,7 +203,7 @@ class Front:
                 url,
                 version,
                 headers,
-                await self._body(reader, data[end + 4 :], body_length(headers)),
+                body,
                 sock=(reader, writer),
             )
         except ValueError:
@@ -260,9 +267,11 @@ async def send(writer, res):
     res.complete()
     if "Cache-Control" not in res.headers:
         res.headers["Cache-Control"] = "no-store"
+    await asyncio.sleep_ms(0)
     head = "HTTP/1.0 %d %s\r\n" % (res.status_code, res.reason or "OK")
     for name, value in res.headers.items():
         head += name + ": " + value + "\r\n"
+    await asyncio.sleep_ms(0)
     await writer.awrite((head + _SECURITY).encode())
     if not res.is_head:
         async for chunk in res.body_iter():
@@ -273,7 +282,7 @@ async def send(writer, res):
 async def parse_head(text):
     """Splits request line and headers, without their last empty line.
 
-    Other tasks run after every eighth header.
+    Other tasks run after every second header.
 
     Returns:
         tuple: method, url, HTTP version ("1.0" or "1.1") and a dict of the headers that anybody
@@ -303,7 +312,7 @@ async def parse_head(text):
         raise Refused(431, "head", f"A request may have {_HEADERS} headers.")
     headers = {}
     for k, line in enumerate(lines):
-        if k % 8 == 7:
+        if k % 2 == 0:
             await asyncio.sleep_ms(0)
         name, colon, value = line.partition(":")
         if not colon or not name or " " in name or "\t" in name:

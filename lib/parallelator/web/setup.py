@@ -42,9 +42,9 @@ class Setup:
             }
         )
 
-    def scan(self, request):
+    async def scan(self, request):
         """POST /api/wifi/scan: look for networks anew; GET /api/wifi tells when it is done."""
-        res = self._access.refusal(request)
+        res = await self._access.refusal(request)
         if res:
             return res
         self._rig.network.wifi.scan()

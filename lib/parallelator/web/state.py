@@ -51,6 +51,7 @@ class StateText:
     async def _made(self):
         pieces = []
         waiting = ""
+        await asyncio.sleep_ms(0)
         for part in self._parts():
             waiting += part
             if len(waiting) >= _PIECE:

@@ -67,7 +67,7 @@ class Update:
         size = whole(request.args.get("size", "0"), 0, _LARGEST)
         expected = self._receiver and offset and offset == self._receiver.received
         # What goes on is bounded by the size of the bundle, so it does not count as a change.
-        res = self._access.refusal(request, counted=not expected)
+        res = await self._access.refusal(request, counted=not expected)
         if res:
             return res
         if offset is None or size is None or not request.body:
@@ -133,9 +133,9 @@ class Update:
             )
             raise Refused(409, "update_load", message % amperes, {"v": amperes})
 
-    def switch(self, request):
+    async def switch(self, request):
         """POST /api/update {"confirmed": bool}: restart with what was uploaded, on trial."""
-        res = self._access.refusal(request)
+        res = await self._access.refusal(request)
         if res:
             return res
         if not self._receiver or not self._receiver.ready:
