@@ -11,6 +11,7 @@ import os
 from parallelator import settings
 
 _MAX_BYTES = 16384
+_ROWS_A_STEP = 8
 _BYTE_ORDER_MARK = "\ufeff"
 """What some editors put before the text."""
 
@@ -50,9 +51,10 @@ def layering(paths, values, faults, renamed, instead=None):
     Args:
         instead: (path, flat dict) that stands for what this file says now, or None.
     """
-    for key, default, *_ in settings.rows():
-        yield
-        values[key] = default
+    for k, row in enumerate(settings.rows()):
+        if k % _ROWS_A_STEP == 0:
+            yield
+        values[row[0]] = row[1]
     for path in paths:
         yield
         if instead and instead[0] == path:

@@ -256,6 +256,7 @@ class Mqtt:
 
     async def _send_battery(self, link, i, now):
         rig = self._rig
+        await asyncio.sleep_ms(0)
         self._seen[i] = _look(rig.snap, i)
         self._due[i] = rig.clock.add(now, self._interval_ms)
         view = battery_view(rig.snap, i, rig.settings["batteries.%d.label" % (i + 1)])

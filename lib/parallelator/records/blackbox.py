@@ -186,8 +186,11 @@ class BlackBox:
         """Write a record, cut short if the card is asked to leave; False when it was lost."""
         card = self._card
         losses = card.losses
-        with open(tripfile.free_path(record), "wb") as file:
+        path = tripfile.free_path(record)
+        await self._pause(0)
+        with open(path, "wb") as file:
             try:
+                await self._pause(0)
                 self._filled = 0
                 while self._collect(record) and card.mounted:
                     cursor = await self._append(file, cursor)

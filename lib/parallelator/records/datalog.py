@@ -20,7 +20,6 @@ _POLL_MS = const(100)
 _RETRY_MS = const(1000)
 _FULL_MS = const(60000)
 _MB = const(1048576)
-_ROWS_A_STEP = const(4)
 _FIELDS = ("voltage_mv", "current_ma", "state", "discharge_mah", "charge_mah")
 _EVENT_FIELDS = ("time", "uptime_ms", "severity", "code", "battery", "detail")
 _ALARMS = (
@@ -153,13 +152,13 @@ class Datalog:
         begin = "%s%s%d" % (self._clock.iso() or "", comma, snap.uptime_s * 1000)
         rows = []
         wide = begin
+        await asyncio.sleep_ms(0)
         for i in range(BATTERIES):
             if self._wide:
                 wide += comma + self._cells(i)
             elif snap.known_boards >> i // CHANNELS & 1:
                 rows.append("%s%s%d%s%s\n" % (begin, comma, i + 1, comma, self._cells(i)))
-            if i % _ROWS_A_STEP == _ROWS_A_STEP - 1:
-                await asyncio.sleep_ms(0)
+            await asyncio.sleep_ms(0)
         return [wide + "\n"] if self._wide else rows
 
     def _cells(self, i):
@@ -186,8 +185,10 @@ class Datalog:
                 if not file.tell():
                     file.write(self._comma.join(_EVENT_FIELDS) + "\n")
                 while event:
-                    file.write(self._event_row(event))
                     await asyncio.sleep_ms(0)
+                    text = self._describe(event)
+                    await asyncio.sleep_ms(0)
+                    file.write(self._event_row(event, text))
                     self._next_event = event[0] + 1
                     event = self._events.after(self._next_event)
                 file.flush()
@@ -195,9 +196,8 @@ class Datalog:
                 self._card.fail(error)
                 raise
 
-    def _event_row(self, event):
+    def _event_row(self, event, text):
         _, uptime_s, code, i, _, _, _ = event
-        text = self._describe(event).replace('"', "'")
         return self._comma.join(
             (
                 self._clock.iso(self._snap.uptime_s - uptime_s) or "",
@@ -205,7 +205,7 @@ class Datalog:
                 "alarm" if code in _ALARMS else "info",
                 code,
                 "" if i == RIG else str(i + 1),
-                '"%s"\n' % text,
+                '"%s"\n' % text.replace('"', "'"),
             )
         )
 

@@ -17,7 +17,7 @@ BEFORE_MS = const(10000)
 AFTER_MS = const(5000)
 FILES = const(16)
 """Files on the card at most, of 20 KB for one trip, 80 KB for many; the oldest goes."""
-PIECE = const(20)
+PIECE = const(10)
 """Entries that are read at once."""
 _TRIP = "<BBiii20s"
 _TRIP_SIZE = const(34)

@@ -304,6 +304,7 @@ class Api:
             res = Response(b"", 304, {"Content-Type": kind}, "Not Modified")
         else:
             res = Response.send_file(path, content_type=kind)  # closed by the server
+            await asyncio.sleep_ms(0)
             res.headers["Content-Length"] = size
             if path.endswith(".gz"):
                 res.headers["Content-Encoding"] = "gzip"

@@ -137,6 +137,7 @@ async def frame(snap, alarms, slow):
         total["discharge_mah"],
         total["charge_mah"],
     )
+    await asyncio.sleep_ms(0)
     shown = []
     count = 0
     for alarm in alarms:

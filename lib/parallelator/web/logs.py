@@ -4,6 +4,7 @@ A name is that of a file in the log folder and nothing else; no path leaves it. 
 in small pieces, and a card that is pulled meanwhile ends the answer early.
 """
 
+import asyncio
 import os
 
 from microdot import Response
@@ -54,7 +55,7 @@ class Logs:
     def _is_open(self, name):
         return name in (self._rig.datalog.name, EVENTS)
 
-    def read(self, request, name):
+    async def read(self, request, name):
         """GET /api/logs/<name>?tail=: a log; with `tail` its first line and its last bytes."""
         tail = request.args.get("tail")
         bytes_wanted = None if tail is None else whole(tail, 1, _LONGEST_TAIL)
@@ -63,10 +64,12 @@ class Logs:
             return problem(400, "query", message, "tail")
         if not self._is_there(name):
             return _unknown()
+        await asyncio.sleep_ms(0)
         try:
             body = Body(self._rig, name, bytes_wanted)
         except OSError:
             return _unknown()
+        await asyncio.sleep_ms(0)
         res = Response(body, 200, {"Content-Type": _CSV}, "OK")
         if tail is None:
             res.headers["Content-Length"] = str(body.left)
@@ -89,6 +92,7 @@ class Logs:
         except OSError as error:
             rig.card.fail(error)
             return problem(507, "storage", "The card did not delete it.")
+        await asyncio.sleep_ms(0)
         rig.events.emit("log_deleted", RIG, 0, 0, number_of(name))
         return answer({"deleted": name})
 

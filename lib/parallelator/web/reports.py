@@ -111,7 +111,10 @@ class Reports:
             if event is None:
                 break
             number = event[0] + 1
-            yield mark + dump(event_view(rig, event))
+            yield mark
+            view = event_view(rig, event)
+            yield ""
+            yield dump(view)
             mark = ","
         yield '],"next":%d}' % rig.events.count
 
@@ -128,8 +131,10 @@ class Reports:
             if event is None:
                 return
             number = event[0] + 1
+            yield ""
             when = rig.clock.local(rig.snap.uptime_s - event[1]) or "%d s" % event[1]
-            yield "%s  %s\n" % (when, rig.event_text(event))
+            yield when
+            yield "  %s\n" % rig.event_text(event)
 
     def history(self, request):
         """GET /api/history?n=&span=: means of the rig (n=0), of one battery or of all.

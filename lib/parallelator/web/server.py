@@ -195,10 +195,11 @@ class Front:
         try:
             method, url, version, headers = await parse_head(data[:end].decode())
             body = await self._body(reader, data[end + 4 :], body_length(headers))
+            client = _client(writer.stream.get_extra_info("peername"))
             await asyncio.sleep_ms(0)
             return Request(
                 self._app,
-                _client(writer.stream.get_extra_info("peername")),
+                client,
                 method,
                 url,
                 version,
@@ -271,7 +272,6 @@ async def send(writer, res):
     head = "HTTP/1.0 %d %s\r\n" % (res.status_code, res.reason or "OK")
     for name, value in res.headers.items():
         head += name + ": " + value + "\r\n"
-    await asyncio.sleep_ms(0)
     await writer.awrite((head + _SECURITY).encode())
     if not res.is_head:
         async for chunk in res.body_iter():
@@ -312,7 +312,7 @@ async def parse_head(text):
         raise Refused(431, "head", f"A request may have {_HEADERS} headers.")
     headers = {}
     for k, line in enumerate(lines):
-        if k % 2 == 0:
+        if k % 2 == 1:
             await asyncio.sleep_ms(0)
         name, colon, value = line.partition(":")
         if not colon or not name or " " in name or "\t" in name:

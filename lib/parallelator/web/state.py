@@ -8,7 +8,7 @@ from parallelator.snapshot import BATTERIES, battery_view, rig_view
 
 from . import dump
 
-_PIECE = const(1000)
+_PIECE = const(1100)
 
 
 class StateText:
@@ -51,7 +51,6 @@ class StateText:
     async def _made(self):
         pieces = []
         waiting = ""
-        await asyncio.sleep_ms(0)
         for part in self._parts():
             waiting += part
             if len(waiting) >= _PIECE:

@@ -3,6 +3,7 @@
 Everything is sent in small pieces, other tasks run in between.
 """
 
+import asyncio
 import errno
 
 from parallelator.records.tripfile import readings
@@ -39,7 +40,7 @@ class Trips:
             self._fail(error)
         yield '],"missed":%d}' % box.missed
 
-    def one(self, request, id):
+    async def one(self, request, id):
         """GET /api/blackbox/<id>: the readings around a trip."""
         boot, _, number = id.partition("-")
         found = None
@@ -50,6 +51,7 @@ class Trips:
             self._fail(error)
         if not found:
             return problem(404, "record", "There is no record of such a trip.", "id")
+        await asyncio.sleep_ms(0)
         record, pieces = found
         return answer(self._one(record, int(number), pieces))
 

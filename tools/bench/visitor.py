@@ -1,0 +1,134 @@
+"""A browser for stepper.py: asks for one thing after the other, beside two live streams."""
+
+import json
+
+import usocket
+
+PASSWORD = "stage"
+FIRST_US = 10000000
+PAUSE_US = 200000
+STREAMS = 2
+VISITS = (
+    ("GET", "/", None, 200),
+    ("GET", "/style.css", None, 200),
+    ("GET", "/app.js", None, 200),
+    ("GET", "/charts.js", None, 200),
+    ("GET", "/messages.json", None, 200),
+    ("GET", "/messages.json?language=fr", None, 200),
+    ("GET", "/api/openapi.json", None, 200),
+    ("GET", "/api/state", None, 200),
+    ("GET", "/api/events?after=0", None, 200),
+    ("GET", "/api/history", None, 200),
+    ("GET", "/api/history?n=3&span=300", None, 200),
+    ("GET", "/api/history?span=86400", None, 200),
+    ("GET", "/api/system", None, 200),
+    ("GET", "/api/settings", None, 200),
+    ("GET", "/api/settings/schema", None, 200),
+    ("GET", "/metrics", None, 200),
+    ("GET", "/log", None, 200),
+    ("GET", "/api/blackbox", None, 200),
+    ("GET", "/api/blackbox/1-1", None, 200),
+    ("GET", "/api/logs", None, 200),
+    ("GET", "/api/logs/boot-0001.csv", None, 200),
+    ("GET", "/api/nothing", None, 404),
+    ("POST", "/api/login", {"password": "wrong"}, 401),
+    ("POST", "/api/login", {"password": PASSWORD}, 200),
+    ("POST", "/api/batteries/3/off", {}, 202),
+    ("POST", "/api/batteries/3/auto", {}, 202),
+    ("PATCH", "/api/settings", {"limits": {"max_trips": 6}}, 200),
+    ("PATCH", "/api/settings", {"limits": {"max_trips": "six", "min_voltage_mv": 31000}}, 422),
+    ("POST", "/api/time", {"unix_s": 1800000000}, 200),
+    ("GET", "/api/state", None, 200),
+    ("DELETE", "/api/logs/boot-0001.csv", None, 200),
+    ("POST", "/api/logout", {}, 200),
+)
+"""Method, path and body of what a browser asks for in turn, and the status of the answer."""
+
+
+class Visitor:
+    """A browser: streams that stay open, and one request after the other.
+
+    Args:
+        port: of the page.
+
+    Attributes:
+        LONGEST_S: it should have all answers by then.
+        asking: what it asks for at the moment; done: True when it has all answers.
+    """
+
+    LONGEST_S = FIRST_US // 1000000 + 3 * len(VISITS)
+
+    def __init__(self, port):
+        self._port = port
+        self._streams = []
+        self._socket = None
+        self._due_us = FIRST_US
+        self._next = 0
+        self._answer = b""
+        self._cookie = ""
+        self.asking = ""
+
+    def act(self, now_us):
+        """Do what can be done now without waiting."""
+        if now_us < self._due_us:
+            return
+        for stream in self._streams:
+            _receive(stream)
+        if self._socket:
+            data = _receive(self._socket)
+            if data:
+                self._answer += data
+            elif data == b"":
+                self._finish(now_us)
+        elif len(self._streams) < STREAMS:
+            self._streams.append(self._ask("GET", "/api/live", None))
+            self._due_us = now_us + PAUSE_US
+        elif self._next < len(VISITS):
+            self._socket = self._ask(*VISITS[self._next][:3])
+            self._next += 1
+
+    def _ask(self, method, path, body):
+        self.asking = "%s %s" % (method, path)
+        text = json.dumps(body) if body is not None else ""
+        asked = usocket.socket()
+        asked.connect(usocket.getaddrinfo("127.0.0.1", self._port)[0][-1])
+        asked.setblocking(False)
+        head = (
+            "%s %s HTTP/1.1" % (method, path),
+            "Host: localhost:%d" % self._port,
+            "Cookie: " + self._cookie,
+            "Content-Type: application/json",
+            "Content-Length: %d" % len(text),
+        )
+        asked.write("\r\n".join(head) + "\r\n\r\n" + text)
+        return asked
+
+    def _finish(self, now_us):
+        self._socket.close()
+        self._socket = None
+        self._due_us = now_us + PAUSE_US
+        head = self._answer.split(b"\r\n\r\n")[0].decode()
+        status = int(head.split(" ")[1])
+        if status != VISITS[self._next - 1][3]:
+            raise ValueError("%s: answered with %d" % (self.asking, status))
+        for line in head.split("\r\n"):
+            if line.lower().startswith("set-cookie:"):
+                self._cookie = line.split(":", 1)[1].split(";")[0].strip()
+        self._answer = b""
+
+    @property
+    def done(self):
+        return self._next == len(VISITS) and not self._socket
+
+    def leave(self):
+        """Close every stream."""
+        for stream in self._streams:
+            stream.close()
+
+
+def _receive(stream):
+    """Bytes, b"" at the end, None when there is nothing now."""
+    try:
+        return stream.recv(65536)
+    except OSError:
+        return None
