@@ -70,7 +70,7 @@ def test_all_of_it_is_published_while_the_broker_is_good():
         battery = json.loads(broker["last"]["%s/battery/%d" % (BASE, n)])
         assert battery["n"] == n
         assert battery["state"] == ("tripped" if n == 2 else "on"), battery
-    assert 27 <= counts[BASE + "/state"] <= 31
+    assert 28 <= counts[BASE + "/state"] <= 31, counts[BASE + "/state"]
     assert json.loads(broker["last"][BASE + "/state"])["bus"]["connected"] == 15
     configs = [topic for topic in counts if topic.startswith("homeassistant/")]
     assert len(configs) == 7 + 9 * 16 and all(counts[topic] == 1 for topic in configs)

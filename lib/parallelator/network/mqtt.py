@@ -235,7 +235,7 @@ class Mqtt:
                 await self._send_battery(link, i, now)
                 return True
         if clock.diff(now, self._state_due) >= 0:
-            self._state_due = clock.add(now, self._interval_ms)
+            self._state_due = self._next_due(self._state_due, now)
             await self._send(link, "/state", await self._state())
             return True
         return await self._send_config(link, now)
@@ -245,6 +245,12 @@ class Mqtt:
         if not snap.known_boards >> i // CHANNELS & 1:
             return False
         return _look(snap, i) != self._seen[i] or self._rig.clock.diff(now, self._due[i]) >= 0
+
+    def _next_due(self, due, now):
+        # From due time to due time, or late messages would come too seldom.
+        clock = self._rig.clock
+        timely = 0 <= clock.diff(now, due) < self._interval_ms
+        return clock.add(due if timely else now, self._interval_ms)
 
     async def _send_event(self, link, event):
         self._dropped += event[0] - self._event
@@ -258,7 +264,7 @@ class Mqtt:
         rig = self._rig
         await asyncio.sleep_ms(0)
         self._seen[i] = _look(rig.snap, i)
-        self._due[i] = rig.clock.add(now, self._interval_ms)
+        self._due[i] = self._next_due(self._due[i], now)
         view = battery_view(rig.snap, i, rig.settings["batteries.%d.label" % (i + 1)])
         await asyncio.sleep_ms(0)
         await self._send(link, "/battery/%d" % (i + 1), json.dumps(view))
