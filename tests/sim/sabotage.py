@@ -190,3 +190,10 @@ def nobody_returns():
     from parallelator.protection.fleet import Fleet
 
     Fleet.count_down = lambda fleet, i, dt_ms: None
+
+
+def the_guard_waits_for_its_turn():
+    """The guard goes when the loop comes to its task, not before a step of another one."""
+    from parallelator.work import Work
+
+    Work.polite = lambda work, coroutine: coroutine

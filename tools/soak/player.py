@@ -17,103 +17,8 @@ sys.path[:] = [
     ".frozen",
 ]
 
-from sim import harness, recorder, scenario, world  # noqa: E402 - the path must come first
-
-_TICK_US = 10000
-_BURST_US = 40000
-"""What a tick may take that opens or closes switches: sixteen flags to clear, four boards."""
-_BLOCKED_US = 10000
-"""What other tasks may block for together, flash writes aside: two steps of 5 ms."""
-_MOST_RESUMPTIONS = 8
-"""Other tasks that may run between two ticks: more would be one that does not let go."""
-
-
-class Meter(world.World):
-    """A world that keeps count of where the time between two ticks went.
-
-    Attributes, since the last `clear`:
-        drawn_us, resumptions: what other tasks took, and how often; idle_us: spent waiting.
-    """
-
-    def clear(self):
-        self.drawn_us = self.resumptions = self.idle_us = 0
-        self.known_errors = self.wires.errors
-        self.known_resets = self.resets
-
-    def resume(self, task):
-        before_us = self.now_us
-        super().resume(task)
-        if self.now_us != before_us:
-            self.drawn_us += self.now_us - before_us
-            self.resumptions += 1
-
-    def wait(self, timeout_ms, poll):
-        before_us = self.now_us
-        ready = super().wait(timeout_ms, poll)
-        self.idle_us += self.now_us - before_us
-        return ready
-
-
-class Explainer(recorder.Recorder):
-    """A recorder that asks of every late tick why it was late.
-
-    Attributes:
-        causes: explanation to number of late ticks.
-        unexplained: texts on those that the cost model has no explanation for.
-    """
-
-    def __init__(self, rig, limits):
-        super().__init__(rig, limits)
-        self.causes = {}
-        self.unexplained = []
-        self._own_us = self._moves = 0
-        self._moved = False
-        rig.clear()
-
-    def tick_begins(self):
-        known = self.late
-        last_us = self._tick_us
-        super().tick_begins()
-        if self.late > known:
-            self._explain(self._tick_us - last_us)
-        self._world.clear()
-
-    def tick_ends(self):
-        super().tick_ends()
-        self._own_us = self._world.now_us - self._tick_us
-        moves = len(self.switch_writes) + len(self.timeline)
-        self._moved = moves != self._moves
-        self._moves = moves
-
-    def _explain(self, gap_us):
-        rig = self._world
-        blocked_us = gap_us - self._own_us - rig.idle_us - rig.drawn_us
-        if rig.resets != rig.known_resets:
-            cause = "controller reset"
-        elif rig.wires.errors != rig.known_errors or rig.wires.noise:
-            cause = "bus fault"
-        elif self._own_us > 2 * _TICK_US:
-            cause = "switching" if self._moved and self._own_us < _BURST_US else None
-        elif rig.idle_us > _TICK_US or rig.resumptions > _MOST_RESUMPTIONS:
-            cause = None
-        elif blocked_us <= _BLOCKED_US:
-            cause = "other tasks"
-        else:
-            cause = "flash write" if blocked_us % rig.costs.nvs_write_us <= _BLOCKED_US else None
-        if cause:
-            self.causes[cause] = self.causes.get(cause, 0) + 1
-        else:
-            self.unexplained.append(
-                "tick %d us, waited %d us, %d resumptions %d us, blocked %d us at %d ms"
-                % (
-                    self._own_us,
-                    rig.idle_us,
-                    rig.resumptions,
-                    rig.drawn_us,
-                    blocked_us,
-                    rig.now_us // 1000,
-                )
-            )
+from sim import harness, scenario  # noqa: E402 - the path must come first
+from soak import lateness  # noqa: E402
 
 
 def judge(plan, port):
@@ -122,16 +27,9 @@ def judge(plan, port):
     Returns:
         dict: `failures` as [rule, detail], and what the table of the campaign adds up.
     """
-    kept = []
-
-    def keep(rig, limits):
-        kept.append(Explainer(rig, limits))
-        return kept[0]
-
-    harness.World = Meter
-    harness.Recorder = keep
-    report = harness.run(ROOT, scenario.complete(plan), True, port=port, quiet=True)
-    observed = kept[0]
+    observed, report = lateness.explain(
+        lambda: harness.run(ROOT, scenario.complete(plan), True, port=port, quiet=True)
+    )
     failures = [[what, "battery %d at %s ms" % (n, ms)] for ms, n, what in report["violations"]]
     failures += [["allocation in a steady tick", text] for text in report["alloc_violations"]]
     failures += [["late tick without explanation", text] for text in observed.unexplained]
