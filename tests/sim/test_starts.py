@@ -117,6 +117,13 @@ def test_a_guard_that_dies_in_its_first_tick_leads_to_safe_mode_too():
     assert boots.app.card.state == "sd_absent" and "log" not in boots.app.tasks
 
 
+def test_protection_is_not_called_late_before_anything_is_connected():
+    boots = Boots()
+    play(boots, batteries=FOUR, duration_s=4)
+    codes = [event[2] for event in events(boots.app)]
+    assert "boot" in codes and "deadline_missed" not in codes, codes
+
+
 def test_two_failed_starts_are_forgotten():
     for broken, safe in ((2, None), (3, "safe_crash")):
         boots = Boots(broken, fail_to_build)

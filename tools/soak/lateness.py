@@ -7,8 +7,10 @@ _BURST_US = 40000
 """What a tick may take that opens or closes switches: sixteen flags to clear, four boards."""
 _BLOCKED_US = 10000
 """What other tasks may block for together, flash writes aside: two steps of 5 ms."""
-_MOST_OVERDUE = 1
-"""Other tasks that may go on once a tick is due: the guard goes before the step of the first."""
+_MOST_OVERDUE = 3
+"""Other tasks that may go on once a tick is due. The guard goes before the step of the first that
+`Work.polite` runs; that of the start and those within a wait_for may come before it.
+"""
 
 
 class Meter(world.World):

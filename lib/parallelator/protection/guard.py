@@ -146,7 +146,8 @@ class Guard:
         self._ticks += 1
         self._bus.begin()
         self._watch_alerts(dt)
-        self._watch.deadline(dt)
+        fleet = self._fleet
+        self._watch.deadline(dt if fleet.on | fleet.held | fleet.stuck else 0)
         if self._queued:
             self._serve_requests()
         self._switches.flush()

@@ -83,7 +83,8 @@ class Watch:
                 self._emit("temperature", i, self._snap.state[i], 0, celsius)
 
     def deadline(self, dt_ms):
-        """Time between two ticks: `deadline_missed` for a minute when it was beyond 50 ms.
+        """Time between two ticks, 0 while nothing is connected that the guard could be late for:
+        `deadline_missed` for a minute when it was beyond 50 ms.
 
         While the alarm stands only a longer time is an event, so that a controller that is late
         again and again does not push what matters out of the list.
