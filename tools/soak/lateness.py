@@ -7,10 +7,11 @@ _BURST_US = 40000
 """What a tick may take that opens or closes switches: sixteen flags to clear, four boards."""
 _BLOCKED_US = 10000
 """What other tasks may block for together, flash writes aside: two steps of 5 ms."""
-_MOST_OVERDUE = 3
-"""Other tasks that may go on once a tick is due. The guard goes before the step of the first that
-`Work.polite` runs; that of the start and those within a wait_for may come before it.
-"""
+_OURS = ("polite", "_supervise")
+"""Tasks that `Work.polite` runs: the guard goes before each of their steps."""
+_MOST_OURS = 1
+_MOST_OTHERS = 6
+"""Tasks that may go on once a tick is due: the start, and two for each wait_for that ends."""
 
 
 class Meter(world.World):
@@ -18,11 +19,11 @@ class Meter(world.World):
 
     Attributes, since the last `clear`:
         drawn_us, resumptions: what other tasks took, and how often; idle_us: spent waiting.
-        overdue: how many of the resumptions began when the next tick was due.
+        ours, others: how many of the resumptions began when the next tick was due, by whose.
     """
 
     def clear(self):
-        self.drawn_us = self.resumptions = self.overdue = self.idle_us = 0
+        self.drawn_us = self.resumptions = self.ours = self.others = self.idle_us = 0
         self.tick_due_us = self.now_us + _TICK_US
         self.known_errors = self.wires.errors
         self.known_resets = self.resets
@@ -33,7 +34,10 @@ class Meter(world.World):
         if self.now_us != before_us:
             self.drawn_us += self.now_us - before_us
             self.resumptions += 1
-            self.overdue += before_us > self.tick_due_us
+            if before_us > self.tick_due_us:
+                ours = str(task.coro).split("'")[1] in _OURS
+                self.ours += ours
+                self.others += not ours
 
     def wait(self, timeout_ms, poll):
         before_us = self.now_us
@@ -82,7 +86,7 @@ class Explainer(recorder.Recorder):
             cause = "bus fault"
         elif self._own_us > 2 * _TICK_US:
             cause = "switching" if self._moved and self._own_us < _BURST_US else None
-        elif rig.idle_us > _TICK_US or rig.overdue > _MOST_OVERDUE:
+        elif rig.idle_us > _TICK_US or rig.ours > _MOST_OURS or rig.others > _MOST_OTHERS:
             cause = None
         elif blocked_us <= _BLOCKED_US:
             cause = "other tasks"
@@ -92,13 +96,14 @@ class Explainer(recorder.Recorder):
             self.causes[cause] = self.causes.get(cause, 0) + 1
         else:
             self.unexplained.append(
-                "tick %d us, idle %d us, %d resumptions %d us, %d overdue, blocked %d us at %d ms"
+                "tick %d us, idle %d us, %d (%d + %d late) others %d us, blocked %d us at %d ms"
                 % (
                     self._own_us,
                     rig.idle_us,
                     rig.resumptions,
+                    rig.ours,
+                    rig.others,
                     rig.drawn_us,
-                    rig.overdue,
                     blocked_us,
                     rig.now_us // 1000,
                 )

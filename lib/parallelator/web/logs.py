@@ -69,7 +69,6 @@ class Logs:
             body = Body(self._rig, name, bytes_wanted)
         except OSError:
             return _unknown()
-        await asyncio.sleep_ms(0)
         res = Response(body, 200, {"Content-Type": _CSV}, "OK")
         if tail is None:
             res.headers["Content-Length"] = str(body.left)
