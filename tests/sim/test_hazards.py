@@ -408,3 +408,19 @@ def test_a_night_ends_and_the_charger_brings_every_pack_back():
         ):
             assert abs(counted - true) <= 0.005 * true + 0.2, (n, true, counted)
     assert not any(state == "locked" for _, _, state, _ in report["timeline"])
+
+
+def test_a_switch_that_no_longer_conducts_does_not_keep_the_others_from_starting_together():
+    # An overload opens all but the pack whose switch has failed open: it carries nothing and seems
+    # to hold the bus. One by one the others could not take the load that is left.
+    report = play(
+        duration_s=90,
+        batteries=[{"n": n, "soc": 0.8} for n in range(1, 9)],
+        load=[[0, 40], [20, 130], [20.5, 40]],
+        settings={"limits": {"reconnect_delay_ms": 2000}},
+        steps=[{"at": 15, "do": "switch_stuck_open", "n": 4}],
+    )
+    clean(report)
+    assert [n for n in range(1, 9) if n != 4 and not on(report, n, 89)] == [], report["timeline"]
+    for n in range(1, 9):
+        assert len(moves(report, n, 25)) <= 5, (n, moves(report, n, 25))

@@ -164,3 +164,62 @@ def test_an_operators_on_lets_an_empty_pack_inside_the_window_return_to_be_charg
         assert snap.state[0] == TRIPPED
         wish(fleet, "on", 0)
         assert snap.state[0] == state
+
+
+def test_two_joins_in_a_row_that_carry_alone_open_those_that_carry_nothing():
+    fleet, snap, _ = rig()
+    fleet.connect(0b0001)
+    fleet.connect(0b0010)
+    fleet.trip(1, Reason.OVERCURRENT, 16000)
+    assert snap.state[0] == ON
+    fleet.connect(0b0100)
+    fleet.trip(2, Reason.OVERCURRENT, 16000)
+    assert fleet.on == 0 and snap.state[0] == TRIPPED and snap.reason[0] == Reason.BUS_OVERLOAD
+    assert (snap.trips[0], snap.trips[1], snap.trips[2]) == (0, 1, 1)
+
+
+def test_what_carries_stays_on_and_so_does_what_is_charged_or_was_joined_in_between():
+    def after(step):
+        fleet, snap, _ = rig()
+        fleet.connect(0b0001)
+        fleet.connect(0b0010)
+        fleet.trip(1, Reason.OVERCURRENT, 16000)
+        step(fleet, snap)
+        fleet.connect(0b0100)
+        fleet.trip(2, Reason.OVERCURRENT, 16000 if step != charged else -16000)
+        return bool(fleet.on & 1)
+
+    def carries(fleet, snap):
+        snap.current_ma[0] = -60
+
+    def charged(fleet, snap):
+        """The newcomer itself is."""
+
+    def joined(fleet, snap):
+        fleet.connect(0b1000)
+
+    def uncontrolled(fleet, snap):
+        fleet.held = 0b10000
+
+    for step in (carries, charged, joined, uncontrolled):
+        assert after(step), step
+    assert not after(lambda fleet, snap: None)
+
+
+def test_one_battery_that_trips_again_and_again_may_have_a_wrong_sensor_and_opens_alone():
+    fleet, snap, _ = rig()
+    fleet.connect(0b0001)
+    for _ in range(4):
+        fleet.connect(0b0010)
+        fleet.trip(1, Reason.OVERCURRENT, 16000)
+    assert snap.state[0] == ON
+
+
+def test_a_trip_long_after_the_join_says_nothing_of_the_others():
+    fleet, _, _ = rig()
+    fleet.connect(0b0001)
+    for i in (1, 2, 3):
+        fleet.connect(1 << i)
+        fleet.joining_ms = 0
+        fleet.trip(i, Reason.OVERCURRENT, 16000)
+    assert fleet.on == 1

@@ -22,7 +22,7 @@ _R0_SHARE = 0.7
 _LOAD_KNEE_V = 12.0
 _US_PER_HOUR = 3.6e9
 
-_HEALTHY, _WELDED, _STUCK_OPEN = range(3)
+_HEALTHY, _WELDED, STUCK_OPEN = range(3)
 
 CURVES = {
     "nmc7s": (
@@ -81,6 +81,7 @@ class Plant:
         out_ah, in_ah: charge that left and entered each pack up to the last solution; call `solve`
             first to have them exact for this moment.
         switch: wanted gate state of each switch (see `set_gate`).
+        fault: of each switch; STUCK_OPEN never conducts.
         sensed_a, sensed_v: what the sensors feel in this segment (truth plus injections).
         solutions: number of solutions so far; changes whenever a sensor input may have changed.
     """
@@ -98,7 +99,7 @@ class Plant:
         self._capacity_ah, self._soc_base = _zeros(), _zeros()
         self._r0, self._r1 = _zeros(), _zeros()
         self._ocv, self._rc_a, self._emf, self._path_s = _zeros(), _zeros(), _zeros(), _zeros()
-        self._fault = bytearray(BATTERIES)
+        self.fault = bytearray(BATTERIES)
         self._override = bytearray(BATTERIES // CHANNELS)
         for k, pack in enumerate(packs):
             seed = (seed * 1103515245 + 12345) & 0x7FFFFFFF
@@ -171,14 +172,14 @@ class Plant:
 
     def stick_open(self, i):
         """Switch i never conducts."""
-        self._set_fault(i, _STUCK_OPEN)
+        self._set_fault(i, STUCK_OPEN)
 
     def mend(self, i):
         """Ends `weld` and `stick_open` of switch i."""
         self._set_fault(i, _HEALTHY)
 
     def _set_fault(self, i, fault):
-        self._fault[i] = fault
+        self.fault[i] = fault
         self._changed = True
 
     def override(self, board, on):
@@ -286,7 +287,7 @@ class Plant:
     def _connect(self):
         path_s = self._path_s
         for i in range(BATTERIES):
-            fault = self._fault[i]
+            fault = self.fault[i]
             gate = self.switch[i] or self._override[i // CHANNELS]
             on = self._curve[i] and (fault == _WELDED or (gate and fault == _HEALTHY))
             path_s[i] = 1 / (self._r0[i] + self._path_ohm) if on else 0.0

@@ -18,6 +18,7 @@ from sim.evidence import (
     Pack,
     S,
 )
+from sim.plant import STUCK_OPEN
 from sim.wires import EVERYBODY
 
 BATTERIES = 16
@@ -287,7 +288,8 @@ class Referee:
             or self._world.sensors[pack.i].heat_c > self._limits.trip_c - 1
         )
         start_fails = self._closings.start_fails(at_us)
-        if not (causes or start_fails or faulty or pack.off or self._ended):
+        dead = self._world.plant.fault[pack.i] == STUCK_OPEN
+        if not (causes or start_fails or faulty or dead or pack.off or self._ended):
             self._report(at_us, pack, "opened without a cause")
         pack.open(at_us)
         may_count = counted or faulty and self._snap is not None and not pack.lost

@@ -50,6 +50,7 @@ class Fleet:
         held: mask of the UNCONTROLLED ones; stuck: mask of those that carry current though open.
         lock: Reason of each battery's lock, NONE = not locked.
         starting_ms: what is left of the first second after the start of a dead bus.
+        joining_ms: the same, after anybody has joined.
     """
 
     def __init__(self, snap, switches, limits, judge, balance, emit):
@@ -71,13 +72,20 @@ class Fleet:
         self.held = 0
         self.stuck = 0
         self.starting_ms = 0
+        self.joining_ms = 0
+        self._joined = 0
+        self._vain = 0
 
     # Onto the bus
 
     def connect(self, mask):
         """Close the switches of `mask`, which the joining rules have admitted."""
+        if self._joined & self.on:
+            self._vain = 0
         closed = self._switches.close(mask)
         self.on |= closed
+        self._joined = closed
+        self.joining_ms = _START_MS
         for i in range(BATTERIES):
             if closed >> i & 1:
                 self._judge.clear(i)
@@ -116,6 +124,11 @@ class Fleet:
         else:
             snap.eta_ms[i] = self._uncounted_delay(i)
         self.settle(i)
+        if reason == Reason.OVERCURRENT and self._joined_in_vain(i, value):
+            group = self.on
+            self._open(group)
+            self._cool(group)
+            self._vain = 0
 
     def lose(self, i, reason):
         """Open battery i, whose sensor or expander is gone; it returns as after a trip."""
@@ -166,10 +179,26 @@ class Fleet:
             Reason.BUS_OVERLOAD,
             self._start_fails,
         )
+        self._cool(group)
+
+    def _joined_in_vain(self, i, current_ma):
+        """True when battery i, off again, is the second one in a row that joins and has to carry
+        a load alone while those on carry nothing: the bus is dead, their switches do not conduct,
+        and only a group can start it. Of a single one the sensor may be wrong."""
+        others = self.on
+        if not (others and self._joined >> i & 1 and self.joining_ms > 0 and current_ma > 0):
+            return False
+        for k in range(BATTERIES):
+            if others >> k & 1 and abs(self._snap.current_ma[k]) > IDLE_MA:
+                return False
+        self._vain |= 1 << i
+        return self._vain & self._vain - 1 != 0 and not self.held | self.stuck
+
+    def _cool(self, group):
         for i in range(BATTERIES):
             if group >> i & 1:
                 self._cause[i] = Reason.BUS_OVERLOAD
-                snap.eta_ms[i] = self._limits.reconnect_delay_ms
+                self._snap.eta_ms[i] = self._limits.reconnect_delay_ms
                 self.settle(i)
 
     def _open(self, mask):

@@ -176,6 +176,8 @@ class Guard:
             self._map_ms -= dt
         if fleet.starting_ms > 0:
             fleet.starting_ms -= dt
+        if fleet.joining_ms > 0:
+            fleet.joining_ms -= dt
 
     def _answer_alerts(self, alerts):
         # Off first, all boards; the flags only tell why. No flag: it is the line that is at fault.
