@@ -3,6 +3,7 @@
 Used by run.py, by measure.py and by the tests.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -23,6 +24,7 @@ PASSWORD = "stage"
 SCRAPE_S = 15
 """How often Prometheus asks each rig, as prometheus.yml has it."""
 PATIENCE_S = 30
+TRIES = 3
 
 
 def free_ports(count):
@@ -193,13 +195,16 @@ class Fleet:
             time.sleep(0.05)
 
     def _end(self, signals):
-        """End those that `signals` names, all at once; each is given its signal."""
+        """End those that `signals` names, all at once; each is given its signal, again if need be:
+        asyncio may lose an interrupt that comes while a wait_for ends (MicroPython's funcs.py)."""
         ending = {name: self.processes.pop(name) for name in signals}
-        for name, process in ending.items():
-            process.send_signal(signals[name])
+        for _ in range(TRIES):
+            left = {name: process for name, process in ending.items() if process.poll() is None}
+            for name, process in left.items():
+                process.send_signal(signals[name])
+            for process in left.values():
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(PATIENCE_S / TRIES)
         for process in ending.values():
-            try:
-                process.wait(PATIENCE_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            process.kill()
+            process.wait()
