@@ -201,7 +201,18 @@ def test_what_carries_stays_on_and_so_does_what_is_charged_or_was_joined_in_betw
     def uncontrolled(fleet, snap):
         fleet.held = 0b10000
 
-    for step in (carries, charged, joined, uncontrolled):
+    def joined_for_a_while(fleet, snap):
+        fleet.connect(0b1000)
+        fleet.pass_time(1000)
+        fleet.trip(3, Reason.UNDERVOLTAGE, 20000)
+
+    def carried(fleet, snap):
+        snap.current_ma[0] = 500
+        fleet.connect(0b1000)
+        fleet.trip(3, Reason.OVERCURRENT, 16000)
+        snap.current_ma[0] = 0
+
+    for step in (carries, charged, joined, joined_for_a_while, carried, uncontrolled):
         assert after(step), step
     assert not after(lambda fleet, snap: None)
 
@@ -220,6 +231,6 @@ def test_a_trip_long_after_the_join_says_nothing_of_the_others():
     fleet.connect(0b0001)
     for i in (1, 2, 3):
         fleet.connect(1 << i)
-        fleet.joining_ms = 0
+        fleet.pass_time(1000)
         fleet.trip(i, Reason.OVERCURRENT, 16000)
     assert fleet.on == 1

@@ -50,7 +50,6 @@ class Fleet:
         held: mask of the UNCONTROLLED ones; stuck: mask of those that carry current though open.
         lock: Reason of each battery's lock, NONE = not locked.
         starting_ms: what is left of the first second after the start of a dead bus.
-        joining_ms: the same, after anybody has joined.
     """
 
     def __init__(self, snap, switches, limits, judge, balance, emit):
@@ -72,7 +71,7 @@ class Fleet:
         self.held = 0
         self.stuck = 0
         self.starting_ms = 0
-        self.joining_ms = 0
+        self._joining_ms = 0
         self._joined = 0
         self._vain = 0
 
@@ -85,7 +84,7 @@ class Fleet:
         closed = self._switches.close(mask)
         self.on |= closed
         self._joined = closed
-        self.joining_ms = _START_MS
+        self._joining_ms = _START_MS
         for i in range(BATTERIES):
             if closed >> i & 1:
                 self._judge.clear(i)
@@ -99,6 +98,15 @@ class Fleet:
         """Close the group that starts a dead bus; over-current is now the bus's fault."""
         self.starting_ms = _START_MS
         return self.connect(group)
+
+    def pass_time(self, dt_ms):
+        """`dt_ms` passed since whoever closed last."""
+        if self.starting_ms > 0:
+            self.starting_ms -= dt_ms
+        if self._joining_ms > 0:
+            self._joining_ms -= dt_ms
+            if self._joining_ms <= 0 and self._joined & self.on:
+                self._vain = 0
 
     # Off the bus
 
@@ -186,10 +194,11 @@ class Fleet:
         a load alone while those on carry nothing: the bus is dead, their switches do not conduct,
         and only a group can start it. Of a single one the sensor may be wrong."""
         others = self.on
-        if not (others and self._joined >> i & 1 and self.joining_ms > 0 and current_ma > 0):
+        if not (others and self._joined >> i & 1 and self._joining_ms > 0 and current_ma > 0):
             return False
         for k in range(BATTERIES):
             if others >> k & 1 and abs(self._snap.current_ma[k]) > IDLE_MA:
+                self._vain = 0
                 return False
         self._vain |= 1 << i
         return self._vain & self._vain - 1 != 0 and not self.held | self.stuck

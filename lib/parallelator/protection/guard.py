@@ -174,10 +174,7 @@ class Guard:
             self._quiet_ms -= dt
         if self._map_ms > 0:
             self._map_ms -= dt
-        if fleet.starting_ms > 0:
-            fleet.starting_ms -= dt
-        if fleet.joining_ms > 0:
-            fleet.joining_ms -= dt
+        fleet.pass_time(dt)
 
     def _answer_alerts(self, alerts):
         # Off first, all boards; the flags only tell why. No flag: it is the line that is at fault.
