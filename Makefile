@@ -36,13 +36,13 @@ test: build/test.stamp build/page.stamp
 
 # Only what is given on the command line is the port of a device: the default is the simulator's.
 DEVICE = $(if $(filter command,$(origin PORT)),--port $(PORT))
-BOARD = ESP32_GENERIC
+CONTROLLER = ESP32_GENERIC
 FOLDER = build/backup
 SEALED = $(if $(KEY),--key "$(KEY)")
 ON_DEVICE = @PYTHONPATH=tools $(VENV)/python tools/device
 
 flash: build/flash.stamp build/device.stamp
-	$(ON_DEVICE)/flash.py $(DEVICE) --board $(BOARD) $(if $(KEEP),--keep)
+	$(ON_DEVICE)/flash.py $(DEVICE) --controller $(CONTROLLER) $(if $(KEEP),--keep)
 
 deploy: build
 	$(ON_DEVICE)/deploy.py $(DEVICE) $(SEALED)

@@ -1,4 +1,4 @@
-"""First bus action after any boot: every switch off, before anything else can fail.
+"""First I2C action after any boot: every switch off, before anything else can fail.
 
 The outputs of the expanders keep their state while the controller resets. This file needs nothing
 but `machine`: not lib/, not a valid config.json. Then it chooses the application, and sees to it
@@ -32,7 +32,7 @@ def configured_pins():
 
 
 def free_and_open(sda, scl):
-    """Free the bus, then write 0 to both latches of every expander that answers."""
+    """Free I2C, then write 0 to both latches of every expander that answers."""
     import time
 
     data = Pin(sda, Pin.OPEN_DRAIN, value=1)

@@ -38,12 +38,12 @@ FORBIDDEN_TEXT = (
     ),
 )
 
-BOARD = "lib/parallelator/hardware/board.py"
+CONTROLLER = "lib/parallelator/hardware/controller.py"
 PROTECTION = "lib/parallelator/protection/"
 PURE = (PROTECTION + "rules.py", PROTECTION + "joining.py")
 
 FORBIDDEN_IMPORTS = (
-    (lambda path: path not in (BOARD, "boot.py", "main.py"), ("machine", "umachine")),
+    (lambda path: path not in (CONTROLLER, "boot.py", "main.py"), ("machine", "umachine")),
     (lambda path: path != "main.py", ("parallelator.app",)),
     (
         lambda path: path.startswith(PROTECTION),

@@ -30,9 +30,9 @@ DRIVER = ROOT / "build/mpy-lib/sdcard.py"
 """Read for the types that our SD driver inherits; its own faults are not ours."""
 
 HANDED_OVER = {
-    "Bus.connect": ": 'typing.Callable[[], handed_over.I2C]'",
+    "I2c.connect": ": 'typing.Callable[[], handed_over.I2C]'",
     "Clock.time": "_",  # so that the name stands for the module
-    "bus": ": 'handed_over.Bus'",
+    "i2c": ": 'handed_over.I2c'",
     "clock": ": 'handed_over.Clock'",
     "cs": ": 'handed_over.Pin'",
     "events": ": 'handed_over.Events'",
@@ -47,7 +47,7 @@ STUBS = {
 from esp32 import NVS as NVS
 from machine import I2C as I2C, SPI as SPI, Pin as Pin
 from parallelator.clock import Clock as Clock
-from parallelator.hardware.bus import Bus as Bus
+from parallelator.hardware.i2c import I2c as I2c
 from parallelator.records.events import Events as Events
 from parallelator.snapshot import Snapshot as Snapshot
 """,

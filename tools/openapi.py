@@ -111,7 +111,7 @@ SCHEMAS = {
         version="str", micropython="str", machine="str", boot="int", uptime_ms="int", time="str?",
         heap=record(free="int", used="int"),
         tasks=array(record(name="str", failures="int")),
-        bus=record(
+        i2c=record(
             transactions="int", errors="int", timeouts="int", recoveries="int", stuck="bool",
             boards=array("int"), sensors=array("int"),
         ),
@@ -293,7 +293,7 @@ def paths():
         "/api/blackbox/{id}": {
             "get": read("One trip.", ref("TripRecord"), parameters=[trip], also=no_trip)
         },
-        "/api/system": {"get": read("Versions, memory, tasks, bus.", ref("System"))},
+        "/api/system": {"get": read("Versions, memory, tasks, I2C.", ref("System"))},
         "/api/logs": {
             "get": read(
                 "The SD card and its logs.",

@@ -8,8 +8,8 @@ from micropython import const
 
 from parallelator import VERSION, config, health, settings
 from parallelator.clock import Clock
-from parallelator.hardware.board import Board, button_held, connect_card, wiring
-from parallelator.hardware.bus import Bus
+from parallelator.hardware.controller import Controller, button_held, connect_card, wiring
+from parallelator.hardware.i2c import I2c
 from parallelator.hardware.tca9555 import Tca9555
 from parallelator.protection import guard, rules
 from parallelator.protection.switches import Switches
@@ -19,11 +19,11 @@ from parallelator.records.card import ABSENT, READY, Card
 from parallelator.records.counters import Counters
 from parallelator.records.events import Events
 from parallelator.records.history import History
-from parallelator.records.keeper import Keeper, count_boot
-from parallelator.records.tape import Tape
+from parallelator.records.nvs_state import NvsState, count_boot
+from parallelator.records.sample_ring import SampleRing
+from parallelator.scheduler import Scheduler
 from parallelator.snapshot import BATTERIES, BOARDS, RIG, WISH_OFF, Snapshot
 from parallelator.wording import Words, fault_text
-from parallelator.work import Work
 
 CONFIG_FILES = ("config.json", "/sd/config.json")
 GOOD_CONFIG = "config.good.json"
@@ -68,16 +68,16 @@ class App:
         self.snap = Snapshot()
         # What is large comes first, while the memory is in one piece.
         self.history = History(self.snap)
-        tape = Tape()
+        sample_ring = SampleRing()
         self.events = Events(self.snap)
-        self._work = Work(self.clock, self.events.emit)
-        self.tasks = self._work.names
-        self.failures = self._work.failures
+        self._scheduler = Scheduler(self.clock, self.events.emit)
+        self.tasks = self._scheduler.names
+        self.failures = self._scheduler.failures
         # Where the card is must be known before what its settings say.
         values = config.layer(CONFIG_FILES[:1])[0]
         pins = {key: values[key] for key in values if key.startswith("pins.")}
         self.card = Card(
-            lambda: connect_card(pins, self.clock, self._work.tick_if_due),
+            lambda: connect_card(pins, self.clock, self._scheduler.tick_if_due),
             self.snap,
             self.events.emit,
             self._greet_card,
@@ -91,38 +91,41 @@ class App:
         if self.safe:
             self.settings = settings.safe(self.settings)
         self.pending = {}
+        pending = lambda: self.guard.trip_pending()  # noqa: E731 - the guard is made below
         self.blackbox = BlackBox(
-            tape, self.events, self.card, self.clock, self.snap, lambda: self.guard.pressing()
+            sample_ring, self.events, self.card, self.clock, self.snap, pending
         )
-        self.board = Board(
+        self.controller = Controller(
             self.clock,
             self.settings["pins.i2c_sda"],
             self.settings["pins.i2c_scl"],
             self.settings["i2c_khz"],
         )
-        self.bus = Bus(self.board.connect_bus, self.board.release_bus)
+        self.i2c = I2c(self.controller.connect_i2c, self.controller.release_i2c)
         wires = wiring(self.settings)
         inputs = sum(1 << bit for bit in wires.alert)
-        expanders = [Tca9555(self.bus, _TCA_BASE + b, inputs) for b in range(BOARDS)]
+        expanders = [Tca9555(self.i2c, _TCA_BASE + b, inputs) for b in range(BOARDS)]
         self.guard = guard.Guard(
             self.clock,
-            self.bus,
+            self.i2c,
             self.snap,
             Switches(expanders, wires),
             rules.Limits(self.settings),
             self.settings["sensor.shunt_uohm"],
             self.blackbox.emit,
-            tape.sample,
+            sample_ring.sample,
         )
-        self._store = self.board.storage()
-        self.keeper = Keeper(self._store, self.snap, self.guard.locks, self.guard.pressing)
+        self._store = self.controller.storage()
+        self.nvs_state = NvsState(
+            self._store, self.snap, self.guard.locks, self.guard.trip_pending
+        )
         self.network = None
-        self._powered_on = self.board.reset_cause() == _POWERED_ON
+        self._powered_on = self.controller.reset_cause() == _POWERED_ON
         self.counters = Counters(
-            self.snap, self.card, self._store, self.board.number(), self.guard.pressing
+            self.snap, self.card, self._store, self.controller.number(), self.guard.trip_pending
         )
         self.words = Words(self.settings["language"])
-        self.polite = self._work.polite
+        self.run_after_guard = self._scheduler.run_after_guard
         self.mqtt = None
         self.boot = 0
 
@@ -137,38 +140,38 @@ class App:
             self.guard.all_off()
             self.card.unmount()
             print("Every switch is open.")
-        if isinstance(self._work.end, Exception):
-            raise self._work.end
-        return self._work.end
+        if isinstance(self._scheduler.end, Exception):
+            raise self._scheduler.end
+        return self._scheduler.end
 
     async def _main(self, settled):
         # Switches safe first; what takes memory comes after.
-        self.keeper.restore()
+        self.nvs_state.restore()
         self.counters.restore()
         self._apply_modes()
         self.guard.start()
         self.clock.set_zone(self.settings["time.zone"])
         self._start_radio()
-        watchdog = self.board.watchdog(_WATCHDOG_MS)
-        protection = asyncio.create_task(self._work.protect(self.guard, watchdog))
+        watchdog = self.controller.watchdog(_WATCHDOG_MS)
+        protection = asyncio.create_task(self._scheduler.protect(self.guard, watchdog))
         self.boot = self.blackbox.boot = count_boot(self._store)
         print("Parallelator", VERSION)
         self.events.emit("boot", RIG, 0, 0, self.boot)
         self.events.emit(self._reset(), RIG, 0, 0, 0)
         if self.safe:
             self.events.emit(self.safe, RIG, 0, 0, 0)
-        asyncio.create_task(self.polite(self._settle(settled)))
+        asyncio.create_task(self.run_after_guard(self._settle(settled)))
         for k in range(len(self.faults)):
             self.events.emit("config_fault", RIG, 0, 0, k)
         for k in range(len(self.renamed)):
             self.events.emit("config_renamed", RIG, 0, 0, k)
         self._start("health", lambda: health.watch(self.snap, self.events.emit, self._small))
-        self._start("keeper", self.keeper.run)
+        self._start("nvs_state", self.nvs_state.run)
         for name, job in self.network.jobs():
             self._start(name, job)
         await asyncio.sleep_ms(guard.TICK_MS)  # they take their memory before the rest is there
+        from parallelator.records.chart_store import ChartStore
         from parallelator.records.datalog import Datalog
-        from parallelator.records.daybook import Daybook
 
         self._start("console", self._console)
         self._start("counters", self.counters.run)
@@ -183,12 +186,12 @@ class App:
             self.event_text,
         )
         day = self.history.rings[-1]
-        daybook = Daybook(day, self.card, self.clock, self.snap, self.boot)
+        chart_store = ChartStore(day, self.card, self.clock, self.snap, self.boot)
         if not self.safe:
             self._start("card", self.card.run)
             self._start("log", self.datalog.run)
             self._start("blackbox", self.blackbox.run)
-            self._start("daybook", daybook.run)
+            self._start("chart_store", chart_store.run)
         self._start("web", self._web)
         if self.settings["mqtt.host"]:
             self._start("mqtt", self._mqtt)
@@ -207,7 +210,7 @@ class App:
             return _RETURNS.get(self._why[len(_RETURNED) :], "update_failed")
         if self._why:
             return _ENDS.get(self._why, "reset_crash")
-        return _CAUSES.get(self.board.reset_cause(), "reset_other")
+        return _CAUSES.get(self.controller.reset_cause(), "reset_other")
 
     def _apply_modes(self):
         for i in range(BATTERIES):
@@ -215,7 +218,7 @@ class App:
                 self.snap.wish[i] = WISH_OFF
 
     def _start(self, name, job):
-        return self._work.start(name, job)
+        return self._scheduler.start(name, job)
 
     async def _settle(self, settled):
         """A start counts once the guard has worked for two seconds: twenty scans or more."""
@@ -237,7 +240,7 @@ class App:
             # On the console only: events are open to everybody.
             lambda name, password: print(self.words.access_point(name, password)),
             self._set_clock,
-            self.polite,
+            self.run_after_guard,
         )
         self.network.power_up()
 
@@ -251,7 +254,7 @@ class App:
 
         if self.mqtt is None:
             names = dns.Resolver(self.snap, self.network.wifi.name_server)
-            self.mqtt = mqtt.Mqtt(self, self.board.number(), names.resolve)
+            self.mqtt = mqtt.Mqtt(self, self.controller.number(), names.resolve)
         await self.mqtt.run()
 
     async def _web(self):
@@ -319,7 +322,7 @@ class App:
 
     async def _restart(self, why):
         await asyncio.sleep_ms(_RESTART_MS)
-        self._work.finish(why)
+        self._scheduler.finish(why)
         self.guard.all_off()
         self.counters.save(last=True)
         self.card.unmount()

@@ -1,6 +1,6 @@
 """What one scan knows of the rig: plain arrays, written by the guard, read by everybody.
 
-Index i = 0..15 is the battery's place on the buses, its number on the case is i + 1. Positive
+Index i = 0..15 is the battery's place on I2C, its number on the case is i + 1. Positive
 current is discharge. Nothing here takes time or decides; `summary` and `battery_view` are for
 readers outside the guard's tick and may allocate.
 """
@@ -93,7 +93,7 @@ ALARMS = (
     "stuck_closed",
     "uncontrolled",
     "bus_overload",
-    "bus_fault",
+    "i2c_fault",
     "alert_dead",
     "wiring_map",
     "no_contact",
@@ -112,7 +112,7 @@ class Alarm:
     STUCK_CLOSED = 1
     NO_CONTROL = 2
     BUS_OVERLOAD = 3
-    BUS_FAULT = 4
+    I2C_FAULT = 4
     ALERT_DEAD = 5
     WIRING_MAP = 6
     NO_CONTACT = 7

@@ -4,7 +4,7 @@ import json
 import os
 import sys
 
-from parallelator.protection.fleet import ACTIONS
+from parallelator.protection.states import ACTIONS
 from parallelator.snapshot import REASONS, RIG, STATES, Reason, missing
 
 _PARTS = ("state", "reason", "action", "alarm", "event", "refused", "mqtt", "entity", "console")

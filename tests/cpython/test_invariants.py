@@ -27,7 +27,7 @@ def test_a_switch_closes_in_one_place():
         path.name: [on for on in calls(path, "close") if "switches" in on]
         for path in PACKAGE.rglob("*.py")
     }
-    assert {name: on for name, on in closings.items() if on} == {"fleet.py": ["self._switches"]}
+    assert {name: on for name, on in closings.items() if on} == {"states.py": ["self._switches"]}
     setters = [
         (path.name, ast.unparse(node))
         for path in PACKAGE.rglob("*.py")
@@ -42,7 +42,7 @@ def test_a_switch_closes_in_one_place():
 def test_only_the_rules_that_admit_a_battery_connect_it():
     # `connect` and `start` close; only guard calls them, with what the connector chose.
     callers = {
-        path.name: [on for on in calls(path, "connect") + calls(path, "start") if "fleet" in on]
+        path.name: [on for on in calls(path, "connect") + calls(path, "start") if "states" in on]
         for path in PACKAGE.rglob("*.py")
     }
     assert {name: len(on) for name, on in callers.items() if on} == {"guard.py": 2}
@@ -64,7 +64,7 @@ def test_only_the_guards_parts_touch_the_bus():
     assert users <= {
         "hardware/ina2xx.py",
         "hardware/tca9555.py",
-        "hardware/bus.py",
+        "hardware/i2c.py",
         "protection/sensors.py",
     }
 

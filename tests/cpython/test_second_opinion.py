@@ -10,9 +10,9 @@ import random
 
 import pytest
 
-import bus_adapter
+import i2c_adapter
 from parallelator.hardware import ina2xx
-from parallelator.hardware.bus import Bus
+from parallelator.hardware.i2c import I2c
 from parallelator.hardware.tca9555 import Tca9555
 from sim.chips.ina219 import Ina219
 from sim.chips.ina226 import Ina226
@@ -21,11 +21,11 @@ from sim.chips.ina237 import Ina237
 from sim.chips.tca9555 import Tca9555 as Expander
 from sim.plant import Plant
 
-adafruit_ina219 = bus_adapter.load("adafruit_ina219")
-adafruit_ina228 = bus_adapter.load("adafruit_ina228")
-adafruit_ina23x = bus_adapter.load("adafruit_ina23x")
-community_tca9555 = bus_adapter.load("community_tca9555")
-i2c_struct = bus_adapter.load("adafruit_register.i2c_struct")
+adafruit_ina219 = i2c_adapter.load("adafruit_ina219")
+adafruit_ina228 = i2c_adapter.load("adafruit_ina228")
+adafruit_ina23x = i2c_adapter.load("adafruit_ina23x")
+community_tca9555 = i2c_adapter.load("community_tca9555")
+i2c_struct = i2c_adapter.load("adafruit_register.i2c_struct")
 
 POINTS = 250
 SHUNT_UOHM = 2000
@@ -40,12 +40,12 @@ class Rig:
         self.plant = Plant([{"n": 1, "soc": 0.65}])
         self.rest_v = self.plant.voltage_v[0]
         self.chips = [model(at, 0, self.plant, shunt_uohm) for at in (THEIRS, OURS)]
-        self.i2c = bus_adapter.I2C(self.chips)
+        self.i2c = i2c_adapter.I2C(self.chips)
         self.shunt_uohm = shunt_uohm
         self.wait_us = 60000
 
     def ours(self, driver, discharge_ma=0, charge_ma=0):
-        sensor = driver(Bus(lambda: self.i2c, lambda: True), OURS, self.shunt_uohm)
+        sensor = driver(I2c(lambda: self.i2c, lambda: True), OURS, self.shunt_uohm)
         assert sensor.configure(discharge_ma, charge_ma)
         return sensor
 
@@ -289,10 +289,10 @@ def test_expander_drivers_agree_on_every_pin():
     inputs = 0xF0
     outside = 0xFFFF
     chip = Expander(0x20, lambda now_us: outside, lambda chip, now_us: None)
-    i2c = bus_adapter.I2C([chip])
+    i2c = i2c_adapter.I2C([chip])
     theirs = community_tca9555.TCA9555(i2c)
     assert theirs.configuration_ports == theirs.output_ports == 0xFFFF
-    ours = Tca9555(Bus(lambda: i2c, lambda: True), 0x20, inputs)
+    ours = Tca9555(I2c(lambda: i2c, lambda: True), 0x20, inputs)
     assert ours.start(0x5A)
     assert theirs.configuration_ports == inputs and theirs.output_ports == 0x5A00
     assert theirs.polarity_inversions == 0

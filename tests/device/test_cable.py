@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from boards import ROOT, Board
+from controllers import ROOT, Controller
 from device import backup, deploy, flash, link, package
 from device.link import DeviceError, attach
 
@@ -29,9 +29,9 @@ def tool(name, *arguments, **options):
 
 
 @pytest.fixture
-def board(tmp_path):
+def controller(tmp_path):
     """A blank device."""
-    return Board(tmp_path)
+    return Controller(tmp_path)
 
 
 def test_backup_and_restore_onto_another_device(built, tmp_path):
@@ -39,23 +39,23 @@ def test_backup_and_restore_onto_another_device(built, tmp_path):
         (tmp_path / name).mkdir()
     kept = tmp_path / "kept"
     config = {"name": "stage left", "limits": {"max_trips": 3}}
-    with Board(tmp_path / "one") as board:
-        deploy.deploy(board.port, built, quiet)
-        device = attach(board.port)
+    with Controller(tmp_path / "one") as controller:
+        deploy.deploy(controller.port, built, quiet)
+        device = attach(controller.port)
         device.write("config.json", json.dumps(config).encode())
         device.write("notes/of mine.txt", b"\xff\x00" * 3000)
         device.close()
-        said = tool("backup.py", "save", kept, "--port", board.port)
+        said = tool("backup.py", "save", kept, "--port", controller.port)
         assert said.returncode == 0, said.stderr
         assert "The rig is back at work." in said.stdout
-        board.until("Back at work after maintenance")
+        controller.until("Back at work after maintenance")
     found = sorted(path.relative_to(kept).as_posix() for path in kept.rglob("*"))
     assert found == ["config.good.json", "config.json", "notes", "notes/of mine.txt"]
-    with Board(tmp_path / "two") as board:
-        deploy.deploy(board.port, built, quiet)
-        said = tool("backup.py", "restore", kept, "--port", board.port)
+    with Controller(tmp_path / "two") as controller:
+        deploy.deploy(controller.port, built, quiet)
+        said = tool("backup.py", "restore", kept, "--port", controller.port)
         assert said.returncode == 0, said.stderr
-        device = attach(board.port)
+        device = attach(controller.port)
         assert json.loads(device.read("config.json")) == config
         assert device.read("notes/of mine.txt") == b"\xff\x00" * 3000
         device.close()
@@ -76,12 +76,12 @@ def test_backup_leaves_the_application_alone():
     assert backup.belongs_to_the_rig("config.json") and backup.belongs_to_the_rig("my/main.py")
 
 
-def test_monitor_shows_what_the_rig_says_and_ctrl_c_leaves_the_rig_alone(built, board):
-    with board:
-        deploy.deploy(board.port, built, quiet)
-        lives = board.lives
-        command = [sys.executable, TOOLS / "monitor.py", "--port", board.port]
-        shown = board.image.with_name("shown")
+def test_monitor_shows_what_the_rig_says_and_ctrl_c_leaves_the_rig_alone(built, controller):
+    with controller:
+        deploy.deploy(controller.port, built, quiet)
+        lives = controller.lives
+        command = [sys.executable, TOOLS / "monitor.py", "--port", controller.port]
+        shown = controller.image.with_name("shown")
         with shown.open("wb") as out:
             monitor = subprocess.Popen(command, stdout=out, stderr=out, env=ENVIRONMENT)
             try:
@@ -95,7 +95,7 @@ def test_monitor_shows_what_the_rig_says_and_ctrl_c_leaves_the_rig_alone(built, 
                 monitor.kill()
         assert "Ctrl-C ends this and nothing else." in shown.read_text()
         assert "Traceback" not in shown.read_text()
-        assert board.lives == lives
+        assert controller.lives == lives
 
 
 def test_commands_say_what_is_wrong(tmp_path):
@@ -131,10 +131,12 @@ def test_ports_are_found(monkeypatch):
     assert link.find_port("/dev/mine") == "/dev/mine"
 
 
-def test_flash_calls_mpflash_for_both_boards(monkeypatch, capsys):
-    for board in flash.BOARDS:
+def test_flash_calls_mpflash_for_both_controllers(monkeypatch, capsys):
+    for controller in flash.CONTROLLERS:
         called = []
-        monkeypatch.setattr(sys, "argv", ["flash.py", "--port", "/dev/x", "--board", board])
+        monkeypatch.setattr(
+            sys, "argv", ["flash.py", "--port", "/dev/x", "--controller", controller]
+        )
 
         def run(command, called=called):
             called.append(command)
@@ -142,8 +144,8 @@ def test_flash_calls_mpflash_for_both_boards(monkeypatch, capsys):
 
         monkeypatch.setattr(subprocess, "run", run)
         assert flash.main() == 0
-        assert called == [flash.command("/dev/x", board, False)]
-        assert board in called[0] and "--erase" in called[0]
+        assert called == [flash.command("/dev/x", controller, False)]
+        assert controller in called[0] and "--erase" in called[0]
     assert "--no-erase" in flash.command("/dev/x", "ESP32_GENERIC", True)
     pinned = (TOOLS / "flash.txt").read_text().splitlines()
     assert {"mpflash==1.29.0", "esptool==5.6.0"} <= set(pinned)
@@ -153,7 +155,7 @@ def test_package_json_is_current():
     assert package.PACKAGE.read_text() == package.document(), "run tools/device/package.py"
 
 
-def test_mip_installs_the_modules_from_package_json(board, tmp_path):
+def test_mip_installs_the_modules_from_package_json(controller, tmp_path):
     # Everything but what comes from elsewhere, through the real mpremote.
     source = tmp_path / "source"
     shutil.copytree(ROOT / "lib", source)
@@ -162,12 +164,12 @@ def test_mip_installs_the_modules_from_package_json(board, tmp_path):
     assert len(urls) == len(listing["urls"]) - len(package.MODULES)
     listing.update(urls=urls, deps=[])
     (source / "package.json").write_text(json.dumps(listing))
-    with board:
-        command = [sys.executable, "-m", "mpremote", "connect", board.port, "resume"]
+    with controller:
+        command = [sys.executable, "-m", "mpremote", "connect", controller.port, "resume"]
         command += ["mip", "install", "--no-mpy", "--target", "/lib", source / "package.json"]
         said = subprocess.run(command, capture_output=True, text=True, timeout=120)
         assert said.returncode == 0, said
-        device = attach(board.port)
+        device = attach(controller.port)
         found = {path: size for path, size, _ in device.call("survey()")}
         device.close()
     for path in [*source.rglob("*.py"), *source.glob("parallelator/messages/*.json")]:

@@ -11,7 +11,7 @@ import urllib.request
 
 import pytest
 
-from boards import MICROPYTHON, ROOT, Board
+from controllers import MICROPYTHON, ROOT, Controller
 from device import build, deploy, link
 from device.deploy import Plan, plan
 from device.link import Device, DeviceError, attach
@@ -82,19 +82,19 @@ def installed(built, tmp_path_factory):
     """A device with the built version on it, not powered; its lines of progress."""
     folder = tmp_path_factory.mktemp("installed")
     lines = []
-    with Board(folder) as board:
-        made = deploy.deploy(board.port, built, lines.append)
+    with Controller(folder) as controller:
+        made = deploy.deploy(controller.port, built, lines.append)
     return folder, made, lines
 
 
 @pytest.fixture
-def board(installed, tmp_path):
+def controller(installed, tmp_path):
     """A copy of that device, in maintenance when it is powered."""
     for path in installed[0].iterdir():
         shutil.copy(path, tmp_path)
-    board = Board(tmp_path)
-    board.start_with("maintenance")
-    return board
+    controller = Controller(tmp_path)
+    controller.start_with("maintenance")
+    return controller
 
 
 def quiet(line):
@@ -116,39 +116,39 @@ def test_first_install(installed, built):
     assert lines[-1] == "The rig runs Parallelator 0.1.0 from app-a."
 
 
-def test_nothing_changed_on_a_running_rig(board, built):
+def test_nothing_changed_on_a_running_rig(controller, built):
     lines = []
-    board.start_with("")
-    with board:
-        board.until("Started, boot")
-        made = deploy.deploy(board.port, built, lines.append)
+    controller.start_with("")
+    with controller:
+        controller.until("Started, boot")
+        made = deploy.deploy(controller.port, built, lines.append)
         # Its life as found, the maintenance, and back at work.
-        assert board.lives == 3
-        board.until("Back at work after maintenance")
+        assert controller.lives == 3
+        controller.until("Back at work after maintenance")
     assert made.empty and "Nothing has changed." in lines
-    assert b"Every switch is open." in board.said
+    assert b"Every switch is open." in controller.said
 
 
-def test_upgrade_sends_what_changed_keeps_config_json_and_goes_back(board, built, newer):
-    before = on(board.image)
-    with board:
-        made = deploy.deploy(board.port, newer, quiet)
+def test_upgrade_sends_what_changed_keeps_config_json_and_goes_back(controller, built, newer):
+    before = on(controller.image)
+    with controller:
+        made = deploy.deploy(controller.port, newer, quiet)
     assert made.slot == "app-b"
     assert sorted(made.send.values()) == [
         "app-b/manifest.json",
         "app-b/parallelator/__init__.mpy",
         "app-b/parallelator/network/new.mpy",
     ]
-    assert booted(board.image) == ("app-b", wanted_of(newer))
-    _, files = on(board.image)
+    assert booted(controller.image) == ("app-b", wanted_of(newer))
+    _, files = on(controller.image)
     assert files["config.json"] == before[1]["config.json"]
-    assert b"Parallelator 0.2.0" in board.said
+    assert b"Parallelator 0.2.0" in controller.said
     # The version before is still there: back to it takes the rename and nothing else.
-    board.start_with("maintenance")
-    with board:
-        made = deploy.deploy(board.port, built, quiet)
+    controller.start_with("maintenance")
+    with controller:
+        made = deploy.deploy(controller.port, built, quiet)
     assert made == Plan("app-a", switch=True, previous="app-b")
-    assert booted(board.image) == ("app-a", wanted_of(built))
+    assert booted(controller.image) == ("app-a", wanted_of(built))
 
 
 def another(built, folder, names):
@@ -165,62 +165,67 @@ def another(built, folder, names):
     return folder
 
 
-def test_interrupted_at_every_file_it_boots_the_old_version_and_goes_on(board, built, tmp_path):
+def test_interrupted_at_every_file_it_boots_the_old_version_and_goes_on(
+    controller, built, tmp_path
+):
     other = another(built, tmp_path / "other", 50 if "SOAK" in os.environ else 8)
     old, new = wanted_of(built), wanted_of(other)
     for _ in range(len(new) - 1):
         # Each try gets one file further.
-        cut_short(board, other, "begin('app-b", 2)
-        assert booted(board.image) == ("app-a", old)
+        cut_short(controller, other, "begin('app-b", 2)
+        assert booted(controller.image) == ("app-a", old)
     marks = ("begin('app-b/man", "take('app-b/man", "begin('boot", "take('boot", "take('main")
     for mark in (*marks, "switch("):
-        cut_short(board, other, mark, 1)
-        assert booted(board.image) == ("app-a", old), mark
-        _, files = on(board.image)
+        cut_short(controller, other, mark, 1)
+        assert booted(controller.image) == ("app-a", old), mark
+        _, files = on(controller.image)
         assert {"boot.py", "main.py", "config.json"} <= set(files)
     assert files["boot.py"] == deploy.contents(other)[1]["boot.py"]
     assert {name: files["app-b/" + name] for name in new} == new
 
 
-def cut_short(board, folder, mark, count):
-    board.start_with("maintenance")
-    with board:
-        board.unplug_at(mark, count)
+def cut_short(controller, folder, mark, count):
+    controller.start_with("maintenance")
+    with controller:
+        controller.unplug_at(mark, count)
         with pytest.raises(DeviceError, match="broke"):
-            deploy.deploy(board.port, folder, quiet)
+            deploy.deploy(controller.port, folder, quiet)
 
 
 def test_full_flash_is_told_before_anything_changes(built, tmp_path):
     complaint = r"too full: \d+ KB are needed, \d+ KB are free"
-    with Board(tmp_path, blocks=40) as board, pytest.raises(DeviceError, match=complaint):
-        deploy.deploy(board.port, built, quiet)
-    assert on(board.image)[1] == {}
+    with (
+        Controller(tmp_path, blocks=40) as controller,
+        pytest.raises(DeviceError, match=complaint),
+    ):
+        deploy.deploy(controller.port, built, quiet)
+    assert on(controller.image)[1] == {}
 
 
-def test_flash_that_fills_up_meanwhile_is_told(board, newer, monkeypatch):
+def test_flash_that_fills_up_meanwhile_is_told(controller, newer, monkeypatch):
     monkeypatch.setattr(deploy, "SPARE_BLOCKS", -1000)
-    with board:
-        device = attach(board.port)
+    with controller:
+        device = attach(controller.port)
         free = device.check()[2]
         device.call("begin('mine.bin')")
         device.call(f"for _ in range({free - 12}): _out.write(bytes(4096))")
         device.call("_out.close()")
         device.close()
         with pytest.raises(DeviceError, match="flash of the device is full"):
-            deploy.deploy(board.port, newer, quiet)
-    assert booted(board.image)[0] == "app-a"
+            deploy.deploy(controller.port, newer, quiet)
+    assert booted(controller.image)[0] == "app-a"
 
 
-def test_a_damaged_transfer_is_noticed(board, newer, monkeypatch):
+def test_a_damaged_transfer_is_noticed(controller, newer, monkeypatch):
     write = Device.write
 
     def damaged(device, path, content, *rest):
         return write(device, path, content[:-1] + b"\0", *rest)
 
     monkeypatch.setattr(Device, "write", damaged)
-    with board, pytest.raises(DeviceError, match="arrived damaged"):
-        deploy.deploy(board.port, newer, quiet)
-    assert booted(board.image)[0] == "app-a"
+    with controller, pytest.raises(DeviceError, match="arrived damaged"):
+        deploy.deploy(controller.port, newer, quiet)
+    assert booted(controller.image)[0] == "app-a"
 
 
 @pytest.mark.parametrize(
@@ -239,20 +244,23 @@ def test_wrong_device(answer, complaint, monkeypatch):
         Device("port", None).check("xtensawin")
 
 
-def test_a_build_for_another_processor_is_refused(board, built, tmp_path):
+def test_a_build_for_another_processor_is_refused(controller, built, tmp_path):
     folder = tmp_path / "esp32"
     shutil.copytree(built, folder)
     listing = build.manifest(folder, "xtensawin")
     (folder / build.MANIFEST).write_text(json.dumps(listing))
-    with board, pytest.raises(DeviceError, match="The build is for xtensawin"):
-        deploy.deploy(board.port, folder, quiet)
+    with controller, pytest.raises(DeviceError, match="The build is for xtensawin"):
+        deploy.deploy(controller.port, folder, quiet)
 
 
 @pytest.mark.parametrize("program", [["cat"], ["sleep", "60"]], ids=["echo", "silence"])
 def test_a_port_where_something_else_answers_or_nothing(program, tmp_path):
     complaint = "does not answer like MicroPython"
-    with Board(tmp_path, program=program) as board, pytest.raises(DeviceError, match=complaint):
-        attach(board.port, patience_s=1)
+    with (
+        Controller(tmp_path, program=program) as controller,
+        pytest.raises(DeviceError, match=complaint),
+    ):
+        attach(controller.port, patience_s=1)
 
 
 def test_a_port_that_is_not_there(tmp_path):
@@ -260,26 +268,26 @@ def test_a_port_that_is_not_there(tmp_path):
         attach(str(tmp_path / "ttyUSB9"))
 
 
-def test_a_port_in_use(board):
-    with board:
-        device = attach(board.port)
+def test_a_port_in_use(controller):
+    with controller:
+        device = attach(controller.port)
         try:
             with pytest.raises(DeviceError, match="in use by another program"):
-                attach(board.port)
+                attach(controller.port)
         finally:
             device.close()
 
 
 def test_a_version_that_crashes_is_told_and_the_one_before_is_back(
-    board, built, tmp_path, monkeypatch
+    controller, built, tmp_path, monkeypatch
 ):
     broken = crashing(built, tmp_path)
     monkeypatch.setattr(link, "START_S", 8)
-    with board:
+    with controller:
         with pytest.raises(DeviceError, match="does not say .*(?s:.*)broken version"):
-            deploy.deploy(board.port, broken, quiet)
-        board.until("The new version failed, the one before it runs again: ")
-    assert booted(board.image) == ("app-a", wanted_of(built))
+            deploy.deploy(controller.port, broken, quiet)
+        controller.until("The new version failed, the one before it runs again: ")
+    assert booted(controller.image) == ("app-a", wanted_of(built))
 
 
 def crashing(built, tmp_path):
@@ -295,21 +303,21 @@ def crashing(built, tmp_path):
 
 def test_a_rig_that_crashes_at_every_start_is_mended(built, tmp_path, monkeypatch):
     broken = crashing(built, tmp_path)
-    with Board(tmp_path) as board:
+    with Controller(tmp_path) as controller:
         with monkeypatch.context() as patch:
             patch.setattr(link, "START_S", 8)
             with pytest.raises(DeviceError, match="does not say .*(?s:.*)broken version"):
-                deploy.deploy(board.port, broken, quiet)
-        deploy.deploy(board.port, built, quiet)
-        board.until("Started, boot")
-        assert board.said.count(b"ValueError: broken version") > 1, "it had tried again"
+                deploy.deploy(controller.port, broken, quiet)
+        deploy.deploy(controller.port, built, quiet)
+        controller.until("Started, boot")
+        assert controller.said.count(b"ValueError: broken version") > 1, "it had tried again"
 
 
-def test_what_was_deployed_runs_and_its_page_answers(board, tmp_path):
+def test_what_was_deployed_runs_and_its_page_answers(controller, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     command = [MICROPYTHON, "-X", "heapsize=64m", ROOT / "tools/sim/run.py", "--clock", "real"]
-    command += ["--image", board.image, "--port", str(port), "--sd", tmp_path / "sd.img"]
+    command += ["--image", controller.image, "--port", str(port), "--sd", tmp_path / "sd.img"]
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
         try:
@@ -333,11 +341,11 @@ def patiently(url):
             time.sleep(0.1)
 
 
-def test_the_deployed_tree_and_not_the_source_is_what_runs(board, newer, tmp_path):
-    with board:
-        deploy.deploy(board.port, newer, quiet)
+def test_the_deployed_tree_and_not_the_source_is_what_runs(controller, newer, tmp_path):
+    with controller:
+        deploy.deploy(controller.port, newer, quiet)
     command = [MICROPYTHON, "-X", "heapsize=64m", ROOT / "tools/sim/run.py", "--clock", "virtual"]
-    command += ["--image", board.image, "--duration", "8"]
+    command += ["--image", controller.image, "--duration", "8"]
     said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     assert "Parallelator 0.2.0" in said and "batteries started together" in said
     assert "Every switch is open." in said

@@ -12,7 +12,7 @@ import urllib.request
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
-from boards import MICROPYTHON, ROOT, Board
+from controllers import MICROPYTHON, ROOT, Controller
 from device import build, bundle, deploy, key, update
 from device.update import Refusal, UpdateFault
 from test_deploy import booted, crashing, on, quiet, reseal, wanted_of
@@ -33,8 +33,8 @@ SCENARIO = {
 def flashed(built, tmp_path_factory):
     """A device onto which the build and a key were deployed, not powered."""
     folder = tmp_path_factory.mktemp("flashed")
-    with Board(folder) as board:
-        deploy.deploy(board.port, built, quiet, KEY)
+    with Controller(folder) as controller:
+        deploy.deploy(controller.port, built, quiet, KEY)
     return folder / "flash.img"
 
 
@@ -265,14 +265,14 @@ def test_deploy_brings_the_key_and_backup_leaves_it(flashed, built, tmp_path):
     for name in ("flash.img", "storage.json"):
         shutil.copy(flashed.with_name(name), tmp_path)
     lines = []
-    board = Board(tmp_path)
-    board.start_with("maintenance")
-    with board:
-        deploy.deploy(board.port, built, lines.append, KEY)
+    controller = Controller(tmp_path)
+    controller.start_with("maintenance")
+    with controller:
+        deploy.deploy(controller.port, built, lines.append, KEY)
         assert "Nothing has changed." in lines
         other = b"c7" * 32 + b"\n"
-        board.start_with("maintenance")
-        deploy.deploy(board.port, built, lines.append, other)
+        controller.start_with("maintenance")
+        deploy.deploy(controller.port, built, lines.append, other)
         assert f"takes bundles made with key {key.fingerprint(other)}" in "".join(lines)
         assert "Nothing has changed." not in lines[-3:]
     from device import backup

@@ -54,9 +54,9 @@ def stale_readings_are_used():
 
 def locks_are_forgotten():
     """Nothing is brought back from storage after a reset."""
-    from parallelator.records.keeper import Keeper
+    from parallelator.records.nvs_state import NvsState
 
-    Keeper.restore = lambda keeper: False
+    NvsState.restore = lambda nvs_state: False
 
 
 def the_odd_one_is_the_reference():
@@ -81,7 +81,7 @@ def outputs_before_latch():
     honest = Tca9555.start
 
     def start(chip, leds):
-        chip._bus.write16(chip._address, 0x06, chip._inputs << 8)
+        chip._i2c.write16(chip._address, 0x06, chip._inputs << 8)
         return honest(chip, leds)
 
     Tca9555.start = start
@@ -120,35 +120,35 @@ def anybody_starts_a_dead_bus():
 
 def closings_are_not_entered():
     """A switch closes and its battery stays in the state it was in."""
-    from parallelator.protection.fleet import Fleet
+    from parallelator.protection.states import States
 
-    Fleet.connect = lambda fleet, mask: fleet._switches.close(mask)
+    States.connect = lambda states, mask: states._switches.close(mask)
 
 
 def an_off_is_not_obeyed():
     """The operator's off is accepted and not carried out."""
-    from parallelator.protection.fleet import ACTIONS, Fleet
+    from parallelator.protection.states import ACTIONS, States
 
-    honest = Fleet.obey
+    honest = States.obey
 
-    def obey(fleet, action, i):
+    def obey(states, action, i):
         if ACTIONS[action] != "off":
-            honest(fleet, action, i)
+            honest(states, action, i)
 
-    Fleet.obey = obey
+    States.obey = obey
 
 
 def starts_are_not_counted():
     """A dead bus is started into its overload for ever."""
-    from parallelator.protection.fleet import Fleet
+    from parallelator.protection.states import States
 
-    honest = Fleet._fail_start
+    honest = States._fail_start
 
-    def fail_start(fleet):
-        fleet._start_fails = 0
-        honest(fleet)
+    def fail_start(states):
+        states._start_fails = 0
+        honest(states)
 
-    Fleet._fail_start = fail_start
+    States._fail_start = fail_start
 
 
 def a_limit_is_too_low():
@@ -187,13 +187,13 @@ def overload_is_not_judged():
 
 def nobody_returns():
     """A battery that tripped waits for ever."""
-    from parallelator.protection.fleet import Fleet
+    from parallelator.protection.states import States
 
-    Fleet.count_down = lambda fleet, i, dt_ms: None
+    States.count_down = lambda states, i, dt_ms: None
 
 
 def the_guard_waits_for_its_turn():
     """The guard goes when the loop comes to its task, not before a step of another one."""
-    from parallelator.work import Work
+    from parallelator.scheduler import Scheduler
 
-    Work.polite = lambda work, coroutine: coroutine
+    Scheduler.run_after_guard = lambda work, coroutine: coroutine

@@ -209,7 +209,7 @@ def test_a_sensor_that_is_lost_is_a_trip_and_an_operator_is_not():
 
 
 def test_a_tape_that_ran_slowly_for_long_does_not_mix_up_the_times():
-    # Without a sensor the tape reaches minutes back, its times repeat after 16 s.
+    # Without a sensor the sample ring reaches minutes back, its times repeat after 16 s.
     steps = [
         {"at": 10, "do": "board_unplug", "board": 0},
         {"at": 60, "do": "board_plug", "board": 0},

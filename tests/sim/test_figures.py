@@ -76,7 +76,7 @@ def test_many_tasks_at_once_delay_the_guard_by_one_of_them():
                 current.world.spend(4000)
 
         def crowded(app, name, job):
-            if name == "keeper":
+            if name == "nvs_state":
                 for k in range(10):
                     start(app, "heavy-%d" % k, heavy)
             return start(app, name, job)

@@ -190,15 +190,15 @@ def test_without_a_broker_nothing_of_it_is_loaded():
     loaded = set()
 
     def watched():
-        from parallelator.records.keeper import Keeper
+        from parallelator.records.nvs_state import NvsState
 
-        save = Keeper.save
+        save = NvsState.save
 
-        def look(keeper):
+        def look(nvs_state):
             loaded.update(sys.modules)
-            return save(keeper)
+            return save(nvs_state)
 
-        Keeper.save = look
+        NvsState.save = look
 
     play(watched, batteries=4, duration_s=8)
     assert "parallelator.web.server" in loaded

@@ -129,8 +129,8 @@ class Opened:
 
 
 def _heard(events, code, i, state, reason, value):
-    # Not a closure, see sim/watch.py.
-    current.watch.unlock()
+    # Not a closure, see sim/guard_probe.py.
+    current.probe.unlock()
     current.listener.events.append((current.world.now_us // 1000000, code))
     current.listener.emit(events, code, i, state, reason, value)
 

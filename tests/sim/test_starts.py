@@ -1,7 +1,7 @@
 """Starts that fail, safe mode, causes of resets, maintenance: the whole firmware, virtual time."""
 
 from sim import current
-from sim.watch import Watch
+from sim.guard_probe import GuardProbe
 from support import clean, moves, play, state_at
 
 FOUR = [{"n": n} for n in (1, 2, 3, 4)]
@@ -76,7 +76,7 @@ def fail_in_first_tick():
     def broken(watch, guard):
         raise ValueError("tick")
 
-    Watch.tick = broken
+    GuardProbe.tick = broken
 
 
 def test_three_failed_starts_lead_to_safe_mode_and_a_good_one_out_of_it():
@@ -98,16 +98,16 @@ def test_three_failed_starts_lead_to_safe_mode_and_a_good_one_out_of_it():
 
 
 def test_a_guard_that_dies_in_its_first_tick_leads_to_safe_mode_too():
-    tick = Watch.tick
+    tick = GuardProbe.tick
 
     def dies():
         boots.count < 4 and fail_in_first_tick()
 
-    boots = Boots(99, lambda: dies() if boots.count < 4 else setattr(Watch, "tick", tick))
+    boots = Boots(99, lambda: dies() if boots.count < 4 else setattr(GuardProbe, "tick", tick))
     try:
         report = play(boots, batteries=FOUR, duration_s=30)
     finally:
-        Watch.tick = tick
+        GuardProbe.tick = tick
     clean(report)
     assert boots.count == 4
     assert boots.app.safe == "safe_crash"
@@ -272,7 +272,7 @@ def test_a_plain_reset_ends_maintenance():
 
 
 def test_ctrl_c_at_any_moment_of_the_start_opens_every_switch():
-    # From the first bus action of boot.py to the first packs that join.
+    # From the first I2C action of boot.py to the first packs that join.
     for at_ms in range(0, 6000, 500):
         boots = Boots()
         steps = [{"at": at_ms / 1000, "do": "console_break"}]

@@ -174,9 +174,9 @@ def test_bundles_that_are_not_for_this_rig_are_refused_before_anything_is_lost()
         (made(size=None), "update_format"),
         (made(files="3"), "update_format"),
         (made(key=b"another key of thirty-two bytes!"), "update_foreign"),
-        (made(mpy=[6, 9]), "update_board"),
-        (made(mpy=[5, good[0]]), "update_board"),
-        (made(micropython="1.99.0"), "update_board"),
+        (made(mpy=[6, 9]), "update_controller"),
+        (made(mpy=[5, good[0]]), "update_controller"),
+        (made(micropython="1.99.0"), "update_controller"),
         (made(boot=2), "update_boot"),
         (made(version="0.0.9"), "update_old"),
         (made(blocks=BLOCKS), "update_full"),
@@ -280,12 +280,12 @@ def test_nothing_is_written_while_a_trip_is_pending_and_it_goes_on_after():
     good = made()
     presses = [False]
 
-    def pressing():
+    def trip_pending():
         return presses[0]
 
     def work():
         bundle.asyncio = Now
-        receiver = bundle.Receiver("app-b", KEY, auth.pads(KEY), pressing)
+        receiver = bundle.Receiver("app-b", KEY, auth.pads(KEY), trip_pending)
         run(receiver.offer(good[:1000], len(good)))
         run(receiver.fill(good[:1000]))
         presses[0] = True

@@ -3,7 +3,7 @@
 from parallelator import settings
 from parallelator.snapshot import ON, TRIPPED, WAITING
 from sim import scenario
-from sim.referee import Limits, Referee
+from sim.referee import Referee, RefereeLimits
 from sim.scenario import Script
 from sim.world import World
 
@@ -34,7 +34,7 @@ class Rig:
         values = settings.defaults()
         for key, value in limits.items():
             values["limits." + key] = value
-        self.referee = Referee(world, Limits(values))
+        self.referee = Referee(world, RefereeLimits(values))
         self.state = bytearray(16)
         self.snap = self
         self._latch = bytearray(4)

@@ -6,7 +6,7 @@ from parallelator.protection.connector import Connector
 from parallelator.snapshot import ON, WAITING, Reason, Snapshot
 
 
-class Fleet:
+class States:
     on = 0
     held = 0
     stuck = 0
@@ -21,8 +21,8 @@ def rig(*millivolts):
         snap.voltage_mv[i] = millivolt
         snap.state[i] = WAITING
         snap.valid[i] = 1
-    fleet = Fleet()
-    return Connector(snap, rules.Limits(values), fleet, lambda *event: None), snap, fleet
+    states = States()
+    return Connector(snap, rules.Limits(values), states, lambda *event: None), snap, states
 
 
 def test_a_dead_bus_waits_until_the_group_is_steady():
@@ -36,23 +36,23 @@ def test_a_dead_bus_waits_until_the_group_is_steady():
 
 
 def test_one_battery_at_a_time_joins_a_live_bus_the_nearest_first():
-    connector, snap, fleet = rig(27000, 27300, 27100)
-    fleet.on = 1
+    connector, snap, states = rig(27000, 27300, 27100)
+    states.on = 1
     snap.state[0] = ON
     assert connector.choose(500) == 0b100
     assert connector.choose(490) == 0
     snap.state[2] = ON
-    fleet.on = 0b101
+    states.on = 0b101
     assert connector.choose(10) == 0b010
 
 
 def test_a_voltage_outside_the_window_keeps_a_battery_off_whatever_the_bus_does():
     for millivolt, reason in ((30001, Reason.OVERVOLTAGE), (23999, Reason.UNDERVOLTAGE)):
-        connector, snap, fleet = rig(millivolt, millivolt)
-        fleet.on = 0b10
+        connector, snap, states = rig(millivolt, millivolt)
+        states.on = 0b10
         snap.state[1] = 0
         assert connector.choose(500) == 0 and snap.reason[0] == reason
-        connector, snap, fleet = rig(millivolt)
+        connector, snap, states = rig(millivolt)
         assert connector.choose(500) == connector.choose(500) == 0
         assert snap.reason[0] == reason
 
@@ -80,8 +80,8 @@ def test_those_left_out_of_a_start_are_told_why():
 
 def test_held_and_stuck_batteries_are_the_bus():
     for held, stuck in ((1, 0), (0, 1)):
-        connector, snap, fleet = rig(27000, 28000)
-        fleet.held, fleet.stuck = held, stuck
+        connector, snap, states = rig(27000, 28000)
+        states.held, states.stuck = held, stuck
         snap.state[0] = 0
         assert connector.choose(500) == 0
         assert snap.reason[1] == Reason.BUS_LOWER

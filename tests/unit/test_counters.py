@@ -7,7 +7,7 @@ from parallelator.records.counters import Counters
 from parallelator.snapshot import Snapshot
 from sim.chips.sdimage import Image
 from test_fatfile import Cut
-from test_keeper import Store
+from test_nvs_state import Store
 
 MAH = 3600000
 
@@ -47,8 +47,8 @@ class Rig:
         self.snap = Snapshot()
         self.slot = Slot(image)
         self.store = store
-        self.pressing = False
-        self.counters = Counters(self.snap, self.slot, store, owner, lambda: self.pressing)
+        self.trip_pending = False
+        self.counters = Counters(self.snap, self.slot, store, owner, lambda: self.trip_pending)
         self.counters.restore()
 
     def use(self, seconds, ma=1800):
@@ -120,10 +120,10 @@ def test_with_a_card_the_flash_gets_it_every_six_hours():
 def test_the_flash_is_left_alone_while_a_battery_is_beyond_a_limit():
     store = Store()
     rig = Rig(store)
-    rig.pressing = True
+    rig.trip_pending = True
     rig.use(1500)
     assert store.commits == 0
-    rig.pressing = False
+    rig.trip_pending = False
     rig.use(60)
     assert store.commits == 1
 

@@ -5,7 +5,7 @@ What they read is compared with drivers nobody here wrote in tests/cpython/test_
 
 from errno import ENODEV
 
-from parallelator.hardware.bus import Bus
+from parallelator.hardware.i2c import I2c
 from parallelator.hardware.ina2xx import (
     ALERT,
     DRIVERS,
@@ -55,13 +55,13 @@ class Line:
 
 def chip_on(name):
     line = Line(MODELS[name])
-    return line, DRIVERS[name](Bus(lambda: line, lambda: True), 0x40, 2000)
+    return line, DRIVERS[name](I2c(lambda: line, lambda: True), 0x40, 2000)
 
 
 def test_every_chip_is_detected_as_what_it_is():
     for name, model in MODELS.items():
         line = Line(model)
-        found = detect(Bus(lambda line=line: line, lambda: True), 0x40, bytearray(2))
+        found = detect(I2c(lambda line=line: line, lambda: True), 0x40, bytearray(2))
         assert found is DRIVERS[name], (name, found)
 
 
@@ -70,7 +70,7 @@ def test_detection_ends_wherever_the_chip_stops_answering():
         for silent_from in range(1, 5):
             line = Line(model)
             line.silent_from = silent_from
-            found = detect(Bus(lambda line=line: line, lambda: True), 0x40, bytearray(2))
+            found = detect(I2c(lambda line=line: line, lambda: True), 0x40, bytearray(2))
             assert found is None or line.count < silent_from
 
 

@@ -69,7 +69,7 @@ class Switches:
         return self.line()
 
 
-class Fleet:
+class States:
     held = 0
     stuck = 0
 
@@ -84,21 +84,21 @@ def rig(chip, line=None):
     snap = Snapshot()
     snap.state[5] = ON
     sensors = Sensors(chip)
-    fleet = Fleet()
+    states = States()
     events = []
     switches = Switches(line or (lambda: chip.inverted))
     presence = Presence(
-        Clock(), snap, switches, sensors, fleet, lambda *event: events.append(event[0])
+        Clock(), snap, switches, sensors, states, lambda *event: events.append(event[0])
     )
     presence.start(0)
-    return presence, sensors, fleet, snap, events
+    return presence, sensors, states, snap, events
 
 
 def test_a_chip_that_is_intact_and_fresh_is_left_alone():
-    presence, sensors, fleet, _, events = rig(Chip(INTACT | FRESH))
+    presence, sensors, states, _, events = rig(Chip(INTACT | FRESH))
     for _ in range(40):
         assert presence.prove_one(0) == -1
-    assert sensors.setups == 0 and fleet.lost == [] and "sensor_reset" not in events
+    assert sensors.setups == 0 and states.lost == [] and "sensor_reset" not in events
 
 
 def test_every_fourth_proof_measures_the_temperature():
@@ -112,30 +112,30 @@ def test_every_fourth_proof_measures_the_temperature():
 
 
 def test_lost_settings_are_written_again_at_once():
-    presence, sensors, fleet, _, events = rig(Chip(FRESH, INTACT | FRESH))
+    presence, sensors, states, _, events = rig(Chip(FRESH, INTACT | FRESH))
     presence.prove_one(0)
-    assert sensors.setups == 1 and events[-1] == "sensor_reset" and fleet.lost == []
+    assert sensors.setups == 1 and events[-1] == "sensor_reset" and states.lost == []
 
 
 def test_one_conversion_late_is_only_looked_at_again():
-    presence, sensors, fleet, _, _ = rig(Chip(INTACT, INTACT | FRESH))
+    presence, sensors, states, _, _ = rig(Chip(INTACT, INTACT | FRESH))
     for _ in range(5):
         presence.prove_one(0)
-    assert sensors.setups == 0 and fleet.lost == []
+    assert sensors.setups == 0 and states.lost == []
 
 
 def test_no_conversion_twice_sets_the_chip_up_and_that_may_mend_it():
-    presence, sensors, fleet, _, _ = rig(Chip(INTACT, INTACT, INTACT | FRESH))
+    presence, sensors, states, _, _ = rig(Chip(INTACT, INTACT, INTACT | FRESH))
     for _ in range(5):
         presence.prove_one(0)
-    assert sensors.setups == 1 and fleet.lost == []
+    assert sensors.setups == 1 and states.lost == []
 
 
 def test_no_conversion_after_that_either_loses_the_sensor_in_three_ticks():
-    presence, sensors, fleet, _, _ = rig(Chip(INTACT))
+    presence, sensors, states, _, _ = rig(Chip(INTACT))
     for _ in range(3):
         presence.prove_one(0)
-    assert fleet.lost == [(5, Reason.SENSOR_LOST)] and sensors.dropped == 1
+    assert states.lost == [(5, Reason.SENSOR_LOST)] and sensors.dropped == 1
 
 
 def test_a_passed_limit_seen_in_the_flags_is_reported():
@@ -145,20 +145,20 @@ def test_a_passed_limit_seen_in_the_flags_is_reported():
 
 
 def test_a_chip_that_does_not_answer_is_left_to_the_scan():
-    presence, sensors, fleet, _, _ = rig(Chip(None))
-    assert presence.prove_one(0) == -1 and sensors.setups == 0 and fleet.lost == []
+    presence, sensors, states, _, _ = rig(Chip(None))
+    assert presence.prove_one(0) == -1 and sensors.setups == 0 and states.lost == []
 
 
 def test_an_alert_line_that_follows_is_heard():
     presence, _, _, snap, _ = rig(Chip(INTACT | FRESH))
-    assert presence.heard == 1 << 5
+    assert presence.alert_proven == 1 << 5
     assert "alert_dead" not in [name for name, _, _ in snap.alarms()]
 
 
 def test_an_alert_line_stuck_high_or_low_is_not_heard_and_says_so():
     for level in (True, False, None):
         presence, _, _, snap, events = rig(Chip(INTACT | FRESH), lambda level=level: level)
-        assert presence.heard == 0
+        assert presence.alert_proven == 0
         assert ("alert_dead", 5) in [(name, i) for name, i, _ in snap.alarms()]
         assert "alert_dead" in events
 
@@ -167,7 +167,7 @@ def test_a_chip_without_alert_is_not_heard_and_no_alarm():
     chip = Chip(INTACT | FRESH)
     chip.HAS_ALERT = False
     presence, _, _, snap, _ = rig(chip)
-    assert presence.heard == 0
+    assert presence.alert_proven == 0
     assert "alert_dead" not in [name for name, _, _ in snap.alarms()]
 
 

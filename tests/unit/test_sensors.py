@@ -22,7 +22,7 @@ class Chip:
         return 1000
 
 
-class Bus:
+class Wire:
     def __init__(self):
         self.recovered = 0
 
@@ -35,8 +35,8 @@ def rig(**changes):
     values = settings.defaults()
     values.update(changes)
     snap = Snapshot()
-    bus = Bus()
-    return Sensors(bus, snap, rules.Limits(values), values["sensor.shunt_uohm"]), snap, bus
+    wire = Wire()
+    return Sensors(wire, snap, rules.Limits(values), values["sensor.shunt_uohm"]), snap, wire
 
 
 def read(last_mv, *voltages):
@@ -87,14 +87,14 @@ def test_three_failed_reads_or_half_a_second_lose_a_sensor():
 
 
 def test_a_whole_board_that_fails_frees_the_bus_first_and_once():
-    sensors, _, bus = rig()
+    sensors, _, wire = rig()
     for i in (4, 5):
         sensors.chips[i] = Chip(None)
     for i in (4, 5):
         sensors.missed(i, 80)
         sensors.missed(i, 160)
-    assert not sensors.missed(4, 240) and bus.recovered == 1
-    assert sensors.missed(5, 240) and bus.recovered == 1
+    assert not sensors.missed(4, 240) and wire.recovered == 1
+    assert sensors.missed(5, 240) and wire.recovered == 1
     sensors.chips[4] = Chip(26000)
     sensors.read(4)
     assert sensors._rescued == 0

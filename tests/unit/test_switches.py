@@ -7,7 +7,7 @@ sys.modules.setdefault("esp32", sys)
 sys.modules.setdefault("machine", sys)
 
 from parallelator import settings  # noqa: E402
-from parallelator.hardware.board import wiring  # noqa: E402
+from parallelator.hardware.controller import wiring  # noqa: E402
 from parallelator.protection.switches import Switches  # noqa: E402
 from parallelator.snapshot import (  # noqa: E402
     ABSENT,

@@ -136,7 +136,7 @@ class Rig:
         self.clock = Clock(time)
         self.network = Network()
 
-    def polite(self, coroutine):
+    def run_after_guard(self, coroutine):
         return coroutine
 
     def alarms(self):

@@ -24,7 +24,7 @@ from parallelator.records.card import FOLDER
 from parallelator.records.datalog import LOGS
 from parallelator.records.events import Events
 from parallelator.records.history import History
-from parallelator.records.tape import BUS, Tape
+from parallelator.records.sample_ring import BUS, SampleRing
 from parallelator.snapshot import BATTERIES, RIG, Reason, Snapshot
 from parallelator.web import server
 from parallelator.wording import Words
@@ -32,8 +32,8 @@ from parallelator.wording import Words
 _CARD_BYTES = 200 * 1024
 
 
-class Bus:
-    """The counts of a bus."""
+class I2c:
+    """The counts of I2C."""
 
     transactions = 4711
     errors = 3
@@ -135,7 +135,7 @@ class Rig:
     mqtt = None
     network = Network()
 
-    def polite(self, coroutine):
+    def run_after_guard(self, coroutine):
         """No guard has to go first."""
         return coroutine
 
@@ -157,7 +157,7 @@ class Rig:
         self.pending = {}
         self.clock = Clock(time)
         self.clock.set(1784000000)
-        self.bus = Bus()
+        self.i2c = I2c()
         self.card = Card()
         self.datalog = Datalog()
         self.guard = self
@@ -167,9 +167,9 @@ class Rig:
         self.events = Events(self.snap)
         self.events.emit("boot", RIG, 0, 0, self.boot)
         self.history = History(self.snap)
-        self.tape = Tape()
+        self.sample_ring = SampleRing()
         self.blackbox = BlackBox(
-            self.tape, Deaf(), self.card, self.clock, self.snap, lambda: False
+            self.sample_ring, Deaf(), self.card, self.clock, self.snap, lambda: False
         )
         self.blackbox.boot = self.boot
         self.active = []
@@ -218,7 +218,7 @@ class Rig:
         """As the app's, but it only tells."""
         self.events.emit(why, RIG, 0, 0, 0)
 
-    def pressing(self):
+    def trip_pending(self):
         """As the guard's."""
         return self.presses
 
@@ -343,11 +343,11 @@ class Rig:
             if self.frozen:
                 continue
             snap.uptime_s += 1
-            self.tape.sample(BUS, self.clock.ms(), 26300, 70000)
+            self.sample_ring.sample(BUS, self.clock.ms(), 26300, 70000)
             for i in range(BATTERIES):
                 snap.eta_ms[i] = max(0, snap.eta_ms[i] - 1000)
                 snap.voltage_mv[i] += (snap.uptime_s * 37 + i * 11) % 7 - 3
-                self.tape.sample(i, self.clock.ms(), snap.voltage_mv[i], snap.current_ma[i])
+                self.sample_ring.sample(i, self.clock.ms(), snap.voltage_mv[i], snap.current_ma[i])
 
 
 async def listen(rig):

@@ -11,7 +11,7 @@ import os
 import sys
 
 from parallelator.records.card import READY
-from parallelator.records.daybook import Daybook
+from parallelator.records.chart_store import ChartStore
 from parallelator.records.history import SERIES, SPANS, Ring
 from sim.chips.sdimage import Image
 
@@ -45,7 +45,7 @@ def main(path, unix_s):
             ring.add(series, 27000 - 1000 * k // POINTS - 3 * series, int(1000 * share))
         ring.close(None)
     rig = Rig(int(unix_s) - 1200)
-    asyncio.run(Daybook(ring, rig, rig, rig, 77)._save())
+    asyncio.run(ChartStore(ring, rig, rig, rig, 77)._save())
     os.umount("/sd")
     image.close()
 

@@ -243,4 +243,4 @@ def test_saved_limits_protect_after_a_restart():
         assert min(joined_ms) < 5000, "the new start delay holds"
         system = rig.ask("GET", "/api/system")[2]
         assert system["boot"] == 2 and system["bus"]["sensors"] == [1, 2, 3, 4]
-        assert {"web", "keeper", "history"} <= {task["name"] for task in system["tasks"]}
+        assert {"web", "nvs_state", "history"} <= {task["name"] for task in system["tasks"]}

@@ -76,7 +76,7 @@ def test_bundles_that_are_not_for_this_rig(keyed, session, tmp_path):
 
     for changes, code, words in (
         ({"version": "0.0.9"}, "update_old", ["0.0.9 is older than 0.1.0", "by cable"]),
-        ({"march": "xtensawin"}, "update_board", ["another controller", "[6, 10]", "[6, 2]"]),
+        ({"march": "xtensawin"}, "update_controller", ["another controller", "[6, 10]", "[6, 2]"]),
         ({"boot": 9}, "update_boot", ["another boot.py", "make deploy"]),
         ({"version": "soon"}, "update_format", ["no bundle", "make bundle"]),
     ):

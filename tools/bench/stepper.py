@@ -132,7 +132,7 @@ def observe(visitor, watch):
 
     from parallelator.app import App
     from parallelator.protection.guard import Guard
-    from parallelator.work import Work
+    from parallelator.scheduler import Scheduler
     from sim import current
     from sim.tasks import TaskQueue
     from sim.world import World
@@ -150,7 +150,7 @@ def observe(visitor, watch):
             setattr(kind, name, watch.left_out(getattr(kind, name)))
     start = App._start
     tick = Guard.tick
-    tick_if_due = Work.tick_if_due
+    tick_if_due = Scheduler.tick_if_due
     spend = World.spend
 
     def named_start(app, name, job):
@@ -174,7 +174,7 @@ def observe(visitor, watch):
         visitor.act(current.world.now_us)
 
     App._start = named_start
-    Work.tick_if_due = offered_tick
+    Scheduler.tick_if_due = offered_tick
     World.spend = left_out_spend
     Guard.tick = watch.left_out(visited_tick)
 

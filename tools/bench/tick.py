@@ -2,8 +2,8 @@
 
     MICROPYPATH=tools/sim/standins:lib:tools:build/mpy-lib:.frozen micropython tools/bench/tick.py
 
-The bus answers at once with good readings, so that only the guard's own Python is timed. What one
-bus call costs (its wrapper in hardware/bus.py) is taken off, because the cost model counts it per
+I2C answers at once with good readings, so that only the guard's own Python is timed. What one
+call costs (its wrapper in hardware/i2c.py) is taken off, because the cost model counts it per
 call.
 """
 
@@ -11,12 +11,12 @@ import utime as time
 
 from parallelator import settings
 from parallelator.clock import Clock
-from parallelator.hardware.board import wiring
-from parallelator.hardware.bus import Bus
+from parallelator.hardware.controller import wiring
+from parallelator.hardware.i2c import I2c
 from parallelator.hardware.tca9555 import Tca9555
 from parallelator.protection import guard, rules
 from parallelator.protection.switches import Switches
-from parallelator.records.tape import Tape
+from parallelator.records.sample_ring import SampleRing
 from parallelator.snapshot import BOARDS, Snapshot
 
 ESP32_RATIO = 90
@@ -89,19 +89,19 @@ def main():
     values = settings.defaults()
     quick = QuickTime()
     i2c = QuickI2C()
-    bus = Bus(lambda: i2c, lambda: True)
+    wire = I2c(lambda: i2c, lambda: True)
     wires = wiring(values)
-    switches = Switches([Tca9555(bus, 0x20 + b, 0xF0) for b in range(BOARDS)], wires)
+    switches = Switches([Tca9555(wire, 0x20 + b, 0xF0) for b in range(BOARDS)], wires)
     snap = Snapshot()
     rig = guard.Guard(
         Clock(quick),
-        bus,
+        wire,
         snap,
         switches,
         rules.Limits(values),
         2000,
         lambda *args: None,
-        Tape().sample,
+        SampleRing().sample,
     )
     rig.start()
     for _ in range(2000):
@@ -114,13 +114,13 @@ def main():
         rig.tick()
 
     word = bytearray(2)
-    calls = bus.transactions
+    calls = wire.transactions
     tick_us = quickest(one_tick)
-    calls = (bus.transactions - calls) / (BATCHES * BATCH)
-    call_us = min(quickest(lambda: bus.read(0x40, 0x04, word)) for _ in range(3))
+    calls = (wire.transactions - calls) / (BATCHES * BATCH)
+    call_us = min(quickest(lambda: wire.read(0x40, 0x04, word)) for _ in range(3))
     tick_us = min(tick_us, quickest(one_tick), quickest(one_tick))
     own_us = tick_us - calls * call_us
-    print("tick %.1f us with %.2f bus calls of %.2f us" % (tick_us, calls, call_us))
+    print("tick %.1f us with %.2f I2C calls of %.2f us" % (tick_us, calls, call_us))
     print("own Python %.1f us here, %d us on an ESP32" % (own_us, own_us * ESP32_RATIO))
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Puts MicroPython onto a blank ESP32, or a newer one onto a rig. Run by `make flash`.
 
-    tools/device/flash.py [--port PORT] [--board BOARD] [--keep]
+    tools/device/flash.py [--port PORT] [--controller CONTROLLER] [--keep]
 
 mpflash fetches the image and calls esptool. Everything on the controller is erased; with --keep
 the files stay, which is for a newer image on a rig.
@@ -14,13 +14,13 @@ import sys
 from device.link import DeviceError, find_port
 
 VERSION = "1.29.0"
-BOARDS = ("ESP32_GENERIC", "ESP32_GENERIC_S3")
+CONTROLLERS = ("ESP32_GENERIC", "ESP32_GENERIC_S3")
 MPFLASH = "build/flash/bin/mpflash"
 
 
-def command(port, board, keep):
+def command(port, controller, keep):
     """The call of mpflash, a list of arguments."""
-    image = ("--board", board, "--version", VERSION, "--method", "esptool")
+    image = ("--board", controller, "--version", VERSION, "--method", "esptool")
     erase = "--no-erase" if keep else "--erase"
     return [MPFLASH, "flash", "--serial", port, *image, "--bootloader", "none", erase]
 
@@ -29,7 +29,7 @@ def main():
     """Flash; return the exit code."""
     parser = argparse.ArgumentParser(description="Put MicroPython onto an ESP32.")
     parser.add_argument("--port", help="serial port; without it the only USB one")
-    parser.add_argument("--board", choices=BOARDS, default=BOARDS[0])
+    parser.add_argument("--controller", choices=CONTROLLERS, default=CONTROLLERS[0])
     parser.add_argument("--keep", action="store_true", help="keep the files on the device")
     options = parser.parse_args()
     try:
@@ -37,7 +37,7 @@ def main():
     except DeviceError as error:
         print(f"flash: {error}", file=sys.stderr)
         return 1
-    code = subprocess.run(command(port, options.board, options.keep)).returncode
+    code = subprocess.run(command(port, options.controller, options.keep)).returncode
     if code:
         print("flash: It failed. Hold BOOT, press RESET, let go of both, and try again.")
     else:

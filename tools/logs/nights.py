@@ -44,7 +44,7 @@ class Night:
 
 
 def night_of(archive, wanted=None):
-    """Work out one night.
+    """Scheduler out one night.
 
     Args:
         archive: an `Archive`; wanted: None for the latest night, ALL, the date of an evening, or

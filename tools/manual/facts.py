@@ -24,13 +24,13 @@ class Leds:
 
 
 def wiring(preset):
-    """The `board.Wiring` of a preset, and as JSON."""
+    """The `controller.Wiring` of a preset, and as JSON."""
     from parallelator import settings
-    from parallelator.hardware import board
+    from parallelator.hardware import controller
 
     values = settings.defaults()
     values["board"] = preset
-    wires = board.wiring(values)
+    wires = controller.wiring(values)
     parts = ("switch", "alert", "red", "green", "leds_inverted")
     return wires, {part: getattr(wires, part) for part in parts}
 

@@ -28,7 +28,7 @@ class Closings:
     """The bus as it really is: who starts it, who joins it, who could.
 
     Args:
-        world: the `World`; limits: an `evidence.Limits`; packs: list of `evidence.Pack`.
+        world: the `World`; limits: an `evidence.RefereeLimits`; packs: list of `evidence.Pack`.
         slack_us: added to every pause; report: function (at_us, pack, what).
 
     Attributes:
@@ -189,11 +189,11 @@ class Closings:
 
     # Open switches
 
-    def look_at_the_open(self, at_us, states, watch):
+    def look_at_the_open(self, at_us, states, undisturbed):
         """Who could be on the bus, and for how long?
 
         Args:
-            states: the firmware's states; watch: False while the view of the bus is disturbed.
+            states: the firmware's states; undisturbed: False while the view of the bus is not.
         """
         plant = self._world.plant
         waiting = [pack for pack in self._packs if not pack.closed]
@@ -215,10 +215,10 @@ class Closings:
         seeming = [pack for pack in self._packs if pack.closed or pack.stray_us is not None]
         seen_v = self._seen_v(seeming, at_us) if seeming else None
         current = [sensed[pack.i] for pack in seeming]
-        watch = watch and not self._locked
+        undisturbed = undisturbed and not self._locked
         for pack in waiting:
             if not (
-                watch
+                undisturbed
                 and self._may_join(pack, states[pack.i])
                 and (not live or self._is_near(pack, bus_v))
                 and (not seeming or self._is_welcome(pack, seen_v, current))

@@ -7,7 +7,7 @@ class Costs:
     Attributes:
         call_us: MicroPython's share of one I2C call, on top of its wire time (hardware facts:
             50-150 us per call).
-        tick_us: Python share of a steady guard tick beyond its bus calls: host time of
+        tick_us: Python share of a steady guard tick beyond its I2C calls: host time of
             tools/bench/tick.py times 90, the ratio of the two machines on Python code.
         task_median_us, task_sigma: a resumption of any task but the guard's is a log-normal
             draw; median 1 ms and p99 5 ms give sigma = ln(5) / 2.326.

@@ -61,7 +61,7 @@ _V = 0.01
 _NEAR_V = 0.02
 
 
-class Limits:
+class RefereeLimits:
     """The settings of the rig in amperes, volts, ohms and us, from the flat settings dict.
 
     Attributes:
@@ -149,7 +149,7 @@ class Pack:
     """One battery.
 
     Args:
-        i: its place; chip: the model of its sensor; limits: a `Limits`.
+        i: its place; chip: the model of its sensor; limits: a `RefereeLimits`.
 
     Attributes:
         fits: its sensor can measure up to the limits.
@@ -158,7 +158,7 @@ class Pack:
         stirred: True while a span has to be followed although nothing new happens.
         blind: its sensor does not tell the truth; lost: its board does not listen; held: so since
             it was closed, and the firmware has to count it as connected.
-        blind_us, trouble_us: when that, or a fault of board, bus or controller, was last so;
+        blind_us, trouble_us: when that, or a fault of board, I2C or controller, was last so;
         falsified_us: when a transaction with its board was last falsified.
         faulted: there was trouble since the last reset by the operator.
         off: the operator's last wish is off; None when a reset may have forgotten it.
@@ -274,7 +274,7 @@ class Pack:
     # What happened to it
 
     def suffer(self, at_us):
-        """Its board, the bus or the controller is at fault."""
+        """Its board, I2C or the controller is at fault."""
         self.trouble_us = at_us
         self.faulted = True
         self.count_repeat(at_us, _EPISODE_US)

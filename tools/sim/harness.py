@@ -10,10 +10,10 @@ from sim.broker import Broker
 from sim.chips.sdcard import SdCard
 from sim.chips.sdimage import BLOCK, Image
 from sim.flash import Flash
+from sim.guard_probe import GuardProbe
 from sim.recorder import Recorder, summary
-from sim.referee import Limits
+from sim.referee import RefereeLimits
 from sim.scenario import Script
-from sim.watch import Watch
 from sim.world import Break, ControllerReset, Finished, World
 
 SD_SECTORS = 131072
@@ -97,9 +97,9 @@ def run(
     from parallelator import settings
 
     values, _, _ = settings.check(settings.flatten(config), settings.defaults())
-    recorder = Recorder(world, Limits(values))
-    watch = current.watch = Watch(world, recorder)
-    world.script = Script(plan, world, watch.submit)
+    recorder = Recorder(world, RefereeLimits(values))
+    probe = current.probe = GuardProbe(world, recorder)
+    world.script = Script(plan, world, probe.submit)
     world.observers.append(recorder)
     world.ending = recorder.freeze
     world.resetting = _cut_off_card
@@ -108,9 +108,9 @@ def run(
         for folder in (root + "/lib", root + "/build/mpy-lib"):
             sys.path.remove(folder)
     try:
-        _power(source, world, recorder, watch, sabotage)
+        _power(source, world, recorder, probe, sabotage)
     finally:
-        watch.release()
+        probe.release()
         _forget_firmware()
         if world.broker:
             world.broker.close()
@@ -142,7 +142,7 @@ def run(
     return report
 
 
-def _power(source, world, recorder, watch, sabotage):
+def _power(source, world, recorder, probe, sabotage):
     modules = list(sys.path)
     while True:
         _forget_firmware()
@@ -154,27 +154,27 @@ def _power(source, world, recorder, watch, sabotage):
         tasks.bind(asyncio.core)
         try:
             _execute(source, "boot.py")
-            _prepare(watch, sabotage)
+            _prepare(probe, sabotage)
             _execute(source, "main.py")
             _stay_at_prompt(world)
         except ControllerReset:
-            watch.release()
+            probe.release()
             stopped = world.over() or (_maintained(world) and not world.broken)
             world.restarted()
             if stopped:
                 recorder.freeze()
                 return
         except _ENDS:
-            watch.release()
+            probe.release()
             recorder.freeze()
             world.restarted()
             return
 
 
-def _prepare(watch, sabotage):
+def _prepare(probe, sabotage):
     """Wrap the firmware's classes; one that cannot be imported is left to main.py."""
     try:
-        watch.install()
+        probe.install()
         _keep_volumes()
     except Exception as error:
         print("harness: the firmware cannot be imported:", error)

@@ -92,10 +92,10 @@ def share_of(scene, card):
     """What the simulator takes, in bytes: the world, its referee and recorder, the card."""
     from sim import current, harness
     from sim.broker import Broker
+    from sim.guard_probe import GuardProbe
     from sim.recorder import Recorder
-    from sim.referee import Limits
+    from sim.referee import RefereeLimits
     from sim.scenario import Script
-    from sim.watch import Watch
     from sim.world import World
 
     gc.collect()
@@ -109,9 +109,9 @@ def share_of(scene, card):
     world = World(scene, True, 1, 1, None)
     world.card = card
     world.broker = Broker(world.random)
-    recorder = Recorder(world, Limits(values))
-    watch = Watch(world, recorder)
-    world.script = Script(scene, world, watch.submit)
+    recorder = Recorder(world, RefereeLimits(values))
+    probe = GuardProbe(world, recorder)
+    world.script = Script(scene, world, probe.submit)
     world.observers.append(recorder)
     current.world = world
     world.spend(SETTLED_S * 1000000)  # what it remembers of its packs

@@ -14,8 +14,8 @@ from sim.evidence import (
     RULES,
     UNSEEN,
     UNWISHED,
-    Limits,  # noqa: F401 - who makes a Referee needs them
     Pack,
+    RefereeLimits,  # noqa: F401 - who makes a Referee needs them
     S,
 )
 from sim.plant import STUCK_OPEN
@@ -26,7 +26,7 @@ _ON, _UNCONTROLLED = 3, 6
 _NO_STATES = bytes(BATTERIES)
 _SENSORS, _EXPANDERS = 0x40, 0x20
 
-_RECOVERY_US = 100 * MS  # a bus fault may take this long on top of any bound
+_RECOVERY_US = 100 * MS  # an I2C fault may take this long on top of any bound
 _AFTERMATH_US = 3 * S  # how long a fault explains an opening
 _KEPT_US = S  # what happened this shortly before a reset may be forgotten
 _CAPACITORS_US = 20 * MS
@@ -39,7 +39,7 @@ class Referee:
     """Collects violations of a run.
 
     Args:
-        world: the `World`; limits: a `Limits`.
+        world: the `World`; limits: a `RefereeLimits`.
 
     Attributes:
         violations: list of [ms, battery number, what].

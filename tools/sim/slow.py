@@ -7,7 +7,7 @@ def slow_down(tick_ms):
     To be called when the firmware can be imported, before it boots; nothing else of it knows the
     period. Delays are rounded up to it.
     """
-    from parallelator.protection import guard, watch
+    from parallelator.protection import guard, warnings
 
     guard.TICK_MS = tick_ms
-    watch.Watch.deadline = lambda alarms, dt_ms: None
+    warnings.Warnings.deadline = lambda alarms, dt_ms: None

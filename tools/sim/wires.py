@@ -1,4 +1,4 @@
-"""The simulated I2C bus: two lines, the chips on them, wire time, and what can go wrong.
+"""The simulated I2C: two lines, the chips on them, wire time, and what can go wrong.
 
 The stand-in `machine` calls it. A transaction takes its bits at the configured clock plus the
 cost of the call; it acts when its STOP is over. Bits per transaction as in UM10204: START, STOP
@@ -13,11 +13,11 @@ _TCA_FIRST = 0x20
 _TCA_LAST = 0x27
 _ACK_BITS = 11
 EVERYBODY = 0
-"""The address that `upset` uses for the bus as a whole."""
+"""The address that `upset` uses for I2C as a whole."""
 
 
 class Wires:
-    """The bus of one rig.
+    """The I2C of one rig.
 
     Args:
         world: the `World` whose time passes.

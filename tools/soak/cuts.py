@@ -198,8 +198,8 @@ class Night:
 
 
 def _heard(events, code, i, state, reason, value):
-    # Not a closure, see sim/watch.py.
-    current.watch.unlock()
+    # Not a closure, see sim/guard_probe.py.
+    current.probe.unlock()
     current.listener.events.append(code)
     current.listener.emit(events, code, i, state, reason, value)
 

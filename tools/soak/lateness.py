@@ -7,8 +7,8 @@ _BURST_US = 40000
 """What a tick may take that opens or closes switches: sixteen flags to clear, four boards."""
 _BLOCKED_US = 10000
 """What other tasks may block for together, flash writes aside: two steps of 5 ms."""
-_OURS = ("polite", "_supervise")
-"""Tasks that `Work.polite` runs: the guard goes before each of their steps."""
+_OURS = ("run_after_guard", "_supervise")
+"""Tasks that `Scheduler.run_after_guard` runs: the guard goes before each of their steps."""
 _MOST_OURS = 1
 _MOST_OTHERS = 6
 """Tasks that may go on once a tick is due: the start, and two for each wait_for that ends."""
@@ -83,7 +83,7 @@ class Explainer(recorder.Recorder):
         if rig.resets != rig.known_resets:
             cause = "controller reset"
         elif rig.wires.errors != rig.known_errors or rig.wires.noise:
-            cause = "bus fault"
+            cause = "I2C fault"
         elif self._own_us > 2 * _TICK_US:
             cause = "switching" if self._moved and self._own_us < _BURST_US else None
         elif rig.idle_us > _TICK_US or rig.ours > _MOST_OURS or rig.others > _MOST_OTHERS:

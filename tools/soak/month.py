@@ -110,11 +110,11 @@ class Month:
 
         from parallelator import app
         from parallelator.protection import guard
-        from parallelator.records import counters, datalog, keeper
+        from parallelator.records import counters, datalog, nvs_state
         from sim.slow import slow_down
 
         patience = Patience(asyncio, self._tick_ms)
-        app.asyncio = counters.asyncio = datalog.asyncio = keeper.asyncio = patience
+        app.asyncio = counters.asyncio = datalog.asyncio = nvs_state.asyncio = patience
         slow_down(self._tick_ms)
         tick = guard.Guard.tick
         start = app.App._start

@@ -76,8 +76,8 @@ class Puller:
 
 
 def _heard(events, code, i, state, reason, value):
-    # Not a closure, see sim/watch.py.
-    current.watch.unlock()
+    # Not a closure, see sim/guard_probe.py.
+    current.probe.unlock()
     counts = current.listener.events
     counts[code] = counts.get(code, 0) + 1
     current.listener.emit(events, code, i, state, reason, value)

@@ -23,7 +23,7 @@ class _Ina2xx:
     """What the family shares.
 
     Args:
-        bus: a `hardware.bus.Bus`.
+        i2c: a `hardware.i2c.I2c`.
         address: 0x40..0x4F.
         shunt_uohm: resistance of the shunt, 100..100000 microohm.
 
@@ -42,8 +42,8 @@ class _Ina2xx:
     _FRESH_BIT = 0
     _ALERT_BITS = 0
 
-    def __init__(self, bus, address, shunt_uohm):
-        self._bus = bus
+    def __init__(self, i2c, address, shunt_uohm):
+        self._i2c = i2c
         self._address = address
         self._shunt_uohm = shunt_uohm
         self._word = bytearray(2)
@@ -128,12 +128,12 @@ class _Ina2xx:
 
     def _read(self, register):
         word = self._word
-        if not self._bus.read(self._address, register, word):
+        if not self._i2c.read(self._address, register, word):
             return None
         return word[0] << 8 | word[1]
 
     def _write(self, register, value):
-        return self._bus.write16(self._address, register, value)
+        return self._i2c.write16(self._address, register, value)
 
 
 class Ina237(_Ina2xx):
@@ -183,8 +183,8 @@ class Ina228(Ina237):
 
     NAME = "INA228"
 
-    def __init__(self, bus, address, shunt_uohm):
-        super().__init__(bus, address, shunt_uohm)
+    def __init__(self, i2c, address, shunt_uohm):
+        super().__init__(i2c, address, shunt_uohm)
         self._triple = bytearray(3)
 
     def current_ma(self):
@@ -212,7 +212,7 @@ class Ina228(Ina237):
 
     def _read20(self, register):
         triple = self._triple
-        if not self._bus.read(self._address, register, triple):
+        if not self._i2c.read(self._address, register, triple):
             return None
         return triple[0] << 12 | triple[1] << 4 | triple[2] >> 4
 
@@ -291,7 +291,7 @@ def _signed(code):
     return code - 0x10000 if code & 0x8000 else code
 
 
-def detect(bus, address, word):
+def detect(i2c, address, word):
     """The driver class for the chip at `address`, None when none of the family answers.
 
     The INA219 has no identification: it is known by its configuration after a reset.
@@ -299,19 +299,19 @@ def detect(bus, address, word):
     Args:
         word: a kept bytearray of 2, so that a probe without an answer allocates nothing.
     """
-    if not bus.read(address, 0x3E, word):
+    if not i2c.read(address, 0x3E, word):
         return None
     if _value(word) == _TEXAS_INSTRUMENTS:
-        if not bus.read(address, 0x3F, word):
+        if not i2c.read(address, 0x3F, word):
             return None
         return Ina228 if _value(word) >> 4 == 0x228 else Ina237
-    if not bus.read(address, 0xFE, word):
+    if not i2c.read(address, 0xFE, word):
         return None
     if _value(word) == _TEXAS_INSTRUMENTS:
-        if not bus.read(address, 0xFF, word):
+        if not i2c.read(address, 0xFF, word):
             return None
         return Ina226 if _value(word) == 0x2260 else None
-    if bus.write16(address, 0x00, _RESET) and bus.read(address, 0x00, word):
+    if i2c.write16(address, 0x00, _RESET) and i2c.read(address, 0x00, word):
         return Ina219 if _value(word) == 0x399F else None
     return None
 

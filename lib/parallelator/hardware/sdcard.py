@@ -1,7 +1,7 @@
 """SD card over SPI: micropython-lib's driver with bounded waits, checksums and told errors.
 
-Made by `board`, mounted by `records.card`. Every wait calls the `idle` hook, so that the guard
-goes on while the card is busy. The numbers are those of the SD Physical Layer Simplified
+Made by `controller`, mounted by `records.card`. Every wait calls the `idle` hook, so that the
+guard goes on while the card is busy. The numbers are those of the SD Physical Layer Simplified
 Specification, chapter 7 (SPI mode); its sections are in brackets.
 """
 

@@ -17,13 +17,13 @@ class Tca9555:
     """One expander.
 
     Args:
-        bus: a `hardware.bus.Bus`.
+        i2c: a `hardware.i2c.I2c`.
         address: 0x20..0x23.
         inputs: port 0 bits that are inputs (the ALERT lines); all others are outputs.
     """
 
-    def __init__(self, bus, address, inputs):
-        self._bus = bus
+    def __init__(self, i2c, address, inputs):
+        self._i2c = i2c
         self._address = address
         self._inputs = inputs
         self._byte = bytearray(1)
@@ -38,32 +38,32 @@ class Tca9555:
         Args:
             leds: first value of port 1, 0..255.
         """
-        bus = self._bus
+        i2c = self._i2c
         at = self._address
         for _ in range(2):
-            if not bus.write8(at, _OUTPUT, 0) or not bus.read(at, _OUTPUT, self._byte):
+            if not i2c.write8(at, _OUTPUT, 0) or not i2c.read(at, _OUTPUT, self._byte):
                 return False
             if not self._byte[0]:
                 break
         else:
             return False
         return (
-            bus.write8(at, _OUTPUT + 1, leds)
-            and bus.write16(at, _POLARITY, 0)
-            and bus.write16(at, _DIRECTION, self._inputs << 8)
+            i2c.write8(at, _OUTPUT + 1, leds)
+            and i2c.write16(at, _POLARITY, 0)
+            and i2c.write16(at, _DIRECTION, self._inputs << 8)
         )
 
     def switches(self, bits):
         """Write the switch outputs (port 0 latch, 0..255); True when acknowledged."""
-        return self._bus.write8(self._address, _OUTPUT, bits)
+        return self._i2c.write8(self._address, _OUTPUT, bits)
 
     def leds(self, bits):
         """Write the LED outputs (port 1 latch, 0..255); True when acknowledged."""
-        return self._bus.write8(self._address, _OUTPUT + 1, bits)
+        return self._i2c.write8(self._address, _OUTPUT + 1, bits)
 
     def levels(self):
         """Port 0 as its pins stand, 0..255, None when the chip does not answer."""
-        if self._bus.read(self._address, _INPUT, self._byte):
+        if self._i2c.read(self._address, _INPUT, self._byte):
             return self._byte[0]
         return None
 
@@ -75,9 +75,9 @@ class Tca9555:
             of 0xFF means that the expander was reset and all its outputs float.
         """
         byte = self._byte
-        if not self._bus.read(self._address, _OUTPUT, byte):
+        if not self._i2c.read(self._address, _OUTPUT, byte):
             return None
         latch = byte[0]
-        if not self._bus.read(self._address, _DIRECTION, byte):
+        if not self._i2c.read(self._address, _DIRECTION, byte):
             return None
         return latch << 8 | byte[0]

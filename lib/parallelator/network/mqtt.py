@@ -16,7 +16,7 @@ from micropython import const
 
 from parallelator.network import discovery
 from parallelator.network.mqtt_link import Denied, Garbage, Link, tls_context
-from parallelator.protection.fleet import ACTIONS
+from parallelator.protection.states import ACTIONS
 from parallelator.records.events import event_view
 from parallelator.snapshot import BATTERIES, BOARDS, CHANNELS, RIG, battery_view, rig_view
 
@@ -174,7 +174,7 @@ class Mqtt:
         self._failures = 0
         self._problem = None
         self._connections += 1
-        receiver = asyncio.create_task(self._rig.polite(self._receive(link)))
+        receiver = asyncio.create_task(self._rig.run_after_guard(self._receive(link)))
         try:
             await self._greet(link)
             self._up = True

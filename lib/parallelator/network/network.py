@@ -18,15 +18,15 @@ class Network:
     Args:
         settings, store, emit, tell: as of `wifi.Wifi`; snap: the `Snapshot`; clock: the `Clock`.
         take: function (unix_s) that sets the clock.
-        polite: `work.Work.polite`.
+        run_after_guard: `scheduler.Scheduler.run_after_guard`.
 
     Attributes:
         wifi: the `Wifi`; sntp: the `Sntp`.
     """
 
-    def __init__(self, settings, store, snap, clock, emit, tell, take, polite):
+    def __init__(self, settings, store, snap, clock, emit, tell, take, run_after_guard):
         self._emit = emit
-        self._polite = polite
+        self._run_after_guard = run_after_guard
         self._followers = []
         self.wifi = wifi.Wifi(settings, store, self._event, tell)
         self._mdns = mdns.Mdns(settings["wifi.hostname"], emit)
@@ -60,7 +60,7 @@ class Network:
     async def _follow(self, addresses, serve):
         """Run `serve(addresses())`, and anew whenever the rig's addresses have changed."""
         while True:
-            task = asyncio.create_task(self._polite(serve(addresses())))
+            task = asyncio.create_task(self._run_after_guard(serve(addresses())))
             self._followers.append(task)
             try:
                 await task

@@ -10,14 +10,14 @@ class Connector:
     """Applies the rules of `joining`, once per join_interval_ms.
 
     Args:
-        snap: the `Snapshot`; limits: a `rules.Limits`; fleet: a `Fleet`.
+        snap: the `Snapshot`; limits: a `rules.Limits`; states: a `States`.
         emit: function (code, i, state, reason, value) that records an event.
     """
 
-    def __init__(self, snap, limits, fleet, emit):
+    def __init__(self, snap, limits, states, emit):
         self._snap = snap
         self._limits = limits
-        self._fleet = fleet
+        self._states = states
         self._emit = emit
         self._scratch = array("i", bytes(4 * BATTERIES))
         self._boot_ms = limits.start_delay_ms
@@ -46,8 +46,8 @@ class Connector:
         self._ready = ready
         if not ready:
             return 0
-        fleet = self._fleet
-        live = fleet.on | fleet.held | fleet.stuck
+        states = self._states
+        live = states.on | states.held | states.stuck
         if live:
             return self._next(ready, live)
         # A dead bus waits for company: those that recover together start together.

@@ -1,4 +1,4 @@
-"""The one owner of the bus and the switches: sense, decide, switch, every tick.
+"""The one owner of I2C and the switches: sense, decide, switch, every tick.
 
 `tick` is synchronous, never re-entered, allocates nothing in steady state and waits for nobody.
 Everybody else reads the snapshot and leaves requests with `submit`.
@@ -10,11 +10,11 @@ from micropython import const
 
 from parallelator.protection import charge, rules
 from parallelator.protection.connector import Connector
-from parallelator.protection.fleet import ACTIONS, Fleet
 from parallelator.protection.presence import Presence
 from parallelator.protection.resistance import Resistance
 from parallelator.protection.sensors import Sensors
-from parallelator.protection.watch import Watch
+from parallelator.protection.states import ACTIONS, States
+from parallelator.protection.warnings import Warnings
 from parallelator.snapshot import (
     ABSENT,
     BATTERIES,
@@ -44,31 +44,31 @@ class Guard:
     """Protects one rig.
 
     Args:
-        clock: a `clock.Clock`; bus: a `hardware.bus.Bus`; snap: the `Snapshot` to fill.
+        clock: a `clock.Clock`; i2c: a `hardware.i2c.I2c`; snap: the `Snapshot` to fill.
         switches: a `protection.switches.Switches`.
         limits: a `rules.Limits`; shunt_uohm: shunt resistance, microohm.
         emit: function (code, i, state, reason, value) that records an event; i may be RIG.
         sample: function (i, now_ms, voltage_mv, current_ma) told of every good reading; i = 16
-            is the bus, after each round of the scan: mean voltage of the connected (0 = none)
+            is the i2c, after each round of the scan: mean voltage of the connected (0 = none)
             and their current together. Both allocate nothing in steady state.
     """
 
-    def __init__(self, clock, bus, snap, switches, limits, shunt_uohm, emit, sample):
+    def __init__(self, clock, i2c, snap, switches, limits, shunt_uohm, emit, sample):
         self._ms = clock.ms
         self._diff = clock.diff
-        self._bus = bus
+        self._i2c = i2c
         self._snap = snap
         self._switches = switches
         self._emit = emit
         self._sample = sample
         self._judge = rules.Judge(limits)
         self._balance = rules.Balance(snap, limits)
-        self._watch = Watch(snap, limits, self._balance, emit)
+        self._warnings = Warnings(snap, limits, self._balance, emit)
         self._resistance = Resistance(snap)
-        self._sensors = Sensors(bus, snap, limits, shunt_uohm)
-        self._fleet = Fleet(snap, switches, limits, self._judge, self._balance, emit)
-        self._connector = Connector(snap, limits, self._fleet, emit)
-        self._presence = Presence(clock, snap, switches, self._sensors, self._fleet, emit)
+        self._sensors = Sensors(i2c, snap, limits, shunt_uohm)
+        self._states = States(snap, switches, limits, self._judge, self._balance, emit)
+        self._connector = Connector(snap, limits, self._states, emit)
+        self._presence = Presence(clock, snap, switches, self._sensors, self._states, emit)
         self._now = 0
         self._sub_ms = 0
         self._ticks = 0
@@ -86,17 +86,17 @@ class Guard:
     @property
     def locks(self):
         """The Reason of each battery's lock, NONE = not locked: 16 bytes, kept across reboots."""
-        return self._fleet.lock
+        return self._states.lock
 
-    def pressing(self):
+    def trip_pending(self):
         """True while a connected battery is beyond a limit: a bad moment to keep the guard off."""
-        return self._judge.presses(self._fleet.on)
+        return self._judge.trip_pending(self._states.on)
 
     # Start and stop
 
     def start(self):
         """First scan: every expander with all switches off, every sensor found and set up."""
-        self._bus.begin()
+        self._i2c.begin()
         self._presence.start(self._ms())
         self._now = self._ms()
         for i in range(BATTERIES):
@@ -105,9 +105,9 @@ class Guard:
     def all_off(self):
         """Open every switch, whatever the state: the last act before the firmware ends."""
         for b in range(BOARDS):
-            self._bus.begin()
-            if self._bus.stuck:
-                self._bus.recover()
+            self._i2c.begin()
+            if self._i2c.stuck:
+                self._i2c.recover()
             self._switches.start(b)
 
     # Requests
@@ -121,7 +121,7 @@ class Guard:
         Returns:
             str or None: why it is refused: `locked`, `absent`, `busy`; None = accepted.
         """
-        refused = None if i == RIG else self._fleet.refusal(action, i)
+        refused = None if i == RIG else self._states.refusal(action, i)
         if refused:
             return refused
         if self._queued >= _REQUESTS:
@@ -133,7 +133,7 @@ class Guard:
 
     def _serve_requests(self):
         for k in range(self._queued):
-            self._fleet.obey(self._queue[2 * k], self._queue[2 * k + 1] - 1)
+            self._states.obey(self._queue[2 * k], self._queue[2 * k + 1] - 1)
         self._queued = 0
 
     # The tick
@@ -144,10 +144,10 @@ class Guard:
         dt = self._diff(now, self._now)
         self._now = now
         self._ticks += 1
-        self._bus.begin()
+        self._i2c.begin()
         self._watch_alerts(dt)
-        fleet = self._fleet
-        self._watch.deadline(dt if fleet.on | fleet.held | fleet.stuck else 0)
+        states = self._states
+        self._warnings.deadline(dt if states.on | states.held | states.stuck else 0)
         if self._queued:
             self._serve_requests()
         self._switches.flush()
@@ -159,12 +159,12 @@ class Guard:
             self._connect(group)
         self._count_time(dt)
         self._show()
-        if self._bus.stuck:
-            self._recover_bus()
+        if self._i2c.stuck:
+            self._recover_i2c()
 
     def _watch_alerts(self, dt):
-        fleet = self._fleet
-        alerts = self._switches.poll(fleet.on & self._presence.heard)
+        states = self._states
+        alerts = self._switches.poll(states.on & self._presence.alert_proven)
         if alerts:
             if self._quiet_ms > 0:
                 self._clear_alerts(alerts)
@@ -174,18 +174,18 @@ class Guard:
             self._quiet_ms -= dt
         if self._map_ms > 0:
             self._map_ms -= dt
-        fleet.pass_time(dt)
+        states.pass_time(dt)
 
     def _answer_alerts(self, alerts):
         # Off first, all boards; the flags only tell why. No flag: it is the line that is at fault.
         self._switches.open(alerts)
         for i in range(BATTERIES):
-            if alerts & self._fleet.on & 1 << i:
+            if alerts & self._states.on & 1 << i:
                 if self._sensors.clear_alert(i) is False:
                     self._presence.doubt_alert(i)
-                    self._fleet.trip(i, Reason.FALSE_ALERT, self._snap.current_ma[i])
+                    self._states.trip(i, Reason.FALSE_ALERT, self._snap.current_ma[i])
                 else:
-                    self._fleet.trip(i, Reason.OVERCURRENT, self._sensors.alert_ma(i))
+                    self._states.trip(i, Reason.OVERCURRENT, self._sensors.alert_ma(i))
 
     def _clear_alerts(self, mask):
         for i in range(BATTERIES):
@@ -194,11 +194,11 @@ class Guard:
 
     def _connect(self, group):
         self._clear_alerts(group)
-        if self._fleet.on | self._fleet.held | self._fleet.stuck:
-            closed = self._fleet.connect(group)
+        if self._states.on | self._states.held | self._states.stuck:
+            closed = self._states.connect(group)
         else:
             self._quiet_ms = _QUIET_MS
-            closed = self._fleet.start(group)
+            closed = self._states.start(group)
         self._urgent |= closed
         self._closed = closed
         self._map_ms = _MAP_MS
@@ -234,7 +234,7 @@ class Guard:
 
     def _look_around(self):
         balance = self._balance
-        balance.look(self._fleet.on)
+        balance.look(self._states.on)
         self._sample(BATTERIES, self._now, balance.mean_mv, balance.total_ma)
 
     def _visit(self, i):
@@ -265,16 +265,16 @@ class Guard:
             # Its ALERT may have been cleared just now: flags show no conversion so soon.
             return
         i = self._presence.prove_one(self._now)
-        if i >= 0 and self._fleet.on >> i & 1:
-            self._fleet.trip(i, Reason.OVERCURRENT, self._sensors.alert_ma(i))
+        if i >= 0 and self._states.on >> i & 1:
+            self._states.trip(i, Reason.OVERCURRENT, self._sensors.alert_ma(i))
         i = self._presence.measured
         if i >= 0:
             celsius = self._snap.temperature_c[i]
-            self._watch.temperature(i, celsius)
-            if self._fleet.on >> i & 1:
+            self._warnings.temperature(i, celsius)
+            if self._states.on >> i & 1:
                 reason = self._judge.temperature(i, celsius)
                 if reason:
-                    self._fleet.trip(i, reason, celsius)
+                    self._states.trip(i, reason, celsius)
 
     def _judge_sample(self, i, current_ma, dt):
         voltage_mv = self._snap.voltage_mv[i]
@@ -282,42 +282,42 @@ class Guard:
         reason = self._judge.sample(i, voltage_mv, current_ma, lag_mv, dt)
         if reason:
             of_current = reason == Reason.OVERCURRENT or reason == Reason.OVERLOAD
-            self._fleet.trip(i, reason, current_ma if of_current else voltage_mv)
+            self._states.trip(i, reason, current_ma if of_current else voltage_mv)
         elif self._judge.urgent:
             self._urgent |= 1 << i
         else:
-            self._fleet.forgive(i, dt)
-            self._watch.connected(i, voltage_mv, current_ma, dt)
+            self._states.forgive(i, dt)
+            self._warnings.connected(i, voltage_mv, current_ma, dt)
             self._resistance.sample(i, voltage_mv, current_ma)
             charge.count_time(self._snap, i, dt)
 
     def _attend(self, i, current_ma, dt):
         # A battery that is not on: its delays, its return, and current it should not carry.
-        fleet = self._fleet
-        self._watch.opened(i)
+        states = self._states
+        self._warnings.opened(i)
         self._resistance.opened(i)
         self._watch_stuck(i, current_ma, dt)
-        fleet.count_down(i, dt)
+        states.count_down(i, dt)
         if self._snap.state[i] == ABSENT and self._presence.boards >> i // CHANNELS & 1:
             self._valid_ms[i] += min(dt, _CHARGE_GAP_MS)
             if self._valid_ms[i] >= _VALID_MS:
-                fleet.settle(i)
+                states.settle(i)
 
     def _watch_stuck(self, i, current_ma, dt):
-        fleet = self._fleet
+        states = self._states
         bit = 1 << i
-        if -_STUCK_MA <= current_ma <= _STUCK_MA or fleet.held & bit:
+        if -_STUCK_MA <= current_ma <= _STUCK_MA or states.held & bit:
             self._stuck_ms[i] = 0
-            if fleet.stuck & bit:
-                fleet.stuck &= ~bit
+            if states.stuck & bit:
+                states.stuck &= ~bit
                 self._snap.alarm(Alarm.STUCK_CLOSED, i, False)
-        elif not fleet.stuck & bit:
+        elif not states.stuck & bit:
             if self._map_ms > 0 and not self._stuck_ms[i] and self._moved_instead(i):
                 self._presence.lock_board(i, Reason.WIRING_MAP)
                 return
             self._stuck_ms[i] += dt
             if self._stuck_ms[i] >= _STUCK_MS:
-                fleet.stuck |= bit
+                states.stuck |= bit
                 self._snap.alarm(Alarm.STUCK_CLOSED, i, True)
                 self._emit("stuck_closed", i, self._snap.state[i], 0, current_ma)
 
@@ -333,12 +333,12 @@ class Guard:
                 return True
         return False
 
-    def _recover_bus(self):
-        self._emit("bus_fault", RIG, 0, 0, self._bus.timeouts)
-        recovered = self._bus.recover()
-        self._snap.alarm(Alarm.BUS_FAULT, RIG, not recovered)
+    def _recover_i2c(self):
+        self._emit("i2c_fault", RIG, 0, 0, self._i2c.timeouts)
+        recovered = self._i2c.recover()
+        self._snap.alarm(Alarm.I2C_FAULT, RIG, not recovered)
         if recovered:
-            self._emit("bus_recovered", RIG, 0, 0, self._bus.recoveries)
+            self._emit("i2c_recovered", RIG, 0, 0, self._i2c.recoveries)
 
     # Housekeeping
 

@@ -23,21 +23,21 @@ class Presence:
 
     Args:
         clock: a `clock.Clock`; snap: the `Snapshot`; switches: a `Switches`.
-        sensors: a `Sensors`; fleet: a `Fleet`.
+        sensors: a `Sensors`; states: a `States`.
         emit: function (code, i, state, reason, value) that records an event.
 
     Attributes:
         boards: bit b set while expander b answers.
-        heard: mask of the batteries whose ALERT line is proven to work.
+        alert_proven: mask of the batteries whose ALERT line is proven to work.
         measured: battery whose temperature the last `prove_one` read, or -1.
     """
 
-    def __init__(self, clock, snap, switches, sensors, fleet, emit):
+    def __init__(self, clock, snap, switches, sensors, states, emit):
         self._diff = clock.diff
         self._snap = snap
         self._switches = switches
         self._sensors = sensors
-        self._fleet = fleet
+        self._states = states
         self._emit = emit
         self._probed = array("i", bytes(4 * BATTERIES))
         self._pause = array("i", [_PROBE_MS] * BATTERIES)
@@ -47,7 +47,7 @@ class Presence:
         self._unproven = 0
         self._round = 0
         self.boards = 0
-        self.heard = 0
+        self.alert_proven = 0
         self.measured = -1
 
     def start(self, now):
@@ -68,7 +68,7 @@ class Presence:
     # Sensors
 
     def probe(self, i, now):
-        """Look for the missing sensor i when its pause is over; True when the bus was used."""
+        """Look for the missing sensor i when its pause is over; True when I2C was used."""
         if self._diff(now, self._probed[i]) < self._pause[i]:
             return False
         self._probed[i] = now
@@ -97,11 +97,11 @@ class Presence:
         bit = 1 << i
         self._sensors.drop(i)
         self._probed[i] = now
-        self.heard &= ~bit
+        self.alert_proven &= ~bit
         self._unproven &= ~bit
-        self._fleet.stuck &= ~bit
-        if not self._fleet.held & bit:
-            self._fleet.lose(i, Reason.SENSOR_LOST)
+        self._states.stuck &= ~bit
+        if not self._states.held & bit:
+            self._states.lose(i, Reason.SENSOR_LOST)
         self._check_topology()
 
     def prove_one(self, now):
@@ -168,7 +168,7 @@ class Presence:
 
     def doubt_alert(self, i):
         """Battery i's ALERT was low without a cause: unheard until it is proven again."""
-        self.heard &= ~(1 << i)
+        self.alert_proven &= ~(1 << i)
         self._unproven |= 1 << i
 
     def _prove_next_alert(self):
@@ -182,15 +182,15 @@ class Presence:
         # Toggle the polarity and see the expander's input follow.
         chip = self._sensors.chips[i]
         if not chip or not chip.HAS_ALERT or not self.boards >> i // CHANNELS & 1:
-            self.heard &= ~(1 << i)
+            self.alert_proven &= ~(1 << i)
             return
         follows = chip.invert_alert(True) and self._switches.alert_low(i)
         restored = chip.invert_alert(False)
         if follows and restored and self._switches.alert_low(i) is False:
-            self.heard |= 1 << i
+            self.alert_proven |= 1 << i
         else:
-            self.heard &= ~(1 << i)
-        dead = not self.heard >> i & 1
+            self.alert_proven &= ~(1 << i)
+        dead = not self.alert_proven >> i & 1
         if self._snap.alarm(Alarm.ALERT_DEAD, i, dead) and dead:
             self._emit("alert_dead", i, self._snap.state[i], 0, 0)
 
@@ -211,7 +211,7 @@ class Presence:
             if self.boards >> b & 1:
                 if not switches.present >> b & 1:
                     self._lose_board(b)
-            elif self._fleet.held >> b * CHANNELS & 15 or ticks % _BOARD_PROBE_TICKS == b:
+            elif self._states.held >> b * CHANNELS & 15 or ticks % _BOARD_PROBE_TICKS == b:
                 if switches.start(b):
                     self._regain_board(b)
         if switches.faulty:
@@ -227,18 +227,18 @@ class Presence:
         first = i // CHANNELS * CHANNELS
         for k in range(first, first + CHANNELS):
             if self._snap.state[k] != ABSENT:
-                self._fleet.fault(k, reason)
+                self._states.fault(k, reason)
 
     def _lose_board(self, b):
         self.boards &= ~(1 << b)
         self._emit("expander_lost", RIG, 0, 0, b + 1)
         for i in range(b * CHANNELS, b * CHANNELS + CHANNELS):
             self._switches.wanted &= ~(1 << i)
-            self.heard &= ~(1 << i)
-            if self._fleet.on >> i & 1:
-                self._fleet.lose_control(i)
+            self.alert_proven &= ~(1 << i)
+            if self._states.on >> i & 1:
+                self._states.lose_control(i)
             else:
-                self._fleet.lose(i, Reason.EXPANDER_LOST)
+                self._states.lose(i, Reason.EXPANDER_LOST)
         self._check_topology()
 
     def _regain_board(self, b):
@@ -247,8 +247,8 @@ class Presence:
         for i in range(b * CHANNELS, b * CHANNELS + CHANNELS):
             if self._sensors.chips[i]:
                 self._unproven |= 1 << i
-            if self._fleet.held >> i & 1:
-                self._fleet.regain_control(i)
+            if self._states.held >> i & 1:
+                self._states.regain_control(i)
         self._check_topology()
 
     def _check_topology(self):

@@ -114,7 +114,7 @@ class Judge:
         for k in range(i * _ROWS, i * _ROWS + _ROWS):
             self._count[k] = 0
 
-    def presses(self, mask):
+    def trip_pending(self, mask):
         """True while a battery of `mask` is beyond a limit, or has not made up for it yet."""
         return any(mask >> i & 1 and self._pending[i] for i in range(BATTERIES))
 

@@ -22,7 +22,7 @@ class Sensors:
     """The sensors of 16 places.
 
     Args:
-        bus: a `hardware.bus.Bus`; snap: the `Snapshot` to fill.
+        i2c: a `hardware.i2c.I2c`; snap: the `Snapshot` to fill.
         limits: a `rules.Limits`, for the ALERT limits; shunt_uohm: shunt resistance, microohm.
 
     Attributes:
@@ -30,8 +30,8 @@ class Sensors:
         found: mask of the places whose chip answers.
     """
 
-    def __init__(self, bus, snap, limits, shunt_uohm):
-        self._bus = bus
+    def __init__(self, i2c, snap, limits, shunt_uohm):
+        self._i2c = i2c
         self._snap = snap
         self._limits = limits
         self._shunt_uohm = shunt_uohm
@@ -43,7 +43,7 @@ class Sensors:
 
     def detect(self, i):
         """The driver for the chip at place i, None when none answers. Allocates nothing."""
-        return ina2xx.detect(self._bus, _BASE + i, self._word)
+        return ina2xx.detect(self._i2c, _BASE + i, self._word)
 
     def adopt(self, i, driver):
         """Set up the chip at place i.
@@ -60,7 +60,7 @@ class Sensors:
         range_ma = driver.RANGE_UV * 1000 // self._shunt_uohm * _RANGE_PCT // 100
         if most_ma > range_ma or limits.max_voltage_mv > driver.MAX_MV:
             return Reason.SENSOR_RANGE
-        self.chips[i] = driver(self._bus, _BASE + i, self._shunt_uohm)
+        self.chips[i] = driver(self._i2c, _BASE + i, self._shunt_uohm)
         if not self.configure(i):
             self.chips[i] = None
             return Reason.NOT_FOUND
@@ -117,9 +117,9 @@ class Sensors:
         b = i // CHANNELS
         if self._rescued >> b & 1 or not self._whole_board_fails(b):
             return True
-        # All of a board at once is rather the bus: free it first, and read once more.
+        # All of a board at once is rather the i2c: free it first, and read once more.
         self._rescued |= 1 << b
-        self._bus.recover()
+        self._i2c.recover()
         return False
 
     def _whole_board_fails(self, b):

@@ -25,7 +25,7 @@ class Switches:
 
     Args:
         expanders: list of four `hardware.tca9555.Tca9555`, one per board address.
-        wiring: a `hardware.board.Wiring`.
+        wiring: a `hardware.controller.Wiring`.
 
     Attributes:
         wanted: mask of batteries whose switch shall be closed.

@@ -1,7 +1,7 @@
 """What led to a trip: the rig's readings from ten seconds before it to five after. Run by app.
 
-They go from the tape to the SD card as they are, one file for all trips of a moment; without a
-card the last two trips are kept in memory, in copies of 2640 bytes each, which are made when the
+They go from the sample ring to the SD card as they are, one file for all trips of a moment;
+without a card the last two trips are kept in memory, in copies of 2640 bytes each, made when the
 first is needed. A trip is what took a battery off the bus that nobody had asked for.
 """
 
@@ -13,7 +13,7 @@ from micropython import const
 
 from parallelator.records import tripfile
 from parallelator.records.card import READY
-from parallelator.records.tape import BUS, ENTRY, STEP_MS, STEPS
+from parallelator.records.sample_ring import BUS, ENTRY, STEP_MS, STEPS
 from parallelator.records.tripfile import AFTER_MS, BEFORE_MS, PIECE, Record, Trip, steps_between
 from parallelator.snapshot import OFF, RIG, Reason
 
@@ -22,7 +22,7 @@ COPY_ENTRIES = const(440)
 MARKS = const(16)
 _MARK = const(5)  # battery, reason, value, ticks in ms, uptime in s
 _BACK_S = const(12)
-_SPAN_MS = const(15000)  # more than _BACK_S, less than what the times of a tape can tell apart
+_SPAN_MS = const(15000)  # more than _BACK_S, less than the times of the ring can tell apart
 _LONGEST_MS = const(60000)
 _POLL_MS = const(190)  # of its own, so that not all tasks wake at once
 _CALM_MS = const(200)
@@ -36,7 +36,7 @@ class Copy:
     """The readings of one battery and of the bus around a trip, in memory.
 
     Attributes:
-        entries: as on the tape; size: bytes of them in use; record: with one trip.
+        entries: as on the sample ring; size: bytes of them in use; record: with one trip.
         complete: True once the last reading that belongs here has gone by.
     """
 
@@ -46,7 +46,7 @@ class Copy:
         self.record = None
 
     def begin(self, record, trip, number, cursor):
-        """Copy for a trip of a record, from entry `cursor` of the tape on."""
+        """Copy for a trip of a record, from entry `cursor` of the sample ring on."""
         self.size = 0
         self.record = Record(record.boot, number, [trip], record.zero)
         self._wanted = (trip.i, BUS)
@@ -56,7 +56,7 @@ class Copy:
         self.complete = False
         self._kept = [-_SPARSE_STEPS, -_SPARSE_STEPS]
 
-    def advance(self, tape):
+    def advance(self, sample_ring):
         """Take some entries; False when there is no new one to take.
 
         Readings less than 72 ms apart are thinned out, but for a quarter of a second before and
@@ -64,7 +64,7 @@ class Copy:
         """
         if self.complete:
             return False
-        self._cursor, piece = tape.since(self._cursor, PIECE)
+        self._cursor, piece = sample_ring.since(self._cursor, PIECE)
         zero = self.record.zero
         for at in range(0, len(piece), ENTRY):
             place = piece[at + 1] >> 3
@@ -95,22 +95,23 @@ class BlackBox:
     """The records of one rig.
 
     Args:
-        tape: the `Tape`; events: the `Events`, to which `emit` passes on what it hears.
+        sample_ring: the `SampleRing`.
+        events: the `Events`, to which `emit` passes on what it hears.
         card: a `Card`; clock: a `clock.Clock`; snap: the `Snapshot`.
-        pressing: function that returns True while a battery is beyond a limit.
+        trip_pending: function that returns True while a battery is beyond a limit.
 
     Attributes:
         boot: number of this boot.
         missed: trips since boot of which there is no record.
     """
 
-    def __init__(self, tape, events, card, clock, snap, pressing):
-        self._tape = tape
+    def __init__(self, sample_ring, events, card, clock, snap, trip_pending):
+        self._sample_ring = sample_ring
         self._events = events
         self._card = card
         self._clock = clock
         self._snap = snap
-        self._pressing = pressing
+        self._trip_pending = trip_pending
         self._on = 0
         self._marks = array("i", bytes(4 * _MARK * MARKS))
         self._marked = 0
@@ -136,7 +137,7 @@ class BlackBox:
             self._on &= ~bit
             if reason == Reason.OVERCURRENT:
                 # What the ALERT was about lies between two readings of the scan.
-                self._tape.add(i, self._snap.voltage_mv[i], value)
+                self._sample_ring.add(i, self._snap.voltage_mv[i], value)
             if state != OFF:
                 at = self._marked % MARKS * _MARK
                 marks = self._marks
@@ -162,11 +163,11 @@ class BlackBox:
         return self._card.mounted and self._card.state == READY
 
     async def _pause(self, ms):
-        # Where the tape was in each of the last seconds: its times alone repeat after 16 s.
+        # Where the sample ring was in each of the last seconds: its times alone repeat after 16 s.
         await asyncio.sleep_ms(ms)
         while self._counted_s < self._snap.uptime_s:
             self._counted_s += 1
-            self._counts[self._counted_s % _BACK_S] = self._tape.count
+            self._counts[self._counted_s % _BACK_S] = self._sample_ring.count
 
     async def _record(self):
         now_ms = self._clock.ms()
@@ -194,8 +195,9 @@ class BlackBox:
                 self._filled = 0
                 while self._collect(record) and card.mounted:
                     cursor = await self._append(file, cursor)
-                end = self._tape.count
-                while self._tape.behind(cursor) > self._tape.behind(end) and card.mounted:
+                end = self._sample_ring.count
+                ring = self._sample_ring
+                while ring.behind(cursor) > ring.behind(end) and card.mounted:
                     cursor = await self._append(file, cursor)
                 file.write(self._block[: self._filled])
                 file.write(tripfile.ending(record))
@@ -207,13 +209,13 @@ class BlackBox:
         return card.losses == losses
 
     async def _append(self, file, cursor):
-        """Take entries from the tape, and write them when they fill a block; the next cursor.
+        """Take entries from the ring, and write them when they fill a block; the next cursor.
 
         Not while a battery is beyond a limit, for a fifth of a second at most.
         """
         block = self._block
         wanted = (_BLOCK - self._filled + ENTRY - 1) // ENTRY
-        cursor, piece = self._tape.since(cursor, wanted)
+        cursor, piece = self._sample_ring.since(cursor, wanted)
         filled = self._filled + len(piece)
         block[self._filled : filled] = piece
         if filled < _BLOCK:
@@ -221,7 +223,7 @@ class BlackBox:
             await self._pause(_POLL_MS)
             return cursor
         for _ in range(_CALM_MS // _BETWEEN_MS):
-            if not self._pressing():
+            if not self._trip_pending():
                 break
             await self._pause(_BETWEEN_MS)
         # Whole blocks go past the one that all open files share.
@@ -243,7 +245,7 @@ class BlackBox:
             over = not growing and all(copy.complete for copy in copies)
             fresh = False
             for copy in copies:
-                fresh = copy.advance(self._tape) or fresh
+                fresh = copy.advance(self._sample_ring) or fresh
                 await self._pause(0)
             if not fresh:
                 await self._pause(_POLL_MS)

@@ -50,14 +50,14 @@ class Counters:
     Args:
         snap: the `Snapshot`; card: the `Card`; store: an `esp32.NVS` or its like.
         owner: text that tells this controller from others, fit for a file name.
-        pressing: function that returns True while a battery is beyond a limit.
+        trip_pending: function that returns True while a battery is beyond a limit.
     """
 
-    def __init__(self, snap, card, store, owner, pressing):
+    def __init__(self, snap, card, store, owner, trip_pending):
         self._snap = snap
         self._card = card
         self._store = store
-        self._pressing = pressing
+        self._trip_pending = trip_pending
         self._fields = (
             snap.discharge_mah,
             snap.discharge_rest,
@@ -139,7 +139,7 @@ class Counters:
             self._saved_s = now_s
             on_card = self._card.mounted and self._save_on_card()
             wait_s = _FLASH_WITH_CARD_S if on_card else _FLASH_S
-            if last or now_s - self._flash_s >= wait_s and not self._pressing():
+            if last or now_s - self._flash_s >= wait_s and not self._trip_pending():
                 self._flash_s = now_s
                 self._fill()
                 self._store.set_blob(_KEY, self._record)

@@ -26,7 +26,7 @@ _ALARMS = (
     "trip",
     "stuck_closed",
     "bus_locked",
-    "bus_fault",
+    "i2c_fault",
     "expander_lost",
     "alert_dead",
     "no_contact",

@@ -1,5 +1,5 @@
 """The last ten minutes, hour and day of the rig and of each battery, for the charts. Filled by
-app's task, read by the API; the day is kept on the SD card by `daybook`.
+app's task, read by the API; the day is kept on the SD card by `chart_store`.
 
 Three preallocated rings of 17 series, 4 bytes a point: 60 points of 10 s, 30 of two minutes, 72 of
 twenty, 11016 bytes in all, and 204 for the sums of each ring's point in the making.

@@ -1,7 +1,7 @@
 """The records of the black box: what they hold, their files, their readings. Used by `blackbox`.
 
-A file is a piece of the tape as it was, then what is known of each trip, then an end of eight
-bytes without which it was never finished. All numbers are little-endian.
+A file is a piece of the sample ring as it was, then what is known of each trip, then an end of
+eight bytes without which it was never finished. All numbers are little-endian.
 """
 
 import os
@@ -10,7 +10,7 @@ import struct
 from micropython import const
 
 from parallelator.records.card import FOLDER, make_folder
-from parallelator.records.tape import BUS, ENTRY, STEP_MS, STEPS, UNIT_MA
+from parallelator.records.sample_ring import BUS, ENTRY, STEP_MS, STEPS, UNIT_MA
 
 FOLDER_NAME = FOLDER + "/blackbox"
 BEFORE_MS = const(10000)
@@ -49,7 +49,7 @@ class Record:
 
     Attributes:
         boot: number of the boot; number: of the first trip in that boot, from 1 on.
-        trips: list of `Trip`; zero: the time of the record's start in steps of the tape.
+        trips: list of `Trip`; zero: the time of the record's start in steps of the sample_ring.
     """
 
     def __init__(self, boot, number, trips, zero):
@@ -60,7 +60,7 @@ class Record:
 
 
 def steps_between(piece, at, last):
-    """Steps, 0..2047, from the time `last` of a tape to that of the entry at byte `at`."""
+    """Steps, 0..2047, from the time `last` of a sample ring to that of the entry at byte `at`."""
     return (piece[at] | piece[at + 1] << 8) - last & STEPS - 1
 
 

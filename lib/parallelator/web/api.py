@@ -100,7 +100,7 @@ class Routes(Microdot):
 class Api:
     """The routes of the rig; `app` is the Microdot application that holds them.
 
-    `lead(request)` comes before them: a response, or None (see setup.Setup.lead).
+    `captive_redirect(request)` comes before them: a response, or None (`Setup`).
 
     Args:
         rig: as server.serve; access: an auth.Auth; stream: a live.Live.
@@ -149,7 +149,7 @@ class Api:
         app.patch("/api/settings")(saving.change)
         app.get("/api/settings/schema")(saving.schema)
         setup = Setup(rig, access, saving)
-        self.lead = setup.lead
+        self.captive_redirect = setup.captive_redirect
         app.get("/api/wifi")(setup.show)
         app.post("/api/wifi/scan")(setup.scan)
         app.post("/api/setup")(setup.password)

@@ -49,19 +49,19 @@ class Receiver:
     Args:
         slot: the folder that it goes to.
         key: bytes; pads: the two blocks of HMAC for it, `auth.pads(key)`.
-        pressing: function without arguments, True while flash must not be written.
+        trip_pending: function without arguments, True while flash must not be written.
 
     Attributes:
         version: of the bundle, once it is known.
         received: bytes taken so far; size: of all of it; ready: True when it is proven.
     """
 
-    def __init__(self, slot, key, pads, pressing):
+    def __init__(self, slot, key, pads, trip_pending):
         self._slot = slot
         self._mark = fingerprint(key)
         self._outer = pads[1]
         self._seal = hashlib.sha256(pads[0])
-        self._pressing = pressing
+        self._trip_pending = trip_pending
         self._file = None
         self._entry = None
         self._left = 0
@@ -138,7 +138,7 @@ class Receiver:
 
     async def _calm(self):
         for _ in range(_PATIENCE_MS // _CALM_MS):
-            if not self._pressing():
+            if not self._trip_pending():
                 return
             await asyncio.sleep_ms(_CALM_MS)
         raise Busy
@@ -258,7 +258,7 @@ def judge(header, mark):
     if header.get("mpy") != here or not () < oldest <= sys.implementation.version[:3]:
         needed = "MicroPython %s, .mpy %s" % (header.get("micropython"), header.get("mpy"))
         message = "This bundle is for another controller: it needs %s or newer; .mpy here is %s."
-        raise Refused(422, "update_board", message % (needed, here), {"v": needed})
+        raise Refused(422, "update_controller", message % (needed, here), {"v": needed})
     named = {"v": header["version"], "n": VERSION}
     if header["boot"] != BOOT:
         message = "Version %s needs another boot.py: bring it by cable, make deploy." % named["v"]

@@ -23,7 +23,7 @@ import asyncio
 from micropython import const
 
 from parallelator import snapshot
-from parallelator.protection.fleet import ACTIONS
+from parallelator.protection.states import ACTIONS
 
 from . import dump
 

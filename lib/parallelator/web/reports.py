@@ -169,9 +169,9 @@ class Reports:
         yield "]}"
 
     async def system(self, request):
-        """GET /api/system: versions, memory after a collection, tasks, bus, SD card."""
+        """GET /api/system: versions, memory after a collection, tasks, I2C, SD card."""
         rig = self._rig
-        bus = rig.bus
+        i2c = rig.i2c
         snap = rig.snap
         report = {
             "version": VERSION,
@@ -184,12 +184,12 @@ class Reports:
                 {"name": name, "failures": failures}
                 for name, failures in zip(rig.tasks, rig.failures)
             ],
-            "bus": {
-                "transactions": bus.transactions,
-                "errors": bus.errors,
-                "timeouts": bus.timeouts,
-                "recoveries": bus.recoveries,
-                "stuck": bus.stuck,
+            "i2c": {
+                "transactions": i2c.transactions,
+                "errors": i2c.errors,
+                "timeouts": i2c.timeouts,
+                "recoveries": i2c.recoveries,
+                "stuck": i2c.stuck,
                 "boards": [b + 1 for b in range(snapshot.BOARDS) if snap.boards >> b & 1],
                 "sensors": [i + 1 for i in range(BATTERIES) if snap.sensors >> i & 1],
             },

@@ -62,7 +62,7 @@ async def serve(rig):
             config_files: the settings files, the one to save to first.
             faults: what was wrong with these files at boot, as `config.load` gives it.
             take_over(changes): called with the settings that were saved.
-            snap: the Snapshot; events: the Events; history: the History; bus: the Bus.
+            snap: the Snapshot; events: the Events; history: the History; i2c: the I2c.
             blackbox: the BlackBox; card: the Card.
             guard: its `submit(action, i)` asks for a change of battery i, or of the bus when i
                 is -1, and returns None or the code of the refusal.
@@ -70,11 +70,11 @@ async def serve(rig):
             event_text(event): an event of `events.after` as a sentence.
             clock: a Clock; set_time(unix_s): sets its wall time, seconds since 1970.
             restart(why): restarts the controller, late enough for an answer to leave.
-            slot, switch(folder): as of `app.run`; guard.pressing(): True while a trip is pending.
+            slot, switch(folder): as of `app.run`; guard.trip_pending(): as of `Guard`.
             card: the Card; datalog: the Datalog.
             mqtt: the Mqtt, None without a broker.
             network: a network.network.Network, of it `wifi` and `hostname`.
-            polite(coroutine): an awaitable that runs it and lets the guard go first, `work.Work`.
+            run_after_guard(coroutine): as of `Scheduler`.
             setup_s(): for how many more seconds a first password may be set.
             boot: number of this boot; tasks: names of the tasks; failures: times each failed.
 
@@ -84,11 +84,11 @@ async def serve(rig):
     access = Auth(rig.settings, rig.clock)
     live = Live(rig.snap, rig.alarms)
     api = Api(rig, access, live)
-    front = Front(api.app, api.lead)
+    http_server = HttpServer(api.app, api.captive_redirect)
     port = rig.settings["web.port"]
 
     def connection(reader, stream):
-        return rig.polite(front.connection(reader, stream))
+        return rig.run_after_guard(http_server.connection(reader, stream))
 
     server = await asyncio.start_server(connection, "0.0.0.0", port, _CONNECTIONS)
     try:
@@ -99,24 +99,24 @@ async def serve(rig):
     finally:
         server.close()
         await server.wait_closed()
-        await front.close()
+        await http_server.close()
 
 
 class Refused(Exception):
     """A request that cannot be understood or is too large; `args` are those of `problem`."""
 
 
-class Front:
+class HttpServer:
     """Takes connections, reads one request from each, answers it and closes.
 
     Args:
         app: the Microdot application that answers.
-        lead: function (request) that answers before it, or returns None.
+        captive_redirect: function (request) that answers before it, or returns None.
     """
 
-    def __init__(self, app, lead):
+    def __init__(self, app, captive_redirect):
         self._app = app
-        self._lead = lead
+        self._captive_redirect = captive_redirect
         self._tasks = set()
         self._served = 0
         self._large_body = asyncio.Lock()
@@ -172,7 +172,7 @@ class Front:
             return problem(503, "busy", "Short of memory. Try again in a second.", None, 1)
         if request is None:
             return None
-        res = self._lead(request)
+        res = self._captive_redirect(request)
         await asyncio.sleep_ms(0)
         return res or await self._app.dispatch_request(request)
 

@@ -65,7 +65,7 @@ class Setup:
         res = await self._saving.save({"web.password": password})
         return res if res.status_code != 200 else await self._access.login(request, password)
 
-    def lead(self, request):
+    def captive_redirect(self, request):
         """A redirection to /setup for a phone on the access point that looks for the internet.
 
         Every name leads here (network.captive); one that is not the rig's was meant for somebody

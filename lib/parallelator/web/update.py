@@ -116,11 +116,11 @@ class Update:
             message = "The rig has no key for updates: run make deploy once, by cable."
             raise Refused(409, "update_key", message, {})
         self._check_moment(confirmed)
-        return Receiver(_OTHER[rig.slot], key, pads(key), rig.guard.pressing)
+        return Receiver(_OTHER[rig.slot], key, pads(key), rig.guard.trip_pending)
 
     def _check_moment(self, confirmed):
         snap = self._rig.snap
-        if self._rig.guard.pressing():
+        if self._rig.guard.trip_pending():
             message = "A battery is beyond a limit and about to be switched off. Wait for that."
             raise Refused(409, "update_trip", message, {})
         if not confirmed and any(

@@ -1,6 +1,6 @@
-"""Register-level models of the chips on the rig's bus, and what the INA2xx models share.
+"""Register-level models of the chips on the rig's I2C, and what the INA2xx models share.
 
-The simulated world makes one model per chip, hands it the bus transactions, and calls
+The simulated world makes one model per chip, hands it the I2C transactions, and calls
 `Comparators.follow_all` after every plant step. The models follow the data sheets, never the
 drivers of the firmware.
 """
@@ -41,7 +41,7 @@ class Sensor:
     (V) that leave every flag alone, or `RESTLESS`.
 
     Args:
-        address: 7-bit bus address, 0x40..0x4F.
+        address: 7-bit I2C address, 0x40..0x4F.
         i: battery place 0..15 on the plant.
         plant: a `sim.plant.Plant`.
         shunt_uohm: shunt in micro-ohms.
@@ -98,7 +98,7 @@ class Sensor:
         self._start_clock(now_us)
 
     def write(self, reg, data, now_us):
-        """A bus write: reg is the pointer byte, data the bytes after it (none: pointer only).
+        """An I2C write: reg is the pointer byte, data the bytes after it (none: pointer only).
 
         Two data bytes make a write; read-only and reserved registers ignore it. Writing the
         configuration of the converter starts the conversions anew.
@@ -114,7 +114,7 @@ class Sensor:
         self._write(reg, value & mask | fixed & ~mask, now_us)
 
     def read(self, reg, buf, now_us):
-        """A bus read: fills buf from register reg, high byte first; 0xFF beyond its end.
+        """An I2C read: fills buf from register reg, high byte first; 0xFF beyond its end.
 
         Reserved registers read 0.
         """

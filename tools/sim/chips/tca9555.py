@@ -1,6 +1,6 @@
 """Model of the TI TCA9555 16-bit expander (data sheet SCPS200); a TCA9535 differs in no register.
 
-The simulated world makes one per mother board, hands it the bus transactions and turns its pins
+The simulated world makes one per mother board, hands it the I2C transactions and turns its pins
 into gates and LEDs.
 """
 
@@ -17,7 +17,7 @@ class Tca9555:
     """One expander.
 
     Args:
-        address: 7-bit bus address, 0x20..0x27.
+        address: 7-bit I2C address, 0x20..0x27.
         external: external(now_us) returns the 16 levels the outside gives the pins as inputs,
             bit 0 = P00, bit 15 = P17. What the pull-ups inside a TCA9555 do is part of them.
         changed: changed(chip, now_us) is called after every write to an output or direction
@@ -45,7 +45,7 @@ class Tca9555:
         self._changed(self, now_us)
 
     def write(self, reg, data, now_us):
-        """A bus write: reg is the command byte (its low 3 bits count), data the bytes after it.
+        """An I2C write: reg is the command byte (its low 3 bits count), data the bytes after it.
 
         Bytes alternate between the two registers of the pair. What goes to the input registers has
         no effect.
@@ -59,7 +59,7 @@ class Tca9555:
             self._changed(self, now_us)
 
     def read(self, reg, buf, now_us):
-        """A bus read: fills buf from register reg, alternating within the pair.
+        """An I2C read: fills buf from register reg, alternating within the pair.
 
         A read without a command byte goes on at `pointer`.
         """

@@ -1,4 +1,4 @@
-"""Stand-in for the ESP32's `machine`: pins and I2C reach the simulated bus, SPI the SD card."""
+"""Stand-in for the ESP32's `machine`: pins and I2C reach the simulated I2C, SPI the SD card."""
 
 from sim import current
 
@@ -28,7 +28,7 @@ def unique_id():
 
 
 class Pin:
-    """A GPIO; the two bus pins read and pull the simulated lines, one selects the SD card."""
+    """A GPIO; the two I2C pins read and pull the simulated lines, one selects the SD card."""
 
     IN = 1
     OUT = 3

@@ -10,7 +10,7 @@ const RECORDED_MS = 7000; // after a trip its record is complete
 const HAND = ["wish", "reset_done", "bus_reset", "settings_saved", "limits_saved", "time_set",
   "restart", "update", "log_deleted"];
 const CALM = ["boot", "state", "joined", "group_start", "sensor_found", "topology_good", "wifi_up",
-  "bus_recovered", "expander_back", "config_renamed", "config_found", "sd_ready",
+  "i2c_recovered", "expander_back", "config_renamed", "config_found", "sd_ready",
   "updated"];
 const VOLTS = ["low_soon", "no_contact"];
 const VOLT_TRIPS = ["undervoltage", "overvoltage", "imbalance"];

@@ -33,7 +33,7 @@ export function draw() {
 }
 
 function list() {
-  const { bus, heap, mqtt, tasks } = report;
+  const { i2c, heap, mqtt, tasks } = report;
   const kilo = (bytes) => number(bytes, 0, 1024);
   const time = report.time && new Date(report.time).toLocaleString(app.language);
   const rows = [
@@ -44,11 +44,11 @@ function list() {
     ["boot", report.boot],
     ["uptime", duration(report.uptime_ms)],
     ["heap", say("heapOf", { v: kilo(heap.free), n: kilo(heap.free + heap.used) })],
-    ["bus", say("busText", {
-      v: number(bus.transactions, 0), n: bus.errors, t: bus.timeouts, b: bus.recoveries,
+    ["i2c", say("i2cText", {
+      v: number(i2c.transactions, 0), n: i2c.errors, t: i2c.timeouts, b: i2c.recoveries,
     })],
-    ["boards", bus.boards.join(", ") || say("none")],
-    ["sensors", bus.sensors.join(", ") || say("none")],
+    ["boards", i2c.boards.join(", ") || say("none")],
+    ["sensors", i2c.sensors.join(", ") || say("none")],
     ["card", cardText(report.card)],
     ...(mqtt ? [["mqtt", say("mqttText", {
       b: mqtt.connected ? say("mqttUp") : app.words.mqtt[mqtt.problem] || say("none"),

@@ -2,7 +2,7 @@
 
 from errno import ENOENT
 
-from parallelator.records.keeper import Keeper, count_boot
+from parallelator.records.nvs_state import NvsState, count_boot
 from parallelator.snapshot import WISH_OFF, Reason, Snapshot
 
 
@@ -35,20 +35,20 @@ class Store:
         self.commits += 1
 
 
-def rig(store, pressing=lambda: False):
+def rig(store, trip_pending=lambda: False):
     snap = Snapshot()
     locks = bytearray(16)
-    return Keeper(store, snap, locks, pressing), snap, locks
+    return NvsState(store, snap, locks, trip_pending), snap, locks
 
 
 def test_everything_kept_comes_back():
     store = Store()
-    keeper, snap, locks = rig(store)
+    nvs_state, snap, locks = rig(store)
     snap.wish[3] = WISH_OFF
     snap.trips[15] = 1000
     locks[7] = Reason.OVERCURRENT
     snap.bus_locked = True
-    assert keeper.save()
+    assert nvs_state.save()
     again, snap2, locks2 = rig(store)
     assert again.restore()
     assert snap2.wish == snap.wish and locks2 == locks and snap2.bus_locked
@@ -57,13 +57,13 @@ def test_everything_kept_comes_back():
 
 def test_nothing_is_written_while_nothing_changes():
     store = Store()
-    keeper, snap, _ = rig(store)
-    keeper.save()
+    nvs_state, snap, _ = rig(store)
+    nvs_state.save()
     commits = store.commits
     for _ in range(100):
-        assert not keeper.save()
+        assert not nvs_state.save()
     snap.trips[0] = 1
-    assert keeper.save() and store.commits == commits + 1
+    assert nvs_state.save() and store.commits == commits + 1
     again, _, _ = rig(store)
     again.restore()
     assert not again.save()
@@ -72,16 +72,16 @@ def test_nothing_is_written_while_nothing_changes():
 def test_it_waits_until_nothing_changes_and_nobody_presses():
     store = Store()
     limits_passed = [False]
-    keeper, snap, _ = rig(store, lambda: limits_passed[0])
+    nvs_state, snap, _ = rig(store, lambda: limits_passed[0])
     for trips in (1, 2, 3):
         snap.trips[trips] = 1
-        keeper.look()
+        nvs_state.look()
     assert store.commits == 0
     limits_passed[0] = True
-    keeper.look()
+    nvs_state.look()
     assert store.commits == 0
     limits_passed[0] = False
-    keeper.look()
+    nvs_state.look()
     assert store.commits == 1
     again, snap2, _ = rig(store)
     again.restore()
@@ -90,23 +90,23 @@ def test_it_waits_until_nothing_changes_and_nobody_presses():
 
 def test_it_waits_for_a_second_at_most():
     store = Store()
-    keeper, snap, _ = rig(store, lambda: True)
+    nvs_state, snap, _ = rig(store, lambda: True)
     snap.trips[0] = 1
     looks = 0
     while not store.commits:
-        keeper.look()
+        nvs_state.look()
         looks += 1
     assert looks == 10
 
 
 def test_an_empty_or_foreign_store_restores_nothing():
     store = Store()
-    keeper, snap, _ = rig(store)
-    assert not keeper.restore()
+    nvs_state, snap, _ = rig(store)
+    assert not nvs_state.restore()
     store.values["fleet"] = b"\x02" + bytes(65)
-    assert not keeper.restore()
+    assert not nvs_state.restore()
     store.values["fleet"] = b"\x01\x01"
-    assert not keeper.restore()
+    assert not nvs_state.restore()
     assert not snap.bus_locked
 
 

@@ -37,7 +37,7 @@ _ON = const(2)
 _RESET = const(3)
 
 
-class Fleet:
+class States:
     """The batteries of one rig.
 
     Args:
@@ -73,14 +73,14 @@ class Fleet:
         self.starting_ms = 0
         self._joining_ms = 0
         self._joined = 0
-        self._vain = 0
+        self._failed_joins = 0
 
     # Onto the bus
 
     def connect(self, mask):
         """Close the switches of `mask`, which the joining rules have admitted."""
         if self._joined & self.on:
-            self._vain = 0
+            self._failed_joins = 0
         closed = self._switches.close(mask)
         self.on |= closed
         self._joined = closed
@@ -106,7 +106,7 @@ class Fleet:
         if self._joining_ms > 0:
             self._joining_ms -= dt_ms
             if self._joining_ms <= 0 and self._joined & self.on:
-                self._vain = 0
+                self._failed_joins = 0
 
     # Off the bus
 
@@ -136,7 +136,7 @@ class Fleet:
             group = self.on
             self._open(group)
             self._cool(group)
-            self._vain = 0
+            self._failed_joins = 0
 
     def lose(self, i, reason):
         """Open battery i, whose sensor or expander is gone; it returns as after a trip."""
@@ -198,10 +198,10 @@ class Fleet:
             return False
         for k in range(BATTERIES):
             if others >> k & 1 and abs(self._snap.current_ma[k]) > IDLE_MA:
-                self._vain = 0
+                self._failed_joins = 0
                 return False
-        self._vain |= 1 << i
-        return self._vain & self._vain - 1 != 0 and not self.held | self.stuck
+        self._failed_joins |= 1 << i
+        return self._failed_joins & self._failed_joins - 1 != 0 and not self.held | self.stuck
 
     def _cool(self, group):
         for i in range(BATTERIES):

@@ -2,7 +2,7 @@
 
 from parallelator import settings
 from parallelator.protection import rules
-from parallelator.protection.fleet import ACTIONS, Fleet
+from parallelator.protection.states import ACTIONS, States
 from parallelator.snapshot import (
     ABSENT,
     LOCKED,
@@ -31,11 +31,11 @@ class Switches:
 
 
 def rig(state=WAITING):
-    """A fleet whose batteries read 27 V and are in `state`."""
+    """The states of a rig whose batteries read 27 V and are in `state`."""
     snap = Snapshot()
     limits = rules.Limits(settings.defaults())
     events = []
-    fleet = Fleet(
+    states = States(
         snap,
         Switches(),
         limits,
@@ -47,190 +47,190 @@ def rig(state=WAITING):
         snap.voltage_mv[i] = 27000
         snap.state[i] = state
         snap.valid[i] = 1
-    return fleet, snap, events
+    return states, snap, events
 
 
-def wish(fleet, action, i):
-    fleet.obey(ACTIONS.index(action), i)
+def wish(states, action, i):
+    states.obey(ACTIONS.index(action), i)
 
 
 def test_a_locked_battery_refuses_on_and_auto_and_stays_locked_whatever_is_wished():
-    fleet, snap, _ = rig()
-    fleet.connect(4)
+    states, snap, _ = rig()
+    states.connect(4)
     for _ in range(5):
-        fleet.trip(2, Reason.OVERCURRENT, 20000)
-    assert snap.state[2] == LOCKED and fleet.lock[2] == Reason.OVERCURRENT
-    assert fleet.refusal("on", 2) == fleet.refusal("auto", 2) == "locked"
-    assert fleet.refusal("off", 2) is None and fleet.refusal("reset", 2) is None
+        states.trip(2, Reason.OVERCURRENT, 20000)
+    assert snap.state[2] == LOCKED and states.lock[2] == Reason.OVERCURRENT
+    assert states.refusal("on", 2) == states.refusal("auto", 2) == "locked"
+    assert states.refusal("off", 2) is None and states.refusal("reset", 2) is None
     for action in ("on", "auto", "off", "auto"):
-        wish(fleet, action, 2)
+        wish(states, action, 2)
         assert snap.state[2] == LOCKED
-    wish(fleet, "reset", 2)
+    wish(states, "reset", 2)
     assert snap.trips[2] == 0 and snap.state[2] == TRIPPED
 
 
 def test_a_battery_found_outside_the_window_says_why_it_waits():
-    fleet, snap, events = rig(ABSENT)
+    states, snap, events = rig(ABSENT)
     for voltage_mv, reason in ((23000, Reason.UNDERVOLTAGE), (30500, Reason.OVERVOLTAGE)):
         snap.voltage_mv[3] = voltage_mv
-        fleet.settle(3)
+        states.settle(3)
         assert (snap.state[3], snap.reason[3]) == (TRIPPED, reason)
     assert events[0][3] == Reason.UNDERVOLTAGE
     snap.voltage_mv[3] = 24500
-    fleet.settle(3)
+    states.settle(3)
     assert snap.state[3] == WAITING
 
 
 def test_a_battery_without_sensor_refuses_on():
-    fleet, _, _ = rig(ABSENT)
-    assert fleet.refusal("on", 0) == "absent" and fleet.refusal("auto", 0) is None
+    states, _, _ = rig(ABSENT)
+    assert states.refusal("on", 0) == "absent" and states.refusal("auto", 0) is None
 
 
 def test_off_survives_the_end_of_cooling_and_auto_waits_for_it():
-    fleet, snap, _ = rig()
-    fleet.connect(1)
-    fleet.trip(0, Reason.OVERCURRENT, 20000)
-    wish(fleet, "off", 0)
+    states, snap, _ = rig()
+    states.connect(1)
+    states.trip(0, Reason.OVERCURRENT, 20000)
+    wish(states, "off", 0)
     assert snap.state[0] == OFF
-    fleet.count_down(0, 4000)
-    wish(fleet, "auto", 0)
+    states.count_down(0, 4000)
+    wish(states, "auto", 0)
     assert snap.state[0] == TRIPPED and snap.eta_ms[0] == 6000
-    fleet.count_down(0, 6000)
+    states.count_down(0, 6000)
     assert snap.state[0] == WAITING
 
 
 def test_a_counted_trip_is_forgiven_after_an_hour_on():
-    fleet, snap, _ = rig()
-    fleet.connect(1)
-    fleet.trip(0, Reason.OVERCURRENT, 20000)
+    states, snap, _ = rig()
+    states.connect(1)
+    states.trip(0, Reason.OVERCURRENT, 20000)
     snap.state[0] = ON
     for _ in range(3599):
-        fleet.forgive(0, 1000)
+        states.forgive(0, 1000)
     assert snap.trips[0] == 1
-    fleet.forgive(0, 1000)
+    states.forgive(0, 1000)
     assert snap.trips[0] == 0
 
 
 def test_uncounted_trips_wait_longer_each_time_within_the_hour():
-    fleet, snap, _ = rig()
+    states, snap, _ = rig()
     waits = []
     for _ in range(3):
-        fleet.trip(0, Reason.UNDERVOLTAGE, 23000)
+        states.trip(0, Reason.UNDERVOLTAGE, 23000)
         waits.append(snap.eta_ms[0])
         snap.uptime_s += 60
     assert waits == [10000, 20000, 40000] and snap.trips[0] == 0
     snap.uptime_s += 3601
-    fleet.trip(0, Reason.UNDERVOLTAGE, 23000)
+    states.trip(0, Reason.UNDERVOLTAGE, 23000)
     assert snap.eta_ms[0] == 10000
 
 
 def test_three_failed_starts_within_ten_minutes_lock_the_bus_and_a_reset_frees_it():
-    fleet, snap, events = rig()
+    states, snap, events = rig()
     for _ in range(3):
         assert not snap.bus_locked
-        fleet.start(0b111)
-        fleet.trip(0, Reason.OVERCURRENT, 20000)
-        assert fleet.on == 0 and snap.trips[0] == 0
+        states.start(0b111)
+        states.trip(0, Reason.OVERCURRENT, 20000)
+        assert states.on == 0 and snap.trips[0] == 0
         snap.uptime_s += 60
     assert snap.bus_locked and events[-4][0] == "bus_locked"
-    fleet.obey(ACTIONS.index("reset"), RIG)
+    states.obey(ACTIONS.index("reset"), RIG)
     assert not snap.bus_locked
 
 
 def test_failed_starts_more_than_ten_minutes_apart_do_not_add_up():
-    fleet, snap, _ = rig()
+    states, snap, _ = rig()
     for _ in range(6):
-        fleet.start(0b111)
-        fleet.trip(0, Reason.OVERCURRENT, 20000)
+        states.start(0b111)
+        states.trip(0, Reason.OVERCURRENT, 20000)
         snap.uptime_s += 601
     assert not snap.bus_locked
 
 
 def test_an_overcurrent_after_the_first_second_counts_for_its_battery():
-    fleet, snap, _ = rig()
-    fleet.start(0b111)
-    fleet.starting_ms = 0
-    fleet.trip(0, Reason.OVERCURRENT, 20000)
-    assert snap.trips[0] == 1 and fleet.on == 0b110
+    states, snap, _ = rig()
+    states.start(0b111)
+    states.starting_ms = 0
+    states.trip(0, Reason.OVERCURRENT, 20000)
+    assert snap.trips[0] == 1 and states.on == 0b110
 
 
 def test_an_operators_on_lets_an_empty_pack_inside_the_window_return_to_be_charged():
-    fleet, snap, _ = rig()
+    states, snap, _ = rig()
     for voltage_mv, state in ((24050, WAITING), (23990, TRIPPED)):
-        fleet.connect(1)
-        fleet.trip(0, Reason.UNDERVOLTAGE, 23900)
+        states.connect(1)
+        states.trip(0, Reason.UNDERVOLTAGE, 23900)
         snap.voltage_mv[0] = voltage_mv
-        fleet.count_down(0, 600000)
+        states.count_down(0, 600000)
         assert snap.state[0] == TRIPPED
-        wish(fleet, "on", 0)
+        wish(states, "on", 0)
         assert snap.state[0] == state
 
 
 def test_two_joins_in_a_row_that_carry_alone_open_those_that_carry_nothing():
-    fleet, snap, _ = rig()
-    fleet.connect(0b0001)
-    fleet.connect(0b0010)
-    fleet.trip(1, Reason.OVERCURRENT, 16000)
+    states, snap, _ = rig()
+    states.connect(0b0001)
+    states.connect(0b0010)
+    states.trip(1, Reason.OVERCURRENT, 16000)
     assert snap.state[0] == ON
-    fleet.connect(0b0100)
-    fleet.trip(2, Reason.OVERCURRENT, 16000)
-    assert fleet.on == 0 and snap.state[0] == TRIPPED and snap.reason[0] == Reason.BUS_OVERLOAD
+    states.connect(0b0100)
+    states.trip(2, Reason.OVERCURRENT, 16000)
+    assert states.on == 0 and snap.state[0] == TRIPPED and snap.reason[0] == Reason.BUS_OVERLOAD
     assert (snap.trips[0], snap.trips[1], snap.trips[2]) == (0, 1, 1)
 
 
 def test_what_carries_stays_on_and_so_does_what_is_charged_or_was_joined_in_between():
     def after(step):
-        fleet, snap, _ = rig()
-        fleet.connect(0b0001)
-        fleet.connect(0b0010)
-        fleet.trip(1, Reason.OVERCURRENT, 16000)
-        step(fleet, snap)
-        fleet.connect(0b0100)
-        fleet.trip(2, Reason.OVERCURRENT, 16000 if step != charged else -16000)
-        return bool(fleet.on & 1)
+        states, snap, _ = rig()
+        states.connect(0b0001)
+        states.connect(0b0010)
+        states.trip(1, Reason.OVERCURRENT, 16000)
+        step(states, snap)
+        states.connect(0b0100)
+        states.trip(2, Reason.OVERCURRENT, 16000 if step != charged else -16000)
+        return bool(states.on & 1)
 
-    def carries(fleet, snap):
+    def carries(states, snap):
         snap.current_ma[0] = -60
 
-    def charged(fleet, snap):
+    def charged(states, snap):
         """The newcomer itself is."""
 
-    def joined(fleet, snap):
-        fleet.connect(0b1000)
+    def joined(states, snap):
+        states.connect(0b1000)
 
-    def uncontrolled(fleet, snap):
-        fleet.held = 0b10000
+    def uncontrolled(states, snap):
+        states.held = 0b10000
 
-    def joined_for_a_while(fleet, snap):
-        fleet.connect(0b1000)
-        fleet.pass_time(1000)
-        fleet.trip(3, Reason.UNDERVOLTAGE, 20000)
+    def joined_for_a_while(states, snap):
+        states.connect(0b1000)
+        states.pass_time(1000)
+        states.trip(3, Reason.UNDERVOLTAGE, 20000)
 
-    def carried(fleet, snap):
+    def carried(states, snap):
         snap.current_ma[0] = 500
-        fleet.connect(0b1000)
-        fleet.trip(3, Reason.OVERCURRENT, 16000)
+        states.connect(0b1000)
+        states.trip(3, Reason.OVERCURRENT, 16000)
         snap.current_ma[0] = 0
 
     for step in (carries, charged, joined, joined_for_a_while, carried, uncontrolled):
         assert after(step), step
-    assert not after(lambda fleet, snap: None)
+    assert not after(lambda states, snap: None)
 
 
 def test_one_battery_that_trips_again_and_again_may_have_a_wrong_sensor_and_opens_alone():
-    fleet, snap, _ = rig()
-    fleet.connect(0b0001)
+    states, snap, _ = rig()
+    states.connect(0b0001)
     for _ in range(4):
-        fleet.connect(0b0010)
-        fleet.trip(1, Reason.OVERCURRENT, 16000)
+        states.connect(0b0010)
+        states.trip(1, Reason.OVERCURRENT, 16000)
     assert snap.state[0] == ON
 
 
 def test_a_trip_long_after_the_join_says_nothing_of_the_others():
-    fleet, _, _ = rig()
-    fleet.connect(0b0001)
+    states, _, _ = rig()
+    states.connect(0b0001)
     for i in (1, 2, 3):
-        fleet.connect(1 << i)
-        fleet.pass_time(1000)
-        fleet.trip(i, Reason.OVERCURRENT, 16000)
-    assert fleet.on == 1
+        states.connect(1 << i)
+        states.pass_time(1000)
+        states.trip(i, Reason.OVERCURRENT, 16000)
+    assert states.on == 1

@@ -1,10 +1,10 @@
 """A stand-in for an ESP32 at the end of a cable: one life of it, from reset to reset.
 
-    micropython -i tests/device/board.py IMAGE STORAGE
+    micropython -i tests/device/controller.py IMAGE STORAGE
 
-boards.py starts it on a pseudo-terminal, again after each reset. The root folder is a LittleFS
-image; what the simulator's stand-ins keep in non-volatile storage is kept in the file STORAGE.
-After boot.py and main.py the prompt is MicroPython's own.
+controllers.py starts it on a pseudo-terminal, again after each reset. The root folder is a
+LittleFS image; what the simulator's stand-ins keep in non-volatile storage is kept in the file
+STORAGE. After boot.py and main.py the prompt is MicroPython's own.
 """
 
 import json

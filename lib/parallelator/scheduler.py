@@ -16,7 +16,7 @@ _FIRST_RETRY_MS = const(1000)
 _LAST_RETRY_MS = const(60000)
 
 
-class Work:
+class Scheduler:
     """The tasks of one rig.
 
     Args:
@@ -55,7 +55,7 @@ class Work:
     def tick_if_due(self):
         """Run the guard when it is its time, from wherever the processor is.
 
-        Its death ends the program, with the switches open if the bus allows.
+        Its death ends the program, with the switches open if I2C allows.
         """
         clock = self._clock
         protector = self._guard
@@ -88,7 +88,7 @@ class Work:
         retry_ms = _FIRST_RETRY_MS
         while True:
             try:
-                await self.polite(job())
+                await self.run_after_guard(job())
             except Exception as error:
                 sys.print_exception(error)
             self.failures[number] += 1
@@ -96,7 +96,7 @@ class Work:
             await asyncio.sleep_ms(retry_ms)
             retry_ms = min(retry_ms * 2, _LAST_RETRY_MS)
 
-    def polite(self, coroutine):
+    def run_after_guard(self, coroutine):
         """Awaitable that runs a coroutine, and the guard when it is due before a step of it.
 
         The loop lets every task that is ready go on before it comes back to the guard's: many at

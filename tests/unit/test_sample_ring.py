@@ -3,12 +3,12 @@
 import struct
 
 from parallelator.records.blackbox import COPIES, COPY_ENTRIES, MARKS, BlackBox, Copy
-from parallelator.records.tape import BUS, ENTRIES, ENTRY, Tape
+from parallelator.records.sample_ring import BUS, ENTRIES, ENTRY, SampleRing
 from parallelator.records.tripfile import Record, Trip, readings
 
 
-def entries(tape, number, most=80):
-    number, piece = tape.since(number, most)
+def entries(sample_ring, number, most=80):
+    number, piece = sample_ring.since(number, most)
     found = []
     for at in range(0, len(piece), ENTRY):
         head, mv, units = struct.unpack_from("<HHh", piece, at)
@@ -17,62 +17,62 @@ def entries(tape, number, most=80):
 
 
 def test_readings_come_back_as_they_were():
-    tape = Tape()
-    tape.sample(0, 0, 26000, 4)
-    tape.sample(15, 80, 65535, -4996)
-    tape.sample(BUS, (1 << 30) - 1, 0, 655000)
-    tape.sample(3, 16384 + 8, 1, -655000)
-    number, found = entries(tape, 0)
-    assert number == tape.count == 4
+    sample_ring = SampleRing()
+    sample_ring.sample(0, 0, 26000, 4)
+    sample_ring.sample(15, 80, 65535, -4996)
+    sample_ring.sample(BUS, (1 << 30) - 1, 0, 655000)
+    sample_ring.sample(3, 16384 + 8, 1, -655000)
+    number, found = entries(sample_ring, 0)
+    assert number == sample_ring.count == 4
     assert found == [
         (0, 0, 26000, 0),
         (15, 10, 65535, -500),
         (BUS, 2047, 0, 32767),
         (3, 1, 1, -32768),
     ]
-    assert entries(tape, number) == (4, [])
-    assert entries(tape, 1, 2) == (3, found[1:3])
+    assert entries(sample_ring, number) == (4, [])
+    assert entries(sample_ring, 1, 2) == (3, found[1:3])
 
 
 def test_a_reading_between_two_scans_has_the_time_of_the_last():
-    tape = Tape()
+    sample_ring = SampleRing()
     for k in range(ENTRIES):
-        tape.sample(1, 80 * k, 26000, 0)
-    assert tape._at == 0
-    tape.add(2, 25000, 16000)
-    _, found = entries(tape, ENTRIES)
+        sample_ring.sample(1, 80 * k, 26000, 0)
+    assert sample_ring._at == 0
+    sample_ring.add(2, 25000, 16000)
+    _, found = entries(sample_ring, ENTRIES)
     assert found == [(2, 10 * (ENTRIES - 1) % 2048, 25000, 1600)]
 
 
 def test_the_newest_overwrite_the_oldest():
-    tape = Tape()
+    sample_ring = SampleRing()
     for k in range(ENTRIES + 100):
-        tape.sample(k % 17, 10 * k, k, 0)
-    number, found = entries(tape, 0)
+        sample_ring.sample(k % 17, 10 * k, k, 0)
+    number, found = entries(sample_ring, 0)
     assert number == 180 and found[0][2] == 100
     seen = []
     while found:
         seen += [mv for _, _, mv, _ in found]
-        number, found = entries(tape, number)
+        number, found = entries(sample_ring, number)
     assert seen == list(range(100, ENTRIES + 100)), "over the end of the ring as well"
 
 
 def test_the_count_wraps():
-    tape = Tape()
-    tape.count = (1 << 29) - 2
+    sample_ring = SampleRing()
+    sample_ring.count = (1 << 29) - 2
     for k in range(5):
-        tape.sample(1, 10 * k, k, 0)
-    assert tape.count == 3 and tape.behind((1 << 29) - 2) == 5
-    number, found = entries(tape, (1 << 29) - 2)
+        sample_ring.sample(1, 10 * k, k, 0)
+    assert sample_ring.count == 3 and sample_ring.behind((1 << 29) - 2) == 5
+    number, found = entries(sample_ring, (1 << 29) - 2)
     assert number == 3 and [mv for _, _, mv, _ in found] == [0, 1, 2, 3, 4]
 
 
 def test_the_bytes_are_as_stated():
-    tape = Tape()
-    assert len(tape._ring) == ENTRIES * ENTRY == 15360
+    sample_ring = SampleRing()
+    assert len(sample_ring._ring) == ENTRIES * ENTRY == 15360
     copy = Copy()
     assert len(copy.entries) == COPY_ENTRIES * ENTRY == 2640
-    box = BlackBox(tape, None, None, None, None, None)
+    box = BlackBox(sample_ring, None, None, None, None, None)
     assert COPIES == 2 and box._copies == [], "made when they are needed"
     assert len(box._marks) * 4 == MARKS * 20
     # A scan reads two batteries each 10 ms and looks at the bus after each round.
@@ -82,18 +82,18 @@ def test_the_bytes_are_as_stated():
 
 
 def test_readings_are_told_in_ms_from_the_trip_across_the_wrap_of_their_times():
-    tape = Tape()
+    sample_ring = SampleRing()
     start = 16384 * 5 - 6000
     for k in range(3000):
         ms = start + 10 * k
-        tape.sample(BUS if k % 2 else 4, ms, 0 if k % 2 else 26000 + k % 7, 10 * (k % 100))
+        sample_ring.sample(BUS if k % 2 else 4, ms, 0 if k % 2 else 26000 + k % 7, 10 * (k % 100))
     # The last 2560 are left: 4.4 s to 30 s after the start.
     trip = Trip(4, 1, 0, 12000, 0, "")
     record = Record(1, 1, [trip], (start + 4400 >> 3) - 5 & 2047)
     pieces = []
     number = 0
     while True:
-        number, piece = tape.since(number, 20)
+        number, piece = sample_ring.since(number, 20)
         if not len(piece):
             break
         pieces.append(bytes(piece))
@@ -110,10 +110,10 @@ def test_readings_are_told_in_ms_from_the_trip_across_the_wrap_of_their_times():
 
 
 def test_readings_of_other_batteries_are_left_out():
-    tape = Tape()
+    sample_ring = SampleRing()
     for k in range(160):
-        tape.sample(k % 16, 5 * k, 26000, 0)
-    _, piece = tape.since(0, 160)
+        sample_ring.sample(k % 16, 5 * k, 26000, 0)
+    _, piece = sample_ring.since(0, 160)
     trip = Trip(9, 1, 0, 400, 0, "")
     rows = [row for some in readings(Record(1, 1, [trip], 0), trip, [piece]) for row in some]
     assert {row[1] for row in rows} == {10} and len(rows) == 10
@@ -125,15 +125,15 @@ async def test_a_block_is_not_written_while_a_battery_is_beyond_a_limit():
 
     asked = []
     blocks = []
-    tape = Tape()
+    sample_ring = SampleRing()
     for k in range(300):
-        tape.sample(1, 10 * k, 26000, 0)
+        sample_ring.sample(1, 10 * k, 26000, 0)
 
-    def pressing():
+    def trip_pending():
         asked.append(len(blocks))
         return len(asked) < 4 or len(blocks) > 0
 
-    box = BlackBox(tape, None, None, None, Snap(), pressing)
+    box = BlackBox(sample_ring, None, None, None, Snap(), trip_pending)
 
     class File:
         def write(self, data):
@@ -144,4 +144,4 @@ async def test_a_block_is_not_written_while_a_battery_is_beyond_a_limit():
     await box._append(File(), cursor)
     assert len(asked) == 24 and len(blocks) == 2, "after a fifth of a second it is"
     whole = b"".join(blocks)
-    assert whole == bytes(tape._ring)[: len(whole)]
+    assert whole == bytes(sample_ring._ring)[: len(whole)]

@@ -13,7 +13,7 @@ _DEADLINE_MS = const(50)
 _DEADLINE_SHOWN_S = const(60)
 
 
-class Watch:
+class Warnings:
     """Raises and clears the alarms of connected batteries.
 
     Args:

@@ -22,7 +22,7 @@ _SIZE = const(15360)
 _COUNT_MASK = const(0x1FFFFFFF)
 
 
-class Tape:
+class SampleRing:
     """The readings of one rig.
 
     Attributes:

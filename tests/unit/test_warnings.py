@@ -1,11 +1,11 @@
 """The alarm of a protection that reacts late: once a minute, unless it gets worse."""
 
-from parallelator.protection.watch import Watch
+from parallelator.protection.warnings import Warnings
 from parallelator.snapshot import RIG, Alarm
 
 
 class Snap:
-    """What Watch needs of a snapshot."""
+    """What Warnings needs of a snapshot."""
 
     uptime_s = 0
     late = False
@@ -21,12 +21,14 @@ class Late:
     def __init__(self):
         self.told = []
         self.snap = Snap()
-        self.watch = Watch(self.snap, None, None, lambda code, i, s, r, ms: self.told.append(ms))
+        self.warnings = Warnings(
+            self.snap, None, None, lambda code, i, s, r, ms: self.told.append(ms)
+        )
 
     def gaps(self, uptime_s, *gaps_ms):
         self.snap.uptime_s = uptime_s
         for gap_ms in gaps_ms:
-            self.watch.deadline(gap_ms)
+            self.warnings.deadline(gap_ms)
         return self.told, self.snap.late
 
 

@@ -12,7 +12,7 @@ from sim import current
 from sim.tasks import TaskQueue
 
 
-class Watch:
+class GuardProbe:
     """Wraps `Guard.tick`, `Guard.submit` and `Events.emit`.
 
     Args:
@@ -43,7 +43,7 @@ class Watch:
         Guard.tick = lambda guard: self.tick(guard)
         Guard.submit = lambda guard, action, i: self.submitted(guard, action, i)
         Guard.all_off = lambda guard: self.all_off(guard)
-        Events.emit = _watched_emit
+        Events.emit = _probed_emit
 
     def tick(self, guard):
         """One tick of the guard with the heap locked until its first fault or event."""
@@ -101,12 +101,12 @@ class Watch:
             self.guard.submit(action, i)
 
 
-def _watched_emit(events, code, i, state, reason, value):
+def _probed_emit(events, code, i, state, reason, value):
     # Not a closure: calling one with so many arguments would itself allocate. An event is a fault
     # or a change of state: the rest of its tick may allocate.
-    watch = current.watch
-    watch.unlock()
-    watch.emit(events, code, i, state, reason, value)
+    probe = current.probe
+    probe.unlock()
+    probe.emit(events, code, i, state, reason, value)
 
 
 def _where(error):

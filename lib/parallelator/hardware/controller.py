@@ -1,4 +1,4 @@
-"""The controller board: pins, bus, watchdog, reset. The only module that imports `machine`."""
+"""The ESP32: pins, I2C, watchdog, reset. The only module that imports `machine`."""
 
 from binascii import hexlify
 
@@ -73,17 +73,17 @@ def connect_card(settings, clock, idle):
 
 
 def button_held():
-    """True while BOOT is pressed: the button of every ESP32 board, between GPIO 0 and ground."""
+    """True while BOOT is pressed: the button of every ESP32 module, between GPIO 0 and ground."""
     return not machine.Pin(_BUTTON, machine.Pin.IN, machine.Pin.PULL_UP).value()
 
 
-class Board:
+class Controller:
     """The ESP32 of one rig.
 
     Args:
         clock: a `clock.Clock`.
-        sda, scl: GPIO numbers of the I2C bus.
-        i2c_khz: bus clock in kHz.
+        sda, scl: GPIO numbers of I2C.
+        i2c_khz: I2C clock in kHz.
     """
 
     def __init__(self, clock, sda, scl, i2c_khz):
@@ -92,8 +92,8 @@ class Board:
         self._scl = scl
         self._i2c_khz = i2c_khz
 
-    def connect_bus(self):
-        """A fresh `machine.I2C` on the bus pins."""
+    def connect_i2c(self):
+        """A fresh `machine.I2C` on its pins."""
         return machine.I2C(
             0,
             sda=machine.Pin(self._sda),
@@ -102,7 +102,7 @@ class Board:
             timeout=_I2C_TIMEOUT_US,
         )
 
-    def release_bus(self):
+    def release_i2c(self):
         """Clock SCL up to nine times until SDA is high, then STOP; True when SDA is high."""
         pause = self._clock.sleep_us
         sda = machine.Pin(self._sda, machine.Pin.OPEN_DRAIN, value=1)

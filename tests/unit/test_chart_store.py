@@ -3,7 +3,7 @@
 import os
 
 from parallelator.records.card import READY
-from parallelator.records.daybook import BOOKS, Daybook
+from parallelator.records.chart_store import BOOKS, ChartStore
 from parallelator.records.history import Ring
 from sim.chips.sdimage import Image
 
@@ -27,7 +27,7 @@ class Life:
         self.uptime_s = 0
         self.failed = []
         self.ring = Ring(STEP_S, 96)
-        self.daybook = Daybook(self.ring, self, self, self, boot)
+        self.chart_store = ChartStore(self.ring, self, self, self, boot)
 
     def unix(self, ago_s=0):
         if self.booted_s is None:
@@ -74,13 +74,13 @@ async def test_points_come_back_to_where_they_were_in_time():
     with Card():
         first = Life(1, 0)
         first.live(5, 26000)
-        await first.daybook._save()
+        await first.chart_store._save()
         first.live(2, 26005)
-        await first.daybook._save()
+        await first.chart_store._save()
         # It was off for 50 minutes; in uptime of the new boot the first began at -9300 s.
         second = Life(2, 7 * STEP_S + 3000)
         second.live(2, 27000)
-        await second.daybook._restore()
+        await second.chart_store._restore()
         assert second.known() == points((-10, 26000, 7), (0, 27000, 2)), second.known()
         assert second.ring.read(1, -10, -9) == ([26000], [1000])
 
@@ -91,9 +91,9 @@ async def test_points_half_a_step_away_do_not_fall_together():
         for k in range(6):
             first.live(1, 26000 + k)
             first.booted_s = -(k % 2)  # the clock and the uptime do not tick together
-            await first.daybook._save()
+            await first.chart_store._save()
         second = Life(2, 6 * STEP_S + STEP_S // 2)
-        await second.daybook._restore()
+        await second.chart_store._restore()
         known = second.known()
         assert len(known) == 6 and max(known) - min(known) == 5, known
 
@@ -102,19 +102,19 @@ async def test_without_the_time_they_stand_right_before_the_boot_and_move_when_i
     with Card():
         first = Life(1, 0)
         first.live(4, 26000)
-        await first.daybook._save()
+        await first.chart_store._save()
         second = Life(2, None)
         second.live(1, 26500)
-        await second.daybook._restore()
+        await second.chart_store._restore()
         assert second.known() == points((-5, 26000, 4), (0, 26500, 1))
-        await second.daybook._save()
+        await second.chart_store._save()
         # A third boot knows from the card how far the first is from itself, not the second.
         third = Life(3, 10 * STEP_S)
-        await third.daybook._restore()
+        await third.chart_store._restore()
         assert third.known() == points((-10, 26000, 4), (-2, 26500, 1))
         second.booted_s = 20 * STEP_S
         second.live(1, 26501)
-        await second.daybook._restore()
+        await second.chart_store._restore()
         assert second.known() == points((-20, 26000, 4), (0, 26500, 2)), second.known()
 
 
@@ -122,12 +122,12 @@ async def test_a_time_that_gets_known_later_counts_for_the_whole_boot():
     with Card():
         first = Life(1, None)
         first.live(2, 26000)
-        await first.daybook._save()
+        await first.chart_store._save()
         first.booted_s = 0
         first.live(1, 26002)
-        await first.daybook._save()
+        await first.chart_store._save()
         second = Life(2, 8 * STEP_S)
-        await second.daybook._restore()
+        await second.chart_store._restore()
         assert second.known() == points((-8, 26000, 3))
 
 
@@ -135,10 +135,10 @@ async def test_what_is_older_than_a_day_is_left_out():
     with Card():
         first = Life(1, 0)
         first.live(96, 25000)
-        await first.daybook._save()
+        await first.chart_store._save()
         second = Life(2, 100 * STEP_S)
         second.live(40, 26000)
-        await second.daybook._restore()
+        await second.chart_store._restore()
         known = second.known()
         assert min(known) == -56 and known[-56] == 25044 and known[-5] == 25095
         assert len(known) == 52 + 40
@@ -148,7 +148,7 @@ async def test_damage_costs_only_what_is_damaged():
     with Card():
         first = Life(1, 0)
         first.live(3, 26000)
-        await first.daybook._save()
+        await first.chart_store._save()
         (name,) = os.listdir(BOOKS)
         with open(BOOKS + "/" + name, "r+b") as file:
             file.seek(82 + 20)
@@ -157,12 +157,12 @@ async def test_damage_costs_only_what_is_damaged():
             file.write(b"torn")
         second = Life(2, 3 * STEP_S)
         second.live(1, 27000)
-        await second.daybook._restore()
+        await second.chart_store._restore()
         assert second.known() == {-3: 26000, -1: 26002, 0: 27000}
-        await second.daybook._save()
+        await second.chart_store._save()
         assert os.stat(BOOKS + "/" + name)[6] == 3 * 82 + 4, "a torn book is left as it is"
         third = Life(3, 4 * STEP_S)
-        await third.daybook._restore()
+        await third.chart_store._restore()
         assert third.known() == {-4: 26000, -2: 26002, -1: 27000}
 
 
@@ -171,11 +171,11 @@ async def test_the_books_of_the_last_days_are_kept_and_no_others():
         life = Life(1, 0)
         for day in range(12):
             life.live(72, 20000 + 72 * day)
-            await life.daybook._save()
+            await life.chart_store._save()
         sizes = {name: os.stat(BOOKS + "/" + name)[6] for name in sorted(os.listdir(BOOKS))}
         assert sizes == {"000005.bin": 144 * 82, "000006.bin": 144 * 82}, sizes
         after = Life(2, 12 * 72 * STEP_S)
-        await after.daybook._restore()
+        await after.chart_store._restore()
         assert after.known() == points((-96, 20000 + 72 * 12 - 96, 96))
 
 
@@ -183,7 +183,7 @@ async def test_points_without_a_card_are_written_when_one_comes():
     with Card():
         life = Life(1, 0)
         life.live(120, 20000)
-        await life.daybook._save()
+        await life.chart_store._save()
         after = Life(2, 120 * STEP_S)
-        await after.daybook._restore()
+        await after.chart_store._restore()
         assert after.known() == points((-96, 20024, 96))

@@ -4,7 +4,7 @@ import asyncio
 import time
 
 from parallelator.clock import Clock
-from parallelator.work import Work
+from parallelator.scheduler import Scheduler
 
 
 class Guard:
@@ -23,7 +23,7 @@ class Guard:
 def work():
     told = []
     clock = Clock(time)
-    return Work(clock, lambda code, i, state, reason, value: told.append((code, value))), told
+    return Scheduler(clock, lambda code, i, state, reason, value: told.append((code, value))), told
 
 
 async def until(true):

@@ -23,7 +23,7 @@ _PERIOD_MS = const(4700)
 _FORGOTTEN = const(4)  # points a step
 
 
-class Daybook:
+class ChartStore:
     """The files of one rig.
 
     Args:

@@ -1,4 +1,4 @@
-"""The simulated chips on a bus for drivers that run under CPython.
+"""The simulated chips on I2C for drivers that run under CPython.
 
 test_second_opinion.py puts CircuitPython drivers and those of the firmware on one `I2C`, which
 speaks both of their languages. `load` imports a CircuitPython driver.
@@ -23,7 +23,7 @@ def load(name):
 
 
 class I2C:
-    """A bus in the manner of CircuitPython's `busio.I2C` and of MicroPython's `machine.I2C`.
+    """An I2C in the manner of CircuitPython's `busio.I2C` and of MicroPython's `machine.I2C`.
 
     Args:
         chips: simulated chips, each at its own address.
@@ -38,13 +38,13 @@ class I2C:
         self._locked = False
 
     def try_lock(self):
-        """Take the bus; True when it was free."""
+        """Take the wire; True when it was free."""
         free = not self._locked
         self._locked = True
         return free
 
     def unlock(self):
-        """Give the bus back."""
+        """Give the wire back."""
         self._locked = False
 
     def scan(self):

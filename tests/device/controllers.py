@@ -1,4 +1,4 @@
-"""A stand-in for an ESP32 on a serial port: board.py on a pseudo-terminal, and its cable."""
+"""A stand-in for an ESP32 on a serial port: controller.py on a pseudo-terminal, and its cable."""
 
 import fcntl
 import json
@@ -23,12 +23,12 @@ os.VfsLfs2.mkfs(Flash(open({image!r}, "r+b")))
 """
 
 
-class Board:
+class Controller:
     """A device in `folder`, kept there, plugged in and powered while the context lasts.
 
     Args:
         blocks: of 4096 bytes: size of its flash.
-        program: another command than board.py to run on the port, None = board.py.
+        program: another command than controller.py to run on the port, None = controller.py.
 
     Attributes:
         port: its serial port; lives: how often it has started; said: all that it has sent.
@@ -85,7 +85,8 @@ class Board:
         self._inside, terminal = os.openpty()
         tty.setraw(terminal)
         files = [self.image, self.storage]
-        command = [MICROPYTHON, "-X", "heapsize=8m", "-i", ROOT / "tests/device/board.py", *files]
+        script = ROOT / "tests/device/controller.py"
+        command = [MICROPYTHON, "-X", "heapsize=8m", "-i", script, *files]
         self._process = subprocess.Popen(
             self._program or command,
             stdin=terminal,

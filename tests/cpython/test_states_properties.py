@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from parallelator import settings
 from parallelator.protection import rules
 from parallelator.protection.connector import Connector
-from parallelator.protection.fleet import ACTIONS, Fleet
+from parallelator.protection.states import ACTIONS, States
 from parallelator.snapshot import (
     ABSENT,
     AUTO,
@@ -66,7 +66,7 @@ class Switches:
 
 
 class Rig:
-    """A fleet with its connector, driven by happenings."""
+    """The states of a rig with its connector, driven by happenings."""
 
     def __init__(self, trip_decay_s=0):
         values = settings.defaults()
@@ -77,12 +77,12 @@ class Rig:
         self.switches = Switches()
         balance = rules.Balance(self.snap, self.limits)
         judge = rules.Judge(self.limits)
-        self.fleet = Fleet(self.snap, self.switches, self.limits, judge, balance, self.emit)
-        self.connector = Connector(self.snap, self.limits, self.fleet, self.emit)
+        self.states = States(self.snap, self.switches, self.limits, judge, balance, self.emit)
+        self.connector = Connector(self.snap, self.limits, self.states, self.emit)
         for i in range(PACKS):
             self.snap.voltage_mv[i] = 27000
             self.snap.valid[i] = 1
-            self.fleet.settle(i)
+            self.states.settle(i)
         self.happen("join", 0, None)
         assert self.switches.closed == (1 << PACKS) - 1
 
@@ -92,42 +92,42 @@ class Rig:
             if group >> i & 1:
                 assert self.snap.state[i] == WAITING
                 assert self.snap.eta_ms[i] == 0 and self.snap.valid[i]
-                assert not self.fleet.lock[i] and self.snap.wish[i] == AUTO
+                assert not self.states.lock[i] and self.snap.wish[i] == AUTO
                 assert 24000 <= self.snap.voltage_mv[i] <= 30000
 
     def emit(self, *event):
         pass
 
     def happen(self, what, i, value):
-        snap, fleet = self.snap, self.fleet
+        snap, states = self.snap, self.states
         if what == "trip" and snap.state[i] == ON:
-            fleet.trip(i, value, 0)
+            states.trip(i, value, 0)
         elif what == "pass" and snap.state[i] != ON:
-            fleet.count_down(i, value)
-        elif what == "wish" and fleet.refusal(value, i) is None:
-            fleet.obey(ACTIONS.index(value), i)
+            states.count_down(i, value)
+        elif what == "wish" and states.refusal(value, i) is None:
+            states.obey(ACTIONS.index(value), i)
         elif what == "reset":
-            fleet.obey(ACTIONS.index("reset"), i)
+            states.obey(ACTIONS.index("reset"), i)
         elif what == "volts":
             snap.voltage_mv[i] = value
         elif what == "lose":
             snap.valid[i] = 0
-            fleet.lose(i, Reason.SENSOR_LOST)
+            states.lose(i, Reason.SENSOR_LOST)
         elif what == "find" and snap.state[i] == ABSENT:
             snap.valid[i] = 1
-            fleet.settle(i)
+            states.settle(i)
         elif what == "fault" and snap.state[i] != ABSENT:
-            fleet.fault(i, Reason.SWITCH_FAULT)
+            states.fault(i, Reason.SWITCH_FAULT)
         elif what == "join":
             # Delays pass, then the connector looks twice, as a dead bus wants it.
             for k in range(PACKS):
-                fleet.count_down(k, 600000 if snap.state[k] == TRIPPED else 0)
+                states.count_down(k, 600000 if snap.state[k] == TRIPPED else 0)
             for _ in range(2):
                 group = self.connector.choose(1000)
                 if group:
                     self.admitted(group)
-                    (fleet.connect if fleet.on else fleet.start)(group)
-                    fleet.starting_ms = 0
+                    (states.connect if states.on else states.start)(group)
+                    states.starting_ms = 0
 
 
 @given(HAPPENINGS)
@@ -136,7 +136,7 @@ def test_a_switch_is_closed_exactly_while_its_battery_is_on(happenings):
     for happening in happenings:
         rig.happen(*happening)
         on = sum(1 << i for i in range(PACKS) if rig.snap.state[i] == ON)
-        assert rig.switches.closed == rig.fleet.on == on
+        assert rig.switches.closed == rig.states.on == on
 
 
 @searching(max_examples=600)
@@ -153,11 +153,11 @@ def test_a_switch_closes_only_by_the_rules_that_admit_it(happenings):
 def test_a_lock_ends_by_a_reset_and_by_nothing_else(happenings):
     rig = Rig()
     for happening in happenings:
-        locked = bytes(rig.fleet.lock)
+        locked = bytes(rig.states.lock)
         rig.happen(*happening)
         for i in range(PACKS):
             if locked[i] and not (happening[0] == "reset" and happening[1] == i):
-                assert rig.fleet.lock[i]
+                assert rig.states.lock[i]
                 assert rig.snap.state[i] in (LOCKED, ABSENT, UNCONTROLLED)
                 assert not rig.switches.closed >> i & 1
 
@@ -175,7 +175,7 @@ def test_counts_only_grow_without_decay_and_reset(happenings):
                 counted = happening[0] == "trip" and happening[1] == i and was_on[i]
                 counted = counted and happening[2] in rules.COUNTED
                 assert rig.snap.trips[i] == trips[i] + counted
-            assert rig.snap.trips[i] < 5 or rig.fleet.lock[i]
+            assert rig.snap.trips[i] < 5 or rig.states.lock[i]
 
 
 @given(HAPPENINGS)
@@ -194,7 +194,7 @@ def test_an_operators_off_lasts_until_the_operator_says_otherwise(happenings):
 @given(st.sampled_from(TRIPS), st.integers(0, 9990))
 def test_a_tripped_battery_stays_off_for_its_delay(reason, early_ms):
     rig = Rig()
-    rig.fleet.connect(1)
-    rig.fleet.trip(0, reason, 0)
-    rig.fleet.count_down(0, early_ms)
+    rig.states.connect(1)
+    rig.states.trip(0, reason, 0)
+    rig.states.count_down(0, early_ms)
     assert rig.snap.state[0] == TRIPPED

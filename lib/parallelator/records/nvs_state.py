@@ -32,20 +32,20 @@ def count_boot(store):
     return number
 
 
-class Keeper:
-    """One record: version, bus lock, and wish, lock and trips of each battery.
+class NvsState:
+    """One block: version, lock of the bus, and wish, lock and trips of each battery.
 
     Args:
         store: an `esp32.NVS` or its like.
         snap: the `Snapshot`; locks: the guard's `locks`.
-        pressing: function without arguments, True while a battery is beyond a limit.
+        trip_pending: function without arguments, True while a battery is beyond a limit.
     """
 
-    def __init__(self, store, snap, locks, pressing):
+    def __init__(self, store, snap, locks, trip_pending):
         self._store = store
         self._snap = snap
         self._locks = locks
-        self._pressing = pressing
+        self._trip_pending = trip_pending
         self._seen = bytearray(_SIZE)
         self._waited = 0
         self._record = bytearray(_SIZE)
@@ -95,7 +95,7 @@ class Keeper:
         still = self._record == self._seen
         self._seen[:] = self._record
         self._waited = self._waited + 1 if self._record != self._saved else 0
-        if still and not self._pressing() or self._waited >= _PATIENCE:
+        if still and not self._trip_pending() or self._waited >= _PATIENCE:
             self.save()
 
     def _pack(self):

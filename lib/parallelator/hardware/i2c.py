@@ -1,4 +1,4 @@
-"""The I2C bus: bounded transactions, counted errors, recovery. Used by the chips, owned by guard.
+"""I2C: bounded transactions, counted errors, recovery. Used by the chips, owned by guard.
 
 No call here raises: a transaction that fails returns False. Reads and writes allocate nothing
 while the bus is healthy. Source of the recovery: UM10204 (I2C specification), section 3.1.16.
@@ -11,8 +11,8 @@ from micropython import const
 _TIMEOUTS_PER_TICK = const(2)
 
 
-class Bus:
-    """One I2C bus.
+class I2c:
+    """The wire to the chips of one rig.
 
     Args:
         connect: function without arguments that returns a fresh `machine.I2C`.
