@@ -1,4 +1,4 @@
-"""The recipes of the manual, followed step by step in a copy of the repository."""
+"""The recipes for developers, followed step by step in a copy of the repository."""
 
 import gzip
 import os
@@ -11,6 +11,8 @@ import pytest
 
 from manuals import ROOT
 from rigs import Client, free_port
+
+REFERENCES = ("lib/parallelator/REFERENCE.md", "lib/parallelator/REFERENCE.fr.md")
 
 OWN = ("page", "bundle", "mpy-lib", "sim")
 """What a copy has of its own below build/; the rest is the repository's."""
@@ -74,10 +76,8 @@ class Copy:
             assert self.run("tools/manual/run.py", "--check")[0] == 0
 
     def told(self, text):
-        """Both manuals have `text`."""
-        assert all(
-            text in (self.root / name).read_text() for name in ("README.md", "README.fr.md")
-        )
+        """Both references have `text`."""
+        assert all(text in (self.root / name).read_text() for name in REFERENCES)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What the manual says of the firmware, asked of the firmware. Runs on MicroPython for facts_of.
+"""What the documents say of the firmware, asked of the firmware. Runs on MicroPython for run.py.
 
 Prints one line of JSON: settings, rules, states, LED patterns, what clears each state, wiring.
 """
@@ -92,10 +92,8 @@ def main():
     presets = [row[2] for row in table if row[0] == "board"][0]
     facts = {
         "settings": [list(row) + [settings.is_live(row[0])] for row in table],
-        "secrets": settings.SECRETS,
         "states": snapshot.STATES,
         "reasons": snapshot.REASONS,
-        "alarms": snapshot.ALARMS,
         "rules": rule_lines(),
         "leds": led_patterns(),
         "clears": clears(),

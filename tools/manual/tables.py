@@ -1,6 +1,4 @@
-"""The generated parts of the manual, as Markdown. Called by run.py; facts in, text out."""
-
-import re
+"""The generated parts of the documents, as Markdown. Called by run.py; facts in, text out."""
 
 REASONS_IN = {
     "not_found": ["absent"],
@@ -54,33 +52,32 @@ def number(value, language):
     return text.replace(".", ",") if language == "fr" else text
 
 
-class Manual:
-    """All generated parts in one language.
+class Tables:
+    """The tables of one language.
 
     Args:
-        language: "en" or "fr"; facts: what facts.py prints; steps: as of `steps.steps`.
+        language: "en" or "fr"; facts: what facts.py prints.
         words: of tools/manual/<language>.json; messages: of the firmware's messages/.
         page: PAGE and SETTINGS of the page's words.js, in this language.
-        paths: as of `openapi.paths`.
     """
 
-    def __init__(self, language, facts, steps, words, messages, page, paths):
+    def __init__(self, language, facts, words, messages, page):
         self._language = language
         self._facts = facts
-        self._steps = steps
         self._words = words
         self._messages = messages
         self._page, self._names = page
-        self._paths = paths
 
-    def parts(self):
-        """Name of each part to its text.
+    def of_the_reference(self, paths):
+        """What exists in every language: name of each part to its text.
+
+        Args:
+            paths: as of `openapi.paths`.
 
         Raises:
             KeyError: something of the firmware has no words here, or words have lost their thing.
         """
         return {
-            "places": self._places(),
             "wiring": self._wiring(),
             "settings": self._settings(),
             "leds": self._leds(),
@@ -88,9 +85,20 @@ class Manual:
             "reasons": self._reasons(),
             "rules": self._rules(),
             "alarms": self._alarms(),
-            "api": self._api(),
-            "steps": self._steps_table(),
+            "api": self._api(paths),
         }
+
+    def for_developers(self, steps, modules):
+        """What exists in English only: name of each part to its text.
+
+        Args:
+            steps: as of `steps.steps`; modules: path of each module to its first sentence.
+
+        Raises:
+            KeyError: as of `of_the_reference`.
+        """
+        rows = [[code(path), sentence] for path, sentence in modules.items()]
+        return {"steps": self._steps(steps), "modules": self._table("modules", rows)}
 
     def _words_of(self, part, keys):
         """The words of `part`, which has exactly `keys`."""
@@ -108,16 +116,6 @@ class Manual:
         return f"**{self._messages[part][key]}**<br>{code(key)}"
 
     # How it is built
-
-    def _places(self):
-        return self._table(
-            "places",
-            [
-                [str(b + 1), f"0x{0x20 + b:02X}", f"{4 * b + 1}–{4 * b + 4}"]
-                + [f"0x{0x40 + 4 * b:02X}–0x{0x43 + 4 * b:02X}"]
-                for b in range(4)
-            ],
-        )
 
     def _wiring(self):
         rows = []
@@ -249,30 +247,28 @@ class Manual:
 
     # For other programs
 
-    def _api(self):
-        own = self._words.get("api")
+    def _api(self, paths):
         routes = [
             (f"{method.upper()} {path}", operation)
-            for path, item in self._paths.items()
+            for path, item in paths.items()
             for method, operation in item.items()
         ]
-        if own:
-            self._words_of("api", [route for route, _ in routes])
+        summaries = {route: operation["summary"] for route, operation in routes}
+        if self._language != "en":
+            summaries = self._words_of("api", summaries)
         rows = []
         for route, operation in routes:
-            what = own[route] if own else operation["summary"]
-            names = [code(place["name"]) for place in operation["parameters"]
-                     if place["in"] == "query"]  # fmt: skip
-            if names:
-                what += f" ({', '.join(names)})"
+            places = [place for place in operation["parameters"] if place["in"] == "query"]
+            names = ", ".join(code(place["name"]) for place in places)
             needs = "login" if "security" in operation and route not in FIRST else "free"
+            what = summaries[route] + (f" ({names})" if names else "")
             rows.append([code(route), what, self._words[needs]])
         return self._table("api", rows)
 
-    def _steps_table(self):
-        words = self._words_of("steps", self._steps)
+    def _steps(self, steps):
+        words = self._words_of("steps", steps)
         rows = []
-        for name, keys in self._steps.items():
+        for name, keys in steps.items():
             first = sorted(keys, key=lambda key: key not in ("n", "board"))
             order = sorted(first, key=lambda key: keys[key] is not None)
             given = ", ".join(_key(key, keys[key]) for key in order)
@@ -291,9 +287,3 @@ def _group(key):
     if first in HARDWARE:
         return "hardware"
     return first if first in GROUPS else "general"
-
-
-def between(name):
-    """What finds the part `name` in a manual: the marks, and what stands between them."""
-    begin = re.escape(f"<!-- manual: {name} -->")
-    return re.compile(f"({begin}\n).*?(<!-- manual: end -->)", re.DOTALL)
