@@ -1,7 +1,9 @@
-"""The recipes for developers, followed step by step in a copy of the repository."""
+"""The recipes for developers: what they name exists, and a copy of the repository follows them."""
 
+import ast
 import gzip
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -9,9 +11,11 @@ import sys
 
 import pytest
 
-from manuals import ROOT
+from manuals import ALL, ROOT
+from parallelator import settings
 from rigs import Client, free_port
 
+RECIPES = ALL["lib/parallelator/README.md"]
 REFERENCES = ("lib/parallelator/REFERENCE.md", "lib/parallelator/REFERENCE.fr.md")
 
 OWN = ("page", "bundle", "mpy-lib", "sim")
@@ -83,6 +87,67 @@ class Copy:
 @pytest.fixture
 def copy(tmp_path):
     return Copy(tmp_path)
+
+
+def names_in(path):
+    """Every name that a file, or a file of a folder, gives to something; `Class.name` as well."""
+    if path.is_dir():
+        return set().union(*(names_in(file) for file in path.iterdir() if file.is_file()))
+    if path.suffix == ".json":
+        return set(re.findall(r'"([^"]+)":', path.read_text()))
+    if path.suffix != ".py":
+        return set()
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    classes = [node for node in nodes if isinstance(node, ast.ClassDef)]
+    stored = [node for node in nodes if isinstance(getattr(node, "ctx", None), ast.Store)]
+    return (
+        {getattr(node, "name", None) or getattr(node, "arg", None) for node in nodes}
+        | {ast.unparse(node).rpartition(".")[2] for node in stored}
+        | {f"{node.name}.{getattr(part, 'name', '')}" for node in classes for part in node.body}
+    )
+
+
+def unknown(spans):
+    """What a recipe names, of its code `spans`, and is in none of the files that it names."""
+    paths = [ROOT / span for span in spans if "/" in span]
+    known = {row[0] for row in settings.TABLE}.union(*(names_in(p) for p in paths if p.exists()))
+    missing = [span for span in spans if "/" in span and not (ROOT / span).exists()]
+    for span in spans:
+        if "/" in span or span.startswith("make ") or span in known:
+            continue
+        parts = set(re.findall("[A-Za-z_]\\w*", re.sub('".*?"', "", span)))
+        if re.fullmatch(r"[A-Z]\w*\.\w+", span) or not parts <= known:
+            missing.append(span)
+    return missing
+
+
+def recipes():
+    """Title of each recipe to what stands in it as code."""
+    pairs = zip(RECIPES.headings, RECIPES.sections[1:], strict=True)
+    return {title: re.findall("`(.+?)`", text) for (level, title), text in pairs if level == 3}
+
+
+@pytest.mark.parametrize("title", recipes())
+def test_what_a_recipe_names_exists(title):
+    assert unknown(recipes()[title]) == []
+
+
+@pytest.mark.parametrize(
+    "spans, missing",
+    [
+        (["lib/parallelator/settings.py", "_contradictions"], "_contradictions"),
+        (["lib/parallelator/setting.py", "make manual"], "lib/parallelator/setting.py"),
+        (["lib/parallelator/protection/rules.py", "Judge.judge"], "Judge.judge"),
+        (
+            ["lib/parallelator/web/", "self._access.refuse(request)"],
+            "self._access.refuse(request)",
+        ),
+        (["lib/parallelator/messages/en.json", "reason", "reasons"], "reasons"),
+        (["limits.max_trips", "limits.most_trips"], "limits.most_trips"),
+    ],
+)
+def test_what_does_not_exist_is_found(spans, missing):
+    assert unknown(spans) == [missing]
 
 
 def test_the_first_make_sim(copy):
