@@ -13,12 +13,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import firmware
 import openapi
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ROOT / "lib/parallelator/web/ui"
 NPM = ROOT / "build/npm"
 BUNDLE = ROOT / "build/bundle"
+GENERATED = ROOT / "build/generated"
 PAGE = ROOT / "build/page"
 LINK = ROOT / "build/mpy-lib/page"
 MAX_BYTES = 60 * 1024
@@ -42,6 +44,22 @@ def install():
         raise
 
 
+def write_catalog():
+    """What the page has to know of the codes, as a module of JavaScript: the module `catalog`."""
+    catalog = firmware.catalog()
+    codes = {
+        code: {"severity": severity, "unit": unit, "byHand": bool(holds & catalog.BY_HAND)}
+        for code, severity, unit, holds in catalog.CODES
+    }
+    units = {reason: unit for reason, unit, *_ in catalog.REASONS if unit}
+    GENERATED.mkdir(parents=True, exist_ok=True)
+    (GENERATED / "catalog.js").write_text(
+        f"export const CODES = {json.dumps(codes)};\n"
+        f"export const STATES = {json.dumps({row[0]: row[1] for row in catalog.STATES})};\n"
+        f"export const REASON_UNITS = {json.dumps(units)};\n"
+    )
+
+
 def bundle():
     """Bundle scripts and styles; the charts stay a file of their own, loaded when looked at."""
     shutil.rmtree(BUNDLE, ignore_errors=True)
@@ -60,7 +78,9 @@ def bundle():
         f"--outdir={BUNDLE}",
         "--log-level=warning",
     ]
-    subprocess.run(command, check=True, env=os.environ | {"NODE_PATH": NPM / "node_modules"})
+    folders = os.pathsep.join(map(str, (NPM / "node_modules", GENERATED)))
+    environment = os.environ | {"NODE_PATH": folders}
+    subprocess.run(command, check=True, env=environment)
 
 
 def files():
@@ -75,6 +95,7 @@ def files():
 def main():
     """Build, print the sizes; return the exit code."""
     install()
+    write_catalog()
     bundle()
     shutil.rmtree(PAGE, ignore_errors=True)
     PAGE.mkdir(parents=True)

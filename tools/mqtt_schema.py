@@ -4,11 +4,11 @@ Objects may gain keys: a reader ignores what it does not know. The exception are
 Home Assistant, which knows exactly these.
 """
 
-from openapi import SCHEMAS, array, of, record
+from openapi import SCHEMAS, array, fields, of
 
 STATE = SCHEMAS["State"]["properties"]
 ALARMS = STATE["alarms"] | {"maxItems": 12}
-TOTALS = record(
+TOTALS = fields(
     **{
         key: STATE[key]
         for key in (
@@ -19,7 +19,7 @@ TOTALS = record(
     alarm_count="int",
     alarms=ALARMS,
 )
-EVENT = record(**SCHEMAS["Event"]["properties"], event_type="str")
+EVENT = fields(**SCHEMAS["Event"]["properties"], event_type="str")
 BATTERY = STATE["batteries"]["items"]
 
 TEXT = {"type": "string", "minLength": 1}

@@ -4,11 +4,14 @@ A test compares it with the route table of the firmware, both ways; another one 
 made from it. Objects may gain keys: a client ignores what it does not know.
 """
 
-STATES = ["absent", "off", "waiting", "on", "tripped", "locked", "uncontrolled"]
-CLEARS = ["operator_auto", "operator_reset", "answer", "delay", "bus", "voltage", None]
-MQTT_PROBLEMS = [
-    "unreachable", "silent", "closed", "garbage", "denied", "password", "name", "tls",
-]  # fmt: skip
+import firmware
+
+CATALOG = firmware.catalog()
+STATES = CATALOG.names(CATALOG.STATES)
+REASONS = CATALOG.names(CATALOG.REASONS)
+SEVERITY = {"enum": list(CATALOG.SEVERITIES)}
+ALARMS = [row[0] for row in CATALOG.CODES if row[3] & CATALOG.ALARM]
+EVENTS = [row[0] for row in CATALOG.CODES if row[3] & CATALOG.EVENT]
 JSON = "application/json"
 TEXT = "text/plain; charset=utf-8"
 TYPES = {"int": "integer", "num": "number", "str": "string", "bool": "boolean"}
@@ -22,10 +25,10 @@ def of(kind):
     return {"type": [word, "null"] if kind.endswith("?") else word}
 
 
-def record(**fields):
+def fields(**kinds):
     """An object in which every field is always there."""
-    properties = {name: of(kind) for name, kind in fields.items()}
-    return {"type": "object", "properties": properties, "required": list(fields)}
+    properties = {name: of(kind) for name, kind in kinds.items()}
+    return {"type": "object", "properties": properties, "required": list(kinds)}
 
 
 def array(items):
@@ -49,26 +52,27 @@ def query(name, text, required=False, **schema):
     return place | {"schema": schema}
 
 
-BATTERY = record(
-    n="int", label="str", state={"enum": STATES}, wish={"enum": ["auto", "off"]}, reason="str",
-    clears={"enum": CLEARS}, since_ms="int", eta_ms="int?", voltage_mv="int?", current_ma="int?",
+BATTERY = fields(
+    n="int", label="str", state={"enum": STATES}, wish={"enum": list(CATALOG.WISHES)},
+    reason={"enum": REASONS}, clears={"enum": [*CATALOG.CLEARS, None]}, since_ms="int",
+    eta_ms="int?", voltage_mv="int?", current_ma="int?",
     discharge_mah="int", charge_mah="int", soc_pct="int?", r_mohm="int?", trips="int",
     temperature_c="int?", on_s="int", switchings="int",
     flow={"enum": ["charging", "discharging", "idle", None]},
 )  # fmt: skip
-PEAK = optional(record(n="int", voltage_mv="int"))
+PEAK = optional(fields(n="int", voltage_mv="int"))
 FAULT = {
     "type": "object",
     "properties": {"file": of("str"), "key": of("str"), "found": {}, "allowed": of("str")},
     "required": ["key", "found", "allowed"],
 }
-CARD = record(
-    state={"enum": ["ready", "absent", "unreadable", "foreign", "full"]}, free_mb="int?",
-    size_mb="int?", log="str?", losses="int",
+CARD = fields(
+    state={"enum": ["ready", *(code[3:] for code in ALARMS if code.startswith("sd_"))]},
+    free_mb="int?", size_mb="int?", log="str?", losses="int",
 )  # fmt: skip
 TRIP = {
-    "id": "str", "n": "int", "reason": "str", "value": "int", "time": "str?", "boot": "int",
-    "uptime_ms": "int",
+    "id": "str", "n": "int", "reason": {"enum": REASONS}, "value": "int", "time": "str?",
+    "boot": "int", "uptime_ms": "int",
 }  # fmt: skip
 SAMPLE = {
     "type": "array",
@@ -78,7 +82,7 @@ SAMPLE = {
     "maxItems": 4,
 }
 SCHEMAS = {
-    "Error": record(
+    "Error": fields(
         error={
             "type": "object",
             "properties": {
@@ -92,52 +96,55 @@ SCHEMAS = {
             "required": ["code", "message", "field"],
         }
     ),
-    "State": record(
+    "State": fields(
         name="str", version="str", language={"enum": ["en", "fr"]}, uptime_ms="int", time="str?",
         boot="int", writable="bool", logged_in="bool",
-        bus=record(voltage_mv="int?", current_ma="int", power_w="num?", connected="int"),
+        bus=fields(voltage_mv="int?", current_ma="int", power_w="num?", connected="int"),
         max=PEAK, min=PEAK, mean_mv="int?", discharge_mah="int", charge_mah="int",
         batteries=array(BATTERY) | {"minItems": 16, "maxItems": 16},
-        alarms=array(record(code="str", n="int?", since_ms="int", text="str")),
+        alarms=array(fields(
+            code={"enum": ALARMS}, severity=SEVERITY, n="int?", since_ms="int", text="str"
+        )),
     ),
-    "Event": record(
-        number="int", uptime_ms="int", time="str?", code="str", n="int?",
-        state={"enum": [*STATES, None]}, reason="str", value="int", text="str",
+    "Event": fields(
+        number="int", uptime_ms="int", time="str?", code={"enum": EVENTS}, severity=SEVERITY,
+        n="int?", state={"enum": [*STATES, None]}, reason={"enum": REASONS}, value="int",
+        text="str",
     ),
-    "Trip": record(**TRIP),
-    "TripRecord": record(**TRIP, samples=array(SAMPLE)),
-    "Series": record(n="int", voltage_mv=array("int?"), current_ma=array("int?")),
-    "System": record(
+    "Trip": fields(**TRIP),
+    "TripRecord": fields(**TRIP, samples=array(SAMPLE)),
+    "Series": fields(n="int", voltage_mv=array("int?"), current_ma=array("int?")),
+    "System": fields(
         version="str", micropython="str", machine="str", boot="int", uptime_ms="int", time="str?",
-        heap=record(free="int", used="int"),
-        tasks=array(record(name="str", failures="int")),
-        i2c=record(
+        heap=fields(free="int", used="int"),
+        tasks=array(fields(name="str", failures="int")),
+        i2c=fields(
             transactions="int", errors="int", timeouts="int", recoveries="int", stuck="bool",
             boards=array("int"), sensors=array("int"),
         ),
         card=CARD,
-        mqtt=optional(record(
-            connected="bool", problem={"enum": [*MQTT_PROBLEMS, None]}, topic="str",
+        mqtt=optional(fields(
+            connected="bool", problem={"enum": [*CATALOG.MQTT_PROBLEMS, None]}, topic="str",
             connections="int", sent="int", dropped="int", commands="int",
         )),
     ),
-    "Update": record(
+    "Update": fields(
         phase={"enum": ["idle", "receiving", "ready"]}, offered="str?", received="int",
         size="int",
     ),
-    "Wifi": record(
+    "Wifi": fields(
         state={
             "enum": ["unset", "connecting", "connected", "not_found", "wrong_password", "failed"]
         },
         ssid="str", ip="str?", hostname="str", access_point="str?", scanning="bool",
-        networks=array(record(ssid="str", rssi_dbm="int", secured="bool")), setup_s="int",
+        networks=array(fields(ssid="str", rssi_dbm="int", secured="bool")), setup_s="int",
     ),
-    "Setting": record(
+    "Setting": fields(
         key="str", type={"enum": ["integer", "text", "secret", "flag", "choice", "bits"]},
         default={}, preset="bool", min="int?", max="int?", choices=optional(array("str")),
         unit="str", restart="bool",
     ),
-    "Settings": record(
+    "Settings": fields(
         values={"type": "object"},
         secrets={"type": "object", "additionalProperties": of("bool")},
         pending=array("str"),
@@ -198,7 +205,7 @@ SWITCHING = {
     "409": "The battery does not answer.",
     "423": "The battery is locked.",
 }
-WISH = record(n="int", wish={"enum": ["auto", "off"]})
+WISH = fields(n="int", wish={"enum": list(CATALOG.WISHES)})
 PLACES = [
     {
         "name": "n",
@@ -210,7 +217,7 @@ PLACES = [
         "name": "action",
         "in": "path",
         "required": True,
-        "schema": {"enum": ["on", "off", "auto", "reset"]},
+        "schema": {"enum": list(CATALOG.ACTIONS)},
     },
 ]
 UPDATE = {"409": "Not now, or not in this order: the code says why."}
@@ -241,9 +248,9 @@ def paths():
     trip = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
     no_trip = refusals({"404": "There is no record of such a trip."})
     language = query("language", "Else the rig's.", enum=["en", "fr"])
-    history = record(step_ms="int", end_ms="int", series=array(ref("Series")))
-    password = record(password="str")
-    unix_s = record(unix_s={"type": "integer", "minimum": 1577836800, "maximum": 3092601600})
+    history = fields(step_ms="int", end_ms="int", series=array(ref("Series")))
+    password = fields(password="str")
+    unix_s = fields(unix_s={"type": "integer", "minimum": 1577836800, "maximum": 3092601600})
     return {
         "/": {"get": page("The page.", "text/html; charset=utf-8")},
         "/app.js": {"get": page("Its script.", "text/javascript; charset=utf-8")},
@@ -252,11 +259,11 @@ def paths():
         "/setup": {"get": page("The page for the first use.", "text/html; charset=utf-8")},
         "/setup.js": {"get": page("Its script.", "text/javascript; charset=utf-8")},
         "/api/wifi": {"get": read("How the rig is connected.", ref("Wifi"))},
-        "/api/wifi/scan": {"post": change("Look for networks.", record(scanning="bool"))},
+        "/api/wifi/scan": {"post": change("Look for networks.", fields(scanning="bool"))},
         "/api/setup": {
             "post": change(
                 "Set the first password, within ten minutes of power-on; else 403.",
-                record(logged_in="bool", token="str"),
+                fields(logged_in="bool", token="str"),
                 "200",
                 password,
                 also={
@@ -280,7 +287,7 @@ def paths():
         "/api/events": {
             "get": read(
                 "The last 64 events.",
-                record(events=array(ref("Event")), next="int"),
+                fields(events=array(ref("Event")), next="int"),
                 parameters=[since],
             )
         },
@@ -288,7 +295,7 @@ def paths():
             "get": read("Points of 10 s, 2 or 20 minutes.", history, parameters=[which, span])
         },
         "/api/blackbox": {
-            "get": read("Trips on record.", record(records=array(ref("Trip")), missed="int"))
+            "get": read("Trips on record.", fields(records=array(ref("Trip")), missed="int"))
         },
         "/api/blackbox/{id}": {
             "get": read("One trip.", ref("TripRecord"), parameters=[trip], also=no_trip)
@@ -297,7 +304,7 @@ def paths():
         "/api/logs": {
             "get": read(
                 "The SD card and its logs.",
-                record(card=CARD, logs=array(record(name="str", size_bytes="int", open="bool"))),
+                fields(card=CARD, logs=array(fields(name="str", size_bytes="int", open="bool"))),
             )
         },
         "/api/logs/{name}": {
@@ -306,7 +313,7 @@ def paths():
             ),
             "delete": change(
                 "Delete a log.",
-                record(deleted="str"),
+                fields(deleted="str"),
                 "200",
                 parameters=[LOG],
                 also=NO_LOG
@@ -317,7 +324,7 @@ def paths():
             "get": read("Settings as saved.", ref("Settings")),
             "patch": change(
                 "Save settings, all or none.",
-                record(saved=array("str"), pending=array("str")),
+                fields(saved=array("str"), pending=array("str")),
                 "200",
                 {"type": "object"},
                 also={
@@ -332,10 +339,10 @@ def paths():
         },
         "/switch_on": {"post": OLD_SWITCH},
         "/switch_off": {"post": OLD_SWITCH},
-        "/api/bus/reset": {"post": change("Unlock an overloaded output.", record(bus="str"))},
-        "/api/time": {"post": change("Set the clock.", record(time="str"), "200", unix_s)},
+        "/api/bus/reset": {"post": change("Unlock an overloaded output.", fields(bus="str"))},
+        "/api/time": {"post": change("Set the clock.", fields(time="str"), "200", unix_s)},
         "/api/system/restart": {
-            "post": change("Open all switches, restart.", record(restart="bool"))
+            "post": change("Open all switches, restart.", fields(restart="bool"))
         },
         "/api/update": {
             "get": read("How far an upload has come.", ref("Update")),
@@ -354,17 +361,17 @@ def paths():
             ),
             "post": change(
                 "Restart with the bundle that came, on trial.",
-                record(offered="str"),
+                fields(offered="str"),
                 body={"type": "object", "properties": {"confirmed": of("bool")}},
                 also=UPDATE | {"507": "The flash did not take it."},
             ),
         },
         "/api/login": {
             "post": change(
-                "Begin a session.", record(logged_in="bool", token="str"), "200", password
+                "Begin a session.", fields(logged_in="bool", token="str"), "200", password
             )
         },
-        "/api/logout": {"post": change("End the session.", record(logged_in="bool"), "200")},
+        "/api/logout": {"post": change("End the session.", fields(logged_in="bool"), "200")},
         "/metrics": {
             "get": read("Prometheus.", "str", "text/plain; version=0.0.4; charset=utf-8")
         },

@@ -7,6 +7,7 @@ import time
 from micropython import const
 
 from parallelator import VERSION, config, health, settings
+from parallelator.catalog import WISH_OFF
 from parallelator.clock import Clock
 from parallelator.hardware.controller import Controller, button_held, connect_card, wiring
 from parallelator.hardware.i2c import I2c
@@ -15,14 +16,14 @@ from parallelator.protection import guard, rules
 from parallelator.protection.switches import Switches
 from parallelator.records import fatfile
 from parallelator.records.blackbox import BlackBox
-from parallelator.records.card import ABSENT, READY, Card
+from parallelator.records.card import ABSENT, Card
 from parallelator.records.counters import Counters
 from parallelator.records.events import Events
 from parallelator.records.history import History
 from parallelator.records.nvs_state import NvsState, count_boot
 from parallelator.records.sample_ring import SampleRing
 from parallelator.scheduler import Scheduler
-from parallelator.snapshot import BATTERIES, BOARDS, RIG, WISH_OFF, Snapshot
+from parallelator.snapshot import BATTERIES, BOARDS, RIG, Snapshot
 from parallelator.wording import Words, fault_text
 
 CONFIG_FILES = ("config.json", "/sd/config.json")
@@ -38,7 +39,6 @@ _CAUSES = {1: "reset_power", 2: "reset_hard", 3: "reset_watchdog", 5: "reset_sof
 _TCA_BASE = const(0x20)
 _POWERED_ON = const(1)  # machine.PWRON_RESET
 _SETUP_S = const(600)
-_CLOCK_S = const(600)
 _JUMP_S = const(2)
 _WEB_MODULES = (
     "microdot",
@@ -83,7 +83,10 @@ class App:
             self._greet_card,
         )
         self.settings = None
-        self.card.note(ABSENT) if self.safe else self.card.mount()
+        if self.safe:
+            self.card.state = ABSENT
+        else:
+            self.card.mount()
         self._card_config = fatfile.there(CONFIG_FILES[1])
         self.datalog = None
         self.config_files = CONFIG_FILES
@@ -159,13 +162,16 @@ class App:
         self.events.emit("boot", RIG, 0, 0, self.boot)
         self.events.emit(self._reset(), RIG, 0, 0, 0)
         if self.safe:
+            self.snap.alarm(self.safe, RIG, True)
             self.events.emit(self.safe, RIG, 0, 0, 0)
+        self.snap.alarm("config_fault", RIG, bool(self.faults))
         asyncio.create_task(self.run_after_guard(self._settle(settled)))
         for k in range(len(self.faults)):
             self.events.emit("config_fault", RIG, 0, 0, k)
         for k in range(len(self.renamed)):
             self.events.emit("config_renamed", RIG, 0, 0, k)
-        self._start("health", lambda: health.watch(self.snap, self.events.emit, self._small))
+        small, clock = self._small, self.clock
+        self._start("health", lambda: health.watch(self.snap, self.events.emit, small, clock))
         self._start("nvs_state", self.nvs_state.run)
         for name, job in self.network.jobs():
             self._start(name, job)
@@ -266,14 +272,7 @@ class App:
 
     def alarms(self):
         """Active alarms as `GET /api/state` shows them: a dict each, in turn."""
-        others = []
-        if self.safe:
-            others.append((self.safe, 0))
-        elif self.card.state != READY:
-            others.append((self.card.state, self.card.since_s))
-        if self.clock.unix() is None and self.snap.uptime_s > _CLOCK_S:
-            others.append(("clock_unset", _CLOCK_S))
-        return self.words.alarms(self.snap, self.faults, others)
+        return self.words.alarms(self.snap, self.faults)
 
     def event_text(self, event):
         """An event of `Events.after` as a sentence in the rig's language."""
@@ -364,8 +363,6 @@ class App:
             return self.network.wifi.ip
         if code == "wifi_ap":
             return self.network.wifi.ap_name
-        if code == "name_taken":
-            return self.network.hostname()
         return ""
 
 

@@ -1,11 +1,11 @@
-"""Watches the controller's own memory. A task of app."""
+"""Watches the controller's own memory and clock. A task of app."""
 
 import asyncio
 import gc
 
 from micropython import const
 
-from parallelator.snapshot import RIG, Alarm
+from parallelator.snapshot import RIG
 
 LEAST_BYTES = const(8192)
 """Less than this free: a page, a log or a message may fail next, the guard needs nothing."""
@@ -13,6 +13,7 @@ _PERIOD_MS = const(10000)
 _TIDY_MS = const(250)
 _START_MS = const(4000)  # the first battery joins after five seconds
 _START_BYTES = const(4096)
+_CLOCK_S = const(600)
 _SMALL_HEAP = const(1048576)
 
 
@@ -27,7 +28,7 @@ def look(snap, emit, free, collect):
     if low:
         collect()
         low = free() < LEAST_BYTES
-    if snap.alarm(Alarm.HEAP_LOW, RIG, low) and low:
+    if snap.alarm("heap_low", RIG, low) and low:
         emit("heap_low", RIG, 0, 0, free())
 
 
@@ -46,7 +47,7 @@ def start_compact(free, set_threshold):
     return free < _SMALL_HEAP
 
 
-async def watch(snap, emit, small):
+async def watch(snap, emit, small, clock):
     """Look every 10 s, for ever; if the heap is small, collect garbage four times a second.
 
     After the start no longer by bytes: the frames of the guard's functions count as well.
@@ -55,6 +56,7 @@ async def watch(snap, emit, small):
     gc.threshold(-1)
     while True:
         look(snap, emit, gc.mem_free, gc.collect)
+        snap.alarm("clock_unset", RIG, clock.unix() is None and snap.uptime_s > _CLOCK_S)
         for _ in range(_PERIOD_MS // _TIDY_MS if small else 0):
             await asyncio.sleep_ms(_TIDY_MS)
             gc.collect()

@@ -9,118 +9,15 @@ from array import array
 
 from micropython import const
 
-from parallelator import VERSION
+from parallelator import VERSION, catalog
+from parallelator.catalog import ON, UNCONTROLLED
 
 BATTERIES = const(16)
 CHANNELS = const(4)
 BOARDS = const(4)
 
-ABSENT = const(0)
-OFF = const(1)
-WAITING = const(2)
-ON = const(3)
-TRIPPED = const(4)
-LOCKED = const(5)
-UNCONTROLLED = const(6)
-STATES = ("absent", "off", "waiting", "on", "tripped", "locked", "uncontrolled")
-
-# A wish is what the operator wants; `on` is `auto` that skips what is left of a cooling delay.
-AUTO = const(0)
-WISH_OFF = const(1)
-WISHES = ("auto", "off")
-
 IDLE_MA = const(50)
 """A current of this size or less is shown as idle, in mA: twenty steps of an INA237 at 2 mOhm."""
-
-
-class Reason:
-    """Why a battery is in its state; `REASONS` holds the names in this order.
-
-    Append only: locks are stored by these numbers.
-    """
-
-    NONE = 0
-    NOT_FOUND = 1
-    SENSOR_LOST = 2
-    SENSOR_RANGE = 3
-    EXPANDER_LOST = 4
-    OPERATOR = 5
-    STARTING = 6
-    IN_TURN = 7
-    BUS_LOWER = 8
-    BUS_HIGHER = 9
-    INRUSH = 10
-    START_SPREAD = 11
-    BUS_OVERLOAD = 12
-    OVERCURRENT = 13
-    OVERVOLTAGE = 14
-    UNDERVOLTAGE = 15
-    OVERLOAD = 16
-    SWITCH_FAULT = 17
-    WIRING_MAP = 18
-    OVERTEMPERATURE = 19
-    IMBALANCE = 20
-    FALSE_ALERT = 21
-
-
-REASONS = (
-    "",
-    "not_found",
-    "sensor_lost",
-    "sensor_range",
-    "expander_lost",
-    "operator",
-    "starting",
-    "in_turn",
-    "bus_lower",
-    "bus_higher",
-    "inrush",
-    "start_spread",
-    "bus_overload",
-    "overcurrent",
-    "overvoltage",
-    "undervoltage",
-    "overload",
-    "switch_fault",
-    "wiring_map",
-    "overtemperature",
-    "imbalance",
-    "false_alert",
-)
-
-ALARMS = (
-    "topology",
-    "stuck_closed",
-    "uncontrolled",
-    "bus_overload",
-    "i2c_fault",
-    "alert_dead",
-    "wiring_map",
-    "no_contact",
-    "bus_unheld",
-    "low_soon",
-    "temperature",
-    "deadline_missed",
-    "heap_low",
-)
-
-
-class Alarm:
-    """Alarms of the guard, and of `health`; `ALARMS` holds the names in this order."""
-
-    TOPOLOGY = 0
-    STUCK_CLOSED = 1
-    NO_CONTROL = 2
-    BUS_OVERLOAD = 3
-    I2C_FAULT = 4
-    ALERT_DEAD = 5
-    WIRING_MAP = 6
-    NO_CONTACT = 7
-    BUS_UNHELD = 8
-    LOW_SOON = 9
-    TEMPERATURE = 10
-    DEADLINE_MISSED = 11
-    HEAP_LOW = 12
 
 
 NO_TEMPERATURE = const(-300)
@@ -133,7 +30,7 @@ class Snapshot:
     """The rig as the last scan left it.
 
     Attributes, each an array of 16 unless said otherwise:
-        state: one of ABSENT..UNCONTROLLED; wish: AUTO or WISH_OFF; reason: index into REASONS.
+        state: one of ABSENT..UNCONTROLLED; wish: AUTO or WISH_OFF; reason: a `Reason`.
         valid: 1 while voltage and current are good and not older than 500 ms.
         voltage_mv, current_ma: last good reading; meaningless unless `valid`.
         since_s: uptime in s at which the present state began.
@@ -144,12 +41,14 @@ class Snapshot:
         r_mohm: resistance inside the pack as measured, 0 when not known.
         discharge_mah, charge_mah: whole mAh since boot; *_rest hold the remainder in mA*ms.
         bus_locked: (bool) True while the bus is locked as `bus_overload`.
+        alarmed: (int) mask of the batteries with an alarm that the LEDs tell.
         uptime_s: (int) seconds since boot; never wraps.
         boards: (int) bit b set while expander b answers; known_boards: since boot, it or a
             sensor of its battery channels answered; sensors: mask of the sensors that answer.
     """
 
     def __init__(self):
+        catalog.check()
         self.state = bytearray(BATTERIES)
         self.wish = bytearray(BATTERIES)
         self.reason = bytearray(BATTERIES)
@@ -173,24 +72,57 @@ class Snapshot:
         self.boards = 0
         self.known_boards = 0
         self.sensors = 0
-        self._alarm_s = array("i", [-1] * (len(ALARMS) * (BATTERIES + 1)))
+        alarms = [row for row in catalog.CODES if row[3] & catalog.ALARM]
+        self._alarm_codes = tuple(catalog.names(alarms))
+        self._of_batteries = sum(1 for row in alarms if not row[3] & catalog.RIG_ONLY)
+        self._on_leds = sum(1 << k for k, row in enumerate(alarms) if row[3] & catalog.LEDS)
+        self.alarmed = 0
+        places = self._of_batteries * (BATTERIES - 1) + len(alarms)
+        self._alarm_s = array("i", [-1] * places)
 
     def alarm(self, code, i, active):
-        """Raise or clear alarm `code` (an `Alarm`) for battery i or RIG; True when it changed."""
-        at = code * (BATTERIES + 1) + i + 1
+        """Raise or clear an alarm; allocates nothing.
+
+        Args:
+            code: of an alarm of the catalogue; i: battery 0..15, or RIG for one of the whole rig.
+
+        Returns:
+            bool: True when it changed.
+
+        Raises:
+            ValueError: there is no such alarm.
+        """
+        place = self._alarm_codes.index(code)
+        if place < self._of_batteries:
+            at = place * BATTERIES + i
+        else:
+            at = self._of_batteries * (BATTERIES - 1) + place
         if active == (self._alarm_s[at] >= 0):
             return False
         self._alarm_s[at] = self.uptime_s if active else -1
+        if self._on_leds >> place & 1:
+            self.alarmed = self._alarmed_on_leds()
         return True
 
+    def _alarmed_on_leds(self):
+        mask = 0
+        for at in range(self._of_batteries * BATTERIES):
+            if self._on_leds >> at // BATTERIES & 1 and self._alarm_s[at] >= 0:
+                mask |= 1 << at % BATTERIES
+        return mask
+
     def alarms(self):
-        """The active alarms: a list of (name, battery index or RIG, uptime in s when raised)."""
-        width = BATTERIES + 1
-        return [
-            (ALARMS[at // width], at % width - 1, since_s)
-            for at, since_s in enumerate(self._alarm_s)
-            if since_s >= 0
-        ]
+        """The active alarms: a list of (code, battery index or RIG, uptime in s when raised)."""
+        of_batteries = self._of_batteries * BATTERIES
+        active = []
+        for at, since_s in enumerate(self._alarm_s):
+            if since_s >= 0:
+                if at < of_batteries:
+                    active.append((self._alarm_codes[at // BATTERIES], at % BATTERIES, since_s))
+                else:
+                    place = at - of_batteries + self._of_batteries
+                    active.append((self._alarm_codes[place], RIG, since_s))
+        return active
 
 
 def _words():
@@ -234,27 +166,6 @@ def flow(current_ma):
     if current_ma < -IDLE_MA:
         return "charging"
     return "idle"
-
-
-def clears(state, reason, cooling):
-    """The code of what ends this state (`clears` in messages/), None when nothing has to.
-
-    Args:
-        state: ABSENT..UNCONTROLLED; reason: a `Reason`; cooling: True while a delay runs.
-    """
-    if state == ON:
-        return None
-    if state == OFF:
-        return "operator_auto"
-    if state == LOCKED or reason == Reason.BUS_OVERLOAD and not cooling:
-        return "operator_reset"
-    if state == ABSENT or state == UNCONTROLLED:
-        return "answer"
-    if cooling or reason in (Reason.STARTING, Reason.IN_TURN):
-        return "delay"
-    if state == TRIPPED or reason in (Reason.OVERVOLTAGE, Reason.UNDERVOLTAGE):
-        return "voltage"
-    return "bus"
 
 
 def summary(snap):
@@ -312,7 +223,8 @@ def state_view(snap, i):
     """(state, reason, code of what clears it) of battery i, as words of the API."""
     state = snap.state[i]
     reason = snap.reason[i]
-    return STATES[state], REASONS[reason], clears(state, reason, snap.eta_ms[i] > 0)
+    end = catalog.ends(state, reason, snap.eta_ms[i] > 0)
+    return catalog.state_name(state), catalog.reason_name(reason), end
 
 
 def battery_view(snap, i, label):
@@ -324,7 +236,7 @@ def battery_view(snap, i, label):
         "n": i + 1,
         "label": label,
         "state": state,
-        "wish": WISHES[snap.wish[i]],
+        "wish": catalog.WISHES[snap.wish[i]],
         "reason": reason,
         "clears": end,
         "since_ms": snap.since_s[i] * 1000,

@@ -4,13 +4,24 @@ import json
 import os
 import sys
 
-from parallelator.protection.states import ACTIONS
-from parallelator.snapshot import REASONS, RIG, STATES, Reason, missing
+from parallelator import catalog
+from parallelator.snapshot import RIG, missing
 
-_PARTS = ("state", "reason", "action", "alarm", "event", "refused", "mqtt", "entity", "console")
+_PARTS = tuple(
+    [
+        "state",
+        "reason",
+        "action",
+        "alarm",
+        "missing",
+        "event",
+        "refused",
+        "mqtt",
+        "entity",
+        "console",
+    ]
+)
 """Of a file in messages/, what is said here; the page says the rest."""
-
-_VOLTAGE_REASONS = (Reason.OVERVOLTAGE, Reason.UNDERVOLTAGE, Reason.IMBALANCE)
 
 
 class Words:
@@ -47,8 +58,8 @@ class Words:
         return self._word("event", code).format(
             n=i + 1,
             v=detail or self._value(code, reason, value),
-            r=self._word("reason", REASONS[reason]) if reason else "",
-            s=self._word("state", STATES[state]),
+            r=self._word("reason", catalog.reason_name(reason)) if reason else "",
+            s=self._word("state", catalog.state_name(state)),
         )
 
     def access_point(self, name, password):
@@ -56,19 +67,20 @@ class Words:
         return self._word("console", "access_point").format(n=name, v=password)
 
     def _value(self, code, reason, value):
-        if code == "wish":
-            return self._word("action", ACTIONS[value])
-        if code == "log_deleted":
+        unit = catalog.row(code)[2]
+        if unit == "reason":
+            unit = catalog.REASONS[reason][1]
+        if unit == "action":
+            return self._word("action", catalog.ACTIONS[value])
+        if unit == "day":
             return log_name(value)
-        if code == "deadline_missed":
-            return "%d ms" % value
-        if code == "temperature" or (code == "trip" and reason == Reason.OVERTEMPERATURE):
-            return "%d \u00b0C" % value
-        if code in ("low_soon", "no_contact") or (code == "trip" and reason in _VOLTAGE_REASONS):
+        if unit == "mV":
             return "%.2f V" % (value / 1000)
-        if code in ("trip", "stuck_closed"):
+        if unit == "mA":
             return "%.1f A" % (value / 1000)
-        return str(value)
+        if unit == "C":
+            return "%d \u00b0C" % value
+        return "%d ms" % value if unit == "ms" else str(value)
 
     def problem(self, code):
         """Why there is no connection to the broker, one of `mqtt.PROBLEMS`, in words."""
@@ -83,43 +95,36 @@ class Words:
         name = self._word("entity", key)
         return name if n is None else self._word("entity", "battery").format(n=n, v=name)
 
-    def event_codes(self):
-        """The code of each event in turn."""
-        text = self._text
-        at = self._begins["event"]
-        while text[at : at + 7] == b"\nevent.":
-            yield text[at + 7 : text.index(b"\t", at)].decode()
-            at = text.index(b"\n", at + 1)
-
-    def alarms(self, snap, faults, others=()):
+    def alarms(self, snap, faults):
         """Active alarms as `GET /api/state` shows them.
 
         Args:
             snap: the `Snapshot`; faults: those of `config.load`.
-            others: (code, uptime in s when it began) of what concerns the rig, not the guard.
 
         Yields:
-            dict: `code`, `n` (1..16 or None), `since_ms`, `text`.
+            dict: `code`, `severity`, `n` (1..16 or None), `since_ms`, `text`.
         """
-        for code, since_s in others:
-            text = self._word("alarm", code)
-            yield {"code": code, "n": None, "since_ms": since_s * 1000, "text": text}
         for code, i, since_s in snap.alarms():
             n = None if i == RIG else i + 1
             text = self._word("alarm", code).format(n=n)
             if code == "topology":
                 text += self.missing(snap)
-            yield {"code": code, "n": n, "since_ms": since_s * 1000, "text": text}
-        for fault in faults:
-            text = self._word("alarm", "config_fault") + " " + fault_text(fault)
-            yield {"code": "config_fault", "n": None, "since_ms": 0, "text": text}
+            details = [" " + fault_text(fault) for fault in faults]
+            for detail in details if code == "config_fault" else ("",):
+                yield {
+                    "code": code,
+                    "severity": catalog.severity(code),
+                    "n": n,
+                    "since_ms": since_s * 1000,
+                    "text": text + detail,
+                }
 
     def missing(self, snap):
         """What a complete rig of the known boards lacks, in words, each with a leading space."""
         parts = []
 
         def name(what, n):
-            parts.append(" " + self._word("alarm", "missing_" + what).format(n=n))
+            parts.append(" " + self._word("missing", what).format(n=n))
 
         missing(snap, name)
         return "".join(parts)

@@ -1,82 +1,71 @@
-"""The two manuals as what the tests look at: code, prose, links, headings."""
+"""The documents of the repository as their readers see them: for the tests of what they say."""
 
 import re
-from pathlib import Path
+from urllib.parse import unquote
 
-ROOT = Path(__file__).resolve().parents[2]
-NAMES = ("README.md", "README.fr.md")
-LANGUAGES = {"README.md": "en", "README.fr.md": "fr"}
+from markdown_it import MarkdownIt
+
+from manual.run import ROOT, documents
+
+_PARSER = MarkdownIt("commonmark").enable("table")
+_COMMENT = re.compile(r"(^|\s)# .*")
 
 
-class Text:
-    """One manual.
+class Document:
+    """One document.
 
     Attributes:
-        blocks: its code blocks, each the text without its indentation or fence.
-        prose: the lines that are no code and no comment.
+        path: of its file; name: the path from the root folder on.
+        blocks: (language, text) of every code block; one without a language is `sh`.
+        headings: (level, title) of every heading.
+        sections: the prose from one heading to the next, tables and code in the line included.
+        spans: what stands in the line as code.
+        links: where links and pictures lead.
+        tables: number of columns and rows of every table.
+        html: every tag, comments left out.
     """
 
-    def __init__(self, text):
-        self.blocks = []
-        self.prose = []
-        block, fence, before = None, False, ""
-        for line in text.splitlines():
-            if line.startswith("```"):
-                fence = not fence
-                if fence:
-                    block = []
-                else:
-                    self._keep(block)
-                    block = None
-            elif fence:
-                block.append(line)
-            elif block is not None and (line.startswith("    ") or not line):
-                block.append(line[4:])
-            elif line.startswith("    ") and not before:
-                block = [line[4:]]
-            else:
-                self._keep(block)
-                block = None
-                if not line.startswith("<!--"):
-                    self.prose.append(line)
-            before = line
-        self._keep(block)
+    def __init__(self, path):
+        self.path, self.name = path, path.relative_to(ROOT).as_posix()
+        self.blocks, self.headings, self.sections = [], [], [""]
+        self.spans, self.links, self.tables, self.html = [], [], [], []
+        for token in _PARSER.parse(path.read_text()):
+            if token.type in ("fence", "code_block"):
+                self.blocks.append((token.info or "sh", token.content))
+            elif token.type == "heading_open":
+                self.headings.append((int(token.tag[1]), None))
+                self.sections.append("")
+            elif token.type == "table_open":
+                self.tables.append([0, 0])
+            elif token.type in ("th_open", "tr_open"):
+                self.tables[-1][token.type == "tr_open"] += 1
+            elif token.type == "html_block":
+                self._read_html(token.content)
+            elif token.type == "inline":
+                self._read(token)
 
-    def _keep(self, block):
-        if block is not None:
-            self.blocks.append("\n".join(block).strip())
+    def _read(self, token):
+        if self.headings and self.headings[-1][1] is None:
+            self.headings[-1] = (self.headings[-1][0], token.content)
+        self.sections[-1] += token.content + "\n"
+        for part in token.children:
+            if part.type == "code_inline":
+                self.spans.append(part.content)
+            elif part.type == "html_inline":
+                self._read_html(part.content)
+            elif part.type in ("link_open", "image"):
+                self.links.append(unquote(part.attrs.get("href") or part.attrs["src"]))
 
-    @property
-    def headings(self):
-        """(level, title) of every heading."""
-        found = (re.match(r"(#+) (.+)", line) for line in self.prose)
-        return [(len(match[1]), match[2]) for match in found if match]
-
-    def sections(self):
-        """The prose in pieces, from one heading to the next."""
-        pieces = [[]]
-        for line in self.prose:
-            if re.match("#+ ", line):
-                pieces.append([])
-            pieces[-1].append(line)
-        return ["\n".join(piece) for piece in pieces]
-
-    @property
-    def links(self):
-        """Where links and pictures lead."""
-        return re.findall(r"\]\(([^)]+)\)", "\n".join(self.prose))
-
-    @property
-    def spans(self):
-        """What stands between backquotes."""
-        return re.findall(r"`([^`\n]+)`", "\n".join(self.prose))
+    def _read_html(self, text):
+        self.html += re.findall(r"<(\w+)", text)
+        self.links += re.findall(r'src="([^"]+)"', text)
 
     @property
     def commands(self):
-        """The commands of the code blocks, without comments, those over two lines as one."""
-        lines = "\n".join(self.blocks).replace("\\\n", " ").splitlines()
-        starts = ("make ", "build/", "curl ", "git ", "cd ")
-        return [bare(line) for line in lines if line.startswith(starts)]
+        """The lines of the shell blocks, without comments, those over two lines as one."""
+        shell = "".join(text for language, text in self.blocks if language == "sh")
+        lines = (_COMMENT.sub("", line) for line in shell.replace("\\\n", " ").splitlines())
+        return [" ".join(line.split()) for line in lines if line.strip()]
 
     def anchors(self):
         """What a `#` in a link may lead to, as GitHub makes it."""
@@ -85,11 +74,8 @@ class Text:
         ]
 
 
-def bare(line):
-    """A line of code without its comment and with single spaces."""
-    return " ".join(re.sub(r"(^|\s)#.*", "", line).split())
+ALL = {document.name: document for document in map(Document, documents())}
+"""Every document by its name."""
 
-
-def manual(name):
-    """The manual of that name."""
-    return Text((ROOT / name).read_text())
+TWINS = {name.replace(".fr.md", ".md"): name for name in ALL if name.endswith(".fr.md")}
+"""Document to its French twin."""

@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parallelator import settings
+from parallelator.catalog import Reason
 from parallelator.protection import joining, rules
-from parallelator.snapshot import Reason, Snapshot
+from parallelator.snapshot import Snapshot
 
 VOLTAGE = st.integers(0, 60000)
 CURRENT = st.integers(-82000, 82000)

@@ -1,7 +1,9 @@
-"""The recipes of the manual, followed step by step in a copy of the repository."""
+"""The recipes for developers: what they name exists, and a copy of the repository follows them."""
 
+import ast
 import gzip
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -9,8 +11,12 @@ import sys
 
 import pytest
 
-from manuals import ROOT
+from manuals import ALL, ROOT
+from parallelator import settings
 from rigs import Client, free_port
+
+RECIPES = ALL["lib/parallelator/README.md"]
+REFERENCES = ("lib/parallelator/REFERENCE.md", "lib/parallelator/REFERENCE.fr.md")
 
 OWN = ("page", "bundle", "mpy-lib", "sim")
 """What a copy has of its own below build/; the rest is the repository's."""
@@ -74,15 +80,74 @@ class Copy:
             assert self.run("tools/manual/run.py", "--check")[0] == 0
 
     def told(self, text):
-        """Both manuals have `text`."""
-        assert all(
-            text in (self.root / name).read_text() for name in ("README.md", "README.fr.md")
-        )
+        """Both references have `text`."""
+        assert all(text in (self.root / name).read_text() for name in REFERENCES)
 
 
 @pytest.fixture
 def copy(tmp_path):
     return Copy(tmp_path)
+
+
+def names_in(path):
+    """Every name that a file, or a file of a folder, gives to something; `Class.name` as well."""
+    if path.is_dir():
+        return set().union(*(names_in(file) for file in path.iterdir() if file.is_file()))
+    if path.suffix == ".json":
+        return set(re.findall(r'"([^"]+)":', path.read_text()))
+    if path.suffix != ".py":
+        return set()
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    classes = [node for node in nodes if isinstance(node, ast.ClassDef)]
+    stored = [node for node in nodes if isinstance(getattr(node, "ctx", None), ast.Store)]
+    return (
+        {getattr(node, "name", None) or getattr(node, "arg", None) for node in nodes}
+        | {ast.unparse(node).rpartition(".")[2] for node in stored}
+        | {f"{node.name}.{getattr(part, 'name', '')}" for node in classes for part in node.body}
+    )
+
+
+def unknown(spans):
+    """What a recipe names, of its code `spans`, and is in none of the files that it names."""
+    paths = [ROOT / span for span in spans if "/" in span]
+    known = {row[0] for row in settings.TABLE}.union(*(names_in(p) for p in paths if p.exists()))
+    missing = [span for span in spans if "/" in span and not (ROOT / span).exists()]
+    for span in spans:
+        if "/" in span or span.startswith("make ") or span in known:
+            continue
+        parts = set(re.findall("[A-Za-z_]\\w*", re.sub('".*?"', "", span)))
+        if re.fullmatch(r"[A-Z]\w*\.\w+", span) or not parts <= known:
+            missing.append(span)
+    return missing
+
+
+def recipes():
+    """Title of each recipe to what stands in it as code."""
+    pairs = zip(RECIPES.headings, RECIPES.sections[1:], strict=True)
+    return {title: re.findall("`(.+?)`", text) for (level, title), text in pairs if level == 3}
+
+
+@pytest.mark.parametrize("title", recipes())
+def test_what_a_recipe_names_exists(title):
+    assert unknown(recipes()[title]) == []
+
+
+@pytest.mark.parametrize(
+    "spans, missing",
+    [
+        (["lib/parallelator/settings.py", "_contradictions"], "_contradictions"),
+        (["lib/parallelator/setting.py", "make manual"], "lib/parallelator/setting.py"),
+        (["lib/parallelator/protection/rules.py", "Judge.judge"], "Judge.judge"),
+        (
+            ["lib/parallelator/web/", "self._access.refuse(request)"],
+            "self._access.refuse(request)",
+        ),
+        (["lib/parallelator/messages/en.json", "reason", "reasons"], "reasons"),
+        (["limits.max_trips", "limits.most_trips"], "limits.most_trips"),
+    ],
+)
+def test_what_does_not_exist_is_found(spans, missing):
+    assert unknown(spans) == [missing]
 
 
 def test_the_first_make_sim(copy):
@@ -150,8 +215,10 @@ def test_it_is_read_and_checked():
 def test_a_rule(copy):
     package = "lib/parallelator/"
     rules = package + "protection/rules.py"
-    copy.add(package + "snapshot.py", "    FALSE_ALERT = 21\n", "    SAGGING = 22\n")
-    copy.add(package + "snapshot.py", '    "false_alert",\n', '    "sagging",\n')
+    catalog = package + "catalog.py"
+    copy.add(catalog, "    FALSE_ALERT = 21\n", "    SAGGING = 22\n")
+    last = '    ("false_alert", "mA", None, "tripped"),\n'
+    copy.add(catalog, last, '    ("sagging", "mV", "voltage", "tripped"),\n')
     copy.add(
         rules,
         "    (Reason.UNDERVOLTAGE, _LOWNESS, lambda lim: -lim.min_voltage_mv, 1000, 1, False),\n",
@@ -194,12 +261,6 @@ def test_a_rule(copy):
                 '  "reason": {\n' if "mess" in folder else '  "reasons": {\n',
                 new,
             )
-    copy.manual(missing="sagging")
-    copy.add(
-        "tools/manual/tables.py",
-        '    "false_alert": ["tripped"],\n',
-        '    "sagging": ["tripped"],\n',
-    )
     copy.manual()
     copy.told("`sagging`")
     copy.write(
@@ -341,6 +402,59 @@ def test_it_protects():
     copy.told("`ina236`")
 
 
+def test_an_alarm(copy):
+    package = "lib/parallelator/"
+    check = "tests/cpython/test_catalog.py"
+    copy.add(
+        package + "catalog.py",
+        "CODES = (\n",
+        '    ("fan_stopped", "trouble", "C", _BATTERY | _ACK),\n',
+    )
+    for language, alarm, event in (
+        ("en", "Battery {n}: its fan stands still.", "Battery {n}: fan stands still, {v}"),
+        ("fr", "Batterie {n} : son ventilateur est arrêté.", "Batterie {n} : arrêté, {v}"),
+    ):
+        code, said = copy.run("tests/run.py", check)
+        assert code == 1 and "fan_stopped" in said, said
+        words = f"{package}messages/{language}.json"
+        copy.add(words, '  "alarm": {\n', f'    "fan_stopped": "{alarm}",\n')
+        copy.add(words, '  "event": {\n', f'    "fan_stopped": "{event}",\n')
+    code, said = copy.run("tests/run.py", check)
+    assert code == 1 and "nothing raises them" in said, said
+    copy.add(
+        package + "protection/warnings.py",
+        'temperature: `temperature`, until it is five degrees lower again."""\n',
+        """        if self._snap.alarm("fan_stopped", i, celsius > 60) and celsius > 60:
+            self._emit("fan_stopped", i, self._snap.state[i], 0, celsius)
+""",
+    )
+    copy.manual()
+    copy.told("| `fan_stopped` |")
+    copy.write(
+        "tests/unit/test_recipe.py",
+        """
+from parallelator import settings
+from parallelator.protection.rules import Limits
+from parallelator.protection.warnings import Warnings
+from parallelator.records.events import Events
+from parallelator.snapshot import Snapshot
+from parallelator.wording import Words
+
+
+def test_it_comes_and_goes():
+    snap = Snapshot()
+    events = Events(snap)
+    warnings = Warnings(snap, Limits(settings.defaults()), None, events.emit)
+    for celsius in (30, 65, 66, 30):
+        warnings.temperature(2, celsius)
+        assert snap.alarms() == ([("fan_stopped", 2, 0)] if celsius > 60 else [])
+    assert events.count == 1
+    assert Words("en").event(events.after(0)) == "Battery 3: fan stands still, 65 \u00b0C"
+""",
+    )
+    copy.test(check, "tests/unit/test_recipe.py", "tests/unit/test_snapshot.py")
+
+
 def test_a_route(copy):
     reports = "lib/parallelator/web/reports.py"
     copy.edit(
@@ -361,7 +475,7 @@ def test_a_route(copy):
     code, said = copy.run("tests/run.py", *described)
     assert code == 1 and "/api/uptime" in said, said
     state = '        "/api/state": {"get": read("Everything about the rig.", ref("State"))},\n'
-    uptime = '"/api/uptime": {"get": read("How long it runs.", record(uptime_ms="int"))},'
+    uptime = '"/api/uptime": {"get": read("How long it runs.", fields(uptime_ms="int"))},'
     copy.add("tools/openapi.py", state, f"        {uptime}\n")
     copy.manual(missing="GET /api/uptime")
     copy.add(

@@ -5,11 +5,9 @@ from hypothesis import settings as searching
 from hypothesis import strategies as st
 
 from parallelator import settings
-from parallelator.protection import rules
-from parallelator.protection.connector import Connector
-from parallelator.protection.states import ACTIONS, States
-from parallelator.snapshot import (
+from parallelator.catalog import (
     ABSENT,
+    ACTIONS,
     AUTO,
     LOCKED,
     OFF,
@@ -19,8 +17,11 @@ from parallelator.snapshot import (
     WAITING,
     WISH_OFF,
     Reason,
-    Snapshot,
 )
+from parallelator.protection import rules
+from parallelator.protection.connector import Connector
+from parallelator.protection.states import States
+from parallelator.snapshot import Snapshot
 
 PACKS = 4
 TRIPS = (

@@ -33,6 +33,7 @@ def test_every_module_is_there_compiled_and_nothing_as_source(device):
     assert {"app/microdot/microdot.mpy", "app/sdcard.mpy"} <= found
     assert {name for name in found if name.endswith(".py")} == {"boot.py", "main.py"}
     assert not [name for name in found if "umqtt" in name], "the image has it frozen"
+    assert not [name for name in found if name.endswith(".md")], "documents stay here"
 
 
 def test_modules_are_in_the_format_of_the_device_and_name_no_path_of_the_host(device):

@@ -18,7 +18,7 @@ import yaml
 
 from brokers import MOSQUITTO, PATIENCE_S, Listener, certificates
 from fleet import accounts, engines
-from parallelator.snapshot import REASONS, STATES
+from parallelator import catalog
 from rigs import ROOT
 
 HERE = ROOT / "tools/fleet"
@@ -28,8 +28,13 @@ GIVEN = {"rig", "instance", "job"}
 """Labels that Prometheus adds to what a rig serves."""
 OWN = {"up": set(), "ALERTS": {"alertname", "alertstate", "severity", "battery", "code"}}
 """Metrics that Prometheus makes itself, and their labels."""
-ALARMS = json.loads((ROOT / "lib/parallelator/messages/en.json").read_text())["alarm"]
-VALUES = {"state": STATES, "reason": REASONS, "code": ALARMS, "job": ["parallelator"]}
+VALUES = {
+    "state": catalog.names(catalog.STATES),
+    "reason": catalog.names(catalog.REASONS),
+    "code": catalog.names(catalog.CODES),
+    "severity": catalog.SEVERITIES,
+    "job": ["parallelator"],
+}
 SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? [-\d.]+$", re.MULTILINE)
 SELECTOR = re.compile(r"\b(parallelator_\w+|up|ALERTS)\b(?:\{([^}]*)\})?")
 MATCHER = re.compile(r'(\w+)\s*(=~|!~|!=|=)\s*"([^"]*)"')

@@ -127,7 +127,8 @@ def closings_are_not_entered():
 
 def an_off_is_not_obeyed():
     """The operator's off is accepted and not carried out."""
-    from parallelator.protection.states import ACTIONS, States
+    from parallelator.catalog import ACTIONS
+    from parallelator.protection.states import States
 
     honest = States.obey
 

@@ -136,9 +136,9 @@ def test_a_trip_is_recorded_as_the_plant_saw_it():
     assert set(name for name in run.files()) == {"boot-0001.csv", "events.csv"}
     ((record, trip, rows),) = run.records()
     assert (record.boot, record.number, trip.i) == (1, 1, 2)
-    from parallelator.snapshot import REASONS
+    from parallelator.catalog import reason_name
 
-    assert REASONS[trip.reason] == "overcurrent" and trip.value > 15000 and trip.time == ""
+    assert reason_name(trip.reason) == "overcurrent" and trip.value > 15000 and trip.time == ""
     (open_ms,) = opened_ms(run, 3)
     assert abs(open_ms / 1000 - trip.uptime_s) < 2
     assert complete(rows, 3) and complete(rows, 0), rows[:3]
@@ -202,9 +202,9 @@ def test_a_sensor_that_is_lost_is_a_trip_and_an_operator_is_not():
     run = Boxed(duration_s=28, steps=steps)
     clean(run.report)
     ((_, trip, rows),) = run.records()
-    from parallelator.snapshot import REASONS
+    from parallelator.catalog import reason_name
 
-    assert (trip.i + 1, REASONS[trip.reason]) == (9, "sensor_lost")
+    assert (trip.i + 1, reason_name(trip.reason)) == (9, "sensor_lost")
     assert complete(rows, 0) and max(row[0] for row in of(rows, 9)) <= 0
 
 

@@ -1,7 +1,7 @@
 """A plant moved by hand and watched by a referee, for the tests of the referee."""
 
 from parallelator import settings
-from parallelator.snapshot import ON, TRIPPED, WAITING
+from parallelator.catalog import ON, TRIPPED, WAITING
 from sim import scenario
 from sim.referee import Referee, RefereeLimits
 from sim.scenario import Script

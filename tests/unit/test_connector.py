@@ -1,9 +1,10 @@
 """When batteries close: the reasons of those that wait, the pauses, the steady group."""
 
 from parallelator import settings
+from parallelator.catalog import ON, WAITING, Reason
 from parallelator.protection import rules
 from parallelator.protection.connector import Connector
-from parallelator.snapshot import ON, WAITING, Reason, Snapshot
+from parallelator.snapshot import Snapshot
 
 
 class States:

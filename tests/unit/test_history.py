@@ -2,9 +2,10 @@
 
 import time
 
+from parallelator.catalog import ON
 from parallelator.clock import Clock
 from parallelator.records.history import POINT_BYTES, SERIES, SPANS, History, Ring
-from parallelator.snapshot import ON, Snapshot
+from parallelator.snapshot import Snapshot
 
 STEP_S, POINTS = SPANS[0]
 

@@ -3,8 +3,9 @@
 from array import array
 
 from parallelator import settings
+from parallelator.catalog import Reason
 from parallelator.protection import joining, rules
-from parallelator.snapshot import Reason, Snapshot
+from parallelator.snapshot import Snapshot
 
 SCRATCH = array("i", bytes(64))
 

@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 
-from parallelator import snapshot
+from parallelator import catalog
 from parallelator.clock import Clock
 from parallelator.network.mqtt import Mqtt
 from parallelator.snapshot import RIG
@@ -91,10 +91,10 @@ def test_only_what_changes_is_told_between_two_intervals():
     bench = Bench(discovery=False)
     bench.run()
     snap = bench.rig.snap
-    snap.state[2] = snapshot.ON
+    snap.state[2] = catalog.ON
     snap.voltage_mv[1] = 26000
     assert bench.run(greet=False) == ["/battery/3"]
-    snap.wish[3] = snapshot.WISH_OFF
+    snap.wish[3] = catalog.WISH_OFF
     snap.trips[0] = 1
     assert bench.run(greet=False) == ["/battery/1", "/battery/4"]
 

@@ -2,8 +2,9 @@
 
 from errno import ENOENT
 
+from parallelator.catalog import WISH_OFF, Reason
 from parallelator.records.nvs_state import NvsState, count_boot
-from parallelator.snapshot import WISH_OFF, Reason, Snapshot
+from parallelator.snapshot import Snapshot
 
 
 class Store:

@@ -1,8 +1,9 @@
 """Proof of life in detail: fresh conversions, lost settings, ALERT lines, flags in passing."""
 
+from parallelator.catalog import ON, Reason
 from parallelator.hardware.ina2xx import ALERT, FRESH, INTACT
 from parallelator.protection.presence import Presence
-from parallelator.snapshot import ON, Reason, Snapshot
+from parallelator.snapshot import Snapshot
 
 
 class Clock:

@@ -1,6 +1,6 @@
 """Tests the referee on closings: states, distances, groups, locks and wishes. No firmware."""
 
-from parallelator.snapshot import TRIPPED, WAITING
+from parallelator.catalog import TRIPPED, WAITING
 from refereed import FAR, TRIPPED_TOO_OFTEN, UNEXPLAINED, WIDE, Rig, running, running_two_of_three
 
 

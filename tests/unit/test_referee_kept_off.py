@@ -1,6 +1,6 @@
 """Tests the referee on packs that could be on the bus and are not. No firmware."""
 
-from parallelator.snapshot import LOCKED
+from parallelator.catalog import LOCKED
 from refereed import KEPT_OFF, Rig, running, running_two_of_three
 
 

@@ -1,6 +1,6 @@
 """Tests the referee on switches that are closed and open: limits, bounds, causes. No firmware."""
 
-from parallelator.snapshot import ON, UNCONTROLLED, WAITING
+from parallelator.catalog import ON, UNCONTROLLED, WAITING
 from refereed import HARD, UNEXPLAINED, Rig, running
 from sim.wires import EVERYBODY
 from sim.world import ControllerReset

@@ -1,8 +1,9 @@
 """The protection policy in numbers: the borders, the delays, the counts."""
 
 from parallelator import settings
+from parallelator.catalog import Reason
 from parallelator.protection import rules
-from parallelator.snapshot import Reason, Snapshot
+from parallelator.snapshot import Snapshot
 
 
 def limits(**changes):
@@ -196,3 +197,18 @@ def test_several_rules_at_once_give_the_reason_of_the_highest():
     for _ in range(19):
         assert judge.sample(0, 24010, 0, 1100, 80) == Reason.NONE
     assert judge.sample(0, 23990, 0, 1100, 80) == Reason.IMBALANCE
+
+
+def test_a_table_longer_than_its_memory_stops_the_start():
+    rows = rules.RULES
+    try:
+        for longer in (rows + rows[:1], rows[:-1], rows[:-1] + ((1, 7, None, 0, 1, True),)):
+            rules.RULES = longer
+            try:
+                rules.Judge(rules.Limits(settings.defaults()))
+            except ValueError as error:
+                assert "RULES" in str(error)
+            else:
+                raise AssertionError(longer)
+    finally:
+        rules.RULES = rows

@@ -1,10 +1,11 @@
 """Readings with doubt: what is believed, what is asked again, what counts as lost."""
 
 from parallelator import settings
+from parallelator.catalog import Reason
 from parallelator.hardware.ina2xx import Ina219, Ina226, Ina237
 from parallelator.protection import rules
 from parallelator.protection.sensors import Sensors
-from parallelator.snapshot import Reason, Snapshot
+from parallelator.snapshot import Snapshot
 
 
 class Chip:

@@ -1,19 +1,10 @@
 """States and wishes: what an operator may do, and what no wish can do."""
 
 from parallelator import settings
+from parallelator.catalog import ABSENT, ACTIONS, LOCKED, OFF, ON, TRIPPED, WAITING, Reason
 from parallelator.protection import rules
-from parallelator.protection.states import ACTIONS, States
-from parallelator.snapshot import (
-    ABSENT,
-    LOCKED,
-    OFF,
-    ON,
-    RIG,
-    TRIPPED,
-    WAITING,
-    Reason,
-    Snapshot,
-)
+from parallelator.protection.states import States
+from parallelator.snapshot import RIG, Snapshot
 
 
 class Switches:

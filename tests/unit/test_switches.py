@@ -7,17 +7,9 @@ sys.modules.setdefault("esp32", sys)
 sys.modules.setdefault("machine", sys)
 
 from parallelator import settings  # noqa: E402
+from parallelator.catalog import ABSENT, LOCKED, OFF, ON, TRIPPED, UNCONTROLLED, WAITING  # noqa: E402
 from parallelator.hardware.controller import wiring  # noqa: E402
 from parallelator.protection.switches import Switches  # noqa: E402
-from parallelator.snapshot import (  # noqa: E402
-    ABSENT,
-    LOCKED,
-    OFF,
-    ON,
-    TRIPPED,
-    UNCONTROLLED,
-    WAITING,
-)
 
 
 class Expander:
@@ -152,9 +144,9 @@ def test_a_start_without_answer_is_reported():
     assert not switches.start(3)
 
 
-def shown(board, states, blink):
+def shown(board, states, blink, alarmed=0):
     switches, expanders = rig(board)
-    switches.show(0, bytes(states) + bytes(12), blink)
+    switches.show(0, bytes(states) + bytes(12), alarmed, blink)
     return expanders[0].lit
 
 
@@ -163,6 +155,11 @@ def test_leds_tell_the_state():
     assert shown("kxkm-v2", (ON, LOCKED, UNCONTROLLED, ABSENT), True) == 0b00110110
     assert shown("kxkm-v2", (WAITING, TRIPPED, OFF, ON), True) == 0b10000110
     assert shown("kxkm-v2", (WAITING, TRIPPED, OFF, ON), False) == 0b10000000
+
+
+def test_an_alarm_lights_the_red_led():
+    assert shown("kxkm-v2", (OFF, OFF, OFF, ON), False, 0b1100) == 0b11010000
+    assert shown("kxkm-v2", (OFF, OFF, OFF, ON), False, 0xF0) == 0b10000000
 
 
 def test_leds_of_board_v1_are_inverted_and_dark_at_start():

@@ -1,7 +1,7 @@
 """The alarm of a protection that reacts late: once a minute, unless it gets worse."""
 
 from parallelator.protection.warnings import Warnings
-from parallelator.snapshot import RIG, Alarm
+from parallelator.snapshot import RIG
 
 
 class Snap:
@@ -11,7 +11,7 @@ class Snap:
     late = False
 
     def alarm(self, alarm, i, on):
-        assert (alarm, i) == (Alarm.DEADLINE_MISSED, RIG)
+        assert (alarm, i) == ("deadline_missed", RIG)
         self.late = on
 
 

@@ -1,7 +1,8 @@
 """Sentences in both languages, with units, numbers and what is missing."""
 
+from parallelator.catalog import TRIPPED, Reason
 from parallelator.records.events import Events
-from parallelator.snapshot import RIG, TRIPPED, Alarm, Reason, Snapshot
+from parallelator.snapshot import RIG, Snapshot
 from parallelator.wording import Words
 
 
@@ -49,20 +50,27 @@ def test_the_topology_alarm_names_what_is_missing():
     snap.known_boards = 0b11
     snap.boards = 0b01
     snap.sensors = 0b11111101
-    snap.alarm(Alarm.TOPOLOGY, RIG, True)
+    snap.alarm("topology", RIG, True)
     (alarm,) = Words("en").alarms(snap, [])
     assert alarm["code"] == "topology" and alarm["n"] is None
     assert "sensor of battery 2" in alarm["text"] and "board 2" in alarm["text"], alarm
     assert "board 1" not in alarm["text"] and "battery 3" not in alarm["text"]
 
 
-def test_alarms_of_a_battery_and_of_a_file_are_filled_in():
+def test_alarms_of_a_battery_of_the_rig_and_of_a_file_are_filled_in():
     snap = Snapshot()
     snap.uptime_s = 7
-    snap.alarm(Alarm.STUCK_CLOSED, 4, True)
-    fault = {"file": "config.json", "key": "limits.max_trips", "found": 0, "allowed": "1 to 9"}
-    others = [("clock_unset", 600)]
-    clock, stuck, config = Words("fr").alarms(snap, [fault], others)
+    snap.alarm("stuck_closed", 4, True)
+    snap.alarm("config_fault", RIG, True)
+    snap.uptime_s = 600
+    snap.alarm("clock_unset", RIG, True)
+    faults = [
+        {"file": "config.json", "key": key, "found": 0, "allowed": "1 to 9"}
+        for key in ("limits.max_trips", "web.port")
+    ]
+    stuck, config, port, clock = Words("fr").alarms(snap, faults)
     assert (stuck["n"], stuck["since_ms"]) == (5, 7000) and "5" in stuck["text"]
+    assert (stuck["severity"], clock["severity"]) == ("danger", "notice")
     assert (clock["code"], clock["n"], clock["since_ms"]) == ("clock_unset", None, 600000)
-    assert "limits.max_trips" in config["text"] and "{" not in stuck["text"]
+    assert "limits.max_trips" in config["text"] and "web.port" in port["text"]
+    assert "{" not in stuck["text"]

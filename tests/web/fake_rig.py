@@ -17,7 +17,8 @@ import os
 import sys
 import time
 
-from parallelator import settings, snapshot
+from parallelator import catalog, settings, snapshot
+from parallelator.catalog import Reason
 from parallelator.clock import Clock
 from parallelator.records.blackbox import BlackBox
 from parallelator.records.card import FOLDER
@@ -25,7 +26,7 @@ from parallelator.records.datalog import LOGS
 from parallelator.records.events import Events
 from parallelator.records.history import History
 from parallelator.records.sample_ring import BUS, SampleRing
-from parallelator.snapshot import BATTERIES, RIG, Reason, Snapshot
+from parallelator.snapshot import BATTERIES, RIG, Snapshot
 from parallelator.web import server
 from parallelator.wording import Words
 
@@ -179,15 +180,15 @@ class Rig:
         self.slot = "app-a"
         self.presses = False
         for i in range(BATTERIES):
-            self.snap.state[i] = snapshot.ON
+            self.snap.state[i] = catalog.ON
             self.snap.valid[i] = 1
             self.snap.voltage_mv[i] = 26300 + 7 * (i * 5 % 16)
             self.snap.current_ma[i] = 4200 + 90 * (i * 7 % 16)
             self.snap.discharge_mah[i] = 1500 + 31 * i
             self.snap.charge_mah[i] = 12 * i
-            self.blackbox.emit("joined", i, snapshot.ON, Reason.NONE, 0)
+            self.blackbox.emit("joined", i, catalog.ON, Reason.NONE, 0)
         # Of this one there is a record, five seconds from now.
-        self.blackbox.emit("trip", 3, snapshot.TRIPPED, Reason.OVERCURRENT, 16000)
+        self.blackbox.emit("trip", 3, catalog.TRIPPED, Reason.OVERCURRENT, 16000)
 
     def alarms(self):
         """As the app's."""
@@ -237,15 +238,15 @@ class Rig:
             self.active.clear()
             self.events.emit("bus_reset", RIG, 0, 0, 0)
             return None
-        if snap.state[i] == snapshot.ABSENT:
+        if snap.state[i] == catalog.ABSENT:
             return "absent"
-        if snap.state[i] == snapshot.LOCKED and action in ("on", "auto"):
+        if snap.state[i] == catalog.LOCKED and action in ("on", "auto"):
             return "locked"
-        snap.wish[i] = snapshot.WISH_OFF if action == "off" else snapshot.AUTO
+        snap.wish[i] = catalog.WISH_OFF if action == "off" else catalog.AUTO
         if action == "off":
-            self.put(i, snapshot.OFF, Reason.OPERATOR)
+            self.put(i, catalog.OFF, Reason.OPERATOR)
         else:
-            self.put(i, snapshot.ON, Reason.NONE)
+            self.put(i, catalog.ON, Reason.NONE)
             snap.current_ma[i] = 4200
         if action == "reset":
             snap.trips[i] = 0
@@ -257,29 +258,29 @@ class Rig:
         snap.state[i] = state
         snap.reason[i] = reason
         snap.since_s[i] = snap.uptime_s
-        snap.eta_ms[i] = 10000 if state == snapshot.TRIPPED else 0
-        snap.valid[i] = state != snapshot.ABSENT
-        if state not in (snapshot.ON, snapshot.UNCONTROLLED):
+        snap.eta_ms[i] = 10000 if state == catalog.TRIPPED else 0
+        snap.valid[i] = state != catalog.ABSENT
+        if state not in (catalog.ON, catalog.UNCONTROLLED):
             snap.current_ma[i] = 0
 
     def obey(self, command, *args):
         """Does one command of the module's list."""
         i = int(args[0]) - 1 if args and args[0].isdigit() else 0
         if command == "trip":
-            self.put(i, snapshot.TRIPPED, Reason.OVERLOAD)
+            self.put(i, catalog.TRIPPED, Reason.OVERLOAD)
             self.snap.trips[i] += 1
             self.events.emit("trip", i, 0, Reason.OVERLOAD, 14000)
-            self.blackbox.emit("trip", i, snapshot.TRIPPED, Reason.OVERLOAD, 14000)
+            self.blackbox.emit("trip", i, catalog.TRIPPED, Reason.OVERLOAD, 14000)
         elif command == "lock":
-            self.put(i, snapshot.LOCKED, Reason.OVERCURRENT)
+            self.put(i, catalog.LOCKED, Reason.OVERCURRENT)
             self.snap.trips[i] = 5
         elif command == "lose":
-            self.put(i, snapshot.ABSENT, Reason.SENSOR_LOST)
+            self.put(i, catalog.ABSENT, Reason.SENSOR_LOST)
         elif command == "hold":
-            self.put(i, snapshot.UNCONTROLLED, Reason.EXPANDER_LOST)
+            self.put(i, catalog.UNCONTROLLED, Reason.EXPANDER_LOST)
             self.alarm("uncontrolled", i + 1)
         elif command == "wait":
-            self.put(i, snapshot.WAITING, Reason.BUS_LOWER)
+            self.put(i, catalog.WAITING, Reason.BUS_LOWER)
         elif command == "heat":
             self.snap.temperature_c[i] = 78
         elif command == "alarm":
@@ -323,9 +324,9 @@ class Rig:
         snap = self.snap
         snap.uptime_s = 99999999
         for i in range(BATTERIES):
-            self.put(i, snapshot.UNCONTROLLED, Reason.SWITCH_FAULT)
+            self.put(i, catalog.UNCONTROLLED, Reason.SWITCH_FAULT)
             self.alarm("deadline_missed", 16)
-            snap.wish[i] = snapshot.WISH_OFF
+            snap.wish[i] = catalog.WISH_OFF
             snap.voltage_mv[i] = 30000
             snap.current_ma[i] = -15000
             snap.eta_ms[i] = 600000

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Measures everything in one run, prints the table, writes it into the manuals. `make bench`.
+"""Measures everything in one run, prints the table, writes it into tests/README.md. `make bench`.
 
     tools/bench/run.py [--share PERCENT] [--print]
 
 The parts are MicroPython programs beside this one; each prints a line of JSON. `--share` plays
-less of everything, for a quick look; `--print` leaves the manuals alone.
+less of everything, for a quick look; `--print` leaves the document alone.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 BENCH = ROOT / "tools/bench"
-MANUALS = (ROOT / "README.md", ROOT / "README.fr.md")
+DOCUMENT = ROOT / "tests/README.md"
 BEGIN = "<!-- bench: written by make bench -->"
 END = "<!-- bench: end -->"
 MICROPYTHON = ROOT / "build/venv/bin/micropython"
@@ -192,7 +192,7 @@ def broken_promises(reactions, figures, logs):
 
 def main():
     """Measure, print, write; return 1 when a promise is not kept."""
-    parser = argparse.ArgumentParser(description="Measure and write the table of the manuals.")
+    parser = argparse.ArgumentParser(description="Measure and write the table of the document.")
     parser.add_argument("--share", type=int, default=100, metavar="PERCENT")
     parser.add_argument("--print", action="store_true", dest="print_only")
     options = parser.parse_args()
@@ -206,10 +206,9 @@ def main():
     text = "\n\n\n".join("\n".join(table) for table in tables)
     print(text)
     if not options.print_only:
-        for manual in MANUALS:
-            before, _, rest = manual.read_text().partition(BEGIN)
-            _, _, after = rest.partition(END)
-            manual.write_text(f"{before}{BEGIN}\n```text\n{text}\n```\n{END}{after}")
+        before, _, rest = DOCUMENT.read_text().partition(BEGIN)
+        _, _, after = rest.partition(END)
+        DOCUMENT.write_text(f"{before}{BEGIN}\n```text\n{text}\n```\n{END}{after}")
     broken = list(broken_promises(reactions, figures, logs))
     for line in broken:
         print("not kept:", line)

@@ -316,12 +316,12 @@ def start():
 
 def look(rig):
     """What the firmware is doing, as JSON; `rig` is its `App`."""
-    from parallelator.snapshot import STATES
+    from parallelator.catalog import ON
 
     logs = os.listdir("/sd/log")
     return json.dumps(
         {
-            "on": sum(STATES[state] == "on" for state in rig.snap.state),
+            "on": sum(state == ON for state in rig.snap.state),
             "alarms": [alarm["code"] for alarm in rig.alarms()],
             "failures": rig.failures,
             "wifi": WLAN.joined,

@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from logs.parsing import Flaw, parse_events, parse_log
+from logs.parsing import CATALOG, Flaw, parse_events, parse_log
 from logs.words import span
 
 EVENTS = "events.csv"
 _DAY = re.compile(r"(\d{4}-\d\d-\d\d)(?:-\d+)?\.csv")
 _BOOT = re.compile(r"boot-(\d{4,})(?:-\d+)?\.csv")
-_NO_CARD = ("sd_absent", "sd_unreadable", "sd_foreign", "sd_full")
+_NO_CARD = [row[0] for row in CATALOG.CODES if row[0].startswith("sd_") and row[3] & CATALOG.ALARM]
 _CLOCK_S = 2
 """The clock may be corrected by this much without being called a jump."""
 _NEXT_S = 10

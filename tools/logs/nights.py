@@ -4,11 +4,15 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from logs.parsing import CATALOG
+
 ALL = "all"
 _HALF_DAY = pd.Timedelta(hours=12)
 _CLOSED = ("on", "uncontrolled")
 _OPENED = ("tripped", "locked")
 _NUMBERS = ("out_ah", "in_ah", "on_h", "low_v", "high_v", "peak_a", "trips")
+_FORMER = {"bus_fault": "trouble", "bus_recovered": "info"}
+"""Codes of earlier versions: i2c_fault and i2c_recovered of today."""
 _SLACK_S = 12
 """The row that shows a trip is looked for this long, and two intervals, after the event."""
 
@@ -23,7 +27,7 @@ class Night:
         rows: as `Archive.rows`, those in it; boots: list of `Boot`, those in it.
         bands: DataFrame, one row per stretch of one state: battery, state, start, end.
         trips: DataFrame: battery, time, text.
-        alarms: DataFrame as `Archive.events`: all other events of severity `alarm`.
+        alarms: DataFrame as `Archive.events`: all other events that tell of trouble or danger.
         packs: DataFrame indexed by battery: out_ah, in_ah, on_h, low_v, high_v, peak_a (the
             largest current, with its sign), trips.
         flaws: those in it, and those without a time; others: those elsewhere.
@@ -66,10 +70,20 @@ def night_of(archive, wanted=None):
         meets = flaw.start is not None and flaw.start <= end and flaw.end >= start
         here = meets and (dated or flaw.file in set(rows["file"]))
         (flaws if here or flaw.start is None else others).append(flaw)
-    alarms = events[(events["severity"] == "alarm") & (events["code"] != "trip")]
+    alarms = events[_is_trouble(events) & (events["code"] != "trip")]
     boots = [archive.boots[k] for k in numbers]
     packs = _packs(rows, bands, trips)
     return Night(title, start, end, dated, rows, boots, bands, trips, alarms, packs, flaws, others)
+
+
+def _is_trouble(events):
+    """Which events tell of trouble or danger, by the catalogue of today.
+
+    A code that it does not know speaks for itself; earlier versions wrote `alarm`.
+    """
+    known = {row[0]: row[1] for row in CATALOG.CODES} | _FORMER
+    severity = events["code"].map(known).fillna(events["severity"])
+    return severity.isin(["trouble", "danger", "alarm"])
 
 
 def _chosen(archive, wanted):

@@ -12,8 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+import firmware
+
+CATALOG = firmware.catalog()
 BATTERIES = 16
-STATES = ("absent", "off", "waiting", "on", "tripped", "locked", "uncontrolled")
+STATES = tuple(CATALOG.names(CATALOG.STATES))
 _SEPARATORS = ",;\t"
 _MEASURED = {
     "voltage_mv": (0, 100_000),

@@ -1,4 +1,4 @@
-"""What the manual says of the firmware, asked of the firmware. Runs on MicroPython for facts_of.
+"""What the documents say of the firmware, asked of the firmware. Runs on MicroPython for run.py.
 
 Prints one line of JSON: settings, rules, states, LED patterns, what clears each state, wiring.
 """
@@ -37,16 +37,16 @@ def wiring(preset):
 
 def led_patterns():
     """State to (red, green), each `dark`, `lit` or `blink`, as `Switches.show` lights them."""
-    from parallelator import snapshot
+    from parallelator import catalog, snapshot
     from parallelator.protection.switches import Switches
 
     wires, _ = wiring("kxkm-v2")
     patterns = {}
-    for state, name in enumerate(snapshot.STATES):
+    for state, name in enumerate(catalog.names(catalog.STATES)):
         pairs = []
         for blink in (False, True):
             leds = Leds()
-            Switches([leds], wires).show(0, bytes([state] * snapshot.BATTERIES), blink)
+            Switches([leds], wires).show(0, bytes([state] * snapshot.BATTERIES), 0, blink)
             pairs.append(leds.bits)
         patterns[name] = [_pattern(*pairs, wires_of[0]) for wires_of in (wires.red, wires.green)]
     return patterns
@@ -61,41 +61,40 @@ def _pattern(without, with_blink, bit):
 
 def rule_lines():
     """RULES with the limits of the default settings, the quantity by its number."""
-    from parallelator import settings, snapshot
+    from parallelator import catalog, settings
     from parallelator.protection import rules
 
     limits = rules.Limits(settings.defaults())
     return [
-        [snapshot.REASONS[reason], quantity, limit(limits), for_ms, samples, counted]
+        [catalog.reason_name(reason), quantity, limit(limits), for_ms, samples, counted]
         for reason, quantity, limit, for_ms, samples, counted in rules.RULES
     ]
 
 
 def clears():
     """State, reason and whether a delay runs, to the code of what ends it, for every triple."""
-    from parallelator import snapshot
+    from parallelator import catalog
 
     return [
-        [name, cause, cooling, snapshot.clears(state, reason, cooling)]
-        for state, name in enumerate(snapshot.STATES)
-        for reason, cause in enumerate(snapshot.REASONS)
+        [name, cause, cooling, catalog.ends(state, reason, cooling)]
+        for state, name in enumerate(catalog.names(catalog.STATES))
+        for reason, cause in enumerate(catalog.names(catalog.REASONS))
         for cooling in (False, True)
     ]
 
 
 def main():
     """Ask, and print."""
-    from parallelator import settings, snapshot
+    from parallelator import catalog, settings
 
     table = list(settings.TABLE)
     table += [("batteries.*." + row[0],) + row[1:] for row in settings.BATTERY_TABLE]
     presets = [row[2] for row in table if row[0] == "board"][0]
     facts = {
         "settings": [list(row) + [settings.is_live(row[0])] for row in table],
-        "secrets": settings.SECRETS,
-        "states": snapshot.STATES,
-        "reasons": snapshot.REASONS,
-        "alarms": snapshot.ALARMS,
+        "states": catalog.names(catalog.STATES),
+        "reasons": [(row[0], row[3].split()) for row in catalog.REASONS[1:]],
+        "alarms": [row[:2] for row in catalog.CODES if row[3] & catalog.ALARM],
         "rules": rule_lines(),
         "leds": led_patterns(),
         "clears": clears(),

@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
-"""Writes the generated parts of README.md and README.fr.md. `make manual`; `make lint` checks.
+"""Writes the generated parts of the documents. `make manual`; `make lint` checks.
 
     tools/manual/run.py [--check]
 
-What is said of settings, states, reasons, LEDs, routes and steps comes from the code that has
-them, in words of the firmware, of its page and of the JSON files beside this one. A part stands
-between `<!-- manual: NAME -->` and `<!-- manual: end -->`. With --check nothing is written; what
-is not current is named, and the exit code is 1.
+What is said of settings, states, reasons, LEDs, routes, modules and steps comes from the code
+that has them, in words of the firmware, of its page and of the JSON files beside this one. A part
+stands between `<!-- manual: NAME -->` and `<!-- manual: end -->` in any document, in the language
+of that document. With --check nothing is written; what is not current is named, and the exit code
+is 1.
 """
 
 import argparse
+import ast
 import json
 import re
 import subprocess
@@ -19,30 +21,48 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
 
-import openapi  # noqa: E402
-from manual import diagram, modules, steps, tables  # noqa: E402
+import openapi  # noqa: E402 - found by the path above
+from manual import diagram  # noqa: E402
+from manual.steps import steps  # noqa: E402
+from manual.tables import Tables  # noqa: E402
 
-MANUALS = {"en": "README.md", "fr": "README.fr.md"}
+FOLDERS = (".github", "lib", "tools", "tests")
+"""Where documents are, beside the root folder."""
+
+LANGUAGES = ("en", "fr")
+PLACE = re.compile(r"(<!-- manual: (?!end )(\w+) -->\n).*?(<!-- manual: end -->)", re.DOTALL)
 MICROPYTHON = ROOT / "build/venv/bin/micropython"
+PACKAGE = ROOT / "lib/parallelator"
 PAGE_WORDS = """
 import {PAGE, SETTINGS} from "%s";
 console.log(JSON.stringify([PAGE, SETTINGS]));
 """
 
 
-def facts():
-    """What the firmware says of itself, see facts.py."""
-    command = [MICROPYTHON, ROOT / "tools/manual/facts.py"]
-    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    return json.loads(said)
+def documents():
+    """The path of every document, sorted."""
+    found = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*.md")]
+    return sorted([*ROOT.glob("*.md"), *found])
 
 
-def page_words():
-    """PAGE and SETTINGS of the page's words.js."""
-    source = (ROOT / "lib/parallelator/web/ui/words.js").as_uri()
-    command = ["node", "--input-type=module", "--eval", PAGE_WORDS % source]
-    options = {"check": True, "capture_output": True, "text": True}
-    return json.loads(subprocess.run(command, **options).stdout)
+def language_of(path):
+    """The language of a document: French when its name ends in .fr.md."""
+    return "fr" if path.name.endswith(".fr.md") else "en"
+
+
+def said_by(*command):
+    """What a program prints, as JSON."""
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def modules():
+    """Path of each module of the firmware to the first sentence of its docstring."""
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        said = ast.get_docstring(ast.parse(path.read_text()))
+        if said:
+            found[path.relative_to(PACKAGE).as_posix()] = " ".join(said.split("\n\n")[0].split())
+    return found
 
 
 def typographic(text):
@@ -53,53 +73,53 @@ def typographic(text):
     return "`".join(pieces)
 
 
-def written(text, parts):
-    """`text` of a manual with every part in its place.
+def filled(text, parts):
+    """`text` of a document with every part in its place.
 
     Raises:
-        ValueError: a part has no place.
+        KeyError: a place is for a part that does not exist.
     """
-    for name, part in parts.items():
-        place = tables.between(name)
-        if not place.search(text):
-            raise ValueError(f"there is no place for <!-- manual: {name} -->")
-        text = place.sub(lambda found, part=part: f"{found[1]}\n{part}\n\n{found[2]}", text)
-    return text
+    return PLACE.sub(lambda found: f"{found[1]}\n{parts[found[2]]}\n\n{found[3]}", text)
 
 
 def files():
-    """Path to what it shall hold, for every file that is written here."""
-    known, (page, names), step_keys = facts(), page_words(), steps.steps()
+    """Path to what it shall hold, for every file that is written here.
+
+    Raises:
+        KeyError: as of `filled`, and as of `Tables`.
+        ValueError: a part stands nowhere.
+    """
+    facts = said_by(MICROPYTHON, ROOT / "tools/manual/facts.py")
+    words_js = PAGE_WORDS % (PACKAGE / "web/ui/words.js").as_uri()
+    page, names = said_by("node", "--input-type=module", "--eval", words_js)
     made = {}
-    for language, name in MANUALS.items():
+    parts = {}
+    for language in LANGUAGES:
         words, messages = (
-            json.loads((ROOT / folder / f"{language}.json").read_text())
-            for folder in ("tools/manual", "lib/parallelator/messages")
+            json.loads((folder / f"{language}.json").read_text())
+            for folder in (ROOT / "tools/manual", PACKAGE / "messages")
         )
-        manual = tables.Manual(
-            language,
-            known,
-            step_keys,
-            words,
-            messages,
-            (page[language], names[language]),
-            openapi.paths(),
-        )
-        parts = manual.parts()
-        if language == "fr":
-            parts = {key: typographic(part) for key, part in parts.items()}
-        parts["modules"] = modules.listed(words["heads"]["modules"])
-        text = written((ROOT / name).read_text(), parts)
-        made[ROOT / name] = text
-        made[ROOT / f"tools/manual/wiring-{language}.svg"] = diagram.drawn(
-            words["diagram"], known["settings"]
-        )
+        tables = Tables(language, facts, words, messages, (page[language], names[language]))
+        parts[language] = tables.of_the_reference(openapi.paths())
+        if language == "en":
+            parts[language] |= tables.for_developers(steps(), modules())
+        else:
+            parts[language] = {k: typographic(part) for k, part in parts[language].items()}
+        drawing = diagram.drawn(words["diagram"], facts["settings"])
+        made[ROOT / f"tools/manual/wiring-{language}.svg"] = drawing
+    unplaced = {(language, name) for language in LANGUAGES for name in parts[language]}
+    for path in documents():
+        text, language = path.read_text(), language_of(path)
+        unplaced -= {(language, found[2]) for found in PLACE.finditer(text)}
+        made[path] = filled(text, parts[language])
+    if unplaced:
+        raise ValueError(f"no document has a place for {sorted(unplaced)}")
     return made
 
 
 def main():
     """Write or check; return the exit code."""
-    parser = argparse.ArgumentParser(description="Write the generated parts of the manuals.")
+    parser = argparse.ArgumentParser(description="Write the generated parts of the documents.")
     parser.add_argument("--check", action="store_true", help="only say what is not current")
     options = parser.parse_args()
     try:

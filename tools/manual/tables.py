@@ -1,31 +1,4 @@
-"""The generated parts of the manual, as Markdown. Called by run.py; facts in, text out."""
-
-import re
-
-REASONS_IN = {
-    "not_found": ["absent"],
-    "sensor_lost": ["absent", "tripped"],
-    "sensor_range": ["absent"],
-    "expander_lost": ["absent", "uncontrolled", "tripped"],
-    "operator": ["off"],
-    "starting": ["waiting"],
-    "in_turn": ["waiting"],
-    "bus_lower": ["waiting"],
-    "bus_higher": ["waiting"],
-    "inrush": ["waiting"],
-    "start_spread": ["waiting"],
-    "bus_overload": ["tripped", "waiting"],
-    "overcurrent": ["tripped", "locked"],
-    "overvoltage": ["tripped", "waiting", "locked"],
-    "undervoltage": ["tripped", "waiting"],
-    "overload": ["tripped", "locked"],
-    "switch_fault": ["locked"],
-    "wiring_map": ["locked"],
-    "overtemperature": ["tripped", "locked"],
-    "imbalance": ["tripped"],
-    "false_alert": ["tripped"],
-}
-"""The states in which a battery may have a reason, the usual one first."""
+"""The generated parts of the documents, as Markdown. Called by run.py; facts in, text out."""
 
 GROUPS = ("general", "limits", "batteries", "web", "wifi", "time", "mqtt", "log", "hardware")
 HARDWARE = ("board", "pins", "i2c_khz", "sensor")
@@ -54,33 +27,32 @@ def number(value, language):
     return text.replace(".", ",") if language == "fr" else text
 
 
-class Manual:
-    """All generated parts in one language.
+class Tables:
+    """The tables of one language.
 
     Args:
-        language: "en" or "fr"; facts: what facts.py prints; steps: as of `steps.steps`.
+        language: "en" or "fr"; facts: what facts.py prints.
         words: of tools/manual/<language>.json; messages: of the firmware's messages/.
         page: PAGE and SETTINGS of the page's words.js, in this language.
-        paths: as of `openapi.paths`.
     """
 
-    def __init__(self, language, facts, steps, words, messages, page, paths):
+    def __init__(self, language, facts, words, messages, page):
         self._language = language
         self._facts = facts
-        self._steps = steps
         self._words = words
         self._messages = messages
         self._page, self._names = page
-        self._paths = paths
 
-    def parts(self):
-        """Name of each part to its text.
+    def of_the_reference(self, paths):
+        """What exists in every language: name of each part to its text.
+
+        Args:
+            paths: as of `openapi.paths`.
 
         Raises:
             KeyError: something of the firmware has no words here, or words have lost their thing.
         """
         return {
-            "places": self._places(),
             "wiring": self._wiring(),
             "settings": self._settings(),
             "leds": self._leds(),
@@ -88,9 +60,20 @@ class Manual:
             "reasons": self._reasons(),
             "rules": self._rules(),
             "alarms": self._alarms(),
-            "api": self._api(),
-            "steps": self._steps_table(),
+            "api": self._api(paths),
         }
+
+    def for_developers(self, steps, modules):
+        """What exists in English only: name of each part to its text.
+
+        Args:
+            steps: as of `steps.steps`; modules: path of each module to its first sentence.
+
+        Raises:
+            KeyError: as of `of_the_reference`.
+        """
+        rows = [[code(path), sentence] for path, sentence in modules.items()]
+        return {"steps": self._steps(steps), "modules": self._table("modules", rows)}
 
     def _words_of(self, part, keys):
         """The words of `part`, which has exactly `keys`."""
@@ -108,16 +91,6 @@ class Manual:
         return f"**{self._messages[part][key]}**<br>{code(key)}"
 
     # How it is built
-
-    def _places(self):
-        return self._table(
-            "places",
-            [
-                [str(b + 1), f"0x{0x20 + b:02X}", f"{4 * b + 1}–{4 * b + 4}"]
-                + [f"0x{0x40 + 4 * b:02X}–0x{0x43 + 4 * b:02X}"]
-                for b in range(4)
-            ],
-        )
 
     def _wiring(self):
         rows = []
@@ -198,8 +171,8 @@ class Manual:
     def _states(self):
         words = self._words_of("states", self._facts["states"])
         pairs = {state: [] for state in self._facts["states"]}
-        for reason in self._facts["reasons"][1:]:
-            for state in REASONS_IN[reason]:
+        for reason, its_states in self._facts["reasons"]:
+            for state in its_states:
                 pairs[state].append((state, reason))
         pairs["on"] = [("on", "")]
         rows = []
@@ -210,13 +183,11 @@ class Manual:
         return self._table("states", rows)
 
     def _reasons(self):
-        reasons = self._facts["reasons"][1:]
+        reasons = dict(self._facts["reasons"])
         words = self._words_of("reasons", reasons)
-        if set(REASONS_IN) != set(reasons):
-            raise KeyError(f"REASONS_IN: {', '.join(sorted(set(REASONS_IN) ^ set(reasons)))}")
         rows = []
-        for reason in reasons:
-            pairs = [(state, reason) for state in REASONS_IN[reason]]
+        for reason, its_states in reasons.items():
+            pairs = [(state, reason) for state in its_states]
             means, do = words[reason]
             ends = self._clears(pairs)
             clears = "<br>".join(f"*{', '.join(states)}*: {end}" for end, states in ends.items())
@@ -241,38 +212,42 @@ class Manual:
         return self._table("rules", rows)
 
     def _alarms(self):
-        said = self._messages["alarm"]
-        alarms = [alarm for alarm in said if not alarm.startswith("missing_")]
-        words = self._words_of("alarms", alarms)
-        rows = [[code(alarm), said[alarm].format(n="n"), words[alarm]] for alarm in alarms]
+        said, when = self._messages["alarm"], self._words["alarms"]
+        alarms = dict(self._facts["alarms"])
+        odd = set(when) - set(alarms)
+        if odd:
+            raise KeyError(f"tools/manual/{self._language}.json, alarms: {', '.join(sorted(odd))}")
+        grave = self._words["severities"]
+        rows = [
+            [code(alarm), grave[severity], said[alarm].format(n="n"), when.get(alarm, "")]
+            for alarm, severity in alarms.items()
+        ]
         return self._table("alarms", rows)
 
     # For other programs
 
-    def _api(self):
-        own = self._words.get("api")
+    def _api(self, paths):
         routes = [
             (f"{method.upper()} {path}", operation)
-            for path, item in self._paths.items()
+            for path, item in paths.items()
             for method, operation in item.items()
         ]
-        if own:
-            self._words_of("api", [route for route, _ in routes])
+        summaries = {route: operation["summary"] for route, operation in routes}
+        if self._language != "en":
+            summaries = self._words_of("api", summaries)
         rows = []
         for route, operation in routes:
-            what = own[route] if own else operation["summary"]
-            names = [code(place["name"]) for place in operation["parameters"]
-                     if place["in"] == "query"]  # fmt: skip
-            if names:
-                what += f" ({', '.join(names)})"
+            places = [place for place in operation["parameters"] if place["in"] == "query"]
+            names = ", ".join(code(place["name"]) for place in places)
             needs = "login" if "security" in operation and route not in FIRST else "free"
+            what = summaries[route] + (f" ({names})" if names else "")
             rows.append([code(route), what, self._words[needs]])
         return self._table("api", rows)
 
-    def _steps_table(self):
-        words = self._words_of("steps", self._steps)
+    def _steps(self, steps):
+        words = self._words_of("steps", steps)
         rows = []
-        for name, keys in self._steps.items():
+        for name, keys in steps.items():
             first = sorted(keys, key=lambda key: key not in ("n", "board"))
             order = sorted(first, key=lambda key: keys[key] is not None)
             given = ", ".join(_key(key, keys[key]) for key in order)
@@ -291,9 +266,3 @@ def _group(key):
     if first in HARDWARE:
         return "hardware"
     return first if first in GROUPS else "general"
-
-
-def between(name):
-    """What finds the part `name` in a manual: the marks, and what stands between them."""
-    begin = re.escape(f"<!-- manual: {name} -->")
-    return re.compile(f"({begin}\n).*?(<!-- manual: end -->)", re.DOTALL)

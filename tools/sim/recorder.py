@@ -120,9 +120,9 @@ class Recorder:
         self._opened.clear()
 
     def _names(self, i):
-        from parallelator.snapshot import REASONS, STATES
+        from parallelator.catalog import reason_name, state_name
 
-        return [STATES[self.snap.state[i]], REASONS[self.snap.reason[i]]]
+        return [state_name(self.snap.state[i]), reason_name(self.snap.reason[i])]
 
     # The report
 

@@ -283,7 +283,7 @@ def logs_again(night):
 def tells(night):
     """True when the rig says that something of the card cannot be used."""
     return bool(night.app.faults) or any(
-        code in ("sd_unreadable", "sd_foreign", "sd_full") for code in night.events
+        code in ("sd_unreadable", "sd_foreign") or code == "sd_full" for code in night.events
     )
 
 

@@ -6,6 +6,9 @@ and up to three faults; tools/sim/scenario.py says what its keys mean.
 
 from random import Random
 
+import firmware
+
+ACTIONS = firmware.catalog().ACTIONS
 WRAP_MS = 1 << 30
 MOODS = ("hang", "vanish", "cut", "slow", "garbage", "deny")
 """Of a broker that misbehaves, see tools/sim/broker.py."""
@@ -293,7 +296,7 @@ FAULTS = {
     "request": _once(
         "request",
         n=_n,
-        action=lambda rig: rig.draw.choice(("on", "off", "auto", "reset")),
+        action=lambda rig: rig.draw.choice(ACTIONS),
     ),
     "controller_reset": _once("controller_reset"),
     "power_cycle": _once("power_cycle"),

@@ -5,7 +5,7 @@ Home Assistant, MQTT discovery: https://www.home-assistant.io/integrations/mqtt#
 
 from micropython import const
 
-from parallelator import VERSION
+from parallelator import VERSION, catalog
 
 BIRTH = b"homeassistant/status"
 """Where Home Assistant says `online` when it has started and forgotten."""
@@ -64,10 +64,11 @@ class Device:
             yield self._sensor("rig_" + row[0], name, "/state", row)
         config = self._entity("event", self._words.entity("event"), "/event")
         config["event_types"] = codes = []
-        for code in self._words.event_codes():
-            codes.append(code)
-            if len(codes) % _CODES_A_STEP == 0:
-                yield None
+        for code, _, _, holds in catalog.CODES:
+            if holds & catalog.EVENT and holds & catalog.MQTT:
+                codes.append(code)
+                if len(codes) % _CODES_A_STEP == 0:
+                    yield None
         yield self._topic("event", "event"), config
 
     def battery(self, n, commands):

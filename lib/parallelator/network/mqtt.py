@@ -14,9 +14,10 @@ from array import array
 
 from micropython import const
 
+from parallelator import catalog
+from parallelator.catalog import ACTIONS, MQTT_PROBLEMS
 from parallelator.network import discovery
 from parallelator.network.mqtt_link import Denied, Garbage, Link, tls_context
-from parallelator.protection.states import ACTIONS
 from parallelator.records.events import event_view
 from parallelator.snapshot import BATTERIES, BOARDS, CHANNELS, RIG, battery_view, rig_view
 
@@ -36,11 +37,7 @@ _BATTERIES_MAY = const(40)
 _PERIOD_MS = const(10000)
 _GOLDEN = const(506952113)  # spreads neighbours: 2^32 over the golden ratio, modulo 2^30
 _DEFAULT_NAME = "parallelator"
-_COMMANDS = (b"OFF", b"AUTO", b"ON", b"RESET")  # in the order of ACTIONS
 _PASSWORD_CODES = (4, 5)
-
-PROBLEMS = ("unreachable", "silent", "closed", "garbage", "denied", "password", "name", "tls")
-"""Why there is no connection; `mqtt` in messages/ has their words, events their index."""
 
 REFUSALS = ("locked", "absent", "busy", "rate", "battery", "command", "retained")
 """Why a command was refused; `refused` in messages/ has their words, events their index."""
@@ -100,7 +97,7 @@ class Mqtt:
         """What `GET /api/system` shows: a dict."""
         return {
             "connected": self._up,
-            "problem": None if self._problem is None else PROBLEMS[self._problem],
+            "problem": None if self._problem is None else MQTT_PROBLEMS[self._problem],
             "topic": self._base,
             "connections": self._connections,
             "sent": self._sent,
@@ -113,7 +110,7 @@ class Mqtt:
         _, _, code, i, _, _, value = event
         words = self._rig.words
         if code == "mqtt_down":
-            return words.problem(PROBLEMS[value])
+            return words.problem(MQTT_PROBLEMS[value])
         return words.refused(REFUSALS[value], i + 1)
 
     async def run(self):
@@ -125,7 +122,7 @@ class Mqtt:
             try:
                 await self._session()
             except (OSError, EOFError, ValueError, asyncio.TimeoutError, Garbage, Denied) as error:
-                self._fail(PROBLEMS.index(self._stage or _problem(error)))
+                self._fail(MQTT_PROBLEMS.index(self._stage or _problem(error)))
             finally:
                 self._hang_up()
             if self._proven:
@@ -255,6 +252,8 @@ class Mqtt:
     async def _send_event(self, link, event):
         self._dropped += event[0] - self._event
         self._event = event[0] + 1
+        if not catalog.is_told(event[2], catalog.MQTT):
+            return
         view = event_view(self._rig, event)
         await asyncio.sleep_ms(0)
         view["event_type"] = view["code"]  # the name that Home Assistant wants it to have
@@ -276,9 +275,10 @@ class Mqtt:
         parts = []
         count = 0
         for alarm in self._rig.alarms():
-            if count < _ALARMS:
-                parts.append(json.dumps(alarm))
-            count += 1
+            if catalog.is_told(alarm["code"], catalog.MQTT):
+                if count < _ALARMS:
+                    parts.append(json.dumps(alarm))
+                count += 1
             await asyncio.sleep_ms(0)
         view["alarm_count"] = count
         return '%s, "alarms": [%s]}' % (json.dumps(view)[:-1], ", ".join(parts))
@@ -337,15 +337,17 @@ class Mqtt:
         if not (self._commands and topic.startswith(place) and topic.endswith(b"/set")):
             return
         number = topic[len(place) : -4]
+        wanted = payload.lower()
+        action = next((action for action in ACTIONS if action.encode() == wanted), None)
         i = int(number) - 1 if number.isdigit() and len(number) <= 2 else RIG
         if not 0 <= i < BATTERIES:
             self._refuse(RIG, "battery")
         elif retained:
             self._refuse(i, "retained")
-        elif payload.upper() not in _COMMANDS:
+        elif action is None:
             self._refuse(i, "command")
         elif self._may():
-            refused = self._rig.guard.submit(ACTIONS[_COMMANDS.index(payload.upper())], i)
+            refused = self._rig.guard.submit(action, i)
             if refused:
                 self._refuse(i, refused)
             else:
@@ -387,7 +389,7 @@ def _cut(text, size):
 
 
 def _problem(error):
-    """Which of PROBLEMS ended a connection."""
+    """Which of MQTT_PROBLEMS ended a connection."""
     code = error.args[0] if error.args else 0
     if isinstance(error, asyncio.TimeoutError):
         return "silent"

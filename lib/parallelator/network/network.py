@@ -5,11 +5,9 @@ import sys
 
 from micropython import const
 
-from . import captive, dns, mdns, sntp, wifi
+from . import captive, dns, sntp, wifi
 
 _RETRY_MS = const(60000)
-_MOVES = ("wifi_up", "wifi_down", "wifi_ap", "wifi_ap_off")
-"""Events after which the rig's addresses are others."""
 
 
 class Network:
@@ -27,9 +25,9 @@ class Network:
     def __init__(self, settings, store, snap, clock, emit, tell, take, run_after_guard):
         self._emit = emit
         self._run_after_guard = run_after_guard
-        self._followers = []
+        self._captive = None
+        self._hostname = settings["wifi.hostname"]
         self.wifi = wifi.Wifi(settings, store, self._event, tell)
-        self._mdns = mdns.Mdns(settings["wifi.hostname"], emit)
         self._resolver = dns.Resolver(snap, self.wifi.name_server)
         self.sntp = sntp.Sntp(clock, settings, self.resolve, take)
 
@@ -44,8 +42,7 @@ class Network:
         """What shall run for ever: (name, async function) each."""
         return (
             ("wifi", self.wifi.run),
-            ("mdns", lambda: self._follow(self.wifi.addresses, self._mdns.serve)),
-            ("captive", lambda: self._follow(lambda: self.wifi.ap_ip, captive.answer_names)),
+            ("captive", self._serve_captive),
             ("time", self.sntp.run),
         )
 
@@ -54,27 +51,28 @@ class Network:
         return await self._resolver.resolve(name)
 
     def hostname(self):
-        """What the rig is called in its network, without `.local`."""
-        return self._mdns.name
+        """What the rig is called in its network, without `.local`.
 
-    async def _follow(self, addresses, serve):
-        """Run `serve(addresses())`, and anew whenever the rig's addresses have changed."""
+        MicroPython's own responder answers for this name: ports/esp32/network_wlan.c starts it
+        with the name of `network.hostname` when the station gets its first address.
+        """
+        return self._hostname
+
+    async def _serve_captive(self):
+        """Answer for every name on the access point, anew whenever it comes or goes."""
         while True:
-            task = asyncio.create_task(self._run_after_guard(serve(addresses())))
-            self._followers.append(task)
+            answering = captive.answer_names(self.wifi.ap_ip)
+            self._captive = asyncio.create_task(self._run_after_guard(answering))
             try:
-                await task
+                await self._captive
             except asyncio.CancelledError:
                 continue
             except OSError:
                 await asyncio.sleep_ms(_RETRY_MS)
-            finally:
-                self._followers.remove(task)
 
     def _event(self, code, i, state, reason, value):
         self._emit(code, i, state, reason, value)
         if code == "wifi_up":
             self.sntp.wake()
-        if code in _MOVES:
-            for task in self._followers:
-                task.cancel()
+        if self._captive and (code == "wifi_ap" or code == "wifi_ap_off"):
+            self._captive.cancel()

@@ -1,4 +1,4 @@
-"""UDP sockets that never block. Used by dns, sntp, mdns and captive."""
+"""UDP sockets that never block. Used by dns, sntp and captive."""
 
 import errno
 import socket

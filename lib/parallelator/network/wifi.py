@@ -122,10 +122,6 @@ class Wifi:
         """IP of the network's name server, "" while there is no network."""
         return self._station.ifconfig()[3] if self.ip else ""
 
-    def addresses(self):
-        """The rig's own addresses, as a tuple of text."""
-        return tuple(ip for ip in (self.ip, self.ap_ip) if ip)
-
     def scan(self):
         """Look for networks; it takes some 2 s."""
         self._scan_wanted = True

@@ -2,8 +2,9 @@
 
 from array import array
 
+from parallelator.catalog import WAITING, Reason
 from parallelator.protection import joining, rules
-from parallelator.snapshot import BATTERIES, RIG, WAITING, Reason
+from parallelator.snapshot import BATTERIES, RIG
 
 
 class Connector:

@@ -8,24 +8,15 @@ from array import array
 
 from micropython import const
 
+from parallelator.catalog import ABSENT, ACTIONS, ON, Reason
 from parallelator.protection import charge, rules
 from parallelator.protection.connector import Connector
 from parallelator.protection.presence import Presence
 from parallelator.protection.resistance import Resistance
 from parallelator.protection.sensors import Sensors
-from parallelator.protection.states import ACTIONS, States
+from parallelator.protection.states import States
 from parallelator.protection.warnings import Warnings
-from parallelator.snapshot import (
-    ABSENT,
-    BATTERIES,
-    BOARDS,
-    CHANNELS,
-    IDLE_MA,
-    ON,
-    RIG,
-    Alarm,
-    Reason,
-)
+from parallelator.snapshot import BATTERIES, BOARDS, CHANNELS, IDLE_MA, RIG
 
 TICK_MS = const(10)
 _READS = const(2)
@@ -310,7 +301,7 @@ class Guard:
             self._stuck_ms[i] = 0
             if states.stuck & bit:
                 states.stuck &= ~bit
-                self._snap.alarm(Alarm.STUCK_CLOSED, i, False)
+                self._snap.alarm("stuck_closed", i, False)
         elif not states.stuck & bit:
             if self._map_ms > 0 and not self._stuck_ms[i] and self._moved_instead(i):
                 self._presence.lock_board(i, Reason.WIRING_MAP)
@@ -318,7 +309,7 @@ class Guard:
             self._stuck_ms[i] += dt
             if self._stuck_ms[i] >= _STUCK_MS:
                 states.stuck |= bit
-                self._snap.alarm(Alarm.STUCK_CLOSED, i, True)
+                self._snap.alarm("stuck_closed", i, True)
                 self._emit("stuck_closed", i, self._snap.state[i], 0, current_ma)
 
     def _moved_instead(self, i):
@@ -336,7 +327,7 @@ class Guard:
     def _recover_i2c(self):
         self._emit("i2c_fault", RIG, 0, 0, self._i2c.timeouts)
         recovered = self._i2c.recover()
-        self._snap.alarm(Alarm.I2C_FAULT, RIG, not recovered)
+        self._snap.alarm("i2c_fault", RIG, not recovered)
         if recovered:
             self._emit("i2c_recovered", RIG, 0, 0, self._i2c.recoveries)
 
@@ -351,7 +342,7 @@ class Guard:
     def _show(self):
         b = self._ticks % _LED_TICKS
         if b < BOARDS and self._presence.boards >> b & 1:
-            self._switches.show(b, self._snap.state, self._sub_ms < 500)
+            self._switches.show(b, self._snap.state, self._snap.alarmed, self._sub_ms < 500)
 
 
 def _words():

@@ -6,7 +6,8 @@ array('i') of 16, so that nothing is allocated.
 
 from micropython import const
 
-from parallelator.snapshot import BATTERIES, Reason
+from parallelator.catalog import Reason
+from parallelator.snapshot import BATTERIES
 
 _SHARE_PCT = const(80)
 """Predicted currents stay within this share of the hard limit."""

@@ -8,8 +8,9 @@ from array import array
 
 from micropython import const
 
+from parallelator.catalog import ABSENT, Reason
 from parallelator.hardware.ina2xx import ALERT, FRESH, INTACT
-from parallelator.snapshot import ABSENT, BATTERIES, BOARDS, CHANNELS, RIG, Alarm, Reason, missing
+from parallelator.snapshot import BATTERIES, BOARDS, CHANNELS, RIG, missing
 
 _PROBE_MS = const(1000)
 _PROBE_CAP_MS = const(8000)
@@ -191,7 +192,7 @@ class Presence:
         else:
             self.alert_proven &= ~(1 << i)
         dead = not self.alert_proven >> i & 1
-        if self._snap.alarm(Alarm.ALERT_DEAD, i, dead) and dead:
+        if self._snap.alarm("alert_dead", i, dead) and dead:
             self._emit("alert_dead", i, self._snap.state[i], 0, 0)
 
     # Boards
@@ -223,7 +224,7 @@ class Presence:
     def lock_board(self, i, reason):
         """The board of battery i does not switch what it is told: all of it off and locked."""
         if reason == Reason.WIRING_MAP:
-            self._snap.alarm(Alarm.WIRING_MAP, i, True)
+            self._snap.alarm("wiring_map", i, True)
         first = i // CHANNELS * CHANNELS
         for k in range(first, first + CHANNELS):
             if self._snap.state[k] != ABSENT:
@@ -260,5 +261,5 @@ class Presence:
                 snap.known_boards |= 1 << i // CHANNELS
         snap.known_boards |= self.boards
         wrong = not self.boards or missing(snap, None) > 0
-        if snap.alarm(Alarm.TOPOLOGY, RIG, wrong):
+        if snap.alarm("topology", RIG, wrong):
             self._emit("topology" if wrong else "topology_good", RIG, 0, 0, missing(snap, None))

@@ -8,7 +8,8 @@ from array import array
 
 from micropython import const
 
-from parallelator.snapshot import BATTERIES, IDLE_MA, Reason
+from parallelator.catalog import Reason
+from parallelator.snapshot import BATTERIES, IDLE_MA
 
 # What a rule looks at: each is written so that "beyond" means "greater than".
 _DISCHARGE = const(0)  # mA leaving the battery
@@ -18,6 +19,7 @@ _LOWNESS = const(3)  # minus the voltage, mV
 _HEAT = const(4)  # inverse-time sum of the overload, permille * ms
 _LAG = const(5)  # mV below the highest connected pack; of the odd one: above the median
 _TEMPERATURE = const(6)  # degrees Celsius, sampled on its own
+_QUANTITIES = const(7)
 
 HEAT_LIMIT = const(4400000)
 """The overload sum that opens: 4.4 s of ((I/Imax)**2 - 1), in permille * ms."""
@@ -87,12 +89,19 @@ class Judge:
     Args:
         limits: a `Limits`.
 
+    Raises:
+        ValueError: RULES is longer than the memory that is kept for it.
+
     Attributes:
         urgent: True when the last `sample` left a two-sample rule half-way, so that the next
             conversion of this battery must be read before the next scan.
     """
 
     def __init__(self, limits):
+        if len(RULES) != _ROWS:
+            raise ValueError("RULES: %d rows, not %d" % (len(RULES), _ROWS))
+        if any(row[1] >= _QUANTITIES for row in RULES):
+            raise ValueError("RULES: a quantity beyond %d" % _QUANTITIES)
         self._limits = limits
         rows = [
             (k, reason, quantity, limit(limits), for_ms, samples)
@@ -100,7 +109,7 @@ class Judge:
         ]
         self._reading_rows = tuple(row for row in rows if row[2] != _TEMPERATURE)
         self._temperature_rows = tuple(row for row in rows if row[2] == _TEMPERATURE)
-        self._sample = array("i", bytes(4 * 7))
+        self._sample = array("i", bytes(4 * _QUANTITIES))
         self._count = bytearray(_ROWS * BATTERIES)
         self._for_ms = array("i", bytes(4 * _ROWS * BATTERIES))
         self._heat = array("i", bytes(4 * BATTERIES))

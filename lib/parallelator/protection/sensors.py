@@ -6,8 +6,9 @@ a reading that nothing confirms is a failed read and never becomes the reference
 
 from micropython import const
 
+from parallelator.catalog import Reason
 from parallelator.hardware import ina2xx
-from parallelator.snapshot import BATTERIES, CHANNELS, Reason
+from parallelator.snapshot import BATTERIES, CHANNELS
 
 _BASE = const(0x40)
 _LOW_PCT = const(70)

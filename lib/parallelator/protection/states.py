@@ -8,30 +8,26 @@ from array import array
 
 from micropython import const
 
-from parallelator.protection import rules
-from parallelator.snapshot import (
+from parallelator.catalog import (
     ABSENT,
     AUTO,
-    BATTERIES,
-    IDLE_MA,
     LOCKED,
     OFF,
     ON,
-    RIG,
     TRIPPED,
     UNCONTROLLED,
     WAITING,
     WISH_OFF,
-    Alarm,
     Reason,
 )
+from parallelator.protection import rules
+from parallelator.snapshot import BATTERIES, IDLE_MA, RIG
 
 _REPEAT_S = const(3600)
 _START_MS = const(1000)
 _START_FAILURES = const(3)
 _START_WINDOW_S = const(600)
 
-ACTIONS = ("off", "auto", "on", "reset")
 _OFF = const(0)
 _ON = const(2)
 _RESET = const(3)
@@ -91,7 +87,7 @@ class States:
                 self._snap.switchings[i] += 1
                 self._enter(i, ON, Reason.NONE)
         if closed:
-            self._snap.alarm(Alarm.BUS_UNHELD, RIG, False)
+            self._snap.alarm("bus_unheld", RIG, False)
         return closed
 
     def start(self, group):
@@ -151,13 +147,13 @@ class States:
         """Battery i's expander is gone while its switch was closed: it may still carry load."""
         self.on &= ~(1 << i)
         self.held |= 1 << i
-        self._snap.alarm(Alarm.NO_CONTROL, i, True)
+        self._snap.alarm("uncontrolled", i, True)
         self._enter(i, UNCONTROLLED, Reason.EXPANDER_LOST)
 
     def regain_control(self, i):
         """Battery i's expander is back, and has been told and seen to open its switch."""
         self.held &= ~(1 << i)
-        self._snap.alarm(Alarm.NO_CONTROL, i, False)
+        self._snap.alarm("uncontrolled", i, False)
         self.lose(i, Reason.EXPANDER_LOST)
 
     def fault(self, i, reason):
@@ -179,7 +175,7 @@ class States:
         self._start_fails += 1
         snap.bus_locked = self._start_fails >= _START_FAILURES
         if snap.bus_locked:
-            snap.alarm(Alarm.BUS_OVERLOAD, RIG, True)
+            snap.alarm("bus_overload", RIG, True)
         self._emit(
             "bus_locked" if snap.bus_locked else "bus_start_failed",
             RIG,
@@ -221,7 +217,7 @@ class States:
                     current_ma += self._snap.current_ma[i]
             if current_ma < -IDLE_MA:
                 # A charger is now alone on the bus.
-                self._snap.alarm(Alarm.BUS_UNHELD, RIG, True)
+                self._snap.alarm("bus_unheld", RIG, True)
                 self._emit("bus_unheld", RIG, 0, 0, current_ma)
 
     def _uncounted_delay(self, i):
@@ -299,7 +295,7 @@ class States:
         state = snap.state[i]
         if action == _RESET:
             self.lock[i] = self._repeats[i] = snap.trips[i] = 0
-            snap.alarm(Alarm.WIRING_MAP, i, False)
+            snap.alarm("wiring_map", i, False)
             self._emit("reset_done", i, state, 0, 0)
         else:
             snap.wish[i] = WISH_OFF if action == _OFF else AUTO
@@ -319,7 +315,7 @@ class States:
     def _reset_bus(self):
         self._snap.bus_locked = False
         self._start_fails = 0
-        self._snap.alarm(Alarm.BUS_OVERLOAD, RIG, False)
+        self._snap.alarm("bus_overload", RIG, False)
         self._emit("bus_reset", RIG, 0, 0, 0)
 
 

@@ -6,15 +6,8 @@ wanted and is written again each tick.
 
 from micropython import const
 
-from parallelator.snapshot import (
-    BOARDS,
-    CHANNELS,
-    LOCKED,
-    ON,
-    TRIPPED,
-    UNCONTROLLED,
-    WAITING,
-)
+from parallelator import catalog
+from parallelator.snapshot import BOARDS, CHANNELS
 
 _LOST_AFTER = const(3)
 """Failed ALERT reads in a row after which a board counts as gone."""
@@ -161,21 +154,20 @@ class Switches:
         else:
             self.faulty |= 1 << b
 
-    def show(self, b, states, blink):
-        """Board b's LEDs: green on, blinking green waiting, blinking red tripped, red locked.
-
-        Both lit is `uncontrolled`; off and absent are dark.
+    def show(self, b, states, alarmed, blink):
+        """Light board b's LEDs as the catalogue says of states and alarms.
 
         Args:
-            states: the snapshot's state array; blink: True in the lit half of a blink.
+            states: the snapshot's states; alarmed: mask of those whose red LED is lit besides.
+            blink: True in the lit half of a blink.
         """
         bits = 0
         for c in range(CHANNELS):
-            state = states[b * CHANNELS + c]
-            if state == ON or state == UNCONTROLLED or state == WAITING and blink:
-                bits |= 1 << self._wiring.green[c]
-            if state == LOCKED or state == UNCONTROLLED or state == TRIPPED and blink:
+            _, _, _, red, green = catalog.STATES[states[b * CHANNELS + c]]
+            if red == catalog.LIT or red and blink or alarmed >> b * CHANNELS + c & 1:
                 bits |= 1 << self._wiring.red[c]
+            if green == catalog.LIT or green and blink:
+                bits |= 1 << self._wiring.green[c]
         bits ^= self._dark
         if bits != self._lit[b] and self._expanders[b].leds(bits):
             self._lit[b] = bits

@@ -4,7 +4,7 @@ from array import array
 
 from micropython import const
 
-from parallelator.snapshot import BATTERIES, IDLE_MA, RIG, Alarm
+from parallelator.snapshot import BATTERIES, IDLE_MA, RIG
 
 _CONTACT_MS = const(5000)
 _LOW_MARGIN_MV = const(1000)
@@ -39,7 +39,7 @@ class Warnings:
         low = current_ma > IDLE_MA and voltage_mv < self._limits.min_voltage_mv + _LOW_MARGIN_MV
         if low != bool(self._low & bit):
             self._low ^= bit
-            self._snap.alarm(Alarm.LOW_SOON, i, low)
+            self._snap.alarm("low_soon", i, low)
             if low:
                 self._emit("low_soon", i, self._snap.state[i], 0, voltage_mv)
         median_mv = self._balance.median_mv
@@ -55,7 +55,7 @@ class Warnings:
         lost = self._apart_ms[i] >= _CONTACT_MS
         if lost != bool(self._apart & bit):
             self._apart ^= bit
-            self._snap.alarm(Alarm.NO_CONTACT, i, lost)
+            self._snap.alarm("no_contact", i, lost)
             if lost:
                 self._emit("no_contact", i, self._snap.state[i], 0, voltage_mv)
 
@@ -65,8 +65,8 @@ class Warnings:
         if (self._low | self._apart) & bit:
             self._low &= ~bit
             self._apart &= ~bit
-            self._snap.alarm(Alarm.LOW_SOON, i, False)
-            self._snap.alarm(Alarm.NO_CONTACT, i, False)
+            self._snap.alarm("low_soon", i, False)
+            self._snap.alarm("no_contact", i, False)
         self._apart_ms[i] = 0
 
     def temperature(self, i, celsius):
@@ -78,7 +78,7 @@ class Warnings:
             hot = celsius > self._limits.temperature_alarm_c - _COOLED_C
         if hot != bool(self._hot & bit):
             self._hot ^= bit
-            self._snap.alarm(Alarm.TEMPERATURE, i, hot)
+            self._snap.alarm("temperature", i, hot)
             if hot:
                 self._emit("temperature", i, self._snap.state[i], 0, celsius)
 
@@ -94,8 +94,8 @@ class Warnings:
             if dt_ms > self._worst_ms:
                 self._worst_ms = dt_ms
                 self._emit("deadline_missed", RIG, 0, 0, dt_ms)
-            self._snap.alarm(Alarm.DEADLINE_MISSED, RIG, True)
+            self._snap.alarm("deadline_missed", RIG, True)
         elif self._late_s >= 0 and self._snap.uptime_s - self._late_s > _DEADLINE_SHOWN_S:
             self._late_s = -1
             self._worst_ms = 0
-            self._snap.alarm(Alarm.DEADLINE_MISSED, RIG, False)
+            self._snap.alarm("deadline_missed", RIG, False)

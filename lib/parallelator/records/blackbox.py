@@ -11,11 +11,12 @@ from array import array
 
 from micropython import const
 
+from parallelator.catalog import OFF, Reason
 from parallelator.records import tripfile
 from parallelator.records.card import READY
 from parallelator.records.sample_ring import BUS, ENTRY, STEP_MS, STEPS
 from parallelator.records.tripfile import AFTER_MS, BEFORE_MS, PIECE, Record, Trip, steps_between
-from parallelator.snapshot import OFF, RIG, Reason
+from parallelator.snapshot import RIG
 
 COPIES = const(2)
 COPY_ENTRIES = const(440)

@@ -41,7 +41,6 @@ class Card:
         state: ABSENT, UNREADABLE (it answers, but not as it should), FOREIGN (no FAT file
             system), READY, or FULL (mounted, and no room is left to write). A card that failed
             is READY again once something was written to it.
-        since_s: uptime in s when this state began.
         free, size: bytes at the last `measure`, None before.
         losses: how often a mounted card was lost.
         volume: the `VfsFat` mounted last; a file that is open on it needs it until it is closed.
@@ -56,7 +55,6 @@ class Card:
         self._leaving = False
         self._failures = 0
         self.state = None
-        self.since_s = 0
         self.free = self.size = None
         self.losses = 0
         self.volume = None
@@ -122,8 +120,10 @@ class Card:
         if state != UNREADABLE:
             self._failures = 0
         if state != self.state:
+            for alarm, active in ((self.state, False), (state, True)):
+                if alarm is not None and alarm != READY:
+                    self._snap.alarm(alarm, RIG, active)
             self.state = state
-            self.since_s = self._snap.uptime_s
             self._emit(state, RIG, 0, 0, self.losses)
 
     def measure(self):

@@ -10,8 +10,10 @@ import os
 
 from micropython import const
 
+from parallelator import catalog
+from parallelator.catalog import ABSENT
 from parallelator.records.card import FOLDER, FULL, READY, make_folder
-from parallelator.snapshot import ABSENT, BATTERIES, CHANNELS, RIG, STATES
+from parallelator.snapshot import BATTERIES, CHANNELS, RIG
 
 LOGS = FOLDER + "/log"
 EVENTS = "events.csv"
@@ -22,22 +24,6 @@ _FULL_MS = const(60000)
 _MB = const(1048576)
 _FIELDS = ("voltage_mv", "current_ma", "state", "discharge_mah", "charge_mah")
 _EVENT_FIELDS = ("time", "uptime_ms", "severity", "code", "battery", "detail")
-_ALARMS = (
-    "trip",
-    "stuck_closed",
-    "bus_locked",
-    "i2c_fault",
-    "expander_lost",
-    "alert_dead",
-    "no_contact",
-    "temperature",
-    "topology",
-    "config_fault",
-    "task_died",
-    "deadline_missed",
-    "heap_low",
-    "sd_full",
-)
 
 
 class Datalog:
@@ -170,7 +156,7 @@ class Datalog:
             (
                 str(snap.voltage_mv[i]) if known else "",
                 str(snap.current_ma[i]) if known else "",
-                STATES[snap.state[i]],
+                catalog.state_name(snap.state[i]),
                 str(snap.discharge_mah[i]) if there else "",
                 str(snap.charge_mah[i]) if there else "",
             )
@@ -186,9 +172,10 @@ class Datalog:
                     file.write(self._comma.join(_EVENT_FIELDS) + "\n")
                 while event:
                     await asyncio.sleep_ms(0)
-                    text = self._describe(event)
-                    await asyncio.sleep_ms(0)
-                    file.write(self._event_row(event, text))
+                    if catalog.is_told(event[2], catalog.LOG):
+                        text = self._describe(event)
+                        await asyncio.sleep_ms(0)
+                        file.write(self._event_row(event, text))
                     self._next_event = event[0] + 1
                     event = self._events.after(self._next_event)
                 file.flush()
@@ -202,7 +189,7 @@ class Datalog:
             (
                 self._clock.iso(self._snap.uptime_s - uptime_s) or "",
                 str(uptime_s * 1000),
-                "alarm" if code in _ALARMS else "info",
+                catalog.severity(code),
                 code,
                 "" if i == RIG else str(i + 1),
                 '"%s"\n' % text.replace('"', "'"),

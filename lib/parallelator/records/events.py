@@ -8,7 +8,8 @@ from array import array
 
 from micropython import const
 
-from parallelator.snapshot import REASONS, RIG, STATES
+from parallelator import catalog
+from parallelator.snapshot import RIG
 
 _SIZE = const(64)
 
@@ -33,7 +34,7 @@ class Events:
         """Record an event.
 
         Args:
-            code: a key of `event` in messages/; i: battery 0..15 or RIG;
+            code: of an event of the catalogue; i: battery 0..15 or RIG;
             state, reason: snapshot constants; value: mA, mV or a count, as the code says.
         """
         at = self.count % _SIZE
@@ -75,9 +76,10 @@ def event_view(rig, event):
         "uptime_ms": uptime_s * 1000,
         "time": rig.clock.iso(rig.snap.uptime_s - uptime_s),
         "code": code,
+        "severity": catalog.severity(code),
         "n": None if i == RIG else i + 1,
-        "state": STATES[state] if code == "state" else None,
-        "reason": REASONS[reason],
+        "state": catalog.state_name(state) if code == "state" else None,
+        "reason": catalog.reason_name(reason),
         "value": value,
         "text": rig.event_text(event),
     }

@@ -11,7 +11,8 @@ import struct
 
 from micropython import const
 
-from parallelator.snapshot import BATTERIES, REASONS, RIG, WISH_OFF, Alarm
+from parallelator.catalog import REASONS, WISH_OFF
+from parallelator.snapshot import BATTERIES, RIG
 
 _KEY = "fleet"
 _VERSION = const(1)
@@ -66,7 +67,7 @@ class NvsState:
             return False
         snap = self._snap
         snap.bus_locked = bool(record[1])
-        snap.alarm(Alarm.BUS_OVERLOAD, RIG, snap.bus_locked)
+        snap.alarm("bus_overload", RIG, snap.bus_locked)
         for i in range(BATTERIES):
             wish, lock, trips = struct.unpack_from("<BBH", record, 2 + 4 * i)
             snap.wish[i] = min(wish, WISH_OFF)

@@ -8,7 +8,8 @@ from binascii import hexlify
 from microdot import Microdot, Response, URLPattern
 from micropython import const
 
-from parallelator.snapshot import BATTERIES, WISHES
+from parallelator.catalog import ACTIONS, WISHES
+from parallelator.snapshot import BATTERIES
 from parallelator.wording import data_path, messages_file
 
 from . import IDLE, answer, json_object, live, problem
@@ -29,7 +30,6 @@ _FILES = (
     ("/setup.js", "setup.js", "text/javascript; charset=utf-8"),
     ("/api/openapi.json", "openapi.json", "application/json"),
 )
-_ACTIONS = ("on", "off", "auto", "reset")
 _LANGUAGES = ("en", "fr")
 _REFUSALS = {
     "locked": (423, "The battery is locked. Find the cause, then reset it."),
@@ -190,7 +190,7 @@ class Api:
         number = int(n) if n.isdigit() else 0
         if not 1 <= number <= BATTERIES:
             return problem(404, "battery", f"Batteries are numbered 1 to {BATTERIES}.", "n")
-        if action not in _ACTIONS:
+        if action not in ACTIONS:
             return problem(404, "action", "Actions are on, off, auto and reset.", "action")
         res = await self._access.refusal(request) or self._submit(action, number - 1)
         if res:

@@ -22,8 +22,7 @@ import asyncio
 
 from micropython import const
 
-from parallelator import snapshot
-from parallelator.protection.states import ACTIONS
+from parallelator import catalog, snapshot
 
 from . import dump
 
@@ -33,7 +32,6 @@ _ALARMS = const(12)
 _ALARMS_A_STEP = const(2)
 _RETRY_MS = const(2000)
 CLIENTS = const(4)
-CLEARS = ("operator_auto", "operator_reset", "answer", "delay", "bus", "voltage")
 
 
 class Live:
@@ -107,11 +105,11 @@ class Stream:
 def opening(state):
     """What a stream starts with, in pieces; `state` has those of the text of /api/state."""
     codes = {
-        "states": snapshot.STATES,
-        "reasons": snapshot.REASONS,
-        "wishes": snapshot.WISHES,
-        "clears": CLEARS,
-        "actions": ACTIONS,
+        "states": catalog.names(catalog.STATES),
+        "reasons": catalog.names(catalog.REASONS),
+        "wishes": catalog.WISHES,
+        "clears": catalog.CLEARS,
+        "actions": catalog.ACTIONS,
         "idle_ma": snapshot.IDLE_MA,
     }
     yield f"retry: {_RETRY_MS}\nevent: codes\ndata: {dump(codes)}\n\nevent: state\ndata: "
@@ -160,12 +158,12 @@ async def frame(snap, alarms, slow):
 
 def _row(snap, i):
     valid = snap.valid[i]
-    clears = snapshot.clears(snap.state[i], snap.reason[i], snap.eta_ms[i] > 0)
+    clears = catalog.ends(snap.state[i], snap.reason[i], snap.eta_ms[i] > 0)
     return (
         snap.state[i],
         snap.reason[i],
         snap.wish[i],
-        -1 if clears is None else CLEARS.index(clears),
+        -1 if clears is None else catalog.CLEARS.index(clears),
         snap.voltage_mv[i] if valid else None,
         snap.current_ma[i] if valid else None,
         snap.since_s[i],

@@ -10,7 +10,7 @@ from array import array
 
 from microdot import Response
 
-from parallelator import VERSION, snapshot
+from parallelator import VERSION, catalog, snapshot
 from parallelator.records.events import event_view
 from parallelator.records.history import SPANS
 from parallelator.snapshot import BATTERIES
@@ -75,6 +75,7 @@ _MQTT_METRICS = (
     ("sent_total", "sent", "counter", "Messages sent so far."),
     ("dropped_total", "dropped", "counter", "Events that were lost before they could be sent."),
 )
+_ALARM = 'parallelator_alarm{code="%s",severity="%s",battery="%s"} 1\n'
 _BATTERY = 'parallelator_battery_%s{battery="%d"} %s\n'
 _STATE = 'parallelator_battery_state{battery="%d",state="%s",reason="%s",clears="%s"} 1\n'
 
@@ -111,6 +112,8 @@ class Reports:
             if event is None:
                 break
             number = event[0] + 1
+            if not catalog.is_told(event[2], catalog.PAGE):
+                continue
             yield mark
             view = event_view(rig, event)
             yield ""
@@ -214,14 +217,14 @@ class Reports:
         alarms = set()
         count = 0
         for alarm in rig.alarms():
-            alarms.add((alarm["code"], alarm["n"] or 0))
+            alarms.add((alarm["code"], alarm["severity"], alarm["n"] or 0))
             count += 1
             yield ""
         yield _head("alarms", "gauge", "Active alarms.")
         yield "parallelator_alarms %d\n" % count
         yield _head("alarm", "gauge", "1 for each active alarm; battery is empty for the rig.")
-        for code, n in sorted(alarms):
-            yield 'parallelator_alarm{code="%s",battery="%s"} 1\n' % (code, n or "")
+        for code, severity, n in sorted(alarms):
+            yield _ALARM % (code, severity, n or "")
         if rig.mqtt:
             report = rig.mqtt.report()
             for name, key, kind, text in _MQTT_METRICS:

@@ -6,8 +6,8 @@ Everything is sent in small pieces, other tasks run in between.
 import asyncio
 import errno
 
+from parallelator import catalog
 from parallelator.records.tripfile import readings
-from parallelator.snapshot import REASONS
 
 from . import answer, dump, problem
 
@@ -80,7 +80,7 @@ def _described(record, trip, number):
     return {
         "id": "%d-%d" % (record.boot, number),
         "n": trip.i + 1,
-        "reason": REASONS[trip.reason],
+        "reason": catalog.reason_name(trip.reason),
         "value": trip.value,
         "time": trip.time or None,
         "boot": record.boot,

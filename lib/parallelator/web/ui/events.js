@@ -1,5 +1,7 @@
 // What happened, as far as the rig remembers it; asked for again while it is looked at.
 
+import { CODES, REASON_UNITS } from "catalog";
+
 import * as lib from "./lib.js";
 
 const { $, app, duration, fill, make, number, say, set, toast } = lib;
@@ -7,17 +9,6 @@ const { $, app, duration, fill, make, number, say, set, toast } = lib;
 const POLL_MS = 2000;
 const KEPT = 500;
 const RECORDED_MS = 7000; // after a trip its record is complete
-const HAND = ["wish", "reset_done", "bus_reset", "settings_saved", "limits_saved", "time_set",
-  "restart", "update", "log_deleted"];
-const CALM = ["boot", "state", "joined", "group_start", "sensor_found", "topology_good", "wifi_up",
-  "i2c_recovered", "expander_back", "config_renamed", "config_found", "sd_ready",
-  "updated"];
-const VOLTS = ["low_soon", "no_contact"];
-const VOLT_TRIPS = ["undervoltage", "overvoltage", "imbalance"];
-
-const TOLD = ["config_fault", "config_renamed", "task_died", "topology", "reset_crash",
-  "update_failed"]; // with more than a number: in the rig's language
-
 let events = [];
 let next = 0;
 let boot = null;
@@ -143,8 +134,9 @@ async function open(trip) {
 // ---- words -------------------------------------------------------------------------------
 
 function kindOf({ code }) {
-  if (HAND.includes(code)) return "hand";
-  return CALM.includes(code) ? "calm" : "trouble";
+  const { severity, byHand } = CODES[code];
+  if (byHand) return "hand";
+  return severity === "danger" || severity === "trouble" ? "trouble" : "calm";
 }
 
 function whenOf({ time, uptime_ms }) {
@@ -161,28 +153,24 @@ export function textOf(event) {
   const { codes, language, model, words } = app;
   const template = words.event[event.code];
   const known = language === model.language || !codes || !template;
-  if (known || TOLD.includes(event.code)) return event.text;
+  if (known || CODES[event.code].unit === "text") return event.text;
   return fill(template, {
     n: event.n, r: words.reason[event.reason], s: words.state[event.state], v: valueOf(event),
   });
 }
 
+// As Words._value in wording.py.
 function valueOf({ code, reason, time, value }) {
-  if (code === "wish") return app.words.action[app.codes.actions[value]];
-  if (code === "time_set") return time;
-  if (code === "updated") return app.model.version;
-  if (code === "log_deleted") return logName(value);
-  if (code === "deadline_missed") return `${value} ms`;
-  if (code === "temperature" || (code === "trip" && reason === "overtemperature")) {
-    return `${value} °C`;
-  }
-  if (VOLTS.includes(code) || (code === "trip" && VOLT_TRIPS.includes(reason))) {
-    return `${number(value, 2, 1000)} V`;
-  }
-  if (code === "trip" || code === "stuck_closed") {
-    return `${value < 0 ? "-" : ""}${number(value, 1, 1000)} A`;
-  }
-  return value;
+  const { unit: own } = CODES[code];
+  const unit = own === "reason" ? REASON_UNITS[reason] : own;
+  if (unit === "action") return app.words.action[app.codes.actions[value]];
+  if (unit === "day") return logName(value);
+  if (unit === "mV") return `${number(value, 2, 1000)} V`;
+  if (unit === "mA") return `${value < 0 ? "-" : ""}${number(value, 1, 1000)} A`;
+  if (unit === "time") return time;
+  if (unit === "version") return app.model.version;
+  if (unit === "C") return `${value} °C`;
+  return unit ? `${value} ${unit}` : value;
 }
 
 // As log_name in wording.py.

@@ -1,10 +1,11 @@
 // The rig at a glance: totals, alarms, a card for each battery with its keys.
 
+import { STATES } from "catalog";
+
 import { ask, change } from "./client.js";
 import { $, amps, app, build, fill, icon, number, say, sentence, set, volts } from "./lib.js";
 import { flowOf } from "./stream.js";
 
-const TROUBLE = ["tripped", "locked", "uncontrolled"];
 const HOT_C = 50;
 const tiles = [];
 const cards = [];
@@ -56,7 +57,7 @@ function charge({ discharge_mah, charge_mah }) {
 function drawBattery(battery, i) {
   const { model, words } = app;
   const { state } = battery;
-  const look = `${state}${TROUBLE.includes(state) ? " trouble" : ""}`;
+  const look = `${state}${["trouble", "danger"].includes(STATES[state]) ? " trouble" : ""}`;
   const n = String(battery.n);
   const tile = tiles[i];
   tile.root.className = look;

@@ -8,7 +8,6 @@ const PIECE = 2048; // memory of a small controller
 const TRIES = 20;
 const PAUSE_MS = 1000;
 const RESULT_MS = 150000; // a trial takes a minute at most, and two starts
-const RESULTS = ["updated", "update_failed", "update_hung", "update_cut"];
 
 let working = false;
 let offered = null; // version that was uploaded whole and waits for the switch
@@ -152,7 +151,7 @@ async function result(boot) {
     try {
       if (app.model.boot <= boot) continue;
       const { events } = await (await fetch("/api/events")).json();
-      const found = events.find(({ code }) => RESULTS.includes(code));
+      const found = events.find(({ code }) => code.startsWith("update"));
       if (found) return found;
     } catch {
       // it restarts

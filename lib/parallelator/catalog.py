@@ -1,0 +1,271 @@
+"""Every code of the rig, once: states, reasons, actions, alarms, events. Read by everybody.
+
+A code is the word for something that programs read; people read its sentence, in messages/. What
+else is to be known of a code stands in its row here, and log, page, API, MQTT, alert rules, log
+tools and manuals take it from here. A new alarm is a row, its sentences in both languages, and
+the line that raises it. The tables are literals: of frozen code they lie in flash.
+"""
+
+from micropython import const
+
+LIT = const(1)
+BLINK = const(2)
+
+# state, severity, what ends it (one of CLEARS; None: nothing has to), red LED, green LED (0: dark)
+STATES = (
+    ("absent", "notice", "answer", 0, 0),
+    ("off", "info", "operator_auto", 0, 0),
+    ("waiting", "info", "bus", 0, BLINK),
+    ("on", "info", None, 0, LIT),
+    ("tripped", "trouble", "voltage", BLINK, 0),
+    ("locked", "trouble", "operator_reset", LIT, 0),
+    ("uncontrolled", "danger", "answer", LIT, LIT),
+)
+ABSENT = const(0)
+OFF = const(1)
+WAITING = const(2)
+ON = const(3)
+TRIPPED = const(4)
+LOCKED = const(5)
+UNCONTROLLED = const(6)
+
+# A wish is what the operator wants; `on` is `auto` that skips what is left of a cooling delay.
+WISHES = ("auto", "off")
+AUTO = const(0)
+WISH_OFF = const(1)
+
+ACTIONS = ("off", "auto", "on", "reset")
+"""What an operator may ask of a battery."""
+
+MQTT_PROBLEMS = tuple(
+    ["unreachable", "silent", "closed", "garbage", "denied", "password", "name", "tls"]
+)
+"""Why there is no connection to the broker; events carry the place of one."""
+
+CLEARS = ("operator_auto", "operator_reset", "answer", "delay", "bus", "voltage")
+"""What ends a state."""
+
+# reason, unit of what a trip for it measured, what ends a wait for it if not what ends its state,
+# the states that have it, the usual one first. Append only: locks are stored by their number.
+REASONS = (
+    ("", "", None, "on"),
+    ("not_found", "", None, "absent"),
+    ("sensor_lost", "", None, "absent tripped"),
+    ("sensor_range", "", None, "absent"),
+    ("expander_lost", "", None, "absent uncontrolled tripped"),
+    ("operator", "", None, "off"),
+    ("starting", "", "delay", "waiting"),
+    ("in_turn", "", "delay", "waiting"),
+    ("bus_lower", "", None, "waiting"),
+    ("bus_higher", "", None, "waiting"),
+    ("inrush", "", None, "waiting"),
+    ("start_spread", "", None, "waiting"),
+    ("bus_overload", "", "operator_reset", "tripped waiting"),
+    ("overcurrent", "mA", None, "tripped locked"),
+    ("overvoltage", "mV", "voltage", "tripped waiting locked"),
+    ("undervoltage", "mV", "voltage", "tripped waiting"),
+    ("overload", "mA", None, "tripped locked"),
+    ("switch_fault", "mA", None, "locked"),
+    ("wiring_map", "mA", None, "locked"),
+    ("overtemperature", "C", None, "tripped locked"),
+    ("imbalance", "mV", None, "tripped"),
+    ("false_alert", "mA", None, "tripped"),
+)
+
+
+class Reason:
+    """Why a battery is in its state: the places of REASONS, each named as its code."""
+
+    NONE = 0
+    NOT_FOUND = 1
+    SENSOR_LOST = 2
+    SENSOR_RANGE = 3
+    EXPANDER_LOST = 4
+    OPERATOR = 5
+    STARTING = 6
+    IN_TURN = 7
+    BUS_LOWER = 8
+    BUS_HIGHER = 9
+    INRUSH = 10
+    START_SPREAD = 11
+    BUS_OVERLOAD = 12
+    OVERCURRENT = 13
+    OVERVOLTAGE = 14
+    UNDERVOLTAGE = 15
+    OVERLOAD = 16
+    SWITCH_FAULT = 17
+    WIRING_MAP = 18
+    OVERTEMPERATURE = 19
+    IMBALANCE = 20
+    FALSE_ALERT = 21
+
+
+SEVERITIES = ("info", "notice", "trouble", "danger")
+"""`danger`: people or packs may come to harm, or the rig cannot help itself. `trouble`: something
+is broken or lost. `notice`: good to know. `info`: the rig at its work."""
+
+# What a row of CODES says of its code, added up.
+ALARM = const(1)  # stands for as long as its cause does
+EVENT = const(2)  # happens
+PAGE = const(4)  # the page and the API tell it
+LOG = const(8)  # events.csv tells it
+MQTT = const(16)
+LEDS = const(32)  # the red LED of the battery is lit while it stands
+RIG_ONLY = const(64)  # it is never that of one battery
+ACKNOWLEDGE = const(128)  # an operator may say that it is known
+BY_HAND = const(256)  # a person did it
+
+_EVENT = const(EVENT | PAGE | LOG | MQTT)
+_HAND = const(EVENT | PAGE | LOG | MQTT | BY_HAND)
+_BATTERY = const(ALARM | EVENT | PAGE | LOG | MQTT)  # an alarm, and the event of its beginning
+_BATTERY_ALARM = const(ALARM | PAGE | MQTT)  # an alarm that other events tell of
+_RIG = const(ALARM | EVENT | PAGE | LOG | MQTT | RIG_ONLY)
+_RIG_ALARM = const(ALARM | PAGE | MQTT | RIG_ONLY)
+_ACK = const(ACKNOWLEDGE)
+
+UNITS = ("", "mA", "mV", "ms", "C", "reason", "action", "day", "time", "version", "text")
+"""Units of values: "" a number, C degrees Celsius, reason: that of the event's reason, action: a
+place in ACTIONS, day: a log, YYYYMMDD or the number of a boot, time: that of the event, version:
+that of the firmware, text: what only the rig can say."""
+
+# code, severity, unit of its value, what holds of it. Alarms of one battery come first.
+CODES = (
+    ("stuck_closed", "danger", "mA", _BATTERY | LEDS | _ACK),
+    ("uncontrolled", "danger", "", _BATTERY_ALARM | _ACK),
+    ("wiring_map", "danger", "", _BATTERY_ALARM),
+    ("alert_dead", "trouble", "", _BATTERY | _ACK),
+    ("no_contact", "trouble", "mV", _BATTERY | _ACK),
+    ("temperature", "trouble", "C", _BATTERY | _ACK),
+    ("low_soon", "trouble", "mV", _BATTERY | _ACK),
+    ("safe_crash", "danger", "", _RIG),
+    ("safe_button", "danger", "", _RIG),
+    ("bus_unheld", "danger", "mA", _RIG | _ACK),
+    ("bus_overload", "danger", "", _RIG_ALARM),
+    ("topology", "trouble", "text", _RIG | _ACK),
+    ("i2c_fault", "trouble", "", _RIG | _ACK),
+    ("deadline_missed", "trouble", "ms", _RIG | _ACK),
+    ("heap_low", "trouble", "", _RIG | _ACK),
+    ("config_fault", "trouble", "text", _RIG | _ACK),
+    ("sd_absent", "trouble", "", _RIG | _ACK),
+    ("sd_unreadable", "trouble", "", _RIG | _ACK),
+    ("sd_foreign", "trouble", "", _RIG | _ACK),
+    ("sd_full", "trouble", "", _RIG | _ACK),
+    ("clock_unset", "notice", "", _RIG_ALARM | _ACK),
+    # Protection
+    ("trip", "trouble", "reason", _EVENT),
+    ("bus_start_failed", "trouble", "", _EVENT),
+    ("bus_locked", "danger", "", _EVENT),
+    ("group_start", "info", "", _EVENT),
+    ("joined", "info", "", _EVENT),
+    ("state", "info", "", _EVENT),
+    ("expander_lost", "trouble", "", _EVENT),
+    ("expander_back", "info", "", _EVENT),
+    ("sensor_found", "info", "", _EVENT),
+    ("sensor_reset", "notice", "", _EVENT),
+    ("topology_good", "info", "", _EVENT),
+    ("i2c_recovered", "info", "", _EVENT),
+    # Done by somebody
+    ("wish", "notice", "action", _HAND),
+    ("reset_done", "notice", "", _HAND),
+    ("bus_reset", "notice", "", _HAND),
+    ("limits_saved", "notice", "", _HAND),
+    ("settings_saved", "notice", "", _HAND),
+    ("time_set", "notice", "time", _HAND),
+    ("restart", "notice", "", _HAND),
+    ("update", "notice", "", _HAND),
+    ("log_deleted", "notice", "day", _HAND),
+    ("command_refused", "notice", "text", _EVENT),
+    # The controller
+    ("boot", "info", "", _EVENT),
+    ("reset_power", "info", "", _EVENT),
+    ("reset_hard", "trouble", "", _EVENT),
+    ("reset_watchdog", "trouble", "", _EVENT),
+    ("reset_crash", "trouble", "text", _EVENT),
+    ("reset_soft", "info", "", _EVENT),
+    ("reset_asked", "info", "", _EVENT),
+    ("reset_update", "info", "", _EVENT),
+    ("reset_serviced", "info", "", _EVENT),
+    ("reset_other", "notice", "", _EVENT),
+    ("task_died", "trouble", "text", _EVENT),
+    ("updated", "notice", "version", _EVENT),
+    ("update_failed", "trouble", "text", _EVENT),
+    ("update_hung", "trouble", "", _EVENT),
+    ("update_cut", "trouble", "", _EVENT),
+    ("config_renamed", "notice", "text", _EVENT),
+    ("config_found", "notice", "", _EVENT),
+    ("sd_ready", "info", "", _EVENT),
+    # The network
+    ("wifi_up", "info", "text", _EVENT),
+    ("wifi_down", "notice", "", _EVENT),
+    ("wifi_ap", "notice", "text", _EVENT),
+    ("wifi_ap_off", "info", "", _EVENT),
+    ("wifi_not_found", "notice", "", _EVENT),
+    ("wifi_password", "trouble", "", _EVENT),
+    ("wifi_failed", "notice", "", _EVENT),
+    ("mqtt_up", "info", "", _EVENT & ~MQTT),
+    ("mqtt_down", "notice", "text", _EVENT),
+)
+
+
+def state_name(state):
+    """The code of a state, ABSENT..UNCONTROLLED."""
+    return STATES[state][0]
+
+
+def reason_name(reason):
+    """The code of a `Reason`, "" for none."""
+    return REASONS[reason][0]
+
+
+def names(rows):
+    """The codes of the rows, a list."""
+    return [row[0] for row in rows]
+
+
+def row(code):
+    """The row of `code` in CODES.
+
+    Raises:
+        ValueError: there is no such code.
+    """
+    for found in CODES:
+        if found[0] == code:
+            return found
+    raise ValueError("no such code: " + code)
+
+
+def is_told(code, to):
+    """True when those of `to` (PAGE, LOG or MQTT) are told of `code`."""
+    return row(code)[3] & to != 0
+
+
+def severity(code):
+    """One of SEVERITIES; raises ValueError as `row` does."""
+    return row(code)[1]
+
+
+def ends(state, reason, cooling):
+    """What ends this state, one of CLEARS; None when nothing has to.
+
+    Args:
+        state: ABSENT..UNCONTROLLED; reason: a `Reason`; cooling: True while a delay runs.
+    """
+    if state != WAITING and state != TRIPPED:
+        return STATES[state][2]
+    return "delay" if cooling else REASONS[reason][2] or STATES[state][2]
+
+
+def check():
+    """See that names and numbers belong together; called once, before the rig starts.
+
+    Raises:
+        ValueError: a state or a `Reason` is not at the place of its code.
+    """
+    for k, (code, *_) in enumerate(STATES):
+        if globals()[code.upper()] != k:
+            raise ValueError("STATES: " + code)
+    for k, (code, *_) in enumerate(REASONS):
+        if getattr(Reason, code.upper() or "NONE", None) != k:
+            raise ValueError("REASONS: " + code)
+    if len(REASONS) != sum(1 for name in dir(Reason) if name.isupper()):
+        raise ValueError("REASONS: a row is missing")

@@ -1,0 +1,45 @@
+"""The snapshot's alarms: each place its own, for every code and every battery."""
+
+from parallelator import catalog
+from parallelator.snapshot import BATTERIES, RIG, Snapshot
+
+
+def alarms(rig_only):
+    for code, _, _, holds in catalog.CODES:
+        if holds & catalog.ALARM and bool(holds & catalog.RIG_ONLY) == rig_only:
+            yield code
+
+
+def test_every_alarm_has_a_place_of_its_own():
+    snap = Snapshot()
+    wanted = [(code, i) for code in alarms(False) for i in range(BATTERIES)]
+    wanted += [(code, RIG) for code in alarms(True)]
+    for second, (code, i) in enumerate(wanted):
+        snap.uptime_s = second
+        assert snap.alarm(code, i, True) and not snap.alarm(code, i, True)
+    assert snap.alarms() == [(code, i, second) for second, (code, i) in enumerate(wanted)]
+    for code, i in wanted:
+        assert snap.alarm(code, i, False) and not snap.alarm(code, i, False)
+        assert (code, i) not in [one[:2] for one in snap.alarms()]
+    assert snap.alarms() == []
+
+
+def test_an_alarm_that_the_catalogue_does_not_know_is_refused():
+    snap = Snapshot()
+    for code in ("joined", "nonsense"):
+        try:
+            snap.alarm(code, RIG, True)
+            raise AssertionError(code)
+        except ValueError:
+            pass
+
+
+def test_the_leds_tell_the_alarms_that_say_so():
+    snap = Snapshot()
+    snap.alarm("low_soon", 3, True)
+    assert snap.alarmed == 0
+    snap.alarm("stuck_closed", 3, True)
+    snap.alarm("stuck_closed", 15, True)
+    assert snap.alarmed == 0x8008
+    snap.alarm("stuck_closed", 3, False)
+    assert snap.alarmed == 0x8000

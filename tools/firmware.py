@@ -1,0 +1,18 @@
+"""The firmware's own tables for the tools of this host, which run on CPython."""
+
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def catalog():
+    """The module parallelator.catalog: every code, and what is to be known of it."""
+    sys.modules.setdefault("micropython", SimpleNamespace(const=lambda value: value))
+    folder = str(ROOT / "lib")
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    from parallelator import catalog
+
+    return catalog
