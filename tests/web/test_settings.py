@@ -52,7 +52,7 @@ def test_a_change_is_saved_and_says_what_waits_for_a_restart(rig):
     assert (state["name"], state["batteries"][3]["label"]) == ("Nuit blanche", "Basse")
     shown = rig.ask("GET", "/api/settings")[2]
     assert shown["values"]["limits.max_trips"] == 3 and shown["pending"] == ["limits.max_trips"]
-    assert rig.ask("GET", "/api/events")[2]["events"][-1]["code"] == "settings_saved"
+    assert rig.ask("GET", "/api/events")[2]["events"][-1]["code"] == "limits_saved"
     status, answer = patch(rig, session, {"limits.max_trips": 5})
     assert (status, answer["saved"]) == (200, ["limits.max_trips"])
 
@@ -199,7 +199,10 @@ def test_metrics_and_log_are_texts(rig):
         assert f"parallelator_battery_state{{{labels}}} 1\n" in metrics
     assert "parallelator_alarms 3\n" in metrics
     alarms = re.findall(r"^parallelator_alarm\{(.*)\} 1$", metrics, re.MULTILINE)
-    assert alarms == ['code="config_fault",battery=""', 'code="low_soon",battery="4"']
+    assert alarms == [
+        'code="config_fault",severity="trouble",battery=""',
+        'code="low_soon",severity="trouble",battery="4"',
+    ]
     names = re.findall(r"^# TYPE (\w+) (gauge|counter)$", metrics, re.MULTILINE)
     assert len(names) == len(set(names)) == 15
     assert all(re.fullmatch(r'\w+(\{.*\})? [-\d.]+', line)
@@ -242,5 +245,5 @@ def test_saved_limits_protect_after_a_restart():
         joined_ms = [battery["since_ms"] for battery in state["batteries"][:4]]
         assert min(joined_ms) < 5000, "the new start delay holds"
         system = rig.ask("GET", "/api/system")[2]
-        assert system["boot"] == 2 and system["bus"]["sensors"] == [1, 2, 3, 4]
+        assert system["boot"] == 2 and system["i2c"]["sensors"] == [1, 2, 3, 4]
         assert {"web", "nvs_state", "history"} <= {task["name"] for task in system["tasks"]}

@@ -47,13 +47,12 @@ class Mqtt:
     """The rig on its broker.
 
     Args:
-        rig: an object with `settings`, `snap`, `events`, `guard`, `clock`, `boot`, `words`,
-            `alarms()` and `event_text(event)`, as web.server.serve describes them.
+        rig: the `Rig` that is published.
         number: the controller's own, twelve hexadecimal digits.
         resolve: coroutine that makes an IP address of the broker's name, or raises OSError.
     """
 
-    def __init__(self, rig, number, resolve):
+    def __init__(self, rig: "Rig", number, resolve):
         self._rig = rig
         self._resolve = resolve
         value = rig.settings

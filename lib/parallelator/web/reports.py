@@ -84,10 +84,10 @@ class Reports:
     """Reports of one rig.
 
     Args:
-        rig: as server.serve.
+        rig: the `Rig`.
     """
 
-    def __init__(self, rig):
+    def __init__(self, rig: "Rig"):
         self._rig = rig
         # Kept counts can lose a minute when the power goes. Prometheus takes any step back for a
         # start from zero, so they are made to start there.

@@ -27,10 +27,10 @@ class Update:
     """The update of a rig.
 
     Args:
-        rig: as server.serve; access: an auth.Auth.
+        rig: the `Rig`; access: an auth.Auth.
     """
 
-    def __init__(self, rig, access):
+    def __init__(self, rig: "Rig", access):
         self._rig = rig
         self._access = access
         self._receiver = None
