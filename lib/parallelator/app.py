@@ -66,12 +66,8 @@ class App:
         self.events = Events(self.snap)
         self._scheduler = Scheduler(self.clock, self.events.emit)
         self.settings = None
-        self.card = self._card_on_pins()
-        if self.safe:
-            self.card.state = ABSENT
-        else:
-            self.card.mount()
-        self._card_config = fatfile.there(CONFIG_FILES[1])
+        self.card = self._connected_card()
+        self._mount_card()
         self.settings, faults, renamed = config.load(CONFIG_FILES, GOOD_CONFIG)
         if self.safe:
             self.settings = settings.safe(self.settings)
@@ -117,7 +113,7 @@ class App:
             self._scheduler,
         )
 
-    def _card_on_pins(self):
+    def _connected_card(self):
         """The card; where it is must be known before what its settings say."""
         values = config.layer(CONFIG_FILES[:1])[0]
         pins = {key: values[key] for key in values if key.startswith("pins.")}
@@ -127,6 +123,13 @@ class App:
             self.events.emit,
             self._greet_card,
         )
+
+    def _mount_card(self):
+        if self.safe:
+            self.card.state = ABSENT
+        else:
+            self.card.mount()
+        self._card_config = fatfile.there(CONFIG_FILES[1])
 
     def _guard(self, i2c, sample_ring):
         wires = wiring(self.settings)

@@ -184,6 +184,11 @@ def _table(name, columns, numbers, lines, flaws):
     if columns is _WIDE:
         table = _long(table)
     table = table[table["battery"].notna() & table["state"].notna()]
+    return _typed(table)
+
+
+def _typed(table):
+    """The columns of a log in their types, and uptime in seconds."""
     return pd.DataFrame(
         {
             "line": table["line"],

@@ -68,41 +68,16 @@ def run(
         dict: the report.
     """
     fresh = flash is None and image is None
-    if image:
-        flash = _IMAGE_MOUNT
-        os.mount(os.VfsLfs2(Flash(open(image, "r+b"))), flash)  # noqa: SIM115 - until the end
-    elif fresh:
-        flash = "%s/build/sim/%s-%s" % (root, plan["name"], os.urandom(4).hex())
+    flash = _file_system(root, plan, flash, image)
     source = flash if image else root
-    config = _config(source, plan, port)
-    duration_s = plan["duration_s"]
-    world = World(
-        plan, virtual, speed, plan["seed"], None if duration_s is None else int(duration_s * 1e6)
-    )
-    if any(step["do"].startswith("broker") for step in plan["steps"]):
-        world.broker = Broker(world.random)
-        _merge(config, {"mqtt": {"host": "127.0.0.1", "port": world.broker.port}})
-    if not image:
-        make_dirs(flash)
+    world = _world(plan, virtual, speed)
+    config = _config(source, plan, port, world.broker)
     with open(flash + "/config.json", "w") as file:
         json.dump(config, file)
     home = os.getcwd()
     os.chdir(flash)
-    current.world = world
-    if card is None and any(step["do"].startswith("sd_") for step in plan["steps"]):
-        card = SdCard(Image(SD_SECTORS))
-    if card:
-        world.card = card
-        card.image.volume()
-    from parallelator import settings
-
-    values, _, _ = settings.check(settings.flatten(config), settings.defaults())
-    recorder = Recorder(world, RefereeLimits(values))
-    probe = current.probe = GuardProbe(world, recorder)
-    world.script = Script(plan, world, probe.submit)
-    world.observers.append(recorder)
-    world.ending = recorder.freeze
-    world.resetting = _cut_off_card
+    world.card = card or _card_of(plan)
+    recorder, probe = _watch(world, plan, config)
     modules = list(sys.path)
     if image:
         for folder in (root + "/lib", root + "/build/mpy-lib"):
@@ -120,8 +95,59 @@ def run(
             os.umount(flash)
         if fresh:
             _remove(flash)
+    return _report(world, recorder, plan, quiet)
+
+
+def _file_system(root, plan, flash, image):
+    """The folder that stands for the ESP32's, made or mounted; arguments as of `run`."""
+    if image:
+        os.mount(os.VfsLfs2(Flash(open(image, "r+b"))), _IMAGE_MOUNT)  # noqa: SIM115 - until the end
+        return _IMAGE_MOUNT
+    if flash is None:
+        flash = "%s/build/sim/%s-%s" % (root, plan["name"], os.urandom(4).hex())
+    make_dirs(flash)
+    return flash
+
+
+def _world(plan, virtual, speed):
+    """The world of a scenario, with a broker if it speaks of one; it becomes the current one."""
+    duration_s = plan["duration_s"]
+    world = World(
+        plan, virtual, speed, plan["seed"], None if duration_s is None else int(duration_s * 1e6)
+    )
+    if any(step["do"].startswith("broker") for step in plan["steps"]):
+        world.broker = Broker(world.random)
+    current.world = world
+    return world
+
+
+def _card_of(plan):
+    """A card in memory when the scenario speaks of it, else None."""
+    spoken_of = any(step["do"].startswith("sd_") for step in plan["steps"])
+    return SdCard(Image(SD_SECTORS)) if spoken_of else None
+
+
+def _watch(world, plan, config):
+    """Who plays the scenario and who sees what comes of it: (recorder, probe)."""
+    from parallelator import settings
+
+    if world.card:
+        world.card.image.volume()
+    values, _, _ = settings.check(settings.flatten(config), settings.defaults())
+    recorder = Recorder(world, RefereeLimits(values))
+    probe = current.probe = GuardProbe(world, recorder)
+    world.script = Script(plan, world, probe.submit)
+    world.observers.append(recorder)
+    world.ending = recorder.freeze
+    world.resetting = _cut_off_card
+    return recorder, probe
+
+
+def _report(world, recorder, plan, quiet):
+    """The report of a run that is over, also in words unless `quiet`."""
     report = recorder.freeze()
     report["open_at_end"] = not any(world.plant.switch)
+    card = world.card
     if card:
         report["sd"] = {
             "writes": card.written,
@@ -237,11 +263,13 @@ def _forget_firmware():
         return
 
 
-def _config(source, plan, port):
+def _config(source, plan, port, broker):
     with open(source + "/config.json") as file:
         config = json.load(file)
     config["web"]["port"] = port or 20000 + int.from_bytes(os.urandom(2), "big") % 12000
     _merge(config, plan["settings"])
+    if broker:
+        _merge(config, {"mqtt": {"host": "127.0.0.1", "port": broker.port}})
     return config
 
 
