@@ -41,6 +41,7 @@ FORBIDDEN_TEXT = (
 
 CONTROLLER = "lib/parallelator/hardware/controller.py"
 PROTECTION = "lib/parallelator/protection/"
+TELLING = ("lib/parallelator/web/", "lib/parallelator/network/mqtt.py")
 PURE = (PROTECTION + "rules.py", PROTECTION + "joining.py")
 
 FORBIDDEN_IMPORTS = (
@@ -50,6 +51,7 @@ FORBIDDEN_IMPORTS = (
         lambda path: path.startswith(PROTECTION),
         ("parallelator.records", "parallelator.network", "parallelator.web"),
     ),
+    (lambda path: not path.startswith(TELLING), ("parallelator.views",)),
     (
         lambda path: path in PURE,
         ("parallelator.hardware", "parallelator.clock", "machine", "time", "utime"),

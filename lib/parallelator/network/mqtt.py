@@ -18,8 +18,8 @@ from parallelator import catalog
 from parallelator.catalog import ACTIONS, MQTT_PROBLEMS
 from parallelator.network import discovery
 from parallelator.network.mqtt_link import Denied, Garbage, Link, tls_context
-from parallelator.records.events import event_view
-from parallelator.snapshot import BATTERIES, BOARDS, CHANNELS, RIG, battery_view, rig_view
+from parallelator.snapshot import BATTERIES, BOARDS, CHANNELS, RIG
+from parallelator.views import battery_view, event_view, rig_view
 
 _FIRST_MS = const(2000)
 _LEAST_RETRY_MS = const(500)

@@ -4,7 +4,8 @@ import asyncio
 
 from micropython import const
 
-from parallelator.snapshot import BATTERIES, battery_view, rig_view
+from parallelator.snapshot import BATTERIES
+from parallelator.views import battery_view, rig_view
 
 from . import dump
 
