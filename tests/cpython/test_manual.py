@@ -15,7 +15,7 @@ from manual import tables
 from manuals import LANGUAGES, NAMES, ROOT, Text, manual
 from parallelator import settings, snapshot
 from rigs import simulated
-from sim import plant, scenario
+from sim import plant, scenario, values
 
 PICTURE_BYTES = 90000
 MICROPYTHON = "build/venv/bin/micropython"
@@ -258,7 +258,7 @@ def test_every_route_is_there(name):
 def test_every_key_and_step_of_a_scenario_is_there(name):
     assert rows(name, "steps") == list(scenario.STEPS)
     spans = set(manual(name).spans)
-    for key in (*scenario._KEYS, *scenario.SENSORS, *plant.CURVES, *plant._PACK_KEYS):
+    for key in (*values.KEYS, *values.PACK, *scenario.SENSORS, *plant.CURVES):
         assert key in spans, key
 
 
