@@ -202,7 +202,7 @@ CODES = (
     ("wifi_not_found", "notice", "", _EVENT),
     ("wifi_password", "trouble", "", _EVENT),
     ("wifi_failed", "notice", "", _EVENT),
-    ("mqtt_up", "info", "", _EVENT & ~MQTT),
+    ("mqtt_up", "info", "", _EVENT),
     ("mqtt_down", "notice", "text", _EVENT),
 )
 
