@@ -18,20 +18,12 @@ CATALOG = firmware.catalog()
 BATTERIES = 16
 STATES = tuple(CATALOG.names(CATALOG.STATES))
 _SEPARATORS = ",;\t"
-_MEASURED = {
-    "voltage_mv": (0, 100_000),
-    "current_ma": (-200_000, 200_000),
-    "discharge_mah": (0, 10**9),
-    "charge_mah": (0, 10**9),
-}
+_FIELDS = tuple(CATALOG.names(CATALOG.LOG_COLUMNS))
+_MEASURED = {row[0]: row[2:] for row in CATALOG.LOG_COLUMNS if row[0] != "state"}
 """Number columns of a battery: the range outside which a value cannot be meant."""
-_FIELDS = ("voltage_mv", "current_ma", "state", "discharge_mah", "charge_mah")
-_LONG = ("time", "uptime_ms", "battery", *_FIELDS)
-_WIDE = (
-    "time",
-    "uptime_ms",
-    *(f"{field}_{n}" for n in range(1, BATTERIES + 1) for field in _FIELDS),
-)
+_FIRST_FIELDS = 5
+"""As many columns a battery had in the first version; later ones follow them."""
+_BEGIN = ("time", "uptime_ms")
 _EVENT_FIELDS = ("time", "uptime_ms", "severity", "code", "battery", "detail")
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
 _LINK = re.compile(r"# (\S+) is uptime_ms (\d+)[;,]+ goes on in (\S+?)[;,]*")
@@ -150,20 +142,31 @@ def _utf16(data):
     return None
 
 
+def _long_columns(fields):
+    return (*_BEGIN, "battery", *fields)
+
+
+def _wide_columns(fields):
+    return (*_BEGIN, *(f"{field}_{n}" for n in range(1, BATTERIES + 1) for field in fields))
+
+
 def _layout(text, tail):
-    """(columns, separator, whether the first line says so) of a log."""
-    header = text.split("\n", 1)[0].removesuffix("\r").removesuffix(tail)
+    """(columns, separator, whether the first line says so) of a log, of whatever version."""
+    first, *lines = text[:100_000].split("\n")
+    header = first.removesuffix("\r").removesuffix(tail)
+    seen = Counter((s, line.count(s) + 1) for line in lines for s in _SEPARATORS)
     for separator in _SEPARATORS:
-        for columns in (_LONG, _WIDE):
-            if header == separator.join(columns):
-                return columns, separator, True
-    seen = Counter()
-    for line in text[:100_000].split("\n"):
-        for separator in _SEPARATORS:
-            seen[separator, line.count(separator) + 1] += 1
-    kinds = [
-        (seen[s, len(columns)], columns, s) for s in _SEPARATORS for columns in (_LONG, _WIDE)
-    ]
+        columns = tuple(header.split(separator))
+        fields = columns[3:]
+        if columns[2:3] != ("battery",):
+            fields = tuple(column[:-2] for column in columns if column.endswith("_1"))
+        fits = columns in (_long_columns(fields), _wide_columns(fields))
+        told = fields[:_FIRST_FIELDS] == _FIELDS[:_FIRST_FIELDS]
+        if fits and told and (seen[separator, len(columns)] or not any(lines)):
+            return columns, separator, True
+    versions = [_FIELDS[:count] for count in range(len(_FIELDS), _FIRST_FIELDS - 1, -1)]
+    layouts = [make(fields) for fields in versions for make in (_long_columns, _wide_columns)]
+    kinds = [(seen[s, len(columns)], columns, s) for s in _SEPARATORS for columns in layouts]
     _, columns, separator = max(kinds, key=lambda kind: kind[0])
     return columns, separator, False
 
@@ -213,7 +216,8 @@ def _table(name, columns, numbers, lines, flaws):
 
     lost = moment("time")
     number("uptime_ms", *_UPTIME_MS, needed=True)
-    if columns is _LONG:
+    wide = "battery" not in columns
+    if not wide:
         number("battery", 1, BATTERIES, needed=True)
     for column in columns[2:]:
         base = column.rstrip("0123456789").rstrip("_")
@@ -224,9 +228,10 @@ def _table(name, columns, numbers, lines, flaws):
             refuse(column, bad, ", ".join(STATES))
             table[column] = table[column].mask(bad)
     table = table[~lost & table["uptime_ms"].notna()]
-    if columns is _WIDE:
+    if wide:
         table = _long(table)
     table = table[table["battery"].notna() & table["state"].notna()]
+    table = table.reindex(columns=[*table.columns, *(set(_MEASURED) - set(table.columns))])
     return pd.DataFrame(
         {
             "line": table["line"],
@@ -253,10 +258,11 @@ def _foreign_times(name, line, text, count):
 
 def _long(table):
     """One row per battery of a table in the wide layout."""
-    begin = ["line", "time", "uptime_ms"]
+    begin = ["line", *_BEGIN]
+    fields = [column[:-2] for column in table.columns if column.endswith("_1")]
     parts = [
-        table[begin + [f"{field}_{n}" for field in _FIELDS]]
-        .set_axis([*begin, *_FIELDS], axis=1)
+        table[begin + [f"{field}_{n}" for field in fields]]
+        .set_axis([*begin, *fields], axis=1)
         .assign(battery=n)
         for n in range(1, BATTERIES + 1)
     ]
