@@ -7,7 +7,18 @@ import sys
 from parallelator.protection.fleet import ACTIONS
 from parallelator.snapshot import REASONS, RIG, STATES, Reason, missing
 
-_PARTS = ("state", "reason", "action", "alarm", "event", "refused", "mqtt", "entity", "console")
+_PARTS = (
+    "state",
+    "reason",
+    "action",
+    "alarm",
+    "event",
+    "refused",
+    "mqtt",
+    "entity",
+    "console",
+    "json",
+)
 """Of a file in messages/, what is said here; the page says the rest."""
 
 _VOLTAGE_REASONS = (Reason.OVERVOLTAGE, Reason.UNDERVOLTAGE, Reason.IMBALANCE)
@@ -77,6 +88,11 @@ class Words:
     def refused(self, code, n):
         """Why something was refused to battery n, in words."""
         return self._word("refused", code).format(n=n, v="10")
+
+    def json_error(self, error):
+        """What is wrong where in a text that is not JSON, a `json_error.JsonError`, in words."""
+        place = self._word("json", "place").format(n=error.line, v=error.column)
+        return place + self._word("json", error.code).format(v=error.found, n=error.allowed)
 
     def entity(self, key, n=None):
         """What Home Assistant calls a value of battery n, or of the whole rig."""

@@ -20,6 +20,7 @@ SECTIONS = (
     "update",
     "mqtt",
     "entity",
+    "json",
 )
 EVENTS = [
     "boot",
