@@ -173,7 +173,7 @@ def test_the_steps_are_as_many_as_the_bytes_allow(text, seed):
         assert steps >= len(text) / 64
     except JsonError:
         pass
-    assert steps <= len(text) / 12 + len(text) / 64 + 1
+    assert steps <= len(text) / 10 + len(text) / 64 + 1
 
 
 def outcome(text):

@@ -439,7 +439,7 @@ def steps(text):
 
 def test_it_goes_in_short_steps():
     for text in (keys(64), b" " * 16000, b"\n" * 16000, b'"' + b"\\n" * 500 + b'"', b"[" * 8):
-        assert len(text) / 64 <= steps(text) <= len(text) / 12 + len(text) / 64 + 1, text[:9]
+        assert len(text) / 64 <= steps(text) <= len(text) / 10 + len(text) / 64 + 1, text[:9]
 
 
 def colliding(count):
@@ -472,7 +472,7 @@ def test_keys_that_share_a_hash_end_at_the_limit():
     text = b"{" + b",".join(b'"%s":1' % key for key in found) + b"}"
     error = fault(text)
     assert error.code == "many" and error.column < 66 * 10
-    assert steps(text) < 66 * 10 / 12 + 66 * 10 / 64 + 1
+    assert steps(text) < 66 * 10 / 10 + 66 * 10 / 64 + 1
 
 
 def test_no_character_is_kept_when_its_text_is_gone():
