@@ -18,6 +18,7 @@ _MS = const("ms")
 _LABEL_CHARS = 24
 _SHOWN_CHARS = 64
 _DEPTH = 3
+_KEYS_A_STEP = 12
 
 _S3 = "ESP32S3" in getattr(sys.implementation, "_machine", "")
 _SDA, _SCL, _SCK, _MOSI, _MISO, _CS = (41, 40, 12, 11, 13, 10) if _S3 else (32, 33, 18, 23, 19, 5)
@@ -152,8 +153,16 @@ def defaults():
     return {row[0]: row[1] for row in rows()}
 
 
+class Twice(ValueError):
+    """A setting that is given both nested and with its dotted key; its text is the key."""
+
+
 def flatten(tree):
-    """A nested dict as one with dotted keys; what is nested deeper than settings are stays."""
+    """A nested dict as one with dotted keys; what is nested deeper than settings are stays.
+
+    Raises:
+        Twice: two keys are the same one.
+    """
     return finish(flattening(tree))
 
 
@@ -163,10 +172,31 @@ def flattening(tree, prefix="", depth=_DEPTH):
     for key, value in tree.items():
         if isinstance(value, dict) and depth > 1:
             yield
-            flat.update((yield from flattening(value, prefix + key + ".", depth - 1)))
+            branch = yield from flattening(value, prefix + key + ".", depth - 1)
         else:
-            flat[prefix + key] = value
+            branch = {prefix + key: value}
+        for name in branch:
+            if name in flat:
+                raise Twice(name)
+        flat.update(branch)
     return flat
+
+
+def nesting(flat):
+    """The reverse of `settings.flattening`; `board.switch` and its like stay dotted, because
+    `board` is itself a value."""
+    tree = {}
+    for k, (key, value) in enumerate(flat.items()):
+        if k % _KEYS_A_STEP == 0:
+            yield
+        branch = tree
+        parts = key.split(".")
+        if parts[0] != "board":
+            for part in parts[:-1]:
+                branch = branch.setdefault(part, {})
+            key = parts[-1]
+        branch[key] = value
+    return tree
 
 
 def finish(steps):

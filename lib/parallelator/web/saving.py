@@ -15,7 +15,6 @@ from parallelator.records import fatfile
 from . import answer, auth, dump, json_object, problem
 
 _CHANGES = const(100)
-_KEYS_A_STEP = const(12)
 
 
 class Saving:
@@ -124,7 +123,7 @@ async def write(changes, running, paths, card):
     if faults:
         return faults
     texts = []
-    await _calmly(_branches(await _calmly(nesting(flat)), texts))
+    await _calmly(_branches(await _calmly(settings.nesting(flat)), texts))
     if path == paths[0]:
         with open(path + ".new", "w") as file:
             for text in texts:
@@ -155,23 +154,6 @@ async def _calmly(steps):
         except StopIteration as end:
             return end.value
         await asyncio.sleep_ms(0)
-
-
-def nesting(flat):
-    """The reverse of `settings.flattening`; `board.switch` and its like stay dotted, because
-    `board` is itself a value."""
-    tree = {}
-    for k, (key, value) in enumerate(flat.items()):
-        if k % _KEYS_A_STEP == 0:
-            yield
-        branch = tree
-        parts = key.split(".")
-        if parts[0] != "board":
-            for part in parts[:-1]:
-                branch = branch.setdefault(part, {})
-            key = parts[-1]
-        branch[key] = value
-    return tree
 
 
 def _branches(tree, texts):
