@@ -12,9 +12,8 @@ RIGS = 3
 
 VENV = build/venv/bin
 
-.PHONY: sim logs fleet page test soak bench coverage lint format clean build memory \
-	flash deploy monitor backup restore manual pictures
-	flash deploy bundle update monitor backup restore
+# Every target in small letters is a command; what is a file lies under build/.
+.PHONY: $(shell sed -n 's/^\([a-z][a-z]*\):.*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 sim: build/page.stamp
 	@$(VENV)/micropython -X heapsize=64m tools/sim/run.py \
@@ -101,6 +100,9 @@ lint: build/test.stamp
 	$(VENV)/ruff format --check
 	$(VENV)/python tools/check_tree.py
 	$(VENV)/python tools/manual/run.py --check
+
+# The checks that take longer than a lint should.
+check: build/test.stamp
 	$(VENV)/python tools/check_types.py
 
 format: build/test.stamp

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks the firmware's calls against the type stubs of the ESP32; `make lint` calls it.
+"""Checks the firmware's calls against the type stubs of the ESP32; `make check` calls it.
 
 Every call of `machine`, `network`, `esp32`, `os`, `time`, `asyncio` and their like must exist,
 with these arguments, in the MicroPython that the firmware is built for and in the oldest one that
