@@ -13,6 +13,7 @@ TOOLS = (
     "tools/coverage.py",
     "tools/coverage_probe.py",
     "tools/check_tree.py",
+    "tests/asserts.py",
     "tests/run.py",
     "tests/unit/micropython_runner.py",
 )

@@ -65,6 +65,22 @@ def test_good():
     pass
 """
 
+# assert under MicroPython: what is told of it
+TOLD = {
+    "f(2) == 3": "found 2, wanted == 3",
+    "'a' != 'a'": "found 'a', wanted != 'a'",
+    "0 <= f(2) < 2, 'said'": "found 2, wanted < 2: said",
+    "(3) not in [2, 3]": "found 3, wanted not in [2, 3]",
+    "f(0) is None": "found 0, wanted is None",
+    "not [5]": "found [5], wanted a false value",
+    "f(1) and 'é' in 'e', f'{1}'": r"found '\xe9', wanted in 'e': 1",
+    "1 == 1 and f(0)": "",
+    "any([])": "",
+    "(\n        f(2)\n        == 3  # never\n    )": "found 2, wanted == 3",
+    "f(sys.path.append(2) or 1) == sys.path.pop() and 1 == len(__file__)": "found 1, wanted == 2",
+    "'x' * 5000 == 1": "found '" + "x" * 999 + "..., wanted == 1",
+}
+
 PYTEST_LEAK = """
 import subprocess
 
@@ -77,7 +93,7 @@ def test_leaves_a_process_behind():
 FILES = {
     "good": ("unit", PASSING, 2, 0, "ok "),
     "sim": ("sim", PASSING, 2, 0, "ok "),
-    "assertion": ("unit", GOOD_AND_BAD, 1, 1, "AssertionError"),
+    "assertion": ("unit", GOOD_AND_BAD, 1, 1, "AssertionError: found 1, wanted == 2"),
     "async failure": ("unit", "async def test_x():\n    raise OSError(5)\n", 0, 1, "OSError"),
     "stray task": ("unit", STRAY_TASK, 1, 1, "nobody waits for this"),
     "stray in a plain test": ("unit", STRAY_IN_PLAIN_TEST, 2, 1, "nobody waits for this"),
@@ -136,6 +152,19 @@ def test_each_kind_of_file_is_counted(run, tmp_path, name):
     assert output.splitlines()[-1] == f"{passed} passed, {failed} failed"
     assert text in output
     assert code == (1 if failed else 0)
+
+
+def test_a_failing_assert_tells_what_it_found_and_where(run, tmp_path):
+    source, wanted = "import sys\n\ndef f(x):\n    return x\n\n", []
+    for k, (condition, told) in enumerate(TOLD.items()):
+        wanted += [
+            f'File "{tmp_path}/unit/test_x.py", line {source.count(chr(10)) + 2}, in test_{k:02}',
+            f"AssertionError: {told}".strip(),
+        ]
+        source += f"def test_{k:02}():\n    assert {condition}\n"
+    write(tmp_path, "unit", "test_x.py", source)
+    lines = [line.strip() for line in run()[1].splitlines()]
+    assert [line for line in lines if 'test_x.py",' in line or "AssertionError" in line] == wanted
 
 
 def test_the_sum_covers_all_files_and_one_failure_fails_the_run(run, tmp_path):
@@ -200,11 +229,12 @@ def test_an_interrupt_ends_the_tests_too(tmp_path):
 
 def running_with(path):
     """Return the ids of the processes with `path` as an argument."""
-    wanted = os.fsencode(path)
+    wanted = os.fsencode(path)  # of the copy that MicroPython runs, the end of its path
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            if wanted in (process / "cmdline").read_bytes().split(b"\0"):
+            arguments = (process / "cmdline").read_bytes().split(b"\0")
+            if any(argument.endswith(wanted) for argument in arguments):
                 found.append(process.name)
         except OSError:
             pass
