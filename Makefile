@@ -11,6 +11,7 @@ OUT = night.html
 RIGS = 3
 
 VENV = build/venv/bin
+SCHEMA = $(VENV)/check-jsonschema --builtin-schema vendor.github-
 
 # Every target in small letters is a command; what is a file lies under build/.
 .PHONY: $(shell sed -n 's/^\([a-z][a-z]*\):.*/\1/p' $(firstword $(MAKEFILE_LIST)))
@@ -105,6 +106,9 @@ lint: build/test.stamp
 # The checks that take longer than a lint should.
 check: build/test.stamp
 	$(VENV)/python tools/check_types.py
+	$(SCHEMA)workflows .github/workflows/*.yml
+	$(SCHEMA)issue-config .github/ISSUE_TEMPLATE/config.yml
+	$(SCHEMA)issue-forms .github/ISSUE_TEMPLATE/[0-9]*.yml
 
 format: build/test.stamp
 	$(VENV)/ruff check --fix-only
