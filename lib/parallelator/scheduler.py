@@ -29,7 +29,7 @@ class Scheduler:
         end: why the program ends, the exception that killed the guard or a word; None = it runs.
     """
 
-    def __init__(self, clock, emit):
+    def __init__(self, clock: "Clock", emit):
         self._clock = clock
         self._emit = emit
         self._guard = None

@@ -148,7 +148,7 @@ def _row(key):
     return None
 
 
-def defaults():
+def defaults() -> "dict[str, Any]":
     """A dict of dotted key to default value, complete."""
     return {row[0]: row[1] for row in rows()}
 

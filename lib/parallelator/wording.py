@@ -113,7 +113,7 @@ class Words:
         name = self._word("entity", key)
         return name if n is None else self._word("entity", "battery").format(n=n, v=name)
 
-    def alarms(self, snap, faults):
+    def alarms(self, snap: "Snapshot", faults):
         """Active alarms as `GET /api/state` shows them.
 
         Args:
@@ -137,7 +137,7 @@ class Words:
                     "text": text + detail,
                 }
 
-    def missing(self, snap):
+    def missing(self, snap: "Snapshot"):
         """What a complete rig of the known boards lacks, in words, each with a leading space."""
         parts = []
 

@@ -135,7 +135,7 @@ def test_time(rig):
         assert rig.ask("POST", "/api/time", body, **session)[0] == 400, body
     status, _, answer = rig.ask("POST", "/api/time", {"unix_s": 1798761599}, **session)
     assert status == 200
-    assert answer["time"] in ("2026-12-31T23:59:59Z", "2027-01-01T00:00:00Z")
+    assert answer["time"][:16] in ("2026-12-31T23:59", "2027-01-01T00:00")
 
 
 def test_events_after_a_number(rig):

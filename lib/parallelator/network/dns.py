@@ -36,7 +36,7 @@ class Resolver:
         port, mdns_port: where servers listen.
     """
 
-    def __init__(self, snap, server, port=53, mdns_port=MDNS_PORT):
+    def __init__(self, snap: "Snapshot", server, port=53, mdns_port=MDNS_PORT):
         self._snap = snap
         self._server = server
         self._port = port

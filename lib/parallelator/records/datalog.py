@@ -38,7 +38,9 @@ class Datalog:
         held: names of logs that somebody reads: they are not deleted meanwhile.
     """
 
-    def __init__(self, card, snap, clock, events, settings, boot, describe):
+    def __init__(
+        self, card, snap: "Snapshot", clock: "Clock", events: "Events", settings, boot, describe
+    ):
         self._card = card
         self._snap = snap
         self._clock = clock

@@ -31,7 +31,7 @@ class Quota:
         span_ms: length of the sliding window in ms.
     """
 
-    def __init__(self, clock, count, span_ms):
+    def __init__(self, clock: "Clock", count, span_ms):
         self._clock = clock
         self._count = count
         self._span_ms = span_ms
@@ -73,7 +73,7 @@ class Auth:
         clock: the `ms` and `diff` of parallelator.clock.
     """
 
-    def __init__(self, settings, clock):
+    def __init__(self, settings, clock: "Clock"):
         self._settings = settings
         self._clock = clock
         self._sessions = {}
