@@ -242,5 +242,5 @@ def test_saved_limits_protect_after_a_restart():
         joined_ms = [battery["since_ms"] for battery in state["batteries"][:4]]
         assert min(joined_ms) < 5000, "the new start delay holds"
         system = rig.ask("GET", "/api/system")[2]
-        assert system["boot"] == 2 and system["bus"]["sensors"] == [1, 2, 3, 4]
+        assert system["boot"] == 2 and system["i2c"]["sensors"] == [1, 2, 3, 4]
         assert {"web", "nvs_state", "history"} <= {task["name"] for task in system["tasks"]}
