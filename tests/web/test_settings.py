@@ -199,7 +199,10 @@ def test_metrics_and_log_are_texts(rig):
         assert f"parallelator_battery_state{{{labels}}} 1\n" in metrics
     assert "parallelator_alarms 3\n" in metrics
     alarms = re.findall(r"^parallelator_alarm\{(.*)\} 1$", metrics, re.MULTILINE)
-    assert alarms == ['code="config_fault",battery=""', 'code="low_soon",battery="4"']
+    assert alarms == [
+        'code="config_fault",severity="trouble",battery=""',
+        'code="low_soon",severity="trouble",battery="4"',
+    ]
     names = re.findall(r"^# TYPE (\w+) (gauge|counter)$", metrics, re.MULTILINE)
     assert len(names) == len(set(names)) == 15
     assert all(re.fullmatch(r'\w+(\{.*\})? [-\d.]+', line)
