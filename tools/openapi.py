@@ -64,7 +64,15 @@ BATTERY = fields(
 PEAK = optional(fields(n="int", voltage_mv="int"))
 FAULT = {
     "type": "object",
-    "properties": {"file": of("str"), "key": of("str"), "found": {}, "allowed": of("str")},
+    "properties": {
+        "file": of("str"),
+        "key": of("str"),
+        "found": {},
+        "allowed": of("str"),
+        "code": of("str"),
+        "line": of("int"),
+        "column": of("int"),
+    },
     "required": ["key", "found", "allowed"],
 }
 CARD = fields(

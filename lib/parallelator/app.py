@@ -24,7 +24,7 @@ from parallelator.records.nvs_state import NvsState, count_boot
 from parallelator.records.sample_ring import SampleRing
 from parallelator.scheduler import Scheduler
 from parallelator.snapshot import BATTERIES, BOARDS, RIG, Snapshot
-from parallelator.wording import Words, fault_text
+from parallelator.wording import Words
 
 CONFIG_FILES = ("config.json", "/sd/config.json")
 GOOD_CONFIG = "config.good.json"
@@ -349,7 +349,7 @@ class App:
         if code == "updated":
             return VERSION
         if code == "config_fault":
-            return fault_text(self.faults[value])
+            return self.words.fault(self.faults[value])
         if code == "config_renamed":
             return "%s -> %s" % self.renamed[value]
         if code == "topology":

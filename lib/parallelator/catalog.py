@@ -206,8 +206,22 @@ CODES = (
     ("wifi_not_found", "notice", "", _EVENT),
     ("wifi_password", "trouble", "", _EVENT),
     ("wifi_failed", "notice", "", _EVENT),
-    ("mqtt_up", "info", "", _EVENT & ~MQTT),
+    ("mqtt_up", "info", "", _EVENT),
     ("mqtt_down", "notice", "text", _EVENT),
+)
+
+ALWAYS = const(0)
+THERE = const(1)  # its sensor and its board answer, or did
+READ = const(2)  # its readings are valid
+
+# column of the log and array of the snapshot, when it is known, lowest and highest that can be
+# meant; what lies outside is not known. Append only: a log without a header is read by the place.
+LOG_COLUMNS = (
+    ("voltage_mv", READ, 0, 100000),
+    ("current_ma", READ, -200000, 200000),
+    ("state", ALWAYS, 0, 6),
+    ("discharge_mah", THERE, 0, 1000000000),
+    ("charge_mah", THERE, 0, 1000000000),
 )
 
 

@@ -21,6 +21,7 @@ _LABEL_CHARS = 24
 _PASSWORD_BYTES = const(80)  # with each character escaped, a login has 256 bytes
 _SHOWN_CHARS = 64
 _DEPTH = 3
+_KEYS_A_STEP = 12
 
 _S3 = "ESP32S3" in getattr(sys.implementation, "_machine", "")
 _SDA, _SCL, _SCK, _MOSI, _MISO, _CS = (41, 40, 12, 11, 13, 10) if _S3 else (32, 33, 18, 23, 19, 5)
@@ -167,13 +168,21 @@ def _row(key):
     return None
 
 
-def defaults():
+def defaults() -> "dict[str, Any]":
     """A dict of dotted key to default value, complete."""
     return {row[0]: row[1] for row in rows()}
 
 
+class Twice(ValueError):
+    """A setting that is given both nested and with its dotted key; its text is the key."""
+
+
 def flatten(tree):
-    """A nested dict as one with dotted keys; what is nested deeper than settings are stays."""
+    """A nested dict as one with dotted keys; what is nested deeper than settings are stays.
+
+    Raises:
+        Twice: two keys are the same one.
+    """
     return finish(flattening(tree))
 
 
@@ -183,10 +192,31 @@ def flattening(tree, prefix="", depth=_DEPTH):
     for key, value in tree.items():
         if isinstance(value, dict) and depth > 1:
             yield
-            flat.update((yield from flattening(value, prefix + key + ".", depth - 1)))
+            branch = yield from flattening(value, prefix + key + ".", depth - 1)
         else:
-            flat[prefix + key] = value
+            branch = {prefix + key: value}
+        for name in branch:
+            if name in flat:
+                raise Twice(name)
+        flat.update(branch)
     return flat
+
+
+def nesting(flat):
+    """The reverse of `settings.flattening`; `board.switch` and its like stay dotted, because
+    `board` is itself a value."""
+    tree = {}
+    for k, (key, value) in enumerate(flat.items()):
+        if k % _KEYS_A_STEP == 0:
+            yield
+        branch = tree
+        parts = key.split(".")
+        if parts[0] != "board":
+            for part in parts[:-1]:
+                branch = branch.setdefault(part, {})
+            key = parts[-1]
+        branch[key] = value
+    return tree
 
 
 def finish(steps):
@@ -301,6 +331,7 @@ def checking(changes, values, faults, renamed):
         else:
             values[key] = value
     yield
+    yield from _misfits(values, faults)
     if len(faults) == faulty:
         yield from _contradicting(values, faults)
 
@@ -318,8 +349,8 @@ def fault_of(key, found, allowed):
     return {"key": printable(key[:_SHOWN_CHARS]), "found": found, "allowed": allowed}
 
 
-def _contradicting(v, faults):
-    """Adds what does not go together to `faults`."""
+def _misfits(v, faults):
+    """Adds texts that are not what they shall be to `faults`."""
     for fault in network.faults(v):
         if fault:
             faults.append(fault_of(fault[0], v[fault[0]], fault[1]))
@@ -329,6 +360,10 @@ def _contradicting(v, faults):
     if not known and (password.startswith("pbkdf2$") or len(password.encode()) > _PASSWORD_BYTES):
         allowed = "nothing, 8 characters to %d bytes of text, or a hash that the rig has made"
         faults.append(fault_of("web.password", password, allowed % _PASSWORD_BYTES))
+
+
+def _contradicting(v, faults):
+    """Adds what does not go together to `faults`."""
     low = v["limits.min_voltage_mv"]
     high = v["limits.max_voltage_mv"]
     if low >= high:

@@ -132,7 +132,7 @@ def _words():
     return array("i", bytes(4 * BATTERIES))
 
 
-def missing(snap, report):
+def missing(snap: "Snapshot", report):
     """Name what a complete rig of the known boards lacks.
 
     Args:
@@ -157,7 +157,7 @@ def missing(snap, report):
     return count
 
 
-def connected(snap, i):
+def connected(snap: "Snapshot", i):
     """True when battery i carries or may carry the bus (on, or held by a lost expander)."""
     return snap.state[i] == ON or snap.state[i] == UNCONTROLLED
 
@@ -171,7 +171,7 @@ def flow(current_ma):
     return "idle"
 
 
-def summary(snap):
+def summary(snap: "Snapshot"):
     """Totals over the connected batteries with valid readings, as `GET /api/state` shows them.
 
     Returns:
@@ -202,7 +202,7 @@ def summary(snap):
     }
 
 
-def _named(snap, i):
+def _named(snap: "Snapshot", i):
     return None if i is None else {"n": i + 1, "voltage_mv": snap.voltage_mv[i]}
 
 
@@ -222,7 +222,7 @@ def rig_view(rig):
     return view
 
 
-def state_view(snap, i):
+def state_view(snap: "Snapshot", i):
     """(state, reason, code of what clears it) of battery i, as words of the API."""
     state = snap.state[i]
     reason = snap.reason[i]
@@ -230,7 +230,7 @@ def state_view(snap, i):
     return catalog.state_name(state), catalog.reason_name(reason), end
 
 
-def battery_view(snap, i, label):
+def battery_view(snap: "Snapshot", i, label):
     """Battery i as `GET /api/state` shows it: a dict, unknown values None."""
     valid = snap.valid[i]
     state, reason, end = state_view(snap, i)

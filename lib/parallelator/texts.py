@@ -1,7 +1,7 @@
 """What nobody can have meant in a text that is typed or pasted. Called by settings; pure."""
 
-_BLANKS = " \u00a0\u2002\u2003\u2009\u202f\u3000"
-_JOINER = "\u200d"
+_BLANKS = (0x20, 0xA0, 0x2002, 0x2003, 0x2009, 0x202F, 0x3000)
+_JOINER = 0x200D
 _UNSEEN = (
     (0, 0x1F),  # controls
     (0x7F, 0x9F),
@@ -21,26 +21,47 @@ def slip(text, foreign):
     Args:
         foreign: somebody else has chosen it: it may have blanks around it, and joiners.
     """
-    for char in text:
-        if _is_unseen(char) and not (foreign and char == _JOINER):
-            return ", without U+%04X, which nobody sees" % ord(char)
-    if text and not foreign and (text[0] in _BLANKS or text[-1] in _BLANKS):
+    first = last = None
+    for _, _, code in _characters(text.encode()):
+        if _is_unseen(code) and not (foreign and code == _JOINER):
+            return ", without U+%04X, which nobody sees" % code
+        last = code
+        first = code if first is None else first
+    if not foreign and (first in _BLANKS or last in _BLANKS):
         return ", without a blank before or after it"
     return ""
 
 
 def printable(text):
     """`text` with `?` in place of what nobody sees, such as control characters."""
-    for char in text:
-        if _is_unseen(char):
-            text = text.replace(char, "?")
-    return text
+    data = text.encode()
+    shown = bytearray()
+    for begin, end, code in _characters(data):
+        shown.extend(b"?" if _is_unseen(code) else data[begin:end])
+    return shown.decode()
 
 
-def _is_unseen(char):
-    if " " <= char <= "~":
+def _characters(data):
+    """Yields (place, place behind, code point) of each character of a text in UTF-8.
+
+    Of a loop over a text MicroPython keeps each character that it has not met, for ever.
+    """
+    begin = code = 0
+    for at, byte in enumerate(data):
+        if byte & 0xC0 == 0x80:
+            code = code << 6 | byte & 0x3F
+            continue
+        if at:
+            yield begin, at, code
+        begin = at
+        code = byte if byte < 0x80 else byte & 0x1F >> (byte >= 0xE0) >> (byte >= 0xF0)
+    if data:
+        yield begin, len(data), code
+
+
+def _is_unseen(code):
+    if 0x20 <= code <= 0x7E:
         return False
-    code = ord(char)
     for first, last in _UNSEEN:
         if code <= last:
             return code >= first

@@ -328,7 +328,8 @@ class Rig:
         """Raises an alarm."""
         since_ms = self.snap.uptime_s * 1000
         text = self.words["alarm"][code]
-        self.active.append({"code": code, "n": n, "since_ms": since_ms, "text": text})
+        alarm = {"code": code, "severity": catalog.severity(code), "n": n}
+        self.active.append(dict(alarm, since_ms=since_ms, text=text))
         self.events.emit("alert_dead", RIG, 0, 0, 0)
 
     def extreme(self):

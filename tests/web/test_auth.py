@@ -61,7 +61,7 @@ def test_five_logins_a_minute_and_client(rig):
         assert rig.ask("POST", "/api/login", {"password": "wrong"})[0] == 401
     answer = rig.ask("POST", "/api/login", {"password": PASSWORD})
     assert code(answer) == (429, "rate")
-    assert 50 <= int(answer[1]["Retry-After"]) <= 60
+    assert 1 <= int(answer[1]["Retry-After"]) <= 60
     rig.login("127.0.0.9")
 
 

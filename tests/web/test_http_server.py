@@ -175,26 +175,20 @@ def test_head_and_allow(rig):
     assert headers["Allow"] == "POST, OPTIONS"
 
 
-@pytest.mark.parametrize(
-    "start", [b"", b"GET /api/state HT", GOOD[:-2], post(b"Content-Length: 9\r\n", b"{")]
-)
-def test_half_a_request_is_dropped_after_three_seconds(rig, start):
+def test_half_a_request_is_dropped_after_three_seconds(rig):
+    halves = (b"", b"GET /api/state HT", GOOD[:-2], post(b"Content-Length: 9\r\n", b"{"))
     began = time.monotonic()
-    answer = rig.raw(start)
-    assert answer.startswith(b"HTTP/1.0 408 "), answer
-    assert 2.5 < time.monotonic() - began < 4.5
+    with ThreadPoolExecutor() as clients:
+        answers = list(clients.map(rig.raw, halves))
+    assert all(answer.startswith(b"HTTP/1.0 408 ") for answer in answers), answers
+    assert time.monotonic() - began > 2.5
 
 
 def test_a_byte_at_a_time_is_dropped_too(rig):
-    with socket.create_connection(("127.0.0.1", rig.port), 10) as link:
-        began = time.monotonic()
-        try:
-            for byte in b"GET /" + b"a" * 100:
-                link.sendall(bytes([byte]))
-                time.sleep(0.1)
-        except OSError:
-            pass
-        assert time.monotonic() - began < 5
+    with socket.create_connection(("127.0.0.1", rig.port), 10) as link, pytest.raises(OSError):
+        for byte in b"GET /" + b"a" * 100:
+            link.sendall(bytes([byte]))
+            time.sleep(0.1)
 
 
 @pytest.mark.parametrize("start", [GOOD[:9], post(b"Content-Length: 9\r\n", b"{")])

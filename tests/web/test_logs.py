@@ -178,7 +178,7 @@ def test_a_log_is_deleted_on_the_page_with_the_keyboard(visit, stage):
     today = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d.csv")
     open_view(page, "logs")
     item = page.locator("#log-list li", has_text="boot-0001.csv")
-    expect(page.locator("#card-line")).to_contain_text("writes " + today, timeout=25000)
+    expect(page.locator("#card-line")).to_contain_text("writes " + today)
     item.get_by_role("button", name="Delete").focus()
     page.keyboard.press("Enter")
     expect(page.locator("#ask")).to_contain_text("Delete boot-0001.csv from the SD card?")

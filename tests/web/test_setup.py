@@ -103,13 +103,13 @@ def test_a_new_rig_is_set_up_from_a_phone(phone, language):
         page.locator("#key").fill("wrong-one")
         look(page, f"networks-{language}")
         page.get_by_role("button", name=words["join"]).click()
-        expect(page.locator("#wifi-hint")).to_contain_text(words["wrong"], timeout=20000)
+        expect(page.locator("#wifi-hint")).to_contain_text(words["wrong"])
         expect(page.locator("#wifi-hint")).to_have_class("error")
         look(page, f"wrong-{language}")
         page.locator("#key").fill(NETWORKS["Stage"][0])
         page.get_by_role("button", name=words["join"]).click()
         expect(page.locator("#wifi-hint")).to_contain_text(
-            words["connected"].format(port=rig.port), timeout=20000
+            words["connected"].format(port=rig.port)
         )
         look(page, f"joined-{language}")
 
@@ -142,11 +142,11 @@ def test_a_phone_that_has_lost_the_rig_is_told(phone, open_rig):
     page = phone("en")
     page.add_init_script(SOONER)
     page.goto(open_rig.url + "/setup")
-    expect(page.locator("#wifi-hint")).to_contain_text("Connected to", timeout=20000)
+    expect(page.locator("#wifi-hint")).to_contain_text("Connected to")
     page.route("**/api/*", lambda route: None)
-    expect(page.locator("#wifi-hint")).to_contain_text("does not answer", timeout=20000)
+    expect(page.locator("#wifi-hint")).to_contain_text("does not answer")
     page.unroute("**/api/*")
-    expect(page.locator("#wifi-hint")).to_contain_text("Connected to", timeout=20000)
+    expect(page.locator("#wifi-hint")).to_contain_text("Connected to")
     page.context.close()
 
 

@@ -67,51 +67,35 @@ def run(
     Returns:
         dict: the report.
     """
-    fresh = flash is None and image is None
-    if image:
-        flash = _IMAGE_MOUNT
-        os.mount(os.VfsLfs2(Flash(open(image, "r+b"))), flash)  # noqa: SIM115 - until the end
-    elif fresh:
-        flash = "%s/build/sim/%s-%s" % (root, plan["name"], os.urandom(4).hex())
-    source = flash if image else root
-    config = _config(source, plan, port)
     duration_s = plan["duration_s"]
     world = World(
         plan, virtual, speed, plan["seed"], None if duration_s is None else int(duration_s * 1e6)
     )
-    if any(step["do"].startswith("broker") for step in plan["steps"]):
-        world.broker = Broker(world.random)
-        _merge(config, {"mqtt": {"host": "127.0.0.1", "port": world.broker.port}})
-    if not image:
-        make_dirs(flash)
-    with open(flash + "/config.json", "w") as file:
-        json.dump(config, file)
-    home = os.getcwd()
-    os.chdir(flash)
     current.world = world
-    if card is None and any(step["do"].startswith("sd_") for step in plan["steps"]):
-        card = SdCard(Image(SD_SECTORS))
-    if card:
-        world.card = card
-        card.image.volume()
-    from parallelator import settings
-
-    values, _, _ = settings.check(settings.flatten(config), settings.defaults())
-    recorder = Recorder(world, RefereeLimits(values))
-    probe = current.probe = GuardProbe(world, recorder)
-    world.script = Script(plan, world, probe.submit)
-    world.observers.append(recorder)
-    world.ending = recorder.freeze
-    world.resetting = _cut_off_card
+    fresh = flash is None and image is None
+    home = os.getcwd()
     modules = list(sys.path)
     if image:
-        for folder in (root + "/lib", root + "/build/mpy-lib"):
-            sys.path.remove(folder)
+        flash = _IMAGE_MOUNT
+        os.mount(os.VfsLfs2(Flash(open(image, "r+b"))), flash)  # noqa: SIM115 - until the end
+    else:
+        if fresh:
+            flash = "%s/build/sim/%s-%s" % (root, plan["name"], os.urandom(4).hex())
+        make_dirs(flash)
     try:
-        _power(source, world, recorder, probe, sabotage)
+        if card is None and any(step["do"].startswith("sd_") for step in plan["steps"]):
+            card = SdCard(Image(SD_SECTORS))
+        source = flash if image else root
+        recorder = _furnish(world, plan, card, source, flash, port)
+        if image:
+            for folder in (root + "/lib", root + "/build/mpy-lib"):
+                sys.path.remove(folder)
+        _power(source, world, recorder, current.probe, sabotage)
     finally:
-        probe.release()
+        if current.probe:
+            current.probe.release()
         _forget_firmware()
+        world.restarted()
         if world.broker:
             world.broker.close()
         sys.path[:] = modules
@@ -140,6 +124,30 @@ def run(
         for text in report["failed"]:
             print("expected:", text)
     return report
+
+
+def _furnish(world, plan, card, source, flash, port):
+    """Give the rig its configuration, its card and its observers; returns the recorder."""
+    from parallelator import settings
+
+    config = _config(source, plan, port)
+    if any(step["do"].startswith("broker") for step in plan["steps"]):
+        world.broker = Broker(world.random)
+        _merge(config, {"mqtt": {"host": "127.0.0.1", "port": world.broker.port}})
+    with open(flash + "/config.json", "w") as file:
+        json.dump(config, file)
+    os.chdir(flash)
+    if card:
+        world.card = card
+        card.image.volume()
+    values, _, _ = settings.check(settings.flatten(config), settings.defaults())
+    recorder = Recorder(world, RefereeLimits(values))
+    probe = current.probe = GuardProbe(world, recorder)
+    world.script = Script(plan, world, probe.submit)
+    world.observers.append(recorder)
+    world.ending = recorder.freeze
+    world.resetting = _cut_off_card
+    return recorder
 
 
 def _power(source, world, recorder, probe, sabotage):

@@ -369,7 +369,7 @@ class Mqtt:
         self._rig.events.emit("command_refused", i, 0, 0, REFUSALS.index(code))
 
 
-def _look(snap, i):
+def _look(snap: "Snapshot", i):
     """A number that changes when something happens to battery i; its readings are not in it."""
     return snap.state[i] | snap.wish[i] << 4 | snap.reason[i] << 5 | snap.trips[i] << 11
 

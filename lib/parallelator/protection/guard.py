@@ -44,7 +44,17 @@ class Guard:
             and their current together. Both allocate nothing in steady state.
     """
 
-    def __init__(self, clock, i2c, snap, switches, limits, shunt_uohm, emit, sample):
+    def __init__(
+        self,
+        clock: "Clock",
+        i2c: "I2c",
+        snap: "Snapshot",
+        switches,
+        limits,
+        shunt_uohm,
+        emit,
+        sample,
+    ):
         self._ms = clock.ms
         self._diff = clock.diff
         self._i2c = i2c

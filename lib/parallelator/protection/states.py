@@ -48,7 +48,7 @@ class States:
         starting_ms: what is left of the first second after the start of a dead bus.
     """
 
-    def __init__(self, snap, switches, limits, judge, balance, emit):
+    def __init__(self, snap: "Snapshot", switches, limits, judge, balance, emit):
         self._snap = snap
         self._switches = switches
         self._limits = limits

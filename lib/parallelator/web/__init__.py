@@ -8,6 +8,9 @@ import json
 
 from microdot import Response
 
+from parallelator import json_reader
+from parallelator.json_error import JsonError
+
 IDLE = {"phase": "idle", "offered": None, "received": 0, "size": 0}
 """What GET /api/update shows while no update is under way: its module need not be there."""
 
@@ -35,17 +38,14 @@ async def json_object(request):
     """
     body = await request.stream.read()
     try:
-        value = json.loads(body)
-    except ValueError:
-        value = None
-    if isinstance(value, dict):
-        return value
-    # A JSON object is taken under any type: what pages and curl send by themselves has others.
-    kind = request.content_type or "json"
-    if "json" not in kind.lower() and not body.lstrip().startswith(b"{"):
-        message = "The body is of type %s. Send JSON: application/json." % kind
-        raise Refused(415, "type", message, "Content-Type")
-    raise Refused(400, "body", "The body must be a JSON object.")
+        return await calmly(json_reader.reading_object(body))
+    except JsonError as error:
+        # A JSON object is taken under any type: what pages and curl send by themselves has others.
+        kind = request.content_type or "json"
+        if "json" not in kind.lower() and not body.lstrip().startswith(b"{"):
+            message = "The body is of type %s. Send JSON: application/json." % kind
+            raise Refused(415, "type", message, "Content-Type")
+        raise Refused(400, "body", "The body must be a JSON object. %s" % error)
 
 
 async def calmly(steps):

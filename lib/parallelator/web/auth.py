@@ -35,7 +35,7 @@ class Quota:
         span_ms: length of the sliding window in ms.
     """
 
-    def __init__(self, clock, count, span_ms):
+    def __init__(self, clock: "Clock", count, span_ms):
         self._clock = clock
         self._count = count
         self._span_ms = span_ms
@@ -85,7 +85,7 @@ class Auth:
         hostname: function that returns what the rig is called in its network.
     """
 
-    def __init__(self, settings, clock, emit, hostname):
+    def __init__(self, settings, clock: "Clock", emit, hostname):
         self._settings = settings
         self._clock = clock
         self._emit = emit

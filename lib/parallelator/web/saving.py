@@ -15,7 +15,6 @@ from parallelator.records import fatfile
 from . import answer, auth, calmly, dump, json_object, problem
 
 _CHANGES = const(100)
-_KEYS_A_STEP = const(12)
 
 
 class Saving:
@@ -61,7 +60,11 @@ class Saving:
         if res:
             return res
         tree = await json_object(request)
-        return await self.save(await calmly(settings.flattening(tree)))
+        try:
+            flat = await calmly(settings.flattening(tree))
+        except settings.Twice as error:
+            return _refused([settings.fault_of(str(error), "", "this setting once")])
+        return await self.save(flat)
 
     async def save(self, changes):
         """What `change` does with a flat dict, for those who have checked who asks."""
@@ -122,7 +125,7 @@ async def write(changes, running, paths, card):
     if faults:
         return faults
     texts = []
-    await calmly(_branches(await calmly(nesting(flat)), texts))
+    await calmly(_branches(await calmly(settings.nesting(flat)), texts))
     if path == paths[0]:
         with open(path + ".new", "w") as file:
             for text in texts:
@@ -143,23 +146,6 @@ async def _kept(path, running, card):
         fatfile.copy(card, path, path + ".bad")
         return {row[0]: running[row[0]] for row in settings.rows() if running[row[0]] != row[1]}
     return {settings.OLD_NAMES.get(key, key): value for key, value in (found or {}).items()}
-
-
-def nesting(flat):
-    """The reverse of `settings.flattening`; `board.switch` and its like stay dotted, because
-    `board` is itself a value."""
-    tree = {}
-    for k, (key, value) in enumerate(flat.items()):
-        if k % _KEYS_A_STEP == 0:
-            yield
-        branch = tree
-        parts = key.split(".")
-        if parts[0] != "board":
-            for part in parts[:-1]:
-                branch = branch.setdefault(part, {})
-            key = parts[-1]
-        branch[key] = value
-    return tree
 
 
 def _branches(tree, texts):

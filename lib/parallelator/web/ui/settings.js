@@ -63,9 +63,16 @@ function drawPending() {
   const { pending, faults } = saved;
   $("pending").hidden = !pending.length;
   $("pending-text").textContent = say("pending", { v: pending.map(nameOf).join(", ") });
-  $("file-faults").replaceChildren(...faults.map(({ file, key, found, allowed }) => (
-    make("li", {}, `${say("fileFault", { v: file })}: ${key} = ${found} (${allowed})`)
+  $("file-faults").replaceChildren(...faults.map((fault) => (
+    make("li", {}, `${say("fileFault", { v: fault.file })}: ${faultOf(fault)}`)
   )));
+}
+
+// As Words.fault in wording.py.
+function faultOf({ key, found, allowed, code, line, column }) {
+  const { json } = app.words;
+  if (!code) return `${key} = ${found} (${allowed})`;
+  return fill(json.place, { n: line, v: column }) + fill(json[code], { v: found, n: allowed });
 }
 
 function drawField(row) {
