@@ -18,7 +18,6 @@ _MV = const("mV")
 _MS = const("ms")
 _BYTES = const("bytes")
 _LABEL_CHARS = 24
-_PASSWORD_BYTES = const(80)  # with each character escaped, a login has 256 bytes
 _SHOWN_CHARS = 64
 _DEPTH = 3
 _KEYS_A_STEP = 12
@@ -89,7 +88,7 @@ TABLE = (
     ("time.ntp", "pool.ntp.org", 0, 64, ""),
     ("time.zone", "UTC0", 4, 64, ""),
     ("web.port", 80, 1, 65535, ""),
-    ("web.password", "", 8, _PASSWORD_BYTES, ""),
+    ("web.password", "", 8, network.PASSWORD_BYTES, ""),
     ("web.hosts", "", 0, 128, ""),
     ("mqtt.host", "", 0, 64, ""),
     ("mqtt.port", 1883, 1, 65535, ""),
@@ -119,10 +118,6 @@ LIVE = (
     "wifi.password",
 )
 """What takes effect when it is saved, as labels and time do; the rest waits for a restart."""
-
-ITERATIONS = const(1000)  # about 0.3 s on an ESP32
-PBKDF2 = "pbkdf2$1000$"
-"""How the hash of a password begins, of as many iterations of PBKDF2-HMAC-SHA256."""
 
 _FOREIGN = ("wifi.ssid", "wifi.password", "mqtt.user", "mqtt.password")
 """Texts that somebody else has chosen."""
@@ -276,14 +271,6 @@ def _fits(row, value):
     return low <= value <= high
 
 
-def is_hash(text):
-    """True for the hash of a password as the rig makes it; nothing else is taken for one."""
-    if not isinstance(text, str):
-        return False
-    salt, _, digest = text[len(PBKDF2) :].partition("$")
-    return text.startswith(PBKDF2) and network.is_hex(salt, 32) and network.is_hex(digest, 64)
-
-
 def _are_bits(value):
     return (
         isinstance(value, list)
@@ -323,15 +310,18 @@ def checking(changes, values, faults, renamed):
         row = _row(key)
         if row is None:
             faults.append(fault_of(key, value, "no such setting"))
-        elif not _fits(row, value) and not (key == "web.password" and is_hash(value)):
+        elif not _fits(row, value) and not (key == "web.password" and network.is_hash(value)):
             faults.append(fault_of(key, value, _allowed(row)))
         elif isinstance(value, str) and isinstance(row[2], int) and slip(value, key in _FOREIGN):
             allowed = _allowed(row) + slip(value, key in _FOREIGN)
             faults.append(fault_of(key, value, allowed))
         else:
             values[key] = value
+    for fault in network.faults(values):
+        yield
+        if fault:
+            faults.append(fault_of(fault[0], values[fault[0]], fault[1]))
     yield
-    yield from _misfits(values, faults)
     if len(faults) == faulty:
         yield from _contradicting(values, faults)
 
@@ -347,19 +337,6 @@ def fault_of(key, found, allowed):
         if len(text) > _SHOWN_CHARS or _kind(found) != "a whole number":
             found = printable(text[:_SHOWN_CHARS])
     return {"key": printable(key[:_SHOWN_CHARS]), "found": found, "allowed": allowed}
-
-
-def _misfits(v, faults):
-    """Adds texts that are not what they shall be to `faults`."""
-    for fault in network.faults(v):
-        if fault:
-            faults.append(fault_of(fault[0], v[fault[0]], fault[1]))
-        yield
-    password = v["web.password"]
-    known = is_hash(password)
-    if not known and (password.startswith("pbkdf2$") or len(password.encode()) > _PASSWORD_BYTES):
-        allowed = "nothing, 8 characters to %d bytes of text, or a hash that the rig has made"
-        faults.append(fault_of("web.password", password, allowed % _PASSWORD_BYTES))
 
 
 def _contradicting(v, faults):

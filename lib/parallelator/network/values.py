@@ -1,5 +1,12 @@
 """What the settings of the network must be, beyond type and range. Called by settings; pure."""
 
+from micropython import const
+
+ITERATIONS = const(1000)  # about 0.3 s on an ESP32
+PBKDF2 = "pbkdf2$1000$"
+"""How the hash of a password begins, of as many iterations of PBKDF2-HMAC-SHA256."""
+
+PASSWORD_BYTES = const(80)  # with each character escaped, a login has 256 bytes
 _HOST_CHARS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-"
 _HEX = "0123456789abcdefABCDEF"
 _ADDRESSES = ("wifi.ip", "wifi.netmask", "wifi.gateway", "wifi.dns")
@@ -26,6 +33,14 @@ def is_netmask(text):
 def is_hex(text, count):
     """True for `count` hexadecimal digits."""
     return len(text) == count and all(char in _HEX for char in text)
+
+
+def is_hash(text):
+    """True for the hash of a password as the rig makes it; nothing else is taken for one."""
+    if not isinstance(text, str) or not text.startswith(PBKDF2):
+        return False
+    salt, _, digest = text[len(PBKDF2) :].partition("$")
+    return is_hex(salt, 32) and is_hex(digest, 64)
 
 
 def host_of(authority):
@@ -70,6 +85,10 @@ def faults(values):
     Args:
         values: a complete flat dict of settings, each of the right type and range.
     """
+    key = values["web.password"]
+    if not is_hash(key) and (key.startswith("pbkdf2$") or len(key.encode()) > PASSWORD_BYTES):
+        allowed = "nothing, 8 characters to %d bytes of text, or a hash that the rig has made"
+        yield "web.password", allowed % PASSWORD_BYTES
     key = values["wifi.password"]
     if len(key.encode()) > 63 and not is_hex(key, 64):
         yield "wifi.password", "nothing, 8 to 63 bytes, or 64 hexadecimal digits (WPA2)"
