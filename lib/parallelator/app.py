@@ -129,6 +129,7 @@ class App:
         )
         self.words = Words(self.settings["language"])
         self.run_after_guard = self._scheduler.run_after_guard
+        self.button_held = button_held
         self.mqtt = None
         self.boot = 0
 

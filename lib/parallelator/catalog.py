@@ -166,6 +166,7 @@ CODES = (
     ("i2c_recovered", "info", "", _EVENT),
     # Done by somebody
     ("wish", "notice", "action", _HAND),
+    ("wish_all", "notice", "action", _HAND),
     ("reset_done", "notice", "", _HAND),
     ("bus_reset", "notice", "", _HAND),
     ("limits_saved", "notice", "", _HAND),
@@ -174,6 +175,9 @@ CODES = (
     ("restart", "notice", "", _HAND),
     ("update", "notice", "", _HAND),
     ("log_deleted", "notice", "day", _HAND),
+    ("setup_opened", "notice", "", _HAND),
+    ("login_failed", "notice", "", _EVENT),
+    ("login_limit", "trouble", "", _EVENT),
     ("command_refused", "notice", "text", _EVENT),
     # The controller
     ("boot", "info", "", _EVENT),

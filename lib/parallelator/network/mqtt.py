@@ -346,7 +346,7 @@ class Mqtt:
             self._refuse(i, "retained")
         elif action is None:
             self._refuse(i, "command")
-        elif self._may():
+        elif action == "off" or self._may():
             refused = self._rig.guard.submit(action, i)
             if refused:
                 self._refuse(i, refused)
