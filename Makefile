@@ -11,10 +11,10 @@ OUT = night.html
 RIGS = 3
 
 VENV = build/venv/bin
+SCHEMA = $(VENV)/check-jsonschema --builtin-schema vendor.github-
 
-.PHONY: sim logs fleet page test soak bench coverage lint format clean build memory \
-	flash deploy monitor backup restore manual pictures
-	flash deploy bundle update monitor backup restore
+# Every target in small letters is a command; what is a file lies under build/.
+.PHONY: $(shell sed -n 's/^\([a-z][a-z]*\):.*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 sim: build/page.stamp
 	@$(VENV)/micropython -X heapsize=64m tools/sim/run.py \
@@ -78,11 +78,13 @@ soak: build/test.stamp build/page.stamp
 	$(VENV)/micropython -X heapsize=64m tools/soak/day.py 3600 refusing
 	$(VENV)/python tools/soak/power_cuts.py
 	$(VENV)/micropython -X heapsize=64m tools/soak/month.py
+	$(VENV)/micropython tools/soak/mutations.py
 	-$(VENV)/python tools/memory.py --seconds 600
 	SOAK=1 $(VENV)/python tests/run.py --show --timeout 36000 $(shell grep -rl SOAK tests --include='test_*.py')
 
 bench: build/page.stamp
 	$(VENV)/python tools/bench/run.py
+	$(VENV)/python tools/bench/web.py
 
 coverage: build/sim.stamp
 	@$(VENV)/python tools/coverage.py --under hardware=90 --under protection=95
@@ -101,7 +103,13 @@ lint: build/test.stamp
 	$(VENV)/ruff format --check
 	$(VENV)/python tools/check_tree.py
 	$(VENV)/python tools/manual/run.py --check
+
+# The checks that take longer than a lint should.
+check: build/test.stamp
 	$(VENV)/python tools/check_types.py
+	$(SCHEMA)workflows .github/workflows/*.yml
+	$(SCHEMA)issue-config .github/ISSUE_TEMPLATE/config.yml
+	$(SCHEMA)issue-forms .github/ISSUE_TEMPLATE/[0-9]*.yml
 
 format: build/test.stamp
 	$(VENV)/ruff check --fix-only

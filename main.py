@@ -123,7 +123,7 @@ def limit_trial():
     WDT(timeout=TRIAL_MS)
 
 
-def kept_reason(store):
+def kept_reason(store: "NVS"):
     """Why the application ended last: a word or the text of an exception, "" = not known."""
     text = bytearray(TEXT_BYTES)
     try:
@@ -132,7 +132,7 @@ def kept_reason(store):
         return ""
 
 
-def vain_starts(store):
+def vain_starts(store: "NVS"):
     """How many starts in a row came to nothing before this one."""
     try:
         return store.get_i32("starts")
@@ -140,7 +140,7 @@ def vain_starts(store):
         return 0
 
 
-def keep(store, key, value):
+def keep(store: "NVS", key, value):
     """Write a number or a text; a storage that is full or worn must not keep the rig off."""
     try:
         if isinstance(value, int):

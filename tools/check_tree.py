@@ -5,10 +5,14 @@ Prints one line per fault, `path:line: what is wrong`, and exits with 1 when the
 """
 
 import ast
+import functools
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
 
 TOP_LEVEL = {
     "LICENSE",
@@ -130,6 +134,30 @@ def newer_faults(tree, path):
                 yield node.lineno, "an f-string in an f-string is newer than MicroPython 1.25"
 
 
+@functools.cache
+def annotation_names():
+    """Return what annotations name without an import, and ruff takes for built in."""
+    return set(tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["ruff"]["builtins"])
+
+
+def unbound_faults(tree):
+    """Yield (line, fault) for each name that is for annotations and that the code uses."""
+    used, bound = [], set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name):
+            if isinstance(node.ctx, ast.Store):
+                bound.add(node.id)
+            elif node.id in annotation_names():
+                used.append(node)
+        elif isinstance(node, ast.alias):
+            bound.add(node.asname or node.name)
+        elif isinstance(node, ast.ClassDef):
+            bound.add(node.name)
+    for name in used:
+        if name.id not in bound:
+            yield name.lineno, f"{name.id} is not imported"
+
+
 def python_faults(path, text):
     """Yield (line, fault) for the Python file `path` of which `text` is the source."""
     try:
@@ -144,6 +172,7 @@ def python_faults(path, text):
             size = node.end_lineno - node.lineno + 1
             if size > MAX_LINES and path.startswith(("lib/", "tools/")):
                 yield node.lineno, f"{node.name} has {size} lines, {MAX_LINES} allowed"
+    yield from unbound_faults(tree)
     if path.startswith("lib/") or path in ("boot.py", "main.py"):
         yield from import_faults(tree, path)
         yield from newer_faults(tree, path)
@@ -173,7 +202,7 @@ def faults(root):
 
 def main():
     """Check the repository this file lies in; return the exit code."""
-    found = faults(Path(__file__).resolve().parent.parent)
+    found = faults(ROOT)
     print("\n".join(found) if found else "check_tree: no fault")
     return 1 if found else 0
 

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Checks the firmware's calls against the type stubs of the ESP32; `make lint` calls it.
+"""Checks the firmware's calls against the type stubs of the ESP32; `make check` calls it.
 
 Every call of `machine`, `network`, `esp32`, `os`, `time`, `asyncio` and their like must exist,
 with these arguments, in the MicroPython that the firmware is built for and in the oldest one that
-it supports. pyright does the checking, on a copy with types for what docstrings only say.
+it supports. pyright does the checking. An annotation is text, `clock: "Clock"`, and costs nothing
+in the .mpy; pyproject.toml lists the classes that it may name without an import.
 
 Prints one line per fault, `path:line: what is wrong (version)`, and exits with 1 when there is
 any.
@@ -18,6 +19,7 @@ import sys
 from pathlib import Path
 
 import build_page
+from check_tree import annotation_names
 
 ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / "build/types"
@@ -25,35 +27,28 @@ PYRIGHT = build_page.NPM / "node_modules/.bin/pyright"
 VERSIONS = ("1.29", "1.25")
 """Versions of MicroPython; `tools/stubs-<version>.txt` pins the stubs of each."""
 
-SOURCES = ("boot.py", "main.py", "lib/**/*.py")
-DRIVER = ROOT / "build/mpy-lib/sdcard.py"
-"""Read for the types that our SD driver inherits; its own faults are not ours."""
+MODULES = ROOT / "build/mpy-lib"
 
-HANDED_OVER = {
-    "I2c.connect": ": 'typing.Callable[[], handed_over.I2C]'",
-    "Clock.time": "_",  # so that the name stands for the module
-    "i2c": ": 'handed_over.I2c'",
-    "clock": ": 'handed_over.Clock'",
-    "cs": ": 'handed_over.Pin'",
-    "events": ": 'handed_over.Events'",
-    "snap": ": 'handed_over.Snapshot'",
-    "spi": ": 'handed_over.SPI'",
-    "store": ": 'handed_over.NVS'",
-}
-"""Parameter, of every function or of one class, to what follows its name in the checked copy."""
+HARDWARE = {"I2C": "machine", "NVS": "esp32", "Pin": "machine", "SPI": "machine"}
+"""Classes that no file of the firmware has, and their modules."""
 
-STUBS = {
-    "handed_over.pyi": """\
-from esp32 import NVS as NVS
-from machine import I2C as I2C, SPI as SPI, Pin as Pin
-from parallelator.clock import Clock as Clock
-from parallelator.hardware.i2c import I2c as I2c
-from parallelator.records.events import Events as Events
-from parallelator.snapshot import Snapshot as Snapshot
-""",
-    # What pyright makes of its sources is narrower than what it takes.
-    "microdot.pyi": "from typing import Any\ndef __getattr__(name: str) -> Any: ...\n",
-}
+TYPES = """\
+from typing import Any as Any, Callable as Callable, Protocol
+Buffer = bytes | bytearray | memoryview
+ptr8 = Any  # viper's, which takes any buffer
+class Time(Protocol):
+    def ticks_ms(self) -> int: ...
+    def ticks_us(self) -> int: ...
+    def ticks_diff(self, end: int, begin: int, /) -> int: ...
+    def ticks_add(self, ticks: int, delta: int, /) -> int: ...
+    def sleep_us(self, us: int, /) -> Any: ...
+    def time(self) -> float: ...
+    def gmtime(self, secs: int, /) -> tuple[int, ...]: ...
+"""
+"""What annotations name besides classes: `Time` is what `Clock` is made from."""
+
+MICRODOT = "from typing import Any\ndef __getattr__(name: str) -> Any: ...\n"
+"""What pyright makes of its sources is narrower than what it takes."""
 
 STRING_IO = (
     # It has what any file has, and `getvalue`.
@@ -101,31 +96,15 @@ RULES = (
 )
 
 
-def typed(source):
-    """The source with the types of HANDED_OVER, each line where it was.
-
-    Annotations go: they are viper's, whose pointers take any buffer.
-    """
-    lines = source.splitlines(keepends=True)
-    edits = []
-    tree = ast.parse(source)
-    owners = {
-        id(function): node.name + "."
-        for node in ast.walk(tree)
-        if isinstance(node, ast.ClassDef)
-        for function in node.body
-    }
-    for node in ast.walk(tree):
-        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            continue
-        for arg in node.args.args:
-            own = HANDED_OVER.get(owners.get(id(node), "") + arg.arg)
-            text = own or HANDED_OVER.get(arg.arg, "")
-            edits.append((arg.lineno, arg.col_offset + len(arg.arg), arg.end_col_offset, text))
-    for number, begin, end, text in sorted(edits, reverse=True):
-        line = lines[number - 1]
-        lines[number - 1] = line[:begin] + text + line[end:]
-    return "import handed_over, time, typing; " + "".join(lines)
+def known(lib):
+    """Return the stub that gives every file of the folder `lib` what its annotations name."""
+    modules = dict(HARDWARE)
+    for path in lib.rglob("*.py"):
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef):
+                modules[node.name] = ".".join(path.relative_to(lib).with_suffix("").parts)
+    names = sorted(annotation_names() & modules.keys())
+    return TYPES + "".join(f"from {modules[name]} import {name} as {name}\n" for name in names)
 
 
 def stubs(version):
@@ -149,18 +128,14 @@ def stubs(version):
 
 
 def prepare(root, version, project):
-    """Lay out the firmware of the tree `root` in the folder `project` for pyright."""
-    shutil.rmtree(project, ignore_errors=True)
-    for pattern in SOURCES:
-        for path in root.glob(pattern):
-            write(project / path.relative_to(root), typed(path.read_text()))
-    write(project / "others/sdcard.py", typed(DRIVER.read_text()))
-    for name, text in STUBS.items():
-        write(project / "others" / name, text)
+    """Tell pyright in the folder `project` about the firmware of the tree `root`."""
     folder = os.path.relpath(stubs(version), project)
+    tree = os.path.relpath(root, project)
+    write(project / "__builtins__.pyi", known(root / "lib"))
+    write(project / "microdot.pyi", MICRODOT)
     config = {
-        "include": ["boot.py", "main.py", "lib"],
-        "extraPaths": ["lib", "others", folder],
+        "include": [f"{tree}/{name}" for name in ("boot.py", "main.py", "lib")],
+        "extraPaths": [f"{tree}/lib", ".", folder, os.path.relpath(MODULES, project)],
         "typeshedPath": folder,
         "typeCheckingMode": "off",
         "reportMissingModuleSource": False,
@@ -187,7 +162,7 @@ def faults(root, work=WORK):
     for version, process in running.items():
         report = json.loads(process.communicate()[0])
         for entry in report["generalDiagnostics"]:
-            path = Path(entry["file"]).relative_to((work / version).resolve())
+            path = Path(entry["file"]).relative_to(root.resolve())
             line = entry["range"]["start"]["line"] + 1
             message = entry["message"].split("\n")[0]
             found.append(f"{path}:{line}: {message} (MicroPython {version})")

@@ -14,6 +14,7 @@ ALARMS = [row[0] for row in CATALOG.CODES if row[3] & CATALOG.ALARM]
 EVENTS = [row[0] for row in CATALOG.CODES if row[3] & CATALOG.EVENT]
 JSON = "application/json"
 TEXT = "text/plain; charset=utf-8"
+CSV = "text/csv; charset=utf-8"
 TYPES = {"int": "integer", "num": "number", "str": "string", "bool": "boolean"}
 
 
@@ -63,7 +64,15 @@ BATTERY = fields(
 PEAK = optional(fields(n="int", voltage_mv="int"))
 FAULT = {
     "type": "object",
-    "properties": {"file": of("str"), "key": of("str"), "found": {}, "allowed": of("str")},
+    "properties": {
+        "file": of("str"),
+        "key": of("str"),
+        "found": {},
+        "allowed": of("str"),
+        "code": of("str"),
+        "line": of("int"),
+        "column": of("int"),
+    },
     "required": ["key", "found", "allowed"],
 }
 CARD = fields(
@@ -157,15 +166,16 @@ LIMITS = {
     "400": "The request is not understood.",
     "408": "The request took longer than 3 s.",
     "411": "The body has no Content-Length.",
-    "413": "The body is larger than 16 KB.",
+    "413": "The body is larger than the address takes: 256 bytes; settings and updates 16 KB.",
     "414": "The address is longer than 512 bytes, or 96 up to the `?`.",
     "431": "More than 40 headers, or 4 KB of them.",
     "503": "Short of memory or of connections: try again.",
 }
 CHANGE = {
     "401": "Log in first.",
-    "403": "No password is set, or the request comes from another site.",
-    "429": "More than 10 changes in 10 s, or 5 logins in a minute.",
+    "403": "No password is set, or the request comes from another site or to another name.",
+    "415": "The body is of another type than JSON, or encoded.",
+    "429": "More than 10 changes in 10 s, 5 wrong passwords in a minute, or 20 of all clients.",
 }
 
 
@@ -205,13 +215,13 @@ SWITCHING = {
     "409": "The battery does not answer.",
     "423": "The battery is locked.",
 }
-WISH = fields(n="int", wish={"enum": list(CATALOG.WISHES)})
+WISH = fields(n={"enum": [*range(1, 17), "all"]}, wish={"enum": [*CATALOG.WISHES, None]})
 PLACES = [
     {
         "name": "n",
         "in": "path",
         "required": True,
-        "schema": {"type": "integer", "minimum": 1, "maximum": 16},
+        "schema": {"anyOf": [{"type": "integer", "minimum": 1, "maximum": 16}, {"const": "all"}]},
     },
     {
         "name": "action",
@@ -222,6 +232,7 @@ PLACES = [
 ]
 UPDATE = {"409": "Not now, or not in this order: the code says why."}
 NO_LOG = {"404": "There is no such log on the card."}
+PARTS = refusals(NO_LOG | {"416": "It has fewer bytes."}) | {"206": good("str", "It is so.", CSV)}
 LOG = {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}
 OLD_SWITCH = change(
     "The request of the first firmware.",
@@ -265,12 +276,12 @@ def setup_paths():
         "/api/wifi/scan": {"post": change("Look for networks.", fields(scanning="bool"))},
         "/api/setup": {
             "post": change(
-                "Set the first password, within ten minutes of power-on; else 403.",
+                "Set the first password, or a new one for one that is lost; not in time: 403.",
                 fields(logged_in="bool", token="str"),
                 "200",
                 password,
                 also={
-                    "422": "It is too long, or has characters that are not allowed.",
+                    "422": "It is too short or long, or has characters that are not allowed.",
                     "507": "The flash did not take it.",
                 },
             )
@@ -335,9 +346,7 @@ def log_paths():
             )
         },
         "/api/logs/{name}": {
-            "get": read(
-                "A log.", "str", "text/csv; charset=utf-8", [LOG, tail], also=refusals(NO_LOG)
-            ),
+            "get": read("A log, or one range of its bytes.", "str", CSV, [LOG, tail], also=PARTS),
             "delete": change(
                 "Delete a log.",
                 fields(deleted="str"),
@@ -374,7 +383,7 @@ def switch_paths():
     """What moves switches."""
     return {
         "/api/batteries/{n}/{action}": {
-            "post": change("Switch a battery.", WISH, parameters=PLACES, also=SWITCHING)
+            "post": change("Switch a battery, or `all`.", WISH, parameters=PLACES, also=SWITCHING)
         },
         "/switch_on": {"post": OLD_SWITCH},
         "/switch_off": {"post": OLD_SWITCH},

@@ -101,6 +101,7 @@ class App:
             cause == _POWERED_ON,
             slot,
             switch,
+            button_held,
             self.clock,
             self.snap,
             self.events,

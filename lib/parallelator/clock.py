@@ -17,7 +17,7 @@ class Clock:
             `time` and `gmtime` too.
     """
 
-    def __init__(self, time):
+    def __init__(self, time: "Time"):
         self.ms = time.ticks_ms
         self.us = time.ticks_us
         self.diff = time.ticks_diff
@@ -28,11 +28,11 @@ class Clock:
         self._zone = None
         self._zone_offset_s = None
 
-    def set(self, unix_s):
+    def set(self, unix_s: int):
         """Take over the wall time: whole seconds since 1970, UTC."""
         self._offset_s = unix_s - int(self._time.time())
 
-    def set_zone(self, text):
+    def set_zone(self, text: str):
         """Tell `local` where the rig is: a POSIX TZ string.
 
         Raises:
@@ -43,13 +43,13 @@ class Clock:
         self._zone = zone.parsed(text)
         self._zone_offset_s = zone.offset_s
 
-    def unix(self, ago_s=0):
+    def unix(self, ago_s: int = 0):
         """Wall time `ago_s` seconds ago in whole seconds since 1970, None while it is unknown."""
         if self._offset_s is None:
             return None
         return int(self._time.time()) + self._offset_s - ago_s
 
-    def iso(self, ago_s=0):
+    def iso(self, ago_s: int = 0):
         """Wall time `ago_s` seconds ago as `2026-07-14T02:00:00Z`, None while it is unknown.
 
         What programs read and what is logged: no hour of it comes twice or is missing.
@@ -57,7 +57,7 @@ class Clock:
         unix_s = self.unix(ago_s)
         return None if unix_s is None else "%04d-%02d-%02dT%02d:%02d:%02dZ" % self._date(unix_s)
 
-    def local(self, ago_s=0):
+    def local(self, ago_s: int = 0):
         """Wall time `ago_s` seconds ago as `2026-07-14 04:00:00` on the clock of the zone.
 
         For people, on the console and as text; as `iso` while no zone is set.
@@ -68,7 +68,7 @@ class Clock:
         unix_s += self._zone_offset_s(self._zone, unix_s)
         return "%04d-%02d-%02d %02d:%02d:%02d" % self._date(unix_s)
 
-    def _date(self, unix_s):
+    def _date(self, unix_s: int):
         if self._time.gmtime(0)[0] == 2000:
             unix_s -= _UNIX_OF_2000
         return self._time.gmtime(unix_s)[:6]

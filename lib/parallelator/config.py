@@ -8,12 +8,10 @@ import errno
 import json
 import os
 
-from parallelator import settings
+from parallelator import json_reader, settings
+from parallelator.json_error import JsonError
 
-_MAX_BYTES = 16384
 _ROWS_A_STEP = 8
-_BYTE_ORDER_MARK = "\ufeff"
-"""What some editors put before the text."""
 
 
 def load(paths, good_path):
@@ -24,15 +22,29 @@ def load(paths, good_path):
         good_path: where a copy of the last good settings is kept.
 
     Returns:
-        (values, faults, renamed) as `settings.check` does; each fault also carries `file`.
+        (values, faults, renamed) as `settings.check` does; each fault also carries `file`, and
+        that of a text that is not JSON `code`, `line` and `column`, see `JsonError.fault`.
     """
     values, faults, renamed = layer(paths)
     if not faults:
         _keep(values, good_path)
         return values, faults, renamed
-    kept, problem = read(good_path)
-    good, found, _ = settings.check(kept or {}, settings.defaults())
-    return (settings.defaults() if problem or found else good), faults, renamed
+    return _good(good_path), faults, renamed
+
+
+def _good(path):
+    """The last good settings, without what an update has made a fault if no limit is among it."""
+    kept, problem = read(path)
+    while kept and not problem:
+        good, found, _ = settings.check(kept, settings.defaults())
+        if not found:
+            return good
+        for fault in found:
+            if settings.is_protective(fault["key"]) or fault["key"] not in kept:
+                return settings.defaults()
+        for fault in found:
+            kept.pop(fault["key"], None)
+    return settings.defaults()
 
 
 def layer(paths):
@@ -62,7 +74,8 @@ def layering(paths, values, faults, renamed, instead=None):
         else:
             changes, problem = yield from reading(path)
         if problem:
-            faults.append({"file": path, "key": "", "found": problem, "allowed": "a JSON object"})
+            problem["file"] = path
+            faults.append(problem)
         elif changes:
             found = []
             yield from settings.checking(changes, values, found, renamed)
@@ -72,30 +85,24 @@ def layering(paths, values, faults, renamed, instead=None):
 
 
 def read(path):
-    """(flat dict or None, problem or None); a missing file is neither."""
+    """(flat dict or None, fault or None); a missing file is neither."""
     return settings.finish(reading(path))
 
 
 def reading(path):
     """What `read` does, as a generator with short steps that returns the same."""
     try:
-        if os.stat(path)[6] > _MAX_BYTES:
-            return None, "larger than %d bytes" % _MAX_BYTES
-        yield
-        with open(path) as file:
-            if file.read(1) != _BYTE_ORDER_MARK:
-                file.seek(0)
-            text = file.read()
-        yield
-        tree = json.loads(text)
+        with open(path, "rb") as file:
+            tree = yield from json_reader.reading_object(file)
+        return (yield from settings.flattening(tree)), None
+    except JsonError as error:
+        return None, error.fault()
+    except settings.Twice as error:
+        return None, settings.fault_of(str(error), "", "this setting once")
     except OSError as error:
-        return None, None if error.errno in (errno.ENOENT, errno.ENODEV) else "not readable"
-    except ValueError:
-        return None, "not JSON"
-    if not isinstance(tree, dict):
-        return None, "not an object"
-    yield
-    return (yield from settings.flattening(tree)), None
+        if error.errno in (errno.ENOENT, errno.ENODEV):
+            return None, None
+        return None, settings.fault_of("", "OSError %s" % error.errno, "a file that can be read")
 
 
 def _keep(values, path):
@@ -104,7 +111,7 @@ def _keep(values, path):
         return
     try:
         with open(path + ".new", "w") as file:
-            json.dump(values, file)
+            json.dump(settings.finish(settings.nesting(values)), file)
         os.rename(path + ".new", path)
     except OSError:
         # A full or read-only flash costs the copy, not the start.

@@ -17,7 +17,7 @@ _CLOCK_S = const(600)
 _SMALL_HEAP = const(1048576)
 
 
-def look(snap, emit, free, collect):
+def look(snap: "Snapshot", emit, free, collect):
     """Raise or clear the alarm `heap_low`.
 
     Args:
@@ -47,7 +47,7 @@ def start_compact(free, set_threshold):
     return free < _SMALL_HEAP
 
 
-async def watch(snap, emit, small, clock):
+async def watch(snap: "Snapshot", emit, small, clock: "Clock"):
     """Look every 10 s, for ever; if the heap is small, collect garbage four times a second.
 
     After the start no longer by bytes: the frames of the guard's functions count as well.

@@ -6,7 +6,7 @@ from micropython import const
 
 from parallelator import VERSION, settings
 from parallelator.snapshot import RIG
-from parallelator.wording import Words, fault_text
+from parallelator.wording import Words
 
 _RESTART_MS = const(500)
 _SETUP_S = const(600)
@@ -21,13 +21,14 @@ class Rig:
             files and which old names they have, as `config.load` gives all three.
         config_files: the settings files, the one to save to first.
         why: what the firmware ended with last, as text; powered_on: it begins with the power.
-        slot, switch: as of `app.run`.
+        slot, switch: as of `app.run`; button_held: as of `controller`.
         counters: the `Counters`; scheduler: the `Scheduler`; the others as below.
 
     Attributes:
         settings: the settings in use; `web.port` is the TCP port.
         pending: dict of those that are saved but not in use before a restart.
-        config_files, faults, renamed, slot: as above; `switch(folder)` as of `app.run`.
+        config_files, faults, renamed, slot: as above; `switch(folder)` as of `app.run`;
+            `button_held()` as of `controller`.
         clock: the `Clock`; snap: the `Snapshot`; events: the `Events`; history: the `History`;
             i2c: the `I2c`; card: the `Card`; blackbox: the `BlackBox`; words: the `Words`.
         guard: its `submit(action, i)` asks for a change of battery i, or of the bus when i is
@@ -48,6 +49,7 @@ class Rig:
         powered_on: bool,
         slot: str,
         switch: "Callable[[str], bool]",
+        button_held: "Callable[[], bool]",
         clock: "Clock",
         snap: "Snapshot",
         events: "Events",
@@ -72,6 +74,7 @@ class Rig:
         self._powered_on = powered_on
         self.slot = slot
         self.switch = switch
+        self.button_held = button_held
         self.clock = clock
         self.snap = snap
         self.events = events
@@ -134,7 +137,7 @@ class Rig:
         if known_s is None or abs(unix_s - known_s) >= _JUMP_S:
             self.events.emit("time_set", RIG, 0, 0, 0)
 
-    def restart(self, why="restart"):
+    def restart(self, why: str = "restart"):
         """Restart the controller in half a second, with every switch open.
 
         Args:
@@ -144,21 +147,21 @@ class Rig:
         self.card.leave()
         asyncio.create_task(self._restart(why))
 
-    async def _restart(self, why):
+    async def _restart(self, why: str):
         await asyncio.sleep_ms(_RESTART_MS)
         self._finish(why)
         self.guard.all_off()
         self._counters.save(last=True)
         self.card.unmount()
 
-    def _detail(self, event):
+    def _detail(self, event: tuple):
         code, value = event[2], event[6]
         if code == "reset_crash" or code == "update_failed":
             return self._why
         if code == "updated":
             return VERSION
         if code == "config_fault":
-            return fault_text(self.faults[value])
+            return self.words.fault(self.faults[value])
         if code == "config_renamed":
             return "%s -> %s" % self.renamed[value]
         if code == "topology":

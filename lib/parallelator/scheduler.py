@@ -13,7 +13,8 @@ from parallelator.protection import guard
 from parallelator.snapshot import RIG
 
 _FIRST_RETRY_MS = const(1000)
-_LAST_RETRY_MS = const(60000)
+_LAST_RETRY_MS = const(8000)
+_HEALTHY_MS = const(60000)
 
 
 class Scheduler:
@@ -28,7 +29,7 @@ class Scheduler:
         end: why the program ends, the exception that killed the guard or a word; None = it runs.
     """
 
-    def __init__(self, clock, emit):
+    def __init__(self, clock: "Clock", emit):
         self._clock = clock
         self._emit = emit
         self._guard = None
@@ -84,19 +85,27 @@ class Scheduler:
         return asyncio.create_task(self._supervise(len(self.names) - 1, job))
 
     async def _supervise(self, number, job):
-        """Run task `number` for ever: record its death, restart it with growing delay."""
+        """Run task `number` for ever: record its death, restart it with growing delay.
+
+        One that has lived for a minute comes back as soon as after its first death.
+        """
+        clock = self._clock
         retry_ms = _FIRST_RETRY_MS
         while True:
+            began = clock.ms()
             try:
                 await self.run_after_guard(job())
             except Exception as error:
                 sys.print_exception(error)
             self.failures[number] += 1
             self._emit("task_died", RIG, 0, 0, number)
+            # Below 0 after six days, half the period of the ticks.
+            if not 0 <= clock.diff(clock.ms(), began) < _HEALTHY_MS:
+                retry_ms = _FIRST_RETRY_MS
             await asyncio.sleep_ms(retry_ms)
             retry_ms = min(retry_ms * 2, _LAST_RETRY_MS)
 
-    def run_after_guard(self, coroutine):
+    def run_after_guard(self, coroutine) -> "Any":
         """Awaitable that runs a coroutine, and the guard when it is due before a step of it.
 
         The loop lets every task that is ready go on before it comes back to the guard's: many at

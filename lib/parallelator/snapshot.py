@@ -24,6 +24,9 @@ NO_TEMPERATURE = const(-300)
 RIG = const(-1)
 """The battery index of what concerns the whole rig."""
 
+ALL = const(16)
+"""The battery index of what every battery shall do."""
+
 
 class Snapshot:
     """The rig as the last scan left it.
@@ -128,7 +131,7 @@ def _words():
     return array("i", bytes(4 * BATTERIES))
 
 
-def missing(snap, report):
+def missing(snap: "Snapshot", report):
     """Name what a complete rig of the known boards lacks.
 
     Args:
@@ -153,12 +156,12 @@ def missing(snap, report):
     return count
 
 
-def connected(snap, i):
+def connected(snap: "Snapshot", i):
     """True when battery i carries or may carry the bus (on, or held by a lost expander)."""
     return snap.state[i] == ON or snap.state[i] == UNCONTROLLED
 
 
-def bus(snap):
+def bus(snap: "Snapshot"):
     """What the connected batteries with valid readings say of the bus; may allocate.
 
     Returns:

@@ -7,7 +7,7 @@ from parallelator import VERSION, catalog
 from parallelator.snapshot import BATTERIES, IDLE_MA, NO_TEMPERATURE, RIG, bus, connected
 
 
-def flow(current_ma):
+def flow(current_ma: int):
     """`charging`, `discharging` or `idle` for a current in mA, positive = discharge."""
     if current_ma > IDLE_MA:
         return "discharging"
@@ -16,13 +16,13 @@ def flow(current_ma):
     return "idle"
 
 
-def celsius(snap, i):
+def celsius(snap: "Snapshot", i: int):
     """The temperature of battery i's sensor in degrees Celsius, None when it is not known."""
     temperature = snap.temperature_c[i]
     return None if temperature == NO_TEMPERATURE else temperature
 
 
-def summary(snap):
+def summary(snap: "Snapshot"):
     """Totals over the connected batteries with valid readings, as `GET /api/state` shows them.
 
     Returns:
@@ -49,7 +49,7 @@ def summary(snap):
     }
 
 
-def _named(snap, i):
+def _named(snap: "Snapshot", i: "int | None"):
     return None if i is None else {"n": i + 1, "voltage_mv": snap.voltage_mv[i]}
 
 
@@ -69,7 +69,7 @@ def rig_view(rig: "Rig"):
     return view
 
 
-def state_view(snap, i):
+def state_view(snap: "Snapshot", i: int):
     """(state, reason, code of what clears it) of battery i, as words of the API."""
     state = snap.state[i]
     reason = snap.reason[i]
@@ -77,7 +77,7 @@ def state_view(snap, i):
     return catalog.state_name(state), catalog.reason_name(reason), end
 
 
-def battery_view(snap, i, label):
+def battery_view(snap: "Snapshot", i: int, label: str):
     """Battery i as `GET /api/state` shows it: a dict, unknown values None."""
     valid = snap.valid[i]
     state, reason, end = state_view(snap, i)
@@ -104,7 +104,7 @@ def battery_view(snap, i, label):
     }
 
 
-def event_view(rig: "Rig", event):
+def event_view(rig: "Rig", event: tuple):
     """An event of `after` as `GET /api/events` and MQTT show it: a dict.
 
     Args:

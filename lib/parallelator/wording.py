@@ -19,6 +19,7 @@ _PARTS = tuple(
         "mqtt",
         "entity",
         "console",
+        "json",
     ]
 )
 """Of a file in messages/, what is said here; the page says the rest."""
@@ -90,12 +91,29 @@ class Words:
         """Why something was refused to battery n, in words."""
         return self._word("refused", code).format(n=n, v="10")
 
+    def json_error(self, fault):
+        """What is wrong where in a text that is not JSON, a `JsonError.fault`, in words."""
+        place = self._word("json", "place").format(n=fault["line"], v=fault["column"])
+        said = self._word("json", fault["code"])
+        return place + said.format(v=fault["found"], n=fault["allowed"])
+
+    def fault(self, fault):
+        """One fault of a settings file in words: file, place or key, what is wrong."""
+        if "code" in fault:
+            return "%s, %s" % (fault["file"], self.json_error(fault))
+        return "%s: %s = %s (%s)" % (
+            fault["file"],
+            fault["key"],
+            fault["found"],
+            fault["allowed"],
+        )
+
     def entity(self, key, n=None):
         """What Home Assistant calls a value of battery n, or of the whole rig."""
         name = self._word("entity", key)
         return name if n is None else self._word("entity", "battery").format(n=n, v=name)
 
-    def alarms(self, snap, faults):
+    def alarms(self, snap: "Snapshot", faults):
         """Active alarms as `GET /api/state` shows them.
 
         Args:
@@ -109,7 +127,7 @@ class Words:
             text = self._word("alarm", code).format(n=n)
             if code == "topology":
                 text += self.missing(snap)
-            details = [" " + fault_text(fault) for fault in faults]
+            details = [" " + self.fault(fault) for fault in faults]
             for detail in details if code == "config_fault" else ("",):
                 yield {
                     "code": code,
@@ -119,7 +137,7 @@ class Words:
                     "text": text + detail,
                 }
 
-    def missing(self, snap):
+    def missing(self, snap: "Snapshot"):
         """What a complete rig of the known boards lacks, in words, each with a leading space."""
         parts = []
 
@@ -169,8 +187,3 @@ def spoken(language):
 def messages_file(language):
     """The name of the file with the words of a language, see `data_path`."""
     return "parallelator/messages/%s.json" % language
-
-
-def fault_text(fault):
-    """One fault of a settings file in words: file, key, what was found, what is allowed."""
-    return "%s: %s = %s (%s)" % (fault["file"], fault["key"], fault["found"], fault["allowed"])

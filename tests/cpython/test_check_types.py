@@ -27,6 +27,8 @@ BREAKAGES = [
     ("lib/parallelator/records/nvs_state.py", "self._store.commit()", "self._store.save()", BOTH),
     ("lib/parallelator/records/card.py", "mount(volume, FOLDER)", "mount(volume)", BOTH),
     ("lib/parallelator/clock.py", "time.sleep_us", "time.sleep_usec", BOTH),
+    ("lib/parallelator/records/events.py", 'snap: "Snapshot"', 'snap: "Snapshop"', BOTH),
+    ("lib/parallelator/app.py", 'set_zone(self.settings["time.zone"])', "set_zone(1)", BOTH),
     ("lib/parallelator/web/auth.py", "os.urandom(16)", "os.urandom()", BOTH),
     ("lib/parallelator/web/auth.py", "asyncio.sleep_ms(0)", "asyncio.sleep_ms()", BOTH),
     ("lib/parallelator/scheduler.py", "clock.diff(self._due, now)", "clock.diff(now, 1, 2)", BOTH),

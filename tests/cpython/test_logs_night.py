@@ -239,3 +239,47 @@ def test_numbers_of_flaws_do_not_cover_each_other():
     times = [at for _, _, at in marks]
     width = night.end - night.start
     assert all(b - a >= width * 0.05 for a, b in zip(times, times[1:], strict=False))
+
+
+UNTIL = pd.Timestamp("2026-11-29T18:00:00")
+FUTURE = fixture.log(fixture.rows(range(300, 305), START.replace(year=2068)))
+
+
+def test_the_last_night_is_never_one_in_the_future():
+    files = fixture.flawed() | {"2068-07-14.csv": FUTURE}
+    found = archive.join(files, until=UNTIL)
+    night = nights.night_of(found)
+    assert night.title == "Night of Thursday 16 July 2026"
+    said = "from 2068-07-14 on it lies in the future of this computer's clock"
+    assert said in texts(night.others, "clock")
+    assert texts(found.flaws, "day") == ["2026-07-15: no log of this day"]
+    assert nights.night_of(found, nights.ALL).title == "2026-07-14 to 2026-07-16"
+    asked = nights.night_of(found, "2068-07-14")
+    assert len(asked.rows) == 20 and said in texts(asked.flaws, "clock")
+
+
+def test_a_log_that_was_not_read_is_told_to_lie_in_the_future_too():
+    found = archive.join(fixture.flawed(), ["2068-07-14.csv", "2026-07-16.csv"], UNTIL)
+    assert "2068-07-14.csv" in [flaw.file for flaw in found.flaws if flaw.kind == "clock"]
+    assert texts(found.flaws, "day") == ["2026-07-15: no log of this day"]
+
+
+def test_a_computer_whose_clock_is_wrong_draws_the_last_night_and_says_so():
+    found = archive.join({"2068-07-14.csv": FUTURE}, until=UNTIL)
+    night = nights.night_of(found)
+    assert night.title == "Night of Saturday 14 July 2068"
+    assert ["in the future" in text for text in texts(night.flaws, "clock")] == [True]
+
+
+def test_a_rig_may_be_a_little_ahead():
+    found = archive.join(fixture.flawed(), until=pd.Timestamp("2026-07-16T20:10:00"))
+    assert nights.night_of(found).title == "Night of Thursday 16 July 2026"
+    assert len(texts(found.flaws, "clock")) == 1
+
+
+def test_files_of_which_nothing_can_be_read_say_why():
+    local = fixture.log(fixture.rows(range(9))).replace(
+        b"2026-07-14T20:00:0", b"14/07/2026 20:00:0"
+    )
+    with pytest.raises(ValueError, match="no row .* in 2026-07-14.csv(?s:.*)by a spreadsheet"):
+        join(d14=local)

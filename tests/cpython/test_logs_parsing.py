@@ -1,5 +1,7 @@
 """tools/logs/parsing.py reads every row that the firmware writes, and names every other line."""
 
+import re
+
 import pandas as pd
 import pytest
 from hypothesis import given, settings
@@ -95,6 +97,67 @@ def test_line_ends_of_another_system():
     assert log.flaws == [] and len(log.rows) == 200
 
 
+LINK = "# 2026-07-14T20:00:00Z is uptime_ms 0; goes on in 2026-07-14.csv"
+SAVED = {
+    "with CR LF": lambda text: text.replace("\n", "\r\n").encode(),
+    "with CR": lambda text: text.replace("\n", "\r").encode(),
+    "with a byte order mark": lambda text: text.encode("utf-8-sig"),
+    "with every cell in quotes": lambda text: re.sub("[^,\n]+", r'"\g<0>"', text).encode(),
+    "with semicolons": lambda text: text.replace(",", ";").encode(),
+    "with decimals": lambda text: re.sub(r"(\d+)(?=,2000,)", r"\1.0", text).encode(),
+    "with a decimal comma": lambda text: re.sub(
+        r"(\d+)(?=;2000;)", r"\1,0", text.replace(",", ";")
+    ).encode(),
+    "without the T and the Z": lambda text: re.sub("(?m)T([0-9:]+)Z,", r" \1,", text).encode(),
+    "as one column": lambda text: text.replace("\n", ";\n").encode(),
+    "in columns": lambda text: text.replace(",", ";").replace(".csv\n", ".csv;;;;;;\n").encode(),
+    "UTF-16": lambda text: text.replace(",", "\t").encode("utf-16"),
+    "UTF-16, big end first": lambda text: text.encode("utf-16-be"),
+}
+"""What spreadsheets and editors make of a log in which nothing is lost."""
+
+
+@pytest.mark.parametrize("how", SAVED)
+def test_what_a_spreadsheet_has_saved_is_read(how):
+    rows = fixture.rows(range(10, 60))
+    expected = parsing.parse_log("boot-0001.csv", fixture.log([*rows, LINK]))
+    assert len(expected.rows) == 200 and expected.offset is not None and not expected.flaws
+    found = parsing.parse_log("boot-0001.csv", SAVED[how](fixture.log([*rows, LINK]).decode()))
+    pd.testing.assert_frame_equal(found.rows, expected.rows)
+    assert found.offset == expected.offset
+    said = ["UTF-16" in flaw.text for flaw in found.flaws]
+    assert said == ([True] if how.startswith("UTF-16") else []), found.flaws
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_the_line_that_dates_a_boot_with_any_separator(separator):
+    lines = fixture.log(fixture.rows([5, 6], None), separator).decode() + LINK + "\n"
+    log = parsing.parse_log("boot-0001.csv", lines.encode())
+    assert log.flaws == [] and log.offset == pd.Timestamp("2026-07-14T20:00:00")
+
+
+@pytest.mark.parametrize(
+    "pattern", ["%d/%m/%Y %H:%M", "%d.%m.%Y %H:%M:%S", "%m/%d/%y %I:%M %p", "%Y-%m-%d %H:%M"]
+)
+def test_times_of_a_country_are_named_once(pattern):
+    def local(found):
+        return pd.Timestamp(found[0]).strftime(pattern)
+
+    text = re.sub(r"2026-07-14T\d\d:\d\d:\d\dZ", local, GOOD.decode())
+    saved = text.replace(",", ";").replace("\n", "\r\n").encode()
+    log = parsing.parse_log("2026-07-14.csv", saved)
+    assert log.rows.empty and [flaw.line for flaw in log.flaws] == [2]
+    said = log.flaws[0].text
+    assert "not those of the rig (saved by a spreadsheet?)" in said and "200 rows" in said
+    assert local(["2026-07-14T20:00:10"]) in said
+
+
+def test_times_as_days_are_named_too():
+    text = re.sub(r"2026-07-14T\d\d:\d\d:\d\dZ", "46217,83345", GOOD.decode().replace(",", ";"))
+    log = parsing.parse_log("2026-07-14.csv", text.encode())
+    assert "spreadsheet" in log.flaws[0].text and len(log.flaws) == 1
+
+
 @settings(max_examples=25)
 @given(st.integers(1, 200), st.data())
 def test_a_torn_line_costs_that_line_only(number, data):
@@ -135,3 +198,26 @@ def test_torn_events_are_named():
     torn = data.replace(b'"Clock set"', b'"Clo')
     table, flaws = parsing.parse_events("events.csv", torn)
     assert [flaw.line for flaw in flaws] == [3] and len(table) == 3
+
+
+def test_events_that_a_spreadsheet_has_saved():
+    data = fixture.flawed()["events.csv"]
+    expected, _ = parsing.parse_events("events.csv", data)
+    plain = data.decode()
+    bare = "\r\n".join(
+        line if line.count(",") > 5 else line.replace('"', "") for line in plain.split("\n")
+    )
+    columns = re.sub(r',(?=(?:[^"]*"[^"]*")*[^"]*$)', ";", plain.replace("\n", "\r\n"))
+    for saved in (
+        bare.encode(),
+        columns.replace('"', "").encode("utf-8-sig"),
+        plain.encode("utf-16"),
+        plain.replace("\n", "\r\n").encode(),
+    ):
+        found, flaws = parsing.parse_events("events.csv", saved)
+        pd.testing.assert_frame_equal(found, expected)
+        assert all("UTF-16" in flaw.text for flaw in flaws), flaws
+    local = columns.replace("2026-07-14T20:00:40Z", "14/07/2026 20:00")
+    found, flaws = parsing.parse_events("events.csv", local.encode())
+    assert len(found) == len(expected) and found["time"].isna().sum() == 3
+    assert len(flaws) == 1 and "spreadsheet" in flaws[0].text, flaws

@@ -5,6 +5,7 @@ import struct
 import subprocess
 import sys
 import threading
+from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -216,6 +217,29 @@ def test_a_rig_is_asked_for_one_night_only(rig, tmp_path, capsys):
     assert night.main([f"{url}/", "-o", str(tmp_path / "a.png"), "--night", "all"]) == 0
     assert "/api/logs/2026-07-10.csv" in asked
     assert "4 d 00 h after the row before" in capsys.readouterr().out
+
+
+def test_names_in_capitals_are_read(tmp_path, capsys):
+    for name, data in fixture.flawed().items():
+        (tmp_path / name.upper()).write_bytes(data)
+    names, read = sources.opened(str(tmp_path))
+    assert names == sorted(fixture.flawed())
+    assert read("2026-07-16.csv") == fixture.flawed()["2026-07-16.csv"]
+    assert night.main([str(tmp_path), "-o", str(tmp_path / "a.png")]) == 0
+    assert "Night of Thursday 16 July" in capsys.readouterr().out
+    one = tmp_path / "2026-07-14.CSV"
+    assert night.main([str(one), "-o", str(tmp_path / "b.png")]) == 0
+    assert "Night of Tuesday 14 July" in capsys.readouterr().out
+
+
+def test_a_log_that_lies_in_the_future_is_not_asked_for(rig, tmp_path, capsys):
+    url, asked, files = rig
+    files["2068-07-14.csv"] = fixture.log(fixture.rows([1], fixture.START.replace(year=2068)))
+    now = datetime(2026, 11, 29, 18)
+    assert night.main([url, "-o", str(tmp_path / "a.png")], now) == 0
+    said = capsys.readouterr().out
+    assert "Night of Thursday 16 July 2026" in said and "/api/logs/2068-07-14.csv" not in asked
+    assert "2068-07-14.csv, from 2068-07-14 on it lies in the future" in said
 
 
 def test_what_cannot_be_read_says_what_it_was(rig, card, tmp_path, capsys):

@@ -15,7 +15,7 @@ from manual import run
 from manuals import ALL, ROOT, TWINS
 from parallelator import catalog, settings
 from rigs import simulated
-from sim import plant, scenario
+from sim import plant, scenario, values
 
 FRONT_LINES = 250
 PICTURE_BYTES = 90000
@@ -243,7 +243,7 @@ def test_the_reference_is_complete(name):
 
 def test_every_key_and_step_of_a_scenario_is_there():
     assert rows(SIMULATOR.name, "steps") == list(scenario.STEPS)
-    for key in (*scenario._KEYS, *scenario.SENSORS, *plant.CURVES, *plant._PACK_KEYS):
+    for key in (*values.KEYS, *values.PACK, *scenario.SENSORS, *plant.CURVES):
         assert key in SIMULATOR.spans, key
 
 

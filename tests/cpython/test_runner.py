@@ -1,6 +1,7 @@
 """tests/run.py counts every way in which a test file can go wrong, and passes what is good."""
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -65,6 +66,22 @@ def test_good():
     pass
 """
 
+# assert under MicroPython: what is told of it
+TOLD = {
+    "f(2) == 3": "found 2, wanted == 3",
+    "'a' != 'a'": "found 'a', wanted != 'a'",
+    "0 <= f(2) < 2, 'said'": "found 2, wanted < 2: said",
+    "(3) not in [2, 3]": "found 3, wanted not in [2, 3]",
+    "f(0) is None": "found 0, wanted is None",
+    "not [5]": "found [5], wanted a false value",
+    "f(1) and 'é' in 'e', f'{1}'": r"found '\xe9', wanted in 'e': 1",
+    "1 == 1 and f(0)": "",
+    "any([])": "",
+    "(\n        f(2)\n        == 3  # never\n    )": "found 2, wanted == 3",
+    "f(sys.path.append(2) or 1) == sys.path.pop() and 1 == len(__file__)": "found 1, wanted == 2",
+    "'x' * 5000 == 1": "found '" + "x" * 999 + "..., wanted == 1",
+}
+
 PYTEST_LEAK = """
 import subprocess
 
@@ -77,7 +94,7 @@ def test_leaves_a_process_behind():
 FILES = {
     "good": ("unit", PASSING, 2, 0, "ok "),
     "sim": ("sim", PASSING, 2, 0, "ok "),
-    "assertion": ("unit", GOOD_AND_BAD, 1, 1, "AssertionError"),
+    "assertion": ("unit", GOOD_AND_BAD, 1, 1, "AssertionError: found 1, wanted == 2"),
     "async failure": ("unit", "async def test_x():\n    raise OSError(5)\n", 0, 1, "OSError"),
     "stray task": ("unit", STRAY_TASK, 1, 1, "nobody waits for this"),
     "stray in a plain test": ("unit", STRAY_IN_PLAIN_TEST, 2, 1, "nobody waits for this"),
@@ -111,47 +128,60 @@ FILES = {
 }
 
 
-@pytest.fixture
-def run(tmp_path):
-    """Return a function that runs tests/run.py on `tmp_path`: (exit code, output)."""
-
-    def start(*arguments, places=(tmp_path,)):
-        command = [sys.executable, RUN, *arguments, *places]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=100)
-        return done.returncode, done.stderr + done.stdout
-
-    return start
-
-
 def write(root, folder, name, source):
     (root / folder).mkdir(exist_ok=True)
     (root / folder / name).write_text(source)
+    return root / folder / name
+
+
+def start(*arguments):
+    """Run tests/run.py; return (exit code, output)."""
+    command = [sys.executable, RUN, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    return done.returncode, done.stderr + done.stdout
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Return a function that runs tests/run.py on `tmp_path`: (exit code, output)."""
+    return lambda *arguments: start(*arguments, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory):
+    """What is said of each of FILES, by name; those that hang have a run of their own."""
+    root = tmp_path_factory.mktemp("all")
+    parts = {}
+    for timeout, hang in (("2", True), ("60", False)):
+        names = [name for name in FILES if ("hang" in name) == hang]
+        files = [write(root, FILES[name][0], f"test_{name}.py", FILES[name][1]) for name in names]
+        code, output = start("--timeout", timeout, *files)
+        passed, failed = (sum(FILES[name][k] for name in names) for k in (2, 3))
+        assert (code, output.splitlines()[-1]) == (1, f"{passed} passed, {failed} failed")
+        for part in re.split("^(?=ok  |FAIL  )", output, flags=re.MULTILINE)[1:]:
+            parts[re.search(r"test_(.+)\.py", part)[1]] = part
+    return parts
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_each_kind_of_file_is_counted(run, tmp_path, name):
-    folder, source, passed, failed, text = FILES[name]
-    write(tmp_path, folder, "test_x.py", source)
-    code, output = run("--timeout", "2" if "hang" in name else "60")
-    assert output.splitlines()[-1] == f"{passed} passed, {failed} failed"
-    assert text in output
-    assert code == (1 if failed else 0)
+def test_each_kind_of_file_is_counted(told, name):
+    folder, _, passed, failed, text = FILES[name]
+    counts = f"{passed} passed, {failed} failed" if failed else f"{passed} passed"
+    assert f"/{folder}/test_{name}.py  {counts}  " in told[name].splitlines()[0]
+    assert text in told[name]
 
 
-def test_the_sum_covers_all_files_and_one_failure_fails_the_run(run, tmp_path):
-    write(tmp_path, "unit", "test_a.py", PASSING)
-    write(tmp_path, "sim", "test_a.py", GOOD_AND_BAD)
-    write(tmp_path, "cpython", "test_a.py", "def test_x():\n    pass\n")
-    code, output = run()
-    assert output.splitlines()[-1] == "4 passed, 1 failed"
-    assert code == 1
-
-
-def test_same_names_in_unit_and_sim_are_two_files(run, tmp_path):
-    write(tmp_path, "unit", "test_same.py", "def test_x():\n    pass\n")
-    write(tmp_path, "sim", "test_same.py", "def test_x():\n    assert False\n")
-    code, output = run()
-    assert output.splitlines()[-1] == "1 passed, 1 failed"
+def test_a_failing_assert_tells_what_it_found_and_where(run, tmp_path):
+    source, wanted = "import sys\n\ndef f(x):\n    return x\n\n", []
+    for k, (condition, told) in enumerate(TOLD.items()):
+        wanted += [
+            f'File "{tmp_path}/unit/test_x.py", line {source.count(chr(10)) + 2}, in test_{k:02}',
+            f"AssertionError: {told}".strip(),
+        ]
+        source += f"def test_{k:02}():\n    assert {condition}\n"
+    write(tmp_path, "unit", "test_x.py", source)
+    lines = [line.strip() for line in run()[1].splitlines()]
+    assert [line for line in lines if 'test_x.py",' in line or "AssertionError" in line] == wanted
 
 
 def test_a_run_without_any_test_fails(run, tmp_path):
@@ -169,8 +199,8 @@ def test_k_selects_by_test_name_and_by_file_name(run, tmp_path):
     assert (code, output.splitlines()[-1]) == (1, "0 passed, 0 failed")
 
 
-def test_a_missing_file_is_an_error(run, tmp_path):
-    code, output = run(places=[tmp_path / "test_none.py"])
+def test_a_missing_file_is_an_error(tmp_path):
+    code, output = start(tmp_path / "test_none.py")
     assert code == 2
     assert "does not exist" in output
 
@@ -200,11 +230,12 @@ def test_an_interrupt_ends_the_tests_too(tmp_path):
 
 def running_with(path):
     """Return the ids of the processes with `path` as an argument."""
-    wanted = os.fsencode(path)
+    wanted = os.fsencode(path)  # of the copy that MicroPython runs, the end of its path
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            if wanted in (process / "cmdline").read_bytes().split(b"\0"):
+            arguments = (process / "cmdline").read_bytes().split(b"\0")
+            if any(argument.endswith(wanted) for argument in arguments):
                 found.append(process.name)
         except OSError:
             pass

@@ -1,8 +1,7 @@
-"""A real broker that stops, freezes, is slow or says no: the rig comes back by itself, and its
-guard does not notice.
+"""A real broker that stops, freezes, is slow or says no: the rig comes back by itself.
 
 The simulator runs several times as fast as real time, so that the rig's patience costs the tests
-less of theirs. With `SOAK=1` it does not, and the rig is a full one.
+less of theirs. With `SOAK=1` it does not, the rig is a full one, and its guard must not notice.
 """
 
 import contextlib
@@ -25,7 +24,7 @@ BASE = "parallelator/stage"
 
 @contextlib.contextmanager
 def rig_on(**mqtt):
-    """A rig with these settings of `mqtt`; afterwards its guard must not have paused."""
+    """A rig with these settings of `mqtt`; afterwards no task must have failed."""
     settings = {"name": "stage", "mqtt": {"interval_s": 1} | mqtt}
     with simulated(speed=SPEED, batteries=BATTERIES, settings=settings) as rig:
         denials = Denials(rig.process.pid)
@@ -36,10 +35,11 @@ def rig_on(**mqtt):
             denials.stop()
         assert [task for task in system["tasks"] if task["failures"]] == []
         report = rig.stop()
-    worst_ms = report["ticks"]["worst_ms"] / SPEED
-    denied_ms = denials.longest(worst_ms)
-    print(f"the guard's longest gap {worst_ms:.0f} ms, denied by the host {denied_ms:.0f} ms")
-    assert worst_ms - denied_ms <= WORST_GAP_MS, (worst_ms, denied_ms)
+    if SOAK:
+        worst_ms = report["ticks"]["worst_ms"]
+        denied_ms = denials.longest(worst_ms)
+        print(f"the guard's longest gap {worst_ms:.0f} ms, denied by the host {denied_ms:.0f} ms")
+        assert worst_ms - denied_ms <= WORST_GAP_MS, (worst_ms, denied_ms)
 
 
 def mqtt_of(rig):

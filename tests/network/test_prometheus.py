@@ -11,7 +11,7 @@ import urllib.request
 from rigs import free_port, simulated
 
 SOAK = os.environ.get("SOAK") == "1"
-SCRAPED_S = 60 if SOAK else 9
+SCRAPES = 20 if SOAK else 3
 INTERVAL_S = 3
 SCENARIO = {
     "batteries": 8,
@@ -89,16 +89,11 @@ def test_a_real_prometheus_scrapes_three_rigs_without_a_gap(tmp_path):
     ):
         server = Prometheus(tmp_path, [one, two, three])
         try:
-            server.until("up == 1", lambda found: len(found) == 3)
-            time.sleep(SCRAPED_S)
-            span = f"[{SCRAPED_S}s]"
-            gaps = server.ask(f"min_over_time(up{span})")
+            server.until(f"count_over_time(up[1h]) >= {SCRAPES}", lambda found: len(found) == 3)
+            gaps = server.ask("min_over_time(up[1h])")
             assert [value for _, value in gaps] == [1, 1, 1], gaps
-            scrapes = server.ask(f"count_over_time(up{span})")
-            print("scrapes in", SCRAPED_S, "s:", [value for _, value in scrapes])
-            assert all(value >= SCRAPED_S // INTERVAL_S - 1 for _, value in scrapes), scrapes
-            running = server.ask(f"delta(parallelator_uptime_seconds{span})")
-            assert len(running) == 3 and all(value > SCRAPED_S / 2 for _, value in running)
+            running = server.ask("delta(parallelator_uptime_seconds[1h])")
+            assert len(running) == 3 and all(value > 0 for _, value in running), running
             volts = server.until(
                 "parallelator_battery_voltage_volts", lambda found: len(found) == 24
             )

@@ -7,11 +7,60 @@ an event loop. With TEXT only the tests with TEXT in their name run. An exceptio
 background task leaves to the loop fails the test during which it happened. The last line is
 `RESULT passed failed`; the exit code is 0 when the file has tests and none failed.
 
-Only `sys` is imported before the file, so that a test of the whole firmware can put the
-simulator's stand-ins in place of `time` or `asyncio` first.
+Only `sys` and `builtins` are imported before the file, so that a test of the whole firmware can
+put the simulator's stand-ins in place of `time` or `asyncio` first.
 """
 
+import builtins
 import sys
+
+SHOWN = 1000
+"""Characters of a value in the message of an assert."""
+
+HOLDS = {
+    "==": lambda a, b: a == b,
+    "!=": lambda a, b: a != b,
+    "<": lambda a, b: a < b,
+    "<=": lambda a, b: a <= b,
+    ">": lambda a, b: a > b,
+    ">=": lambda a, b: a >= b,
+    "is": lambda a, b: a is b,
+    "is not": lambda a, b: a is not b,
+    "in": lambda a, b: a in b,
+    "not in": lambda a, b: a not in b,
+    "not": lambda a, _: not a,
+}
+
+
+def telling():
+    """Return `_compared` and `_found`, which the asserts call that ../asserts.py writes."""
+    last = []
+
+    def compared(left, *rest):
+        last[:] = ()
+        for k in range(0, len(rest), 2):
+            if not HOLDS[rest[k]](left, rest[k + 1]):
+                last.extend((left, rest[k], rest[k + 1]))
+                return False
+            left = rest[k + 1]
+        return True
+
+    def found(*message):
+        texts = [str(said) for said in message]
+        if last:
+            left, sign, right = last
+            wanted = "a false value" if sign == "not" else sign + " " + shown(right)
+            texts.insert(0, "found " + shown(left) + ", wanted " + wanted)
+            last[:] = ()
+        return ": ".join(texts)
+
+    return compared, found
+
+
+def shown(value):
+    """Return the text of a value, its beginning if it is long."""
+    text = repr(value)
+    return text if len(text) <= SHOWN else text[:SHOWN] + "..."
 
 
 def call(function):
@@ -35,6 +84,7 @@ def call(function):
 
 def main(path, text=""):
     """Run the tests of the file `path` and return the exit code."""
+    builtins._compared, builtins._found = telling()
     folder, name = path.rsplit("/", 1)
     sys.path.insert(0, folder)
     module = __import__(name[: -len(".py")])

@@ -3,6 +3,7 @@
 import asyncio
 import time
 
+from parallelator import scheduler as module
 from parallelator.clock import Clock
 from parallelator.scheduler import Scheduler
 
@@ -53,6 +54,72 @@ async def test_a_task_that_dies_is_told_and_starts_again():
         task.cancel()
     assert told == [("task_died", 1)] and here.failures == [0, 1], (told, here.failures)
     assert time.ticks_diff(starts[1], starts[0]) >= 900
+
+
+class Patched:
+    """asyncio that notes how long it is asked to sleep, and does not."""
+
+    def __init__(self, slept):
+        self._slept = slept
+
+    def __getattr__(self, name):
+        return getattr(asyncio, name)
+
+    async def sleep_ms(self, ms):
+        self._slept.append(ms)
+
+
+class Ticks:
+    """A `time` whose ticks, of the ESP32's period, are set by hand."""
+
+    period_ms = 1 << 30
+    sleep_us = ticks_us = ticks_add = None
+
+    def __init__(self):
+        self.now_ms = self.period_ms - 5000
+
+    def ticks_ms(self):
+        return self.now_ms % self.period_ms
+
+    def ticks_diff(self, end, start):
+        half = self.period_ms // 2
+        return (end - start + half) % self.period_ms - half
+
+
+def delays(lives_ms):
+    """How long the supervision waits after lives of so many ms."""
+    ticks = Ticks()
+    here = Scheduler(Clock(ticks), lambda *event: None)
+    slept = []
+    left = list(lives_ms)
+
+    async def job():
+        if not left:
+            raise KeyboardInterrupt
+        ticks.now_ms += left.pop(0)
+        raise ValueError("on purpose")
+
+    async def main():
+        await here.start("job", job)
+
+    module.asyncio = Patched(slept)
+    try:
+        asyncio.run(main())
+    except KeyboardInterrupt:
+        return slept
+    finally:
+        module.asyncio = asyncio
+
+
+def test_a_task_is_back_within_seconds_however_often_it_dies():
+    assert delays([0] * 6) == [1000, 2000, 4000, 8000, 8000, 8000]
+
+
+def test_a_minute_of_health_forgets_the_deaths_before():
+    assert delays([0, 0, 59999, 60000, 0]) == [1000, 2000, 4000, 1000, 2000]
+    day_ms = 86400000
+    for days in (1, 7, 12, 13, 100):
+        assert delays([0, 0, 0, days * day_ms, 0]) == [1000, 2000, 4000, 1000, 2000], days
 
 
 async def test_the_guard_goes_first_at_every_step_of_a_task():

@@ -86,6 +86,51 @@ def test_a_file_that_is_not_json_keeps_the_last_good_settings_and_is_left_alone(
     assert text_of(CONFIG) == "{broken" and text_of(GOOD) == good
 
 
+SLIPS = (
+    ('{"limits": {"min_voltage_mv": 24,5}}', "decimal_comma", 1, 31),
+    ('{"limits": {"min_voltage_mv": 24 000}}', "blank_in_number", 1, 31),
+    ('{"batteries": {3: {"mode": "off"}}}', "unquoted", 1, 16),
+    ('{"limits": {"trip_decay_s": 3 600}}', "blank_in_number", 1, 29),
+    ('{"limits": {"max_trips": 3}, "limits": {"max_trips": 4}}', "duplicate", 1, 30),
+    ('{"limits": {"max_trips": }}', "value", 1, 26),
+    ('{\n  "name": "left",\n}', "trailing", 3, 1),
+    ('{\n  // the stage\n  "name": "left"}', "comment", 2, 3),
+    ('{"name": \u201cleft\u201d}', "quotes", 1, 10),
+    ('{"limits": {"max_trips": 3', "cut", 1, 27),
+    ('["name"]', "object", 1, 1),
+    ("", "cut", 1, 1),
+)
+
+
+def test_a_slip_in_a_file_is_told_with_its_place_and_changes_nothing():
+    for text, code, line, column in SLIPS:
+        values, (fault,), _ = fresh(text, good={"name": "good"})
+        assert values["name"] == "good" and fault["file"] == CONFIG, text
+        assert (fault["code"], fault["line"], fault["column"]) == (code, line, column), fault
+        assert text_of(CONFIG) == text
+
+
+def test_a_setting_that_is_given_nested_and_dotted_is_a_fault():
+    values, (fault,), _ = fresh(
+        '{"limits": {"max_trips": 3}, "limits.max_trips": 4}', good={"name": "good"}
+    )
+    assert (fault["key"], fault["allowed"]) == ("limits.max_trips", "this setting once")
+    assert values["name"] == "good" and values["limits.max_trips"] == 5
+
+
+def test_an_emoji_in_two_halves_is_the_character_it_is():
+    values, faults, _ = fresh('{"batteries": {"1": {"label": "\\ud83d\\udd0b"}}}')
+    assert faults == [] and values["batteries.1.label"] == "\U0001f50b"
+
+
+def test_the_last_good_settings_are_read_back_whole():
+    kept, _, _ = fresh({"name": "good", "batteries": {"16": {"label": "x" * 24}}})
+    with open(CONFIG, "w") as file:
+        file.write("{")
+    values, faults, _ = config.load((CONFIG, CARD), GOOD)
+    assert len(faults) == 1 and values == kept
+
+
 def test_a_broken_copy_of_the_last_good_settings_means_defaults():
     values, faults, _ = fresh("[]", good="{broken")
     assert values == settings.defaults() and len(faults) == 1
@@ -134,3 +179,11 @@ def test_the_pins_of_the_flash_memory_are_refused():
         assert "flash" in faults[0]["allowed"]
     for pin in (5, 12):
         assert settings.check({"pins.sd_cs": pin}, settings.defaults())[1] == []
+
+
+def test_what_is_a_fault_since_an_update_costs_no_limit():
+    good = {"limits": {"max_trips": 3}, "web": {"password": "short"}, "mqtt": {"host": "a:1883"}}
+    values, faults, _ = fresh(good, good=good)
+    assert sorted(fault["key"] for fault in faults) == ["mqtt.host", "web.password"]
+    assert values["limits.max_trips"] == 3
+    assert values["web.password"] == "" and values["mqtt.host"] == ""

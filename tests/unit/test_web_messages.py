@@ -19,6 +19,7 @@ SECTIONS = (
     "update",
     "mqtt",
     "entity",
+    "json",
 )
 REFUSED = [
     "locked",

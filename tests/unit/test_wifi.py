@@ -1,4 +1,7 @@
-"""The station's attempts and the access point, second by second, on a scripted radio."""
+"""The station's attempts and the access point, second by second, on a scripted radio.
+
+With SOAK=1 many more networks with damaged names are in reach.
+"""
 
 import sys
 
@@ -10,6 +13,7 @@ from sim.costs import Costs  # noqa: E402
 
 sys.modules["_thread"] = threads
 
+from mutations import COUNT, flat  # noqa: E402
 from parallelator import settings  # noqa: E402
 from parallelator.network import wifi  # noqa: E402
 
@@ -304,3 +308,12 @@ def test_settings_of_the_network_are_checked():
                 assert value not in str(fault), fault
     (fault,) = settings.check({"wifi.ip": "10.0.0.7", "wifi.netmask": ""}, settings.defaults())[1]
     assert fault["key"] == "wifi.netmask"
+
+
+def test_names_of_networks_are_taken_whatever_bytes_they_are():
+    seeds = [b"stage", "Zo\u00e9".encode(), b"\xff\xfe", b"\xed\xa0\x80", b"x" * 32, b"\0"]
+
+    def parse(name):
+        return wifi.strongest([(name, bytes(6), 1, -50, 3, 0)])
+
+    assert 0 < flat(parse, seeds) < COUNT

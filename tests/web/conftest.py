@@ -12,6 +12,9 @@ PHONE = {"width": 360, "height": 740}
 DESKTOP = {"width": 1280, "height": 800}
 PICTURES = ROOT / "build/screenshots"
 
+expect.set_options(timeout=30000)
+"""Patience with a busy host; what comes within it is no promise."""
+
 BROWSER_FLAGS = (
     "--no-sandbox",
     "--disable-gpu",

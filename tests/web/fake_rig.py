@@ -7,8 +7,8 @@ on standard input, a command a line: `trip N`, `lock N`, `lose N` (absent), `hol
 (uncontrolled), `wait N`, `heat N`, `alarm CODE [N]`, `calm` (no alarms), `extreme` (the longest
 numbers everywhere), `freeze`, `run`, `busy`, `password TEXT`, `hold-log NAME`, `pull` (the card),
 `setup S` (S seconds are left for a first password, and time stands still), `ap IP` (an access
-point), `press` and `release` (a trip is pending, or not any more), `slot NAME` (what it was
-installed into), `idle` (no current).
+point), `press` and `release` (a trip is pending, or not any more), `hold-boot` and
+`free-boot`, `slot NAME` (what it was installed into), `idle` (no current).
 Each is answered with `ok` on standard output, and the first line of output is `ready`.
 """
 
@@ -27,7 +27,7 @@ from parallelator.records.events import Events
 from parallelator.records.history import History
 from parallelator.records.sample_ring import BUS, SampleRing
 from parallelator.rig import Rig
-from parallelator.snapshot import BATTERIES, RIG, Snapshot
+from parallelator.snapshot import ALL, BATTERIES, RIG, Snapshot
 from parallelator.web import server
 
 _CARD_BYTES = 200 * 1024
@@ -183,6 +183,10 @@ class Guard:
             snap.alarm("bus_overload", RIG, False)
             self._events.emit("bus_reset", RIG, 0, 0, 0)
             return None
+        if i == ALL:
+            for k in range(BATTERIES):
+                self.submit(action, k)
+            return None
         if snap.state[i] == catalog.ABSENT:
             return "absent"
         if snap.state[i] == catalog.LOCKED and action in ("on", "auto"):
@@ -240,6 +244,7 @@ class FakeRig(Rig):
             powered_on=False,
             slot="app-a",
             switch=switch,
+            button_held=lambda: self.boot_held,
             clock=clock,
             snap=snap,
             events=events,
@@ -256,6 +261,7 @@ class FakeRig(Rig):
         )
         self.blackbox.boot = self.boot
         self.frozen = False
+        self.boot_held = False
         self._begin()
 
     def _begin(self):
@@ -310,6 +316,8 @@ class FakeRig(Rig):
             self.guard.full = True
         elif command in ("press", "release"):
             self.guard.presses = command == "press"
+        elif command in ("hold-boot", "free-boot"):
+            self.boot_held = command == "hold-boot"
         elif command == "slot":
             self.slot = args[0]
         elif command == "idle":

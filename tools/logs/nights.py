@@ -51,8 +51,9 @@ def night_of(archive, wanted=None):
     """Scheduler out one night.
 
     Args:
-        archive: an `Archive`; wanted: None for the latest night, ALL, the date of an evening, or
-            the name of a boot log whose time never became known.
+        archive: an `Archive`; wanted: None for the latest night that is not in the future, ALL
+            that are not, the date of an evening, or the name of a boot log whose time never
+            became known.
 
     Raises:
         ValueError: there is no such night; says which there are.
@@ -94,10 +95,12 @@ def _chosen(archive, wanted):
     nights = {f"{night:%Y-%m-%d}": night for night in sorted(evening[dated].unique())}
     undated = rows["file"].where(~dated).str.removesuffix(".csv")
     names = sorted(undated.dropna().unique())
+    real = [name for name in nights if nights[name] <= archive.until] or [*nights]
     if wanted == ALL and nights:
-        first, last = rows["time"][dated].min(), rows["time"][dated].max()
-        return f"{first:%Y-%m-%d} to {last:%Y-%m-%d}", True, rows[dated]
-    name = [*names, *nights][-1] if wanted in (None, ALL) else wanted.removesuffix(".csv")
+        rows = rows[dated & evening.isin([nights[name] for name in real])]
+        first, last = rows["time"].min(), rows["time"].max()
+        return f"{first:%Y-%m-%d} to {last:%Y-%m-%d}", True, rows
+    name = [*names, *real][-1] if wanted in (None, ALL) else wanted.removesuffix(".csv")
     if name in nights:
         title = f"Night of {nights[name]:%A} {nights[name].day} {nights[name]:%B %Y}"
         return title, True, rows[dated & (evening == nights[name])]

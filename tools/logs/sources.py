@@ -1,7 +1,8 @@
 """Where logs are read from: a folder, a card, an image of a card, a rig. For night.py.
 
-Each source is a pair: the names of the logs that are there, and a function (name) that returns
-the content of one in bytes. What goes wrong is an OSError or a SourceError that says what.
+Each source is a pair: the names of the logs that are there, in small letters, and a function
+(name) that returns the content of one in bytes. What goes wrong is an OSError or a SourceError
+that says what.
 """
 
 import http.client
@@ -37,31 +38,32 @@ def opened(text):
         return _folder(path)
     if not path.exists():
         raise SourceError(f"{text} is not there; give a folder, an image file or http://host")
-    if path.suffix == ".csv":
+    if path.suffix.lower() == ".csv":
         return _file(path)
     return _image(path)
 
 
-def _listed(names, where):
-    names = sorted(name for name in names if is_log(name))
-    if not names:
+def _listed(names, where, read):
+    """The source whose files are called `names`: some systems make capitals of small letters."""
+    found = {name.lower(): name for name in sorted(names) if is_log(name.lower())}
+    if not found:
         raise SourceError(f"{where} holds no log (2026-07-14.csv, boot-0001.csv)")
-    return names
+    return sorted(found), lambda name: read(found[name])
 
 
 def _folder(path):
     for below in _FOLDERS:
         folder = path / below
         names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
-        if any(is_log(name) for name in names):
+        if any(is_log(name.lower()) for name in names):
             break
-    return _listed(names, f"{path} (nor its folder log)"), lambda name: (
-        folder / name
-    ).read_bytes()
+    return _listed(
+        names, f"{path} (nor its folder log)", lambda name: (folder / name).read_bytes()
+    )
 
 
 def _file(path):
-    return _listed([path.name], str(path)), lambda _: path.read_bytes()
+    return _listed([path.name], str(path), lambda _: path.read_bytes())
 
 
 def _image(path):
@@ -71,7 +73,7 @@ def _image(path):
     volume = f"{path}@@{_partition(path)}"
     listing = _mtools("mdir", "-b", "-i", volume, "::/log").decode("utf-8", "replace")
     names = [line.rsplit("/", 1)[-1] for line in listing.splitlines()]
-    return _listed(names, str(path)), lambda name: _mtools("mtype", "-i", volume, f"::/log/{name}")
+    return _listed(names, str(path), lambda name: _mtools("mtype", "-i", volume, f"::/log/{name}"))
 
 
 def _partition(path):
@@ -99,7 +101,7 @@ def _device(url):
         names = [str(log["name"]) for log in json.loads(_fetched(base))["logs"]]
     except (ValueError, KeyError, TypeError):
         raise SourceError(f"{base} answered with something else than a list of logs") from None
-    return _listed(names, base), lambda name: _fetched(f"{base}/{urllib.parse.quote(name)}")
+    return _listed(names, base, lambda name: _fetched(f"{base}/{urllib.parse.quote(name)}"))
 
 
 def _fetched(url):

@@ -83,9 +83,12 @@ class Broker:
 
     def say(self, topic, payload, retain=False):
         """Send a message to everybody."""
-        body = bytes((len(topic) >> 8, len(topic) & 0xFF)) + topic.encode() + payload.encode()
+        name = topic.encode()
+        body = bytes((len(name) >> 8, len(name) & 0xFF)) + name + payload.encode()
+        size = len(body)
+        length = (size,) if size < 0x80 else (size & 0x7F | 0x80, size >> 7)
         for client in self._clients:
-            client.send(bytes((_PUBLISH << 4 | retain, len(body))) + body, 0)
+            client.send(bytes((_PUBLISH << 4 | retain,) + length) + body, 0)
 
     def serve(self, now_us):
         """Do what can be done now without waiting."""

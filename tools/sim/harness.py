@@ -67,26 +67,25 @@ def run(
     Returns:
         dict: the report.
     """
+    duration_s = plan["duration_s"]
+    end_us = None if duration_s is None else int(duration_s * 1e6)
+    world = current.world = World(plan, virtual, speed, plan["seed"], end_us)
     fresh = flash is None and image is None
-    flash = _file_system(root, plan, flash, image)
-    source = flash if image else root
-    world = _world(plan, virtual, speed)
-    config = _config(source, plan, port, world.broker)
-    with open(flash + "/config.json", "w") as file:
-        json.dump(config, file)
     home = os.getcwd()
-    os.chdir(flash)
-    world.card = card or _card_of(plan)
-    recorder, probe = _watch(world, plan, config)
     modules = list(sys.path)
-    if image:
-        for folder in (root + "/lib", root + "/build/mpy-lib"):
-            sys.path.remove(folder)
+    flash = _file_system(root, plan, flash, image)
     try:
-        _power(source, world, recorder, probe, sabotage)
+        source = flash if image else root
+        recorder = _furnish(world, plan, card, source, flash, port)
+        if image:
+            for folder in (root + "/lib", root + "/build/mpy-lib"):
+                sys.path.remove(folder)
+        _power(source, world, recorder, current.probe, sabotage)
     finally:
-        probe.release()
+        if current.probe:
+            current.probe.release()
         _forget_firmware()
+        world.restarted()
         if world.broker:
             world.broker.close()
         sys.path[:] = modules
@@ -107,40 +106,6 @@ def _file_system(root, plan, flash, image):
         flash = "%s/build/sim/%s-%s" % (root, plan["name"], os.urandom(4).hex())
     make_dirs(flash)
     return flash
-
-
-def _world(plan, virtual, speed):
-    """The world of a scenario, with a broker if it speaks of one; it becomes the current one."""
-    duration_s = plan["duration_s"]
-    world = World(
-        plan, virtual, speed, plan["seed"], None if duration_s is None else int(duration_s * 1e6)
-    )
-    if any(step["do"].startswith("broker") for step in plan["steps"]):
-        world.broker = Broker(world.random)
-    current.world = world
-    return world
-
-
-def _card_of(plan):
-    """A card in memory when the scenario speaks of it, else None."""
-    spoken_of = any(step["do"].startswith("sd_") for step in plan["steps"])
-    return SdCard(Image(SD_SECTORS)) if spoken_of else None
-
-
-def _watch(world, plan, config):
-    """Who plays the scenario and who sees what comes of it: (recorder, probe)."""
-    from parallelator import settings
-
-    if world.card:
-        world.card.image.volume()
-    values, _, _ = settings.check(settings.flatten(config), settings.defaults())
-    recorder = Recorder(world, RefereeLimits(values))
-    probe = current.probe = GuardProbe(world, recorder)
-    world.script = Script(plan, world, probe.submit)
-    world.observers.append(recorder)
-    world.ending = recorder.freeze
-    world.resetting = _cut_off_card
-    return recorder, probe
 
 
 def _report(world, recorder, plan, quiet):
@@ -166,6 +131,32 @@ def _report(world, recorder, plan, quiet):
         for text in report["failed"]:
             print("expected:", text)
     return report
+
+
+def _furnish(world, plan, card, source, flash, port):
+    """Give the rig its configuration, its card and its observers; returns the recorder."""
+    from parallelator import settings
+
+    config = _config(source, plan, port)
+    if any(step["do"].startswith("broker") for step in plan["steps"]):
+        world.broker = Broker(world.random)
+        _merge(config, {"mqtt": {"host": "127.0.0.1", "port": world.broker.port}})
+    with open(flash + "/config.json", "w") as file:
+        json.dump(config, file)
+    os.chdir(flash)
+    if card is None and any(step["do"].startswith("sd_") for step in plan["steps"]):
+        card = SdCard(Image(SD_SECTORS))
+    if card:
+        world.card = card
+        card.image.volume()
+    values, _, _ = settings.check(settings.flatten(config), settings.defaults())
+    recorder = Recorder(world, RefereeLimits(values))
+    probe = current.probe = GuardProbe(world, recorder)
+    world.script = Script(plan, world, probe.submit)
+    world.observers.append(recorder)
+    world.ending = recorder.freeze
+    world.resetting = _cut_off_card
+    return recorder
 
 
 def _power(source, world, recorder, probe, sabotage):
@@ -263,13 +254,11 @@ def _forget_firmware():
         return
 
 
-def _config(source, plan, port, broker):
+def _config(source, plan, port):
     with open(source + "/config.json") as file:
         config = json.load(file)
     config["web"]["port"] = port or 20000 + int.from_bytes(os.urandom(2), "big") % 12000
     _merge(config, plan["settings"])
-    if broker:
-        _merge(config, {"mqtt": {"host": "127.0.0.1", "port": broker.port}})
     return config
 
 

@@ -70,10 +70,9 @@ class Sampler:
 
 
 def plan(password):
-    """A full rig with everything on, for ever."""
+    """A full rig with everything on."""
     return {
         "name": "memory",
-        "duration_s": None,
         "batteries": 16,
         "load": [[0, 30]],
         "settings": {
@@ -135,6 +134,7 @@ def main(port, folder):
     from sim.chips.sdimage import Image
 
     scene = scenario.complete(plan("stage"))
+    scene["duration_s"] = None
     card = SdCard(Image(harness.SD_SECTORS, folder + "/card.img"))
     card.image.volume()
     latest = array("i", bytes(4 * _WINDOW))

@@ -44,7 +44,7 @@ the values are our own rounding of that common shape, not one maker's table.
 """
 
 _PACK_KEYS = ("n", "chemistry", "capacity_ah", "soc", "r_mohm")
-_ALLOWED = {
+ALLOWED = {  # of what a pack is given, lowest and highest
     "n": (1, BATTERIES),
     "capacity_ah": (0.1, 1000),
     "soc": (0, 1),
@@ -385,7 +385,7 @@ def _zeros():
 
 
 def _number(where, key, value):
-    low, high = _ALLOWED[key]
+    low, high = ALLOWED[key]
     kind = int if key == "n" else (int, float)
     if not isinstance(value, kind) or not low <= value <= high:
         raise ValueError(f"{where}.{key}: found {value}, allowed {low} to {high}")

@@ -33,12 +33,16 @@ def main():
     from sim.chips.sdimage import Image
 
     args = _arguments()
+    path = args.scenario or root + "/tools/sim/scenarios/demo.json"
     try:
-        plan = scenario.load(args.scenario or root + "/tools/sim/scenarios/demo.json")
+        plan = scenario.load(path)
         if args.batteries:
             plan = scenario.shrink(plan, args.batteries)
-    except (scenario.ScenarioError, OSError) as error:
-        print("scenario:", args.scenario, error)
+    except scenario.ScenarioError as error:
+        print("scenario %s refused: %s" % (path, error))
+        return 2
+    except OSError as error:
+        print("scenario %s cannot be read: %s" % (path, error))
         return 2
     if args.seed is not None:
         plan["seed"] = args.seed
@@ -75,19 +79,39 @@ def _absolute(path, folder):
 def _arguments():
     import argparse
 
+    from sim import values
+
     parser = argparse.ArgumentParser(description="the firmware on a simulated rig")
-    parser.add_argument("--scenario")
-    parser.add_argument("--clock", default="real")
-    parser.add_argument("--speed", type=int, default=1)
-    parser.add_argument("--duration", type=float)
-    parser.add_argument("--port", type=int)
-    parser.add_argument("--batteries", type=int)
-    parser.add_argument("--seed", type=int)
-    parser.add_argument("--flash")
-    parser.add_argument("--image")
-    parser.add_argument("--sd")
-    parser.add_argument("--report")
+    for name, rule, default in (
+        ("clock", values.word("real", "virtual"), "real"),
+        ("speed", values.whole(1, 1000), 1),
+        ("duration", values.KEYS["duration_s"], None),
+        ("port", values.whole(1, 65535), None),
+        ("batteries", values.whole(1, values.BATTERIES), None),
+        ("seed", values.KEYS["seed"], None),
+    ):
+        parser.add_argument("--" + name, type=_judged(rule), default=default)
+    for name in ("scenario", "flash", "image", "sd", "report"):
+        parser.add_argument("--" + name)
     return parser.parse_args()
+
+
+def _judged(rule):
+    """Function that makes a value of the text of an argument, or refuses it."""
+    fits, allowed = rule
+
+    def judged(text):
+        value = text
+        for kind in (float, int):
+            try:
+                value = kind(text)
+            except ValueError:
+                continue
+        if not fits(value):
+            raise ValueError("allowed: " + allowed)
+        return value
+
+    return judged
 
 
 if __name__ == "__main__":

@@ -1,50 +1,52 @@
-"""Scenario files: read, checked, and played into a world step by step."""
+"""Scenario files: read, checked, and played into a world step by step.
 
-import json
+Every value is checked before anything of a run is made: a scenario that is refused leaves
+nothing behind.
+"""
 
-BATTERIES = 16
-CHANNELS = 4
-_KEYS = (
-    "name",
-    "duration_s",
-    "seed",
-    "batteries",
-    "settings",
-    "wiring",
-    "boot_ticks_ms",
-    "load",
-    "source",
-    "steps",
-    "expect",
-)
+from sim import values
+from sim.values import BATTERIES, CHANNELS, ScenarioError
+
 SENSORS = ("ina237", "ina238", "ina228", "ina226", "ina219")
 NEVER_US = 1 << 60
-
-
-class ScenarioError(ValueError):
-    """A scenario that cannot be played: names the place, what was found and what is allowed."""
+MUST = "must be given"
+_LARGEST = 1 << 20
+_LIMITS = {
+    "most_bytes": _LARGEST,
+    "entries": _LARGEST,
+    "values": _LARGEST,
+    "key_bytes": 1024,
+    "text_bytes": 65536,
+}
+"""What the rig's own reader allows here."""
 
 
 def load(path):
     """Read a scenario file and complete it with defaults.
 
     Raises:
-        ScenarioError: not JSON, an unknown key, an unknown step.
+        ScenarioError: not JSON, longer than 1 MB, or what `complete` refuses.
         OSError: the file cannot be read.
     """
-    with open(path) as file:
+    from parallelator import json_reader, settings
+    from parallelator.wording import Words
+
+    with open(path, "rb") as file:
         try:
-            data = json.load(file)
-        except ValueError:
-            raise ScenarioError("%s is not JSON" % path)
+            data = settings.finish(json_reader.reading(file, **_LIMITS))
+        except json_reader.JsonError as error:
+            raise ScenarioError(Words("en").json_error(error.fault()))
     return complete(data)
 
 
 def complete(data):
-    """Check a scenario (a dict) and fill in what it leaves out."""
-    for key in data:
-        if key not in _KEYS:
-            raise ScenarioError("unknown key %s; allowed: %s" % (key, ", ".join(_KEYS)))
+    """Check a scenario (a dict) and fill in what it leaves out; `data` stays as it is.
+
+    Raises:
+        ScenarioError: an unknown key or step, a value that may not be, a battery that is absent.
+    """
+    values.check_depth(data)
+    values.check("", data, values.KEYS)
     scenario = {
         "name": "unnamed",
         "duration_s": 60,
@@ -58,34 +60,81 @@ def complete(data):
         "expect": [],
     }
     scenario.update(data)
-    packs = scenario["batteries"]
-    if isinstance(packs, int):
-        if not 1 <= packs <= BATTERIES:
-            raise ScenarioError("batteries: found %d, allowed 1 to %d" % (packs, BATTERIES))
-        scenario["batteries"] = [{"n": n} for n in range(1, packs + 1)]
-    scenario["batteries"] = packs = [dict(pack) for pack in scenario["batteries"]]
-    for pack in packs:
-        pack.setdefault("sensor", "ina237")
-        if pack["sensor"] not in SENSORS:
-            raise ScenarioError(
-                "batteries: sensor %s; allowed: %s" % (pack["sensor"], ", ".join(SENSORS))
-            )
-    for step in scenario["steps"]:
-        if step.get("do") not in STEPS:
-            raise ScenarioError(
-                "steps: do %s; allowed: %s" % (step.get("do"), ", ".join(sorted(STEPS)))
-            )
-        if not isinstance(step.get("at"), (int, float)):
-            raise ScenarioError("steps: %s has no time `at` in seconds" % step["do"])
+    scenario["batteries"] = _packs(scenario["batteries"])
+    _check_settings(scenario["settings"])
+    numbers = [pack["n"] for pack in scenario["batteries"]]
+    steps = enumerate(scenario["steps"])
+    scenario["steps"] = [_step("steps[%d]" % k, step, numbers) for k, step in steps]
+    for k, wish in enumerate(scenario["expect"]):
+        values.check("expect[%d]" % k, wish, values.expectation(), ("at", "n", "state"))
     return scenario
 
 
+def _packs(packs):
+    if type(packs) is int:
+        packs = [{"n": n} for n in range(1, packs + 1)]
+    found = []
+    for k, pack in enumerate(packs):
+        where = "batteries[%d]" % k
+        values.check(where, pack, dict(values.PACK, sensor=values.word(*SENSORS)), ("n",))
+        if any(pack["n"] == other["n"] for other in found):
+            values.refuse(where + ".n", pack["n"], "a number that no other has")
+        found.append(dict(pack, sensor=pack.get("sensor", SENSORS[0])))
+    if not found:
+        values.refuse("batteries", packs, "1 to %d of them" % BATTERIES)
+    return found
+
+
+def _check_settings(tree):
+    # What is wrong with a value is for the firmware to find out and to tell.
+    for key, value in tree.items():
+        if type(value) is not dict and _is_group(key):
+            values.refuse("settings." + key, value, "an object of settings")
+
+
+def _is_group(key):
+    from parallelator import settings
+
+    known = settings.defaults()
+    return key not in known and any(name.split(".")[0] == key for name in known)
+
+
+def _step(where, step, numbers):
+    """The step with its defaults, for a rig with the batteries `numbers`."""
+    do = step.get("do") if type(step) is dict else step
+    if type(do) is not str or do not in STEPS:
+        values.refuse(where + ".do", do, ", ".join(sorted(STEPS)))
+    _, keys = STEPS[do]
+    rules = {key: values.STEP[key] for key in keys}
+    rules["at"] = values.STEP["at"]
+    rules["do"] = values.word(do)
+    values.check(where, step, rules, ["at"] + [key for key in keys if keys[key] is MUST])
+    full = {key: default for key, default in keys.items() if default is not None}
+    full.update(step)
+    whole_rig = do == "request" and full["n"] == 0
+    if whole_rig and full["action"] != "reset":
+        values.refuse(where + ".action", full["action"], "reset, without a battery `n`")
+    if "n" in full and not whole_rig and full["n"] not in numbers:
+        values.refuse(where + ".n", full["n"], "a battery of this scenario")
+    boards = [(n - 1) // CHANNELS for n in numbers]
+    if "board" in full and full["board"] not in boards:
+        values.refuse(where + ".board", full["board"], "a board that carries a battery")
+    return full
+
+
 def shrink(scenario, batteries):
-    """The scenario with only the first `batteries` (1..16) packs and what happens to them."""
+    """The scenario with only the first `batteries` (1..16) packs and what happens to them.
+
+    Raises:
+        ScenarioError: another number, or none of its packs is left.
+    """
+    values.judge("batteries", batteries, values.whole(1, BATTERIES))
     packs = [pack for pack in scenario["batteries"] if pack["n"] <= batteries]
+    if not packs:
+        values.refuse("batteries", batteries, "as many as its lowest number at least")
+    boards = [(pack["n"] - 1) // CHANNELS for pack in packs]
     steps = [step for step in scenario["steps"] if step.get("n", 1) <= batteries]
-    boards = (batteries + CHANNELS - 1) // CHANNELS
-    steps = [step for step in steps if step.get("board", 0) < boards]
+    steps = [step for step in steps if step.get("board", boards[0]) in boards]
     expect = [wish for wish in scenario["expect"] if wish["n"] <= batteries]
     return dict(scenario, batteries=packs, steps=steps, expect=expect)
 
@@ -123,9 +172,9 @@ class Script:
             for observer in self._world.observers:
                 observer.played(now_us, step)
             if step["do"] == "request":
-                self._submit(step["action"], step.get("n", 0) - 1)
+                self._submit(step["action"], step["n"] - 1)
             else:
-                STEPS[step["do"]](self._world, step)
+                STEPS[step["do"]][0](self._world, step)
         return played
 
 
@@ -163,7 +212,7 @@ def _sensor_reset(world, step):
 
 
 def _sensor_freeze(world, step):
-    _sensor(world, step).freeze(step.get("on", True), world.now_us)
+    _sensor(world, step).freeze(step["on"], world.now_us)
 
 
 def _sensor_heat(world, step):
@@ -183,18 +232,18 @@ def _expander_nack(world, step):
 
 
 def _silence(world, address, step):
-    if step.get("on", True):
+    if step["on"]:
         world.wires.silent.add(address)
     else:
         world.wires.silent.discard(address)
 
 
 def _sensor_corrupt(world, step):
-    world.wires.corrupt[0x3F + step["n"]] = (step["factor"], step.get("reads", 1))
+    world.wires.corrupt[0x3F + step["n"]] = (step["factor"], step["reads"])
 
 
 def _bus_stuck(world, step):
-    world.wires.clocks_left = step.get("clocks", 5)
+    world.wires.clocks_left = step["clocks"]
 
 
 def _bus_noise(world, step):
@@ -221,16 +270,16 @@ def _board_plug(world, step):
 
 def _switch_weld(world, step):
     i = step["n"] - 1
-    world.plant.weld(i) if step.get("on", True) else world.plant.mend(i)
+    world.plant.weld(i) if step["on"] else world.plant.mend(i)
 
 
 def _switch_stuck_open(world, step):
     i = step["n"] - 1
-    world.plant.stick_open(i) if step.get("on", True) else world.plant.mend(i)
+    world.plant.stick_open(i) if step["on"] else world.plant.mend(i)
 
 
 def _override(world, step):
-    world.plant.override(step["board"], step.get("on", True))
+    world.plant.override(step["board"], step["on"])
 
 
 def _wifi_down(world, step):
@@ -251,15 +300,15 @@ def _wifi_clients(world, step):
 
 
 def _broker(world, step):
-    world.broker.change(step.get("mood", "good"))
+    world.broker.change(step["mood"])
 
 
 def _broker_hang(world, step):
-    world.broker.change("hang" if step.get("on", True) else "good")
+    world.broker.change("hang" if step["on"] else "good")
 
 
 def _broker_says(world, step):
-    world.broker.say(step["topic"], step["payload"], step.get("retain", False))
+    world.broker.say(step["topic"], step["payload"], step["retain"])
 
 
 def _nvs_cut(world, step):
@@ -284,7 +333,7 @@ def _sd_insert(world, step):
 def _sd_full(world, step):
     # Somebody pulls it, fills it on a PC and puts it back.
     world.card.remove(world.now_us)
-    world.card.image.fill(step.get("free_kb", 0) * 1024)
+    world.card.image.fill(step["free_kb"] * 1024)
     world.card.insert()
 
 
@@ -311,42 +360,47 @@ def _power_cycle(world, step):
 
 
 STEPS = {
-    "load": _load,
-    "source": _source,
-    "set_battery": _set_battery,
-    "inject_current": _inject_current,
-    "inject_voltage": _inject_voltage,
-    "sensor_reset": _sensor_reset,
-    "sensor_freeze": _sensor_freeze,
-    "sensor_heat": _sensor_heat,
-    "sensor_nack": _sensor_nack,
-    "sensor_corrupt": _sensor_corrupt,
-    "alert_stuck": _alert_stuck,
-    "expander_nack": _expander_nack,
-    "expander_reset": _expander_reset,
-    "bus_stuck": _bus_stuck,
-    "bus_fault": _bus_fault,
-    "bus_noise": _bus_noise,
-    "board_unplug": _board_unplug,
-    "board_plug": _board_plug,
-    "switch_weld": _switch_weld,
-    "switch_stuck_open": _switch_stuck_open,
-    "override": _override,
-    "wifi_down": _wifi_down,
-    "wifi_up": _wifi_up,
-    "broker": _broker,
-    "broker_hang": _broker_hang,
-    "broker_says": _broker_says,
-    "wifi_networks": _wifi_networks,
-    "wifi_clients": _wifi_clients,
-    "nvs_cut": _nvs_cut,
-    "sd_stall": _sd_stall,
-    "sd_remove": _sd_remove,
-    "sd_insert": _sd_insert,
-    "sd_full": _sd_full,
-    "sd_cut": _sd_cut,
-    "request": None,
-    "console_break": _console_break,
-    "controller_reset": _controller_reset,
-    "power_cycle": _power_cycle,
+    "load": (_load, {"a": MUST}),
+    "source": (_source, {"a": MUST}),
+    "set_battery": (
+        _set_battery,
+        {"n": MUST, "soc": None, "r_mohm": None, "voltage_mv": None},
+    ),
+    "inject_current": (_inject_current, {"n": MUST, "ma": MUST}),
+    "inject_voltage": (_inject_voltage, {"n": MUST, "mv": MUST}),
+    "sensor_reset": (_sensor_reset, {"n": MUST}),
+    "sensor_freeze": (_sensor_freeze, {"n": MUST, "on": True}),
+    "sensor_heat": (_sensor_heat, {"n": MUST, "c": MUST}),
+    "sensor_nack": (_sensor_nack, {"n": MUST, "on": True}),
+    "sensor_corrupt": (_sensor_corrupt, {"n": MUST, "factor": MUST, "reads": 1}),
+    "alert_stuck": (_alert_stuck, {"n": MUST, "level": MUST}),
+    "expander_nack": (_expander_nack, {"board": MUST, "on": True}),
+    "expander_reset": (_expander_reset, {"board": MUST}),
+    "bus_stuck": (_bus_stuck, {"clocks": 5}),
+    "bus_fault": (_bus_fault, {"kind": MUST, "transaction": MUST}),
+    "bus_noise": (_bus_noise, {"rate": MUST}),
+    "board_unplug": (_board_unplug, {"board": MUST}),
+    "board_plug": (_board_plug, {"board": MUST}),
+    "switch_weld": (_switch_weld, {"n": MUST, "on": True}),
+    "switch_stuck_open": (_switch_stuck_open, {"n": MUST, "on": True}),
+    "override": (_override, {"board": MUST, "on": True}),
+    "wifi_down": (_wifi_down, {}),
+    "wifi_up": (_wifi_up, {}),
+    "broker": (_broker, {"mood": "good"}),
+    "broker_hang": (_broker_hang, {"on": True}),
+    "broker_says": (_broker_says, {"topic": MUST, "payload": MUST, "retain": False}),
+    "wifi_networks": (_wifi_networks, {"networks": MUST}),
+    "wifi_clients": (_wifi_clients, {"count": MUST, "ip": None}),
+    "nvs_cut": (_nvs_cut, {}),
+    "sd_stall": (_sd_stall, {"ms": MUST, "every": None}),
+    "sd_remove": (_sd_remove, {}),
+    "sd_insert": (_sd_insert, {}),
+    "sd_full": (_sd_full, {"free_kb": 0}),
+    "sd_cut": (_sd_cut, {}),
+    "request": (None, {"action": MUST, "n": 0}),
+    "console_break": (_console_break, {}),
+    "controller_reset": (_controller_reset, {}),
+    "power_cycle": (_power_cycle, {}),
 }
+"""Step to its function and its keys, each with its default: `MUST` it has none, None may be left
+out. `request` goes to the firmware, not into the world."""

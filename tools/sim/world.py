@@ -1,7 +1,9 @@
 """The simulated world: time, batteries, boards and the controller around the firmware.
 
 run.py builds one; the stand-in modules speak to it. In virtual time only waiting and costs move
-the clock, so a run is the same every time. In real time the host's clock does, times `speed`.
+the clock, so a run is the same every time. In real time the host's does, times `speed`: the one
+that nobody sets, and never by more than a second of the rig at once, so that the rig stands still
+while the host sleeps, is stopped or cannot keep up.
 """
 
 from math import cos, exp, log, pi, sqrt
@@ -23,6 +25,7 @@ from sim.wires import Wires
 BATTERIES = 16
 CHANNELS = 4
 _STEP_US = 10000
+_LEAP_US = 1000000
 _INA_BASE = 0x40
 _TCA_BASE = 0x20
 
@@ -102,7 +105,8 @@ class World:
         self._end_us = duration_us
         self._state = seed * 2654435761 % 0xFFFFFFFF or 1
         self._collected_us = 0
-        self._host_ms = utime.ticks_ms()
+        self._host_us = utime.ticks_us()
+        self._clock_us = 0
         self._dying = False
         self.alert_levels = {}
         self.observers = []
@@ -161,37 +165,43 @@ class World:
     # Time
 
     def us(self):
-        """Ticks of the controller in us, not wrapped."""
-        if not self.virtual:
-            self._sync()
-        return self.now_us + self.ticks_offset_us
+        """Ticks of the controller in us, not wrapped.
 
-    def _sync(self):
-        self.now_us = (utime.ticks_ms() - self._host_ms) * 1000 * self._speed
+        In real time they go on between two calls of `spend`, with which the world follows.
+        """
+        return (self.now_us if self.virtual else self._follow_host()) + self.ticks_offset_us
+
+    def _follow_host(self):
+        host_us = utime.ticks_us()
+        passed_us = utime.ticks_diff(host_us, self._host_us) * self._speed
+        self._host_us = host_us
+        self._clock_us += min(max(passed_us, 0), _LEAP_US)
+        return self._clock_us
 
     def spend(self, us):
         """Let `us` pass, whatever happens in them."""
         if self._dying:
             raise ControllerReset
-        if self.virtual:
-            self.now_us += us
-        else:
-            self._sync()
-        if self.now_us >= self._due_us:
+        until_us = self.now_us + us if self.virtual else self._follow_host()
+        if until_us >= self._due_us:
             locked = self.locked
             if locked:
                 micropython.heap_unlock()
                 self.locked = False
-            self._catch_up()
+            self._catch_up(until_us)
             if locked:
                 self.locked = True
                 micropython.heap_lock()
+        self.now_us = until_us
 
     def sleep(self, us):
         """The firmware does nothing for `us`."""
-        if not self.virtual:
-            utime.sleep_us(us // self._speed)
         self.spend(us)
+        if not self.virtual:
+            until_us = self.now_us + us
+            while self.now_us < until_us:
+                utime.sleep_us(min(until_us - self.now_us, _LEAP_US) // self._speed)
+                self.spend(0)
 
     def wait(self, timeout_ms, poll):
         """Pass time until a stream of `poll` (None: none is watched) is ready or it is over.
@@ -206,10 +216,11 @@ class World:
             server.serve(self.now_us)
         if not self.virtual:
             self.spend(0)
+            host_ms = min(timeout_ms, _LEAP_US // 1000) // self._speed
             if poll is None:
-                utime.sleep_ms(max(timeout_ms, 0) // self._speed)
+                utime.sleep_ms(max(host_ms, 0))
                 return ()
-            return poll.poll(timeout_ms if timeout_ms < 0 else timeout_ms // self._speed)
+            return poll.poll(host_ms)
         if poll is not None:
             ready = poll.poll(0)
             if ready:
@@ -242,10 +253,9 @@ class World:
         self._state = x
         return x / 0x100000000
 
-    def _catch_up(self):
-        until_us = self.now_us
+    def _catch_up(self, until_us):
         while self._due_us <= until_us:
-            # While the past is made up for, its time is now; a reset in it ends right there.
+            # Each step has its own time; a reset or an interrupt in it ends right there.
             self.now_us = at_us = self._due_us
             self._due_us = min(at_us + _STEP_US, self.script.next_us(at_us))
             self._step(at_us)
@@ -257,7 +267,6 @@ class World:
                 if at_us + self.ticks_offset_us >= due_us:
                     del self.timers[number]
                     callback(None)
-        self.now_us = until_us
 
     def _step(self, at_us):
         self.plant.step(at_us)

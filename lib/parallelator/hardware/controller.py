@@ -56,7 +56,7 @@ def wiring(settings):
     return wires
 
 
-def connect_card(settings, clock, idle):
+def connect_card(settings, clock: "Clock", idle):
     """The SD card, awake: a fresh `sdcard.SpiCard`.
 
     Args:
@@ -86,7 +86,7 @@ class Controller:
         i2c_khz: I2C clock in kHz.
     """
 
-    def __init__(self, clock, sda, scl, i2c_khz):
+    def __init__(self, clock: "Clock", sda, scl, i2c_khz):
         self._clock = clock
         self._sda = sda
         self._scl = scl

@@ -24,7 +24,7 @@ class I2c:
             `recover` succeeds.
     """
 
-    def __init__(self, connect, release):
+    def __init__(self, connect: "Callable[[], I2C]", release):
         self._connect = connect
         self._release = release
         self._i2c = connect()

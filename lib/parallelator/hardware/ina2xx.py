@@ -42,7 +42,7 @@ class _Ina2xx:
     _FRESH_BIT = 0
     _ALERT_BITS = 0
 
-    def __init__(self, i2c, address, shunt_uohm):
+    def __init__(self, i2c: "I2c", address: int, shunt_uohm: int):
         self._i2c = i2c
         self._address = address
         self._shunt_uohm = shunt_uohm
@@ -50,7 +50,7 @@ class _Ina2xx:
         self._settings = ()
         self._checked = 0
 
-    def configure(self, discharge_ma, charge_ma, centre_mv=0):
+    def configure(self, discharge_ma: int, charge_ma: int, centre_mv: int = 0):
         """Reset the chip, set conversions and the ALERT limits, and read everything back.
 
         Args:
@@ -73,11 +73,11 @@ class _Ina2xx:
                 return False
         return self._control(0)
 
-    def invert_alert(self, on):
+    def invert_alert(self, on: bool):
         """Set or restore the polarity of ALERT, to prove its line; True when it reads back."""
         return self._control(self._INVERT if on else 0)
 
-    def _control(self, extra):
+    def _control(self, extra: int):
         if not self._CONTROL:
             return True
         if not self._write(self._FLAGS, self._CONTROL | extra):
@@ -121,18 +121,18 @@ class _Ina2xx:
         """Die temperature in thousandths of a degree Celsius, None when it has no sensor."""
         return None
 
-    def _whole_ma(self, code, scale, divisor):
+    def _whole_ma(self, code: int, scale: int, divisor: int):
         # Rounded to the nearest mA; `scale / divisor` is mA * microohm of one code.
         shunt = self._shunt_uohm * divisor
         return (code * scale + shunt // 2) // shunt
 
-    def _read(self, register):
+    def _read(self, register: int):
         word = self._word
         if not self._i2c.read(self._address, register, word):
             return None
         return word[0] << 8 | word[1]
 
-    def _write(self, register, value):
+    def _write(self, register: int, value: int):
         return self._i2c.write16(self._address, register, value)
 
 
@@ -154,12 +154,12 @@ class Ina237(_Ina2xx):
     _ALERT_BITS = 0x0060
     _LIMIT_LSB_UV = 5
 
-    def _plan(self, discharge_ma, charge_ma):
+    def _plan(self, discharge_ma: int, charge_ma: int):
         over = self._limit_code(discharge_ma) if discharge_ma else 0x7FFF
         under = -self._limit_code(charge_ma) & 0xFFFF if charge_ma else 0x8000
         return ((0x01, 0xF6C1), (0x0C, over), (0x0D, under))
 
-    def _limit_code(self, current_ma):
+    def _limit_code(self, current_ma: int):
         return min(current_ma * self._shunt_uohm // (1000 * self._LIMIT_LSB_UV), 0x7FFF)
 
     def current_ma(self):
@@ -183,7 +183,7 @@ class Ina228(Ina237):
 
     NAME = "INA228"
 
-    def __init__(self, i2c, address, shunt_uohm):
+    def __init__(self, i2c: "I2c", address: int, shunt_uohm: int):
         super().__init__(i2c, address, shunt_uohm)
         self._triple = bytearray(3)
 
@@ -210,7 +210,7 @@ class Ina228(Ina237):
         code = self._read(0x06)
         return None if code is None else _signed(code) * 125 >> 4
 
-    def _read20(self, register):
+    def _read20(self, register: int):
         triple = self._triple
         if not self._i2c.read(self._address, register, triple):
             return None
@@ -233,7 +233,7 @@ class Ina226(_Ina2xx):
     _FRESH_BIT = 0x0008
     _ALERT_BITS = 0x0010
 
-    def _plan(self, discharge_ma, charge_ma):
+    def _plan(self, discharge_ma: int, charge_ma: int):
         over = min(discharge_ma * self._shunt_uohm // 2500, 0x7FFF) if discharge_ma else 0x7FFF
         return ((0x00, 0x4297), (0x07, over))
 
@@ -262,7 +262,7 @@ class Ina219(_Ina2xx):
     _FLAGS = 0x02
     _FRESH_BIT = 0x0002
 
-    def _plan(self, discharge_ma, charge_ma):
+    def _plan(self, discharge_ma: int, charge_ma: int):
         return ((0x00, 0x3557),)
 
     def prove(self):
@@ -287,11 +287,11 @@ DRIVERS = {"ina237": Ina237, "ina228": Ina228, "ina226": Ina226, "ina219": Ina21
 """The drivers by the name that the settings use."""
 
 
-def _signed(code):
+def _signed(code: int):
     return code - 0x10000 if code & 0x8000 else code
 
 
-def detect(i2c, address, word):
+def detect(i2c: "I2c", address: int, word: "Buffer"):
     """The driver class for the chip at `address`, None when none of the family answers.
 
     The INA219 has no identification: it is known by its configuration after a reset.
@@ -316,5 +316,5 @@ def detect(i2c, address, word):
     return None
 
 
-def _value(word):
+def _value(word: "Buffer"):
     return word[0] << 8 | word[1]

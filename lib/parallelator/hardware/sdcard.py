@@ -65,7 +65,12 @@ class SpiCard(SDCard):
             busy for too long, EIO it refused or did not answer, `Garbled` three times running.
     """
 
-    def __init__(self, spi, cs, baudrate, clock, idle):
+    cs: "Pin"
+    spi: "SPI"
+
+    def __init__(
+        self, spi: "SPI", cs: "Pin", baudrate: int, clock: "Clock", idle: "Callable[[], object]"
+    ):
         self._clock = clock
         self._idle = idle
         self._answer = bytearray(4)
@@ -76,7 +81,7 @@ class SpiCard(SDCard):
 
     # Start
 
-    def init_card(self, baudrate):
+    def init_card(self, baudrate: int):
         """Reset the card, power it up and learn its size [7.2.1]."""
         self.cs.init(self.cs.OUT, value=1)
         self.init_spi(_START_BAUD)
@@ -109,7 +114,7 @@ class SpiCard(SDCard):
         self._await_other(0x00)
         self._release()
 
-    def _power_up(self, capacity):
+    def _power_up(self, capacity: int):
         begin = self._clock.ms()
         while True:
             self.cmd(_APPLICATION, 0)
@@ -144,7 +149,7 @@ class SpiCard(SDCard):
 
     # Blocks
 
-    def readblocks(self, block_num, buf):
+    def readblocks(self, block_num: int, buf: bytearray):
         """Fill `buf`, a multiple of 512 bytes, from block `block_num` on."""
         if self._detached:
             for k in range(len(buf)):
@@ -152,12 +157,12 @@ class SpiCard(SDCard):
         else:
             self._persist(super().readblocks, block_num, buf)
 
-    def writeblocks(self, block_num, buf):
+    def writeblocks(self, block_num: int, buf: "Buffer"):
         """Write `buf`, a multiple of 512 bytes, from block `block_num` on."""
         if not self._detached:
             self._persist(super().writeblocks, block_num, buf)
 
-    def _persist(self, transfer, block_num, buf):
+    def _persist(self, transfer: "Callable[[int, Any], object]", block_num: int, buf: "Buffer"):
         tries = _TRIES
         while True:
             try:
@@ -186,7 +191,7 @@ class SpiCard(SDCard):
 
     # What the base class calls
 
-    def cmd(self, cmd, arg, *_, **__):
+    def cmd(self, cmd: int, arg: int, *_, **__):
         """Send a command; its R1 (0 = done, 1 = done and idle), -1 when nothing answers.
 
         The versions of the base class describe the answer in different ways, all of them ignored
@@ -222,7 +227,7 @@ class SpiCard(SDCard):
             raise Garbled(errno.EIO)
         return answer
 
-    def readinto(self, buf):
+    def readinto(self, buf: bytearray):
         """Receive one block; `buf` stays as it is unless all of it was good."""
         self._idle()
         self.cs(0)
@@ -239,7 +244,7 @@ class SpiCard(SDCard):
             raise Garbled(errno.EIO)
         buf[:] = block
 
-    def write(self, token, buf):
+    def write(self, token: int, buf: "Buffer"):
         """Send one block of 512 bytes and wait until it is on the card."""
         self._idle()
         checksum = crc16(buf, _BLOCK)
@@ -258,7 +263,7 @@ class SpiCard(SDCard):
         if token == _TOKEN_ONE:
             self.check()
 
-    def write_token(self, token):
+    def write_token(self, token: int):
         """End a write of several blocks."""
         self._send(token)
         self._byte()
@@ -268,7 +273,7 @@ class SpiCard(SDCard):
 
     # Bytes
 
-    def _await_other(self, waiting):
+    def _await_other(self, waiting: int):
         """Wait until the card sends anything but `waiting` (0xFF no data yet, 0x00 busy)."""
         clock = self._clock
         begin = clock.ms()
@@ -286,7 +291,7 @@ class SpiCard(SDCard):
         self.spi.readinto(self.tokenbuf, 0xFF)
         return self.tokenbuf[0]
 
-    def _send(self, token):
+    def _send(self, token: int):
         self.cs(0)
         self.tokenbuf[0] = token
         self.spi.write(self.tokenbuf)

@@ -22,7 +22,7 @@ class Tca9555:
         inputs: port 0 bits that are inputs (the ALERT lines); all others are outputs.
     """
 
-    def __init__(self, i2c, address, inputs):
+    def __init__(self, i2c: "I2c", address, inputs):
         self._i2c = i2c
         self._address = address
         self._inputs = inputs

@@ -24,7 +24,7 @@ _TRIES_MS = (1000, 2000, 3000)
 _SIZE = const(512)  # RFC 1035 section 4.2.1: no answer over UDP is longer
 _CACHED = const(8)
 _LONGEST_S = const(3600)
-_STEPS = const(40)  # labels and jumps of a name; more is a loop
+_STEPS = const(40)  # labels and jumps of a name; more is a loop, or takes too long
 
 
 class Resolver:
@@ -36,7 +36,7 @@ class Resolver:
         port, mdns_port: where servers listen.
     """
 
-    def __init__(self, snap, server, port=53, mdns_port=MDNS_PORT):
+    def __init__(self, snap: "Snapshot", server, port=53, mdns_port=MDNS_PORT):
         self._snap = snap
         self._server = server
         self._port = port
@@ -99,10 +99,10 @@ async def _answer(sock, server, ident, question):
         packet, sender = await receive(sock, _SIZE)
         if server is not None and sender != server:
             continue
-        try:
-            code, found, ttl_s = parsed(packet, ident, question)
-        except (IndexError, ValueError):
+        answer = await parsed(packet, ident, question)
+        if answer is None:
             continue
+        code, found, ttl_s = answer
         if found:
             return found, ttl_s
         raise OSError(errno.EIO if code not in (0, _NAME_ERROR) else errno.ENOENT)
@@ -147,44 +147,42 @@ def name_at(packet, at):
     raise ValueError
 
 
-def parsed(packet, ident, question):
+async def parsed(packet, ident, question):
     """What an answer says: (response code, "a.b.c.d" or None, seconds it holds).
 
-    Aliases are followed in the order in which they stand.
+    None when it is damaged, or no answer to this query. Aliases are followed in the order in
+    which they stand; others go on between two names, as 512 bytes can hold 0.1 s worth of them.
 
     Args:
         ident: the two bytes of the query; question: its name, type and class.
-
-    Raises:
-        IndexError, ValueError: it is damaged, or no answer to this query.
     """
-    if len(packet) < 12:
-        raise ValueError
-    flags, questions, answers = struct.unpack_from(">HHH", packet, 2)
-    # A response to a standard query.
-    if packet[:2] != ident or flags & 0xF800 != 0x8000 or questions > 1:
-        raise ValueError
-    wanted, _ = name_at(question, 0)
-    at = 12
-    if questions:
-        asked, at = name_at(packet, at)
-        if asked != wanted or packet[at : at + 4] != question[-4:]:
-            raise ValueError
-        at += 4
-    holds_s = 0x7FFFFFFF
-    for _ in range(answers):
-        owner, at = name_at(packet, at)
-        if at + 10 > len(packet):
-            raise ValueError
-        kind, group, ttl_s, size = struct.unpack_from(">HHIH", packet, at)
-        at += 10
-        if at + size > len(packet):
-            raise ValueError
-        if owner == wanted and group & 0x7FFF == CLASS_IN:
-            holds_s = min(holds_s, ttl_s)
-            if kind == TYPE_A and size == 4:
-                return flags & 15, "%d.%d.%d.%d" % tuple(packet[at : at + 4]), holds_s
-            if kind == _TYPE_CNAME:
-                wanted, _ = name_at(packet, at)
-        at += size
+    try:
+        flags, questions, answers = struct.unpack_from(">HHH", packet, 2)
+        # A response to a standard query.
+        if packet[:2] != ident or flags & 0xF800 != 0x8000 or questions > 1:
+            return None
+        at = 12
+        if questions:
+            at += len(question)
+            if packet[12:at].lower() != question.lower():
+                return None
+        wanted, _ = name_at(question, 0)
+        holds_s = 0x7FFFFFFF
+        for _ in range(answers):
+            await asyncio.sleep_ms(0)
+            owner, at = name_at(packet, at)
+            kind, group, ttl_s, size = struct.unpack_from(">HHIH", packet, at)
+            at += 10
+            if at + size > len(packet):
+                return None
+            if owner == wanted and group & 0x7FFF == CLASS_IN:
+                holds_s = min(holds_s, ttl_s)
+                if kind == TYPE_A and size == 4:
+                    return flags & 15, "%d.%d.%d.%d" % tuple(packet[at : at + 4]), holds_s
+                if kind == _TYPE_CNAME:
+                    await asyncio.sleep_ms(0)
+                    wanted, _ = name_at(packet, at)
+            at += size
+    except (IndexError, ValueError):
+        return None
     return flags & 15, None, 0

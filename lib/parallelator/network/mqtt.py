@@ -345,7 +345,7 @@ class Mqtt:
             self._refuse(i, "retained")
         elif action is None:
             self._refuse(i, "command")
-        elif self._may():
+        elif action == "off" or self._may():
             refused = self._rig.guard.submit(action, i)
             if refused:
                 self._refuse(i, refused)
@@ -368,7 +368,7 @@ class Mqtt:
         self._rig.events.emit("command_refused", i, 0, 0, REFUSALS.index(code))
 
 
-def _look(snap, i):
+def _look(snap: "Snapshot", i):
     """A number that changes when something happens to battery i; its readings are not in it."""
     return snap.state[i] | snap.wish[i] << 4 | snap.reason[i] << 5 | snap.trips[i] << 11
 

@@ -2,7 +2,8 @@
 them. Used by mqtt.
 
 umqtt wants a blocking socket and waits in it. Here it gets a buffer instead, in which every answer
-it waits for already lies; the true answers are taken from the stream, whole packets only.
+it waits for already lies; the true answers are taken from the stream, whole packets only. One
+of 512 bytes, the longest that is taken in, uses 6 KB for a moment.
 """
 
 import asyncio
@@ -156,13 +157,11 @@ class Link:
             OSError, EOFError: the connection is broken; Garbage.
         """
         head, body = await self._packet()
-        if body is None:
-            self.skipped += 1
-        elif head[0] & 0xF0 == _PUBLISH:
+        if head[0] & 0xF0 == _PUBLISH:
             self._take(head, body)
         elif head[0] == _PINGRESP and not body:
             self.pongs += 1
-        elif head[0] == _SUBACK and len(body) == 3:
+        elif head[0] == _SUBACK and body and len(body) == 3:
             self.refused += body[2] >= _REFUSED
         else:
             raise Garbage
@@ -174,6 +173,9 @@ class Link:
             self._stream = None
 
     def _take(self, head, body):
+        if body is None:
+            self.skipped += 1
+            return
         # Bits 1 and 2 are the QoS: none but 0 was asked for.
         if head[0] & 6 or len(body) < 2 or len(body) < 2 + (body[0] << 8 | body[1]):
             raise Garbage
@@ -185,7 +187,12 @@ class Link:
         self._heard(topic, payload, self._retained)
 
     async def _packet(self):
-        """The next packet: (fixed header, the rest); None is the rest of one that is too long."""
+        """The next packet: (fixed header, the rest); None is the rest of a message too long.
+
+        Raises:
+            OSError, EOFError: the connection is broken; Garbage: a length of more than four
+            bytes, or too long for what is no message.
+        """
         read = self._stream.readexactly
         head = await read(1)
         length = 0
@@ -199,6 +206,8 @@ class Link:
             raise Garbage
         if length <= _PACKET:
             return head, await read(length) if length else b""
+        if head[0] & 0xF0 != _PUBLISH:
+            raise Garbage
         while length:
             length -= len(await read(min(length, _CHUNK)))
         return head, None

@@ -22,7 +22,17 @@ class Network:
         wifi: the `Wifi`; sntp: the `Sntp`.
     """
 
-    def __init__(self, settings, store, snap, clock, emit, tell, take, run_after_guard):
+    def __init__(
+        self,
+        settings,
+        store: "NVS",
+        snap: "Snapshot",
+        clock: "Clock",
+        emit,
+        tell,
+        take,
+        run_after_guard,
+    ):
         self._emit = emit
         self._run_after_guard = run_after_guard
         self._captive = None

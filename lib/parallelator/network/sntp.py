@@ -38,7 +38,7 @@ class Sntp:
         port: where the server listens.
     """
 
-    def __init__(self, clock, settings, resolve, take, port=123):
+    def __init__(self, clock: "Clock", settings, resolve, take, port=123):
         self._clock = clock
         self._settings = settings
         self._resolve = resolve

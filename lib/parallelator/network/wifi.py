@@ -61,7 +61,7 @@ class Wifi:
             password).
     """
 
-    def __init__(self, settings, store, emit, tell):
+    def __init__(self, settings, store: "NVS", emit, tell):
         self._settings = settings
         self._store = store
         self._emit = emit
@@ -294,7 +294,7 @@ def strongest(found):
     return [(name,) + best[name] for name in names]
 
 
-def own_key(store):
+def own_key(store: "NVS"):
     """The access point's own password: drawn once for each rig, then kept in `store`.
 
     Ten characters that nobody mistakes, 49 bits. A store that is full or worn out takes none:

@@ -6,7 +6,7 @@ _MAH = const(3600000)
 """One mAh in mA*ms."""
 
 
-def count(snap, i, current_ma, dt_ms):
+def count(snap: "Snapshot", i, current_ma, dt_ms):
     """Add `dt_ms` (0..1000) of `current_ma` to battery i's discharge or charge."""
     if current_ma >= 0:
         rest = snap.discharge_rest[i] + current_ma * dt_ms
@@ -22,7 +22,7 @@ def count(snap, i, current_ma, dt_ms):
         snap.charge_rest[i] = rest
 
 
-def count_time(snap, i, dt_ms):
+def count_time(snap: "Snapshot", i, dt_ms):
     """Add `dt_ms` to the time battery i spent ON."""
     rest = snap.on_rest_ms[i] + dt_ms
     if rest >= 1000:

@@ -15,7 +15,7 @@ class Connector:
         emit: function (code, i, state, reason, value) that records an event.
     """
 
-    def __init__(self, snap, limits, states, emit):
+    def __init__(self, snap: "Snapshot", limits, states, emit):
         self._snap = snap
         self._limits = limits
         self._states = states

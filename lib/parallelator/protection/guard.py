@@ -44,7 +44,17 @@ class Guard:
             and their current together. Both allocate nothing in steady state.
     """
 
-    def __init__(self, clock, i2c, snap, switches, limits, shunt_uohm, emit, sample):
+    def __init__(
+        self,
+        clock: "Clock",
+        i2c: "I2c",
+        snap: "Snapshot",
+        switches,
+        limits,
+        shunt_uohm,
+        emit,
+        sample,
+    ):
         self._ms = clock.ms
         self._diff = clock.diff
         self._i2c = i2c
@@ -107,12 +117,12 @@ class Guard:
         """Queue an operator's wish for the next tick. Never blocks.
 
         Args:
-            action: one of ACTIONS; i: battery 0..15, or RIG with "reset" for the bus.
+            action: one of ACTIONS; i: battery 0..15, ALL, or RIG with "reset" for the bus.
 
         Returns:
             str or None: why it is refused: `locked`, `absent`, `busy`; None = accepted.
         """
-        refused = None if i == RIG else self._states.refusal(action, i)
+        refused = self._states.refusal(action, i) if 0 <= i < BATTERIES else None
         if refused:
             return refused
         if self._queued >= _REQUESTS:

@@ -27,7 +27,7 @@ def rest_mv(voltage_mv, current_ma, pack_mohm):
     return voltage_mv + current_ma * pack_mohm // 1000
 
 
-def bus_rest_mv(snap, mask, pack_mohm, scratch):
+def bus_rest_mv(snap: "Snapshot", mask, pack_mohm, scratch):
     """Median rest voltage in mV of the connected batteries in `mask` (at least one).
 
     Args:
@@ -50,7 +50,7 @@ def _insert(scratch, count, value, shift):
     scratch[at] = value
 
 
-def refusal(limits, snap, mask, delta_mv, pack_mohm):
+def refusal(limits, snap: "Snapshot", mask, delta_mv, pack_mohm):
     """Whether a battery may join the live bus of the batteries in `mask`.
 
     Args:
@@ -96,7 +96,7 @@ def _beyond_share(limits, predicted_ma, now_ma):
     )
 
 
-def start_group(snap, mask, spread_mv, scratch):
+def start_group(snap: "Snapshot", mask, spread_mv, scratch):
     """The largest group of `mask` that may close together onto a dead bus.
 
     Args:

@@ -33,7 +33,7 @@ class Presence:
         measured: battery whose temperature the last `prove_one` read, or -1.
     """
 
-    def __init__(self, clock, snap, switches, sensors, states, emit):
+    def __init__(self, clock: "Clock", snap: "Snapshot", switches, sensors, states, emit):
         self._diff = clock.diff
         self._snap = snap
         self._switches = switches

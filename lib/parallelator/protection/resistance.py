@@ -28,7 +28,7 @@ class Resistance:
         snap: the `Snapshot`; its `r_mohm` is filled, 0 = not known yet.
     """
 
-    def __init__(self, snap):
+    def __init__(self, snap: "Snapshot"):
         self._r_mohm = snap.r_mohm
         self._mean_mohm = array("h", bytes(2 * BATTERIES))
         self._steps = bytearray(BATTERIES)

@@ -262,7 +262,7 @@ class Balance:
         total_ma: current of the connected packs together; mean_mv: their mean voltage, 0 = none.
     """
 
-    def __init__(self, snap, limits):
+    def __init__(self, snap: "Snapshot", limits):
         self._snap = snap
         self._limits = limits
         self._scratch = array("i", bytes(4 * BATTERIES))

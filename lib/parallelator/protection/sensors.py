@@ -31,7 +31,7 @@ class Sensors:
         found: mask of the places whose chip answers.
     """
 
-    def __init__(self, i2c, snap, limits, shunt_uohm):
+    def __init__(self, i2c: "I2c", snap: "Snapshot", limits, shunt_uohm):
         self._i2c = i2c
         self._snap = snap
         self._limits = limits

@@ -21,7 +21,7 @@ from parallelator.catalog import (
     Reason,
 )
 from parallelator.protection import rules
-from parallelator.snapshot import BATTERIES, IDLE_MA, RIG
+from parallelator.snapshot import ALL, BATTERIES, IDLE_MA, RIG
 
 _REPEAT_S = const(3600)
 _START_MS = const(1000)
@@ -48,7 +48,7 @@ class States:
         starting_ms: what is left of the first second after the start of a dead bus.
     """
 
-    def __init__(self, snap, switches, limits, judge, balance, emit):
+    def __init__(self, snap: "Snapshot", switches, limits, judge, balance, emit):
         self._snap = snap
         self._switches = switches
         self._limits = limits
@@ -287,16 +287,28 @@ class States:
         return None
 
     def obey(self, action, i):
-        """Carry out a wish (index into ACTIONS) for battery i, or RIG: reset the bus."""
-        snap = self._snap
+        """Carry out a wish (index into ACTIONS) for battery i or ALL, or RIG: reset the bus."""
         if i == RIG:
             self._reset_bus()
-            return
+        elif i == ALL:
+            if action == _OFF:
+                self._open(self.on)  # one write for each board
+            self._emit("wish_all", RIG, 0, 0, action)
+            for k in range(BATTERIES):
+                self._grant(action, k)
+        else:
+            if action == _RESET:
+                self._emit("reset_done", i, self._snap.state[i], 0, 0)
+            else:
+                self._emit("wish", i, self._snap.state[i], 0, action)
+            self._grant(action, i)
+
+    def _grant(self, action, i):
+        snap = self._snap
         state = snap.state[i]
         if action == _RESET:
             self.lock[i] = self._repeats[i] = snap.trips[i] = 0
             snap.alarm("wiring_map", i, False)
-            self._emit("reset_done", i, state, 0, 0)
         else:
             snap.wish[i] = WISH_OFF if action == _OFF else AUTO
             if action == _ON and not self.lock[i]:
@@ -304,7 +316,6 @@ class States:
                 if self._cause[i] == Reason.UNDERVOLTAGE:
                     # The operator vouches that a charger is there: the window is enough.
                     self._cause[i] = Reason.NONE
-            self._emit("wish", i, state, 0, action)
         if state == ON:
             if action == _OFF:
                 self._open(1 << i)

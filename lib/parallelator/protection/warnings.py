@@ -21,7 +21,7 @@ class Warnings:
         emit: function (code, i, state, reason, value) that records an event.
     """
 
-    def __init__(self, snap, limits, balance, emit):
+    def __init__(self, snap: "Snapshot", limits, balance, emit):
         self._snap = snap
         self._limits = limits
         self._balance = balance

@@ -106,7 +106,9 @@ class BlackBox:
         missed: trips since boot of which there is no record.
     """
 
-    def __init__(self, sample_ring, events, card, clock, snap, trip_pending):
+    def __init__(
+        self, sample_ring, events: "Events", card, clock: "Clock", snap: "Snapshot", trip_pending
+    ):
         self._sample_ring = sample_ring
         self._events = events
         self._card = card

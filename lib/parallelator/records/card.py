@@ -46,7 +46,7 @@ class Card:
         volume: the `VfsFat` mounted last; a file that is open on it needs it until it is closed.
     """
 
-    def __init__(self, connect, snap, emit, greet):
+    def __init__(self, connect, snap: "Snapshot", emit, greet):
         self._connect = connect
         self._greet = greet
         self._snap = snap

@@ -31,7 +31,7 @@ class ChartStore:
         snap: the `Snapshot`; boot: number of this boot.
     """
 
-    def __init__(self, ring, card, clock, snap, boot):
+    def __init__(self, ring, card, clock: "Clock", snap: "Snapshot", boot):
         self._ring = ring
         self._card = card
         self._clock = clock

@@ -53,7 +53,7 @@ class Counters:
         trip_pending: function that returns True while a battery is beyond a limit.
     """
 
-    def __init__(self, snap, card, store, owner, trip_pending):
+    def __init__(self, snap: "Snapshot", card, store: "NVS", owner, trip_pending):
         self._snap = snap
         self._card = card
         self._store = store

@@ -22,7 +22,6 @@ _POLL_MS = const(100)
 _RETRY_MS = const(1000)
 _FULL_MS = const(60000)
 _MB = const(1048576)
-_FIELDS = ("voltage_mv", "current_ma", "state", "discharge_mah", "charge_mah")
 _EVENT_FIELDS = ("time", "uptime_ms", "severity", "code", "battery", "detail")
 
 
@@ -39,7 +38,9 @@ class Datalog:
         held: names of logs that somebody reads: they are not deleted meanwhile.
     """
 
-    def __init__(self, card, snap, clock, events, settings, boot, describe):
+    def __init__(
+        self, card, snap: "Snapshot", clock: "Clock", events: "Events", settings, boot, describe
+    ):
         self._card = card
         self._snap = snap
         self._clock = clock
@@ -126,9 +127,9 @@ class Datalog:
         names = ["time", "uptime_ms"]
         if self._wide:
             for n in range(1, BATTERIES + 1):
-                names += ["%s_%d" % (field, n) for field in _FIELDS]
+                names += ["%s_%d" % (column, n) for column in catalog.names(catalog.LOG_COLUMNS)]
         else:
-            names += ("battery",) + _FIELDS
+            names += ["battery"] + catalog.names(catalog.LOG_COLUMNS)
         return self._comma.join(names)
 
     async def _sample(self):
@@ -148,19 +149,21 @@ class Datalog:
         return [wide + "\n"] if self._wide else rows
 
     def _cells(self, i):
-        # As _FIELDS; what is not known stays empty.
+        # As LOG_COLUMNS; what is not known stays empty.
         snap = self._snap
-        known = snap.valid[i]
-        there = known or snap.state[i] != ABSENT
-        return self._comma.join(
-            (
-                str(snap.voltage_mv[i]) if known else "",
-                str(snap.current_ma[i]) if known else "",
-                catalog.state_name(snap.state[i]),
-                str(snap.discharge_mah[i]) if there else "",
-                str(snap.charge_mah[i]) if there else "",
-            )
-        )
+        known = catalog.ALWAYS
+        if snap.valid[i]:
+            known = catalog.READ
+        elif snap.state[i] != ABSENT:
+            known = catalog.THERE
+        cells = []
+        for name, needs, lowest, highest in catalog.LOG_COLUMNS:
+            value = getattr(snap, name)[i]
+            if known < needs or not lowest <= value <= highest:
+                cells.append("")
+            else:
+                cells.append(catalog.state_name(value) if name == "state" else str(value))
+        return self._comma.join(cells)
 
     async def _write_events(self):
         event = self._events.after(self._next_event)

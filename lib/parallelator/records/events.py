@@ -21,13 +21,13 @@ class Events:
         count: events since boot; event number k lives until event k + 64.
     """
 
-    def __init__(self, snap):
+    def __init__(self, snap: "Snapshot"):
         self._snap = snap
-        self._codes = [None] * _SIZE
+        self._codes: list[str | None] = [None] * _SIZE
         self._numbers = array("i", bytes(4 * 5 * _SIZE))
         self.count = 0
 
-    def emit(self, code, i, state, reason, value):
+    def emit(self, code: str, i: int, state: int, reason: int, value: int):
         """Record an event.
 
         Args:
@@ -45,7 +45,7 @@ class Events:
         numbers[at + 4] = value
         self.count += 1
 
-    def after(self, number):
+    def after(self, number: int):
         """The next event from `number` on: (number, uptime_s, code, i, state, reason, value).
 
         Returns:

@@ -132,7 +132,7 @@ class History:
         rings: a `Ring` for each of SPANS.
     """
 
-    def __init__(self, snap):
+    def __init__(self, snap: "Snapshot"):
         self._snap = snap
         self.rings = [Ring(step_s, points) for step_s, points in SPANS]
 

@@ -22,7 +22,7 @@ _PATIENCE = const(10)
 """Looks after which a change is written even at a bad moment."""
 
 
-def count_boot(store):
+def count_boot(store: "NVS"):
     """The number of this boot since `store` was last erased, 1 or more; counts it."""
     try:
         number = store.get_i32("boots") + 1
@@ -42,7 +42,7 @@ class NvsState:
         trip_pending: function without arguments, True while a battery is beyond a limit.
     """
 
-    def __init__(self, store, snap, locks, trip_pending):
+    def __init__(self, store: "NVS", snap: "Snapshot", locks, trip_pending):
         self._store = store
         self._snap = snap
         self._locks = locks

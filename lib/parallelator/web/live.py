@@ -44,7 +44,7 @@ class Live:
         clients: open streams.
     """
 
-    def __init__(self, snap, alarms):
+    def __init__(self, snap: "Snapshot", alarms):
         self._snap = snap
         self._alarms = alarms
         self._seen = b""
@@ -117,7 +117,7 @@ def opening(state):
     yield "\n\n"
 
 
-async def frame(snap, alarms, slow):
+async def frame(snap: "Snapshot", alarms, slow):
     """One frame as an event, `slow` of battery 0..15; other tasks run between the batteries."""
     await asyncio.sleep_ms(0)
     total = views.summary(snap)
@@ -155,7 +155,7 @@ async def frame(snap, alarms, slow):
     return (",".join(parts) + "]\n\n").encode()
 
 
-def _row(snap, i):
+def _row(snap: "Snapshot", i):
     valid = snap.valid[i]
     clears = catalog.ends(snap.state[i], snap.reason[i], snap.eta_ms[i] > 0)
     return (

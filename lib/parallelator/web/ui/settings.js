@@ -63,9 +63,16 @@ function drawPending() {
   const { pending, faults } = saved;
   $("pending").hidden = !pending.length;
   $("pending-text").textContent = say("pending", { v: pending.map(nameOf).join(", ") });
-  $("file-faults").replaceChildren(...faults.map(({ file, key, found, allowed }) => (
-    make("li", {}, `${say("fileFault", { v: file })}: ${key} = ${found} (${allowed})`)
+  $("file-faults").replaceChildren(...faults.map((fault) => (
+    make("li", {}, `${say("fileFault", { v: fault.file })}: ${faultOf(fault)}`)
   )));
+}
+
+// As Words.fault in wording.py.
+function faultOf({ key, found, allowed, code, line, column }) {
+  const { json } = app.words;
+  if (!code) return `${key} = ${found} (${allowed})`;
+  return fill(json.place, { n: line, v: column }) + fill(json[code], { v: found, n: allowed });
 }
 
 function drawField(row) {
@@ -85,7 +92,7 @@ function hintOf({ key, type, min, max, unit, restart, preset }) {
   const parts = [];
   const range = { v: min, n: max };
   if (type === "integer") parts.push(`${say("range", range)} ${UNITS[unit] || unit}`.trim());
-  if (type === "text" || type === "secret") parts.push(say("chars", range));
+  if (type === "text" || type === "secret") parts.push(say(unit || "chars", range));
   if (type === "secret") parts.push(say(saved.secrets[key] ? "isSet" : "notSet"));
   if (type === "bits") parts.push(say("bitsHint"));
   if (type === "flag" && preset) parts.push(say("preset"));
@@ -155,7 +162,7 @@ function showFaults({ faults }) {
     const field = fields.get(key);
     if (!field) continue;
     field.input.setAttribute("aria-invalid", "true");
-    field.error.textContent = allowed;
+    field.error.textContent = app.words.refused[key] || allowed;
     field.input.closest("details").open = true;
     field.input.focus();
   }
