@@ -34,7 +34,7 @@ _ALARMS = const(12)
 _NAME_BYTES = const(64)
 _PREFIX_BYTES = const(32)
 _BATTERIES_MAY = const(40)
-_PERIOD_MS = const(10000)
+_PERIOD_S = const(10)
 _GOLDEN = const(506952113)  # spreads neighbours: 2^32 over the golden ratio, modulo 2^30
 _DEFAULT_NAME = "parallelator"
 _PASSWORD_CODES = (4, 5)
@@ -82,7 +82,7 @@ class Mqtt:
         self._configs = iter(())
         self._birth_due = None
         self._allowed = 0
-        self._allowed_until = 0
+        self._allowed_until_s = 0
         self._up = False
         self._proven = False
         self._stage = None
@@ -355,10 +355,9 @@ class Mqtt:
 
     def _may(self):
         """False beyond 40 commands in 10 s; says so once."""
-        clock = self._rig.clock
-        now = clock.ms()
-        if clock.diff(now, self._allowed_until) >= 0:
-            self._allowed_until = clock.add(now, _PERIOD_MS)
+        now_s = self._rig.snap.uptime_s  # unlike ticks it never wraps, however rare commands are
+        if now_s >= self._allowed_until_s:
+            self._allowed_until_s = now_s + _PERIOD_S
             self._allowed = _BATTERIES_MAY
         self._allowed -= 1
         if self._allowed == -1:
