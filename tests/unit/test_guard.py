@@ -1,4 +1,5 @@
-"""What the guard makes of time: what nobody saw is no evidence, and a delay runs all the same."""
+"""What the guard makes of time: what nobody saw is no evidence, and a delay runs all the same.
+And what it lets in."""
 
 from errno import ENODEV
 
@@ -9,7 +10,7 @@ from parallelator.hardware.i2c import I2c
 from parallelator.hardware.tca9555 import Tca9555
 from parallelator.protection import guard, rules
 from parallelator.protection.switches import Switches
-from parallelator.snapshot import BATTERIES, BOARDS, Snapshot
+from parallelator.snapshot import BATTERIES, BOARDS, RIG, Snapshot
 
 PERIOD_MS = 1 << 30
 REGISTERS = {0x3E: 0x5449, 0x3F: 0x2370, 0x06: 0x1900, 0x0B: 0xA002}
@@ -211,3 +212,14 @@ def test_a_read_that_fails_after_the_guard_was_kept_off_loses_no_sensor():
     assert all(state == ON for state in rig.snap.state), rig.snap.state
     rig.wire.silent.add(5)
     assert rig.until(5, ABSENT, 500), "three failed reads"
+
+
+def test_a_lock_of_the_output_is_cleared_by_a_reset_only():
+    rig = Rig()
+    rig.snap.bus_locked = True
+    assert [rig.guard.submit(action, RIG) for action in ("on", "off", "auto")] == ["battery"] * 3
+    rig.run(10)
+    assert rig.snap.bus_locked
+    assert rig.guard.submit("reset", RIG) is None
+    rig.run(10)
+    assert not rig.snap.bus_locked

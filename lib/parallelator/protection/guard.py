@@ -112,9 +112,9 @@ class Guard:
             action: one of ACTIONS; i: battery 0..15, or RIG with "reset" for the bus.
 
         Returns:
-            str or None: why it is refused: `locked`, `absent`, `busy`; None = accepted.
+            str or None: why it is refused: as `States.refusal`, or `busy`; None = accepted.
         """
-        refused = None if i == RIG else self._states.refusal(action, i)
+        refused = self._states.refusal(action, i)
         if refused:
             return refused
         if self._queued >= _REQUESTS:
