@@ -19,7 +19,7 @@ BATTERIES = 16
 STATES = tuple(CATALOG.names(CATALOG.STATES))
 _SEPARATORS = ",;\t"
 _MEASURED = {
-    "voltage_mv": (0, 100_000),
+    "voltage_mv": (0, 105_000),  # the sensors reach 102.4 V
     "current_ma": (-200_000, 200_000),
     "discharge_mah": (0, 10**9),
     "charge_mah": (0, 10**9),
