@@ -34,6 +34,7 @@ class Scheduler:
         self._guard = None
         self._watchdog = None
         self._due = 0
+        self._ticking = False
         self.names = []
         self.failures = []
         self.end = None
@@ -55,12 +56,16 @@ class Scheduler:
     def tick_if_due(self):
         """Run the guard when it is its time, from wherever the processor is.
 
-        Its death ends the program, with the switches open if I2C allows.
+        Never in the middle of a tick, whoever calls. Its death ends the program, with the switches
+        open if I2C allows.
         """
         clock = self._clock
         protector = self._guard
-        if protector is None or self.end or clock.diff(self._due, clock.ms()) > 0:
+        if protector is None or self.end or self._ticking:
             return
+        if clock.diff(self._due, clock.ms()) > 0:
+            return
+        self._ticking = True
         try:
             protector.tick()
             self._watchdog.feed()
@@ -68,6 +73,8 @@ class Scheduler:
             self.end = error
             protector.all_off()
             return
+        finally:
+            self._ticking = False
         now = clock.ms()
         self._due = clock.add(self._due, guard.TICK_MS)
         if clock.diff(self._due, now) < 0:

@@ -74,3 +74,26 @@ async def test_the_guard_goes_first_at_every_step_of_a_task():
     here.finish("over")
     await protection
     assert all(after > before for before, after in zip(seen, seen[1:])), seen
+
+
+async def test_the_guard_is_never_entered_twice():
+    here, _ = work()
+    depths = [0]
+
+    class Nested(Guard):
+        depth = 0
+
+        def tick(self):
+            super().tick()
+            self.depth += 1
+            depths.append(self.depth)
+            time.sleep_ms(25)  # two more ticks are due
+            here.tick_if_due()  # as from the idle hook of the card
+            self.depth -= 1
+
+    guard = Nested()
+    protection = asyncio.create_task(here.protect(guard, guard))
+    await until(lambda: guard.ticks >= 3)
+    here.finish("over")
+    await protection
+    assert max(depths) == 1, depths
