@@ -119,9 +119,7 @@ class App:
             sample_ring.sample,
         )
         self._store = self.controller.storage()
-        self.nvs_state = NvsState(
-            self._store, self.snap, self.guard.locks, self.guard.trip_pending
-        )
+        self.nvs_state = NvsState(self._store, self.snap, self.guard)
         self.network = None
         self._powered_on = self.controller.reset_cause() == _POWERED_ON
         self.counters = Counters(

@@ -214,6 +214,18 @@ def test_a_read_that_fails_after_the_guard_was_kept_off_loses_no_sensor():
     assert rig.until(5, ABSENT, 500), "three failed reads"
 
 
+def test_a_battery_is_strained_beyond_four_fifths_of_a_limit():
+    rig = Rig()
+    assert not rig.guard.strained()
+    for ma, strained in ((8000, False), (8100, True), (-8000, False), (-8100, True)):
+        rig.wire.ma[7] = ma
+        rig.run(200)
+        assert rig.guard.strained() == strained, ma
+    rig.guard.submit("off", 7)
+    rig.run(10)
+    assert not rig.guard.strained(), "it is open"
+
+
 def test_a_lock_of_the_output_is_cleared_by_a_reset_only():
     rig = Rig()
     rig.snap.bus_locked = True

@@ -85,6 +85,16 @@ class Guard:
         """True while a connected battery is beyond a limit: a bad moment to keep the guard off."""
         return self._judge.trip_pending(self._states.on)
 
+    def strained(self):
+        """True while a trip is pending or a connected battery carries more than 80 % of a limit,
+        and in the first second after a start: what can wait shall not keep the guard off."""
+        states = self._states
+        return (
+            states.starting_ms > 0
+            or self.trip_pending()
+            or self._judge.strained(states.on, self._snap.current_ma)
+        )
+
     # Start and stop
 
     def start(self):
