@@ -48,7 +48,8 @@ class Mqtt:
 
     Args:
         rig: an object with `settings`, `snap`, `events`, `guard`, `clock`, `boot`, `words`,
-            `alarms()` and `event_text(event)`, as web.server.serve describes them.
+            `alarms()`, `event_text(event)`, `run_after_guard` and `within`, as web.server.serve
+            describes them.
         number: the controller's own, twelve hexadecimal digits.
         resolve: coroutine that makes an IP address of the broker's name, or raises OSError.
     """
@@ -158,13 +159,10 @@ class Mqtt:
         self._stage = "name"
         address = await self._resolve(value["mqtt.host"])
         self._stage = None
-        link = self._link = Link(
-            self._node,
-            value["mqtt.user"].encode(),
-            value["mqtt.password"].encode(),
-            (self._topic("/status"), b"offline"),
-            self._heard,
-        )
+        user, password = value["mqtt.user"].encode(), value["mqtt.password"].encode()
+        will = (self._topic("/status"), b"offline")
+        link = Link(self._node, user, password, will, self._heard, self._rig.within)
+        self._link = link
         await asyncio.sleep_ms(0)
         await link.open(address, value["mqtt.port"], context, value["mqtt.host"])
         self._lost = None

@@ -18,7 +18,7 @@ from .live import Live
 
 _CONNECTIONS = const(8)  # of lwIP's ten sockets; four of them at most are live streams
 _REQUEST_S = const(3)
-_STALL_S = const(10)
+_STALL_MS = const(10000)
 _LINGER_MS = const(300)
 _HEAD = const(4096)
 _HEADERS = const(40)
@@ -74,7 +74,7 @@ async def serve(rig):
             card: the Card; datalog: the Datalog.
             mqtt: the Mqtt, None without a broker.
             network: a network.network.Network, of it `wifi` and `hostname`.
-            run_after_guard(coroutine): as of `Scheduler`.
+            run_after_guard(coroutine), within(ms, coroutine): as of `Scheduler`.
             setup_s(): for how many more seconds a first password may be set.
             boot: number of this boot; tasks: names of the tasks; failures: times each failed.
 
@@ -84,7 +84,7 @@ async def serve(rig):
     access = Auth(rig.settings, rig.clock)
     live = Live(rig.snap, rig.alarms)
     api = Api(rig, access, live)
-    http_server = HttpServer(api.app, api.captive_redirect)
+    http_server = HttpServer(api.app, api.captive_redirect, rig.within)
     port = rig.settings["web.port"]
 
     def connection(reader, stream):
@@ -112,10 +112,12 @@ class HttpServer:
     Args:
         app: the Microdot application that answers.
         captive_redirect: function (request) that answers before it, or returns None.
+        within: as of `Scheduler`.
     """
 
-    def __init__(self, app, captive_redirect):
+    def __init__(self, app, captive_redirect, within):
         self._app = app
+        self._within = within
         self._captive_redirect = captive_redirect
         self._tasks = set()
         self._served = 0
@@ -127,7 +129,7 @@ class HttpServer:
         self._tasks.add(task)
         served = self._served < _CONNECTIONS
         self._served += served
-        writer = Writer(stream)
+        writer = Writer(stream, self._within)
         res = None
         try:
             if served:
@@ -137,7 +139,7 @@ class HttpServer:
             if res:
                 await send(writer, res)
                 if res.status_code >= 400:
-                    await _linger(reader)
+                    await self._linger(reader)
         except asyncio.TimeoutError:
             pass  # the client does not read: dropped
         except OSError as error:
@@ -163,7 +165,7 @@ class HttpServer:
     async def _answer(self, reader, writer):
         """The response to what the client sends; None if it sends nothing."""
         try:
-            request = await asyncio.wait_for(self._request(reader, writer), _REQUEST_S)
+            request = await self._within(_REQUEST_S * 1000, self._request(reader, writer))
         except asyncio.TimeoutError:
             return problem(408, "slow", f"The request took more than {_REQUEST_S} s.")
         except Refused as error:
@@ -175,6 +177,14 @@ class HttpServer:
         res = self._captive_redirect(request)
         await asyncio.sleep_ms(0)
         return res or await self._app.dispatch_request(request)
+
+    async def _linger(self, reader):
+        """Takes in what still arrives until the client closes: closing on unread bytes would reset
+        the connection and lose the answer on its way."""
+        try:
+            await self._within(_LINGER_MS, _discard(reader))
+        except asyncio.TimeoutError:
+            pass
 
     async def _request(self, reader, writer):
         """Reads one request, None if the client closes without a word. Raises Refused."""
@@ -228,13 +238,14 @@ class Writer:
     """Collects the small writes of a response into segments.
 
     Args:
-        stream: an asyncio stream.
-        stall_s: seconds a segment may take before asyncio.TimeoutError is raised.
+        stream: an asyncio stream; within: as of `Scheduler`.
+        stall_ms: what a segment may take before asyncio.TimeoutError is raised.
     """
 
-    def __init__(self, stream, stall_s=_STALL_S):
+    def __init__(self, stream, within, stall_ms=_STALL_MS):
         self.stream = stream
-        self._stall_s = stall_s
+        self._within = within
+        self._stall_ms = stall_ms
         self._waiting = bytearray()
 
     async def awrite(self, data):
@@ -257,7 +268,7 @@ class Writer:
     async def _send(self, data):
         self.stream.write(data)
         if self.stream.out_buf:  # the socket did not take all of it
-            await asyncio.wait_for(self.stream.drain(), self._stall_s)
+            await self._within(self._stall_ms, self.stream.drain())
         else:
             await asyncio.sleep_ms(0)
 
@@ -344,15 +355,6 @@ def _escapes_ok(text):
         if len(part) < 2 or part[0] not in _HEX or part[1] not in _HEX:
             return False
     return True
-
-
-async def _linger(reader):
-    """Takes in what still arrives until the client closes: closing on unread bytes would reset
-    the connection and lose the answer on its way."""
-    try:
-        await asyncio.wait_for_ms(_discard(reader), _LINGER_MS)
-    except asyncio.TimeoutError:
-        pass
 
 
 async def _discard(reader):
