@@ -217,7 +217,7 @@ READ = const(2)  # its readings are valid
 # column of the log and array of the snapshot, when it is known, lowest and highest that can be
 # meant; what lies outside is not known. Append only: a log without a header is read by the place.
 LOG_COLUMNS = (
-    ("voltage_mv", READ, 0, 100000),
+    ("voltage_mv", READ, 0, 105000),  # the sensors reach 102.4 V
     ("current_ma", READ, -200000, 200000),
     ("state", ALWAYS, 0, 6),
     ("discharge_mah", THERE, 0, 1000000000),

@@ -27,6 +27,7 @@ from parallelator.records.datalog import LOGS
 from parallelator.records.events import Events
 from parallelator.records.history import History
 from parallelator.records.sample_ring import BUS, SampleRing
+from parallelator.scheduler import Scheduler
 from parallelator.snapshot import ALL, BATTERIES, RIG, Snapshot
 from parallelator.web import server
 from parallelator.wording import Words
@@ -137,10 +138,6 @@ class Rig:
     mqtt = None
     network = Network()
 
-    def run_after_guard(self, coroutine):
-        """No guard has to go first."""
-        return coroutine
-
     def __init__(self, port, password, language):
         folder = snapshot.__file__.rsplit("/", 1)[0]
         with open("%s/messages/%s.json" % (folder, language)) as file:
@@ -159,6 +156,9 @@ class Rig:
         self.pending = {}
         self.clock = Clock(time)
         self.clock.set(1784000000)
+        scheduler = Scheduler(self.clock, None)  # without a guard that has to go first
+        self.run_after_guard = scheduler.run_after_guard
+        self.within = scheduler.within
         self.i2c = I2c()
         self.card = Card()
         self.datalog = Datalog()
