@@ -52,7 +52,7 @@ def test_a_change_is_saved_and_says_what_waits_for_a_restart(rig):
     assert (state["name"], state["batteries"][3]["label"]) == ("Nuit blanche", "Basse")
     shown = rig.ask("GET", "/api/settings")[2]
     assert shown["values"]["limits.max_trips"] == 3 and shown["pending"] == ["limits.max_trips"]
-    assert rig.ask("GET", "/api/events")[2]["events"][-1]["code"] == "settings_saved"
+    assert rig.ask("GET", "/api/events")[2]["events"][-1]["code"] == "limits_saved"
     status, answer = patch(rig, session, {"limits.max_trips": 5})
     assert (status, answer["saved"]) == (200, ["limits.max_trips"])
 

@@ -18,8 +18,8 @@ from parallelator import catalog
 from parallelator.catalog import ACTIONS, MQTT_PROBLEMS
 from parallelator.network import discovery
 from parallelator.network.mqtt_link import Denied, Garbage, Link, tls_context
-from parallelator.records.events import event_view
-from parallelator.snapshot import BATTERIES, BOARDS, CHANNELS, RIG, battery_view, rig_view
+from parallelator.snapshot import BATTERIES, BOARDS, CHANNELS, RIG
+from parallelator.views import battery_view, event_view, rig_view
 
 _FIRST_MS = const(2000)
 _LEAST_RETRY_MS = const(500)
@@ -47,14 +47,12 @@ class Mqtt:
     """The rig on its broker.
 
     Args:
-        rig: an object with `settings`, `snap`, `events`, `guard`, `clock`, `boot`, `words`,
-            `alarms()`, `event_text(event)`, `run_after_guard` and `within`, as web.server.serve
-            describes them.
+        rig: the `Rig` that is published.
         number: the controller's own, twelve hexadecimal digits.
         resolve: coroutine that makes an IP address of the broker's name, or raises OSError.
     """
 
-    def __init__(self, rig, number, resolve):
+    def __init__(self, rig: "Rig", number, resolve):
         self._rig = rig
         self._resolve = resolve
         value = rig.settings

@@ -8,9 +8,6 @@ from array import array
 
 from micropython import const
 
-from parallelator import catalog
-from parallelator.snapshot import RIG
-
 _SIZE = const(64)
 
 
@@ -62,24 +59,3 @@ class Events:
         return (number, self._numbers[at * 5], self._codes[at]) + tuple(
             self._numbers[at * 5 + 1 : at * 5 + 5]
         )
-
-
-def event_view(rig: "App", event: tuple):
-    """An event of `after` as `GET /api/events` and MQTT show it: a dict.
-
-    Args:
-        rig: its `clock`, `snap` and `event_text` are used.
-    """
-    number, uptime_s, code, i, state, reason, value = event
-    return {
-        "number": number,
-        "uptime_ms": uptime_s * 1000,
-        "time": rig.clock.iso(rig.snap.uptime_s - uptime_s),
-        "code": code,
-        "severity": catalog.severity(code),
-        "n": None if i == RIG else i + 1,
-        "state": catalog.state_name(state) if code == "state" else None,
-        "reason": catalog.reason_name(reason),
-        "value": value,
-        "text": rig.event_text(event),
-    }

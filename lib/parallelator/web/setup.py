@@ -26,10 +26,10 @@ class Setup:
     """What a new rig needs.
 
     Args:
-        rig: as server.serve; access: an auth.Auth; saving: a saving.Saving.
+        rig: the `Rig`; access: an auth.Auth; saving: a saving.Saving.
     """
 
-    def __init__(self, rig, access, saving):
+    def __init__(self, rig: "Rig", access, saving):
         self._rig = rig
         self._access = access
         self._saving = saving
