@@ -108,7 +108,7 @@ def test_hostile_values_are_refused_and_leave_no_mark(rig):
         status, _, answer = rig.ask(
             "PATCH", "/api/settings", body, f"127.0.0.{k % 9 + 1}", **session
         )
-        assert status == 422, (body, answer)
+        assert status in (400, 422), (body, answer)  # no JSON for the reader, or no settings
         assert len(json.dumps(answer)) < 2000
     for body in ([], "text", 3, None):
         status, answer = patch(rig, session, body)
