@@ -307,8 +307,10 @@ class App:
         """Take over a time; one that is more than a second off is an event."""
         known_s = self.clock.unix()
         self.clock.set(unix_s)
-        if known_s is None or abs(unix_s - known_s) >= _JUMP_S:
-            self.events.emit("time_set", RIG, 0, 0, 0)
+        self.events.know(unix_s)
+        jump_s = 0 if known_s is None else unix_s - known_s
+        if known_s is None or abs(jump_s) >= _JUMP_S:
+            self.events.emit("time_set", RIG, 0, 0, jump_s)
 
     def restart(self, why="restart"):
         """Restart the controller in half a second, with every switch open.
@@ -336,7 +338,7 @@ class App:
                 continue
             number = event[0] + 1
             if self.settings["serial_messages"]:
-                when = self.clock.local(self.snap.uptime_s - event[1]) or "%d s" % event[1]
+                when = self.clock.local(event[8]) or "%d s" % event[1]
                 print("[%s] %s" % (when, self.event_text(event)))
             await asyncio.sleep_ms(0)
 
@@ -355,7 +357,7 @@ class App:
         if code == "topology":
             return self.words.missing(self.snap).strip()
         if code == "time_set":
-            return self.clock.iso(self.snap.uptime_s - event[1]) or ""
+            return self.clock.step(event[8], value)
         if code == "task_died":
             return self.tasks[value]
         if code == "mqtt_down" or code == "command_refused":

@@ -167,6 +167,7 @@ class Rig:
         self.snap.boards = self.snap.known_boards = 15
         self.snap.sensors = 65535
         self.events = Events(self.snap)
+        self.events.know(self.clock.unix())
         self.events.emit("boot", RIG, 0, 0, self.boot)
         self.history = History(self.snap)
         self.sample_ring = SampleRing()
@@ -212,6 +213,7 @@ class Rig:
     def set_time(self, unix_s):
         """As the app's."""
         self.clock.set(unix_s)
+        self.events.know(unix_s)
 
     def setup_s(self):
         """As the app's."""

@@ -73,7 +73,7 @@ def test_shape_of_the_state(rig):
         ("topology", None),
         ("stuck_closed", 3),
     ]
-    assert set(state["alarms"][0]) == {"code", "n", "since_ms", "text"}
+    assert set(state["alarms"][0]) == {"code", "severity", "n", "since_ms", "text"}
 
 
 def test_stream_opens_with_codes_and_full_state(rig):
