@@ -115,9 +115,9 @@ SCHEMAS = {
         )),
     ),
     "Event": fields(
-        number="int", uptime_ms="int", time="str?", code={"enum": EVENTS}, severity=SEVERITY,
-        n="int?", state={"enum": [*STATES, None]}, reason={"enum": REASONS}, value="int",
-        text="str",
+        number="int", count="int", uptime_ms="int", time="str?", code={"enum": EVENTS},
+        severity=SEVERITY, n="int?", state={"enum": [*STATES, None]}, reason={"enum": REASONS},
+        value="int", text="str",
     ),
     "Trip": fields(**TRIP),
     "TripRecord": fields(**TRIP, samples=array(SAMPLE)),
@@ -310,7 +310,7 @@ def view_paths():
         },
         "/api/events": {
             "get": read(
-                "The last 64 events.",
+                "The last events of each kind.",
                 fields(events=array(ref("Event")), next="int"),
                 parameters=[since],
             )

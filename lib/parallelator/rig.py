@@ -135,8 +135,10 @@ class Rig:
         """Take over a time; one that is more than a second off is an event."""
         known_s = self.clock.unix()
         self.clock.set(unix_s)
-        if known_s is None or abs(unix_s - known_s) >= _JUMP_S:
-            self.events.emit("time_set", RIG, 0, 0, 0)
+        self.events.know(unix_s)
+        jump_s = 0 if known_s is None else unix_s - known_s
+        if known_s is None or abs(jump_s) >= _JUMP_S:
+            self.events.emit("time_set", RIG, 0, 0, jump_s)
 
     def restart(self, why: str = "restart"):
         """Restart the controller in half a second, with every switch open.
@@ -168,7 +170,7 @@ class Rig:
         if code == "topology":
             return self.words.missing(self.snap).strip()
         if code == "time_set":
-            return self.clock.iso(self.snap.uptime_s - event[1]) or ""
+            return self.clock.step(event[8], value)
         if code == "task_died":
             return self.tasks[value]
         if code == "mqtt_down" or code == "command_refused":

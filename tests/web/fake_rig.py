@@ -220,6 +220,7 @@ class FakeRig(Rig):
         snap.boards = snap.known_boards = 15
         snap.sensors = 65535
         events = Events(snap)
+        events.know(clock.unix())
         scheduler = Scheduler(clock, None)  # without a guard that has to go first
         scheduler.names = ["web", "wifi"]
         scheduler.failures = [0, 2]

@@ -106,7 +106,7 @@ class Mqtt:
 
     def detail(self, event):
         """What the number of `mqtt_down` or `command_refused` stands for, in words."""
-        _, _, code, i, _, _, value = event
+        _, _, code, i, _, _, value = event[:7]
         words = self._rig.words
         if code == "mqtt_down":
             return words.problem(MQTT_PROBLEMS[value])
@@ -246,7 +246,7 @@ class Mqtt:
         return clock.add(due if timely else now, self._interval_ms)
 
     async def _send_event(self, link, event):
-        self._dropped += event[0] - self._event
+        self._dropped += event[6] if event[2] == "events_lost" else 0
         self._event = event[0] + 1
         if not catalog.is_told(event[2], catalog.MQTT):
             return
