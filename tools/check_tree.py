@@ -43,17 +43,31 @@ FORBIDDEN_TEXT = (
     ),
 )
 
-CONTROLLER = "lib/parallelator/hardware/controller.py"
-PROTECTION = "lib/parallelator/protection/"
-TELLING = ("lib/parallelator/web/", "lib/parallelator/network/mqtt.py")
+PACKAGE = "lib/parallelator/"
+CONTROLLER = PACKAGE + "hardware/controller.py"
+PROTECTION = PACKAGE + "protection/"
+TELLING = (PACKAGE + "web/", PACKAGE + "network/mqtt.py")
+ROOMS = ("hardware", "protection", "records", "network", "web")
+"""Folders of the firmware, as the data flow: none imports from one that comes after it. What lies
+beside them, but for app, imports from the first two only."""
+
 PURE = (PROTECTION + "rules.py", PROTECTION + "joining.py")
 
 FORBIDDEN_IMPORTS = (
     (lambda path: path not in (CONTROLLER, "boot.py", "main.py"), ("machine", "umachine")),
     (lambda path: path != "main.py", ("parallelator.app",)),
+    *(
+        (
+            lambda path, room=room: path.startswith(f"{PACKAGE}{room}/"),
+            [f"parallelator.{later}" for later in ROOMS[k + 1 :]],
+        )
+        for k, room in enumerate(ROOMS)
+    ),
     (
-        lambda path: path.startswith(PROTECTION),
-        ("parallelator.records", "parallelator.network", "parallelator.web"),
+        lambda path: (
+            path.startswith(PACKAGE) and path.count("/") == 2 and path != PACKAGE + "app.py"
+        ),
+        [f"parallelator.{room}" for room in ROOMS[2:]],
     ),
     (lambda path: not path.startswith(TELLING), ("parallelator.views",)),
     (

@@ -38,7 +38,7 @@ class Clock:
         Raises:
             ValueError: it is none.
         """
-        from parallelator.network import zone
+        from parallelator import zone
 
         self._zone = zone.parsed(text)
         self._zone_offset_s = zone.offset_s

@@ -13,7 +13,7 @@ from microdot import Response
 from micropython import const
 
 from parallelator import settings
-from parallelator.network.values import host_of, is_ip
+from parallelator.formats import host_of, is_ip
 from parallelator.snapshot import RIG
 
 from . import answer, json_object, problem
