@@ -85,11 +85,10 @@ TRIP = {
 }  # fmt: skip
 SAMPLE = {
     "type": "array",
-    "description": "ms from the trip; 0 for the bus, else the battery's number; mV; mA",
-    "items": of("int?"),
-    "minItems": 4,
-    "maxItems": 4,
-}
+    "description": "ms from the trip; 0 for the bus, else the battery's number; mV, 65535 for "
+    "that or more; mA, 327670 and -327680 for that or more",
+    "items": of("int?"), "minItems": 4, "maxItems": 4,
+}  # fmt: skip
 SCHEMAS = {
     "Error": fields(
         error={
@@ -116,13 +115,14 @@ SCHEMAS = {
         )),
     ),
     "Event": fields(
-        number="int", uptime_ms="int", time="str?", code={"enum": EVENTS}, severity=SEVERITY,
-        n="int?", state={"enum": [*STATES, None]}, reason={"enum": REASONS}, value="int",
-        text="str",
+        number="int", count="int", uptime_ms="int", time="str?", code={"enum": EVENTS},
+        severity=SEVERITY, n="int?", state={"enum": [*STATES, None]}, reason={"enum": REASONS},
+        value="int", text="str",
     ),
     "Trip": fields(**TRIP),
     "TripRecord": fields(**TRIP, samples=array(SAMPLE)),
-    "Series": fields(n="int", voltage_mv=array("int?"), current_ma=array("int?")),
+    "Series": fields(n="int", voltage_mv=array("int?"), current_ma=array("int?"))
+    | {"description": "65534 mV, 655340 and -655360 mA stand for that or more"},
     "System": fields(
         version="str", micropython="str", machine="str", boot="int", uptime_ms="int", time="str?",
         heap=fields(free="int", used="int"),
@@ -310,7 +310,7 @@ def view_paths():
         },
         "/api/events": {
             "get": read(
-                "The last 64 events.",
+                "The last events of each kind.",
                 fields(events=array(ref("Event")), next="int"),
                 parameters=[since],
             )

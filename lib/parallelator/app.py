@@ -84,9 +84,7 @@ class App:
         i2c = I2c(self.controller.connect_i2c, self.controller.release_i2c)
         self.guard = self._guard(i2c, sample_ring)
         self._store = self.controller.storage()
-        self.nvs_state = NvsState(
-            self._store, self.snap, self.guard.locks, self.guard.trip_pending
-        )
+        self.nvs_state = NvsState(self._store, self.snap, self.guard)
         self.counters = Counters(
             self.snap, self.card, self._store, self.controller.number(), self.guard.trip_pending
         )
@@ -153,7 +151,7 @@ class App:
         Args, returns, raises: as `run` below.
         """
         try:
-            asyncio.run(self._main(settled))
+            asyncio.run(self._scheduler.run_after_guard(self._main(settled)))  # pyright: ignore - it runs
         finally:
             self.guard.all_off()
             self.card.unmount()
@@ -256,6 +254,7 @@ class App:
             lambda name, password: print(self.rig.words.access_point(name, password)),
             self.rig.set_clock,
             self.rig.run_after_guard,
+            self.rig.within,
         )
         self.rig.network.power_up()
 
@@ -265,7 +264,7 @@ class App:
 
         rig = self.rig
         if rig.mqtt is None:
-            names = dns.Resolver(self.snap, rig.network.wifi.name_server)
+            names = dns.Resolver(self.snap, rig.network.wifi.name_server, rig.within)
             rig.mqtt = mqtt.Mqtt(rig, self.controller.number(), names.resolve)
         await rig.mqtt.run()
 

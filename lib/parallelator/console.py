@@ -17,6 +17,6 @@ async def run(rig: "Rig"):
             continue
         number = event[0] + 1
         if rig.settings["serial_messages"]:
-            when = rig.clock.local(rig.snap.uptime_s - event[1]) or "%d s" % event[1]
+            when = rig.clock.local(event[8]) or "%d s" % event[1]
             print("[%s] %s" % (when, rig.event_text(event)))
         await asyncio.sleep_ms(0)

@@ -31,10 +31,10 @@ class Rig:
             `button_held()` as of `controller`.
         clock: the `Clock`; snap: the `Snapshot`; events: the `Events`; history: the `History`;
             i2c: the `I2c`; card: the `Card`; blackbox: the `BlackBox`; words: the `Words`.
-        guard: its `submit(action, i)` asks for a change of battery i, or of the bus when i is
-            -1, and returns None or the code of the refusal; `trip_pending()` as of `Guard`.
+        guard: its `submit(action, i)` asks for a change of battery i, of ALL, or of the bus when i
+            is RIG, and returns None or the code of the refusal; `trip_pending()` as of `Guard`.
         tasks: names of the tasks; failures: how often each failed.
-        run_after_guard: as of `Scheduler`.
+        run_after_guard, within: as of `Scheduler`.
         boot: number of this boot; datalog: the `Datalog`; network: the `Network`, of it `wifi`
             and `hostname`; mqtt: the `Mqtt`, None without a broker. They come after the others.
     """
@@ -88,6 +88,7 @@ class Rig:
         self.tasks = scheduler.names
         self.failures = scheduler.failures
         self.run_after_guard = scheduler.run_after_guard
+        self.within = scheduler.within
         self.boot = boot
         self.datalog = datalog
         self.network = network
@@ -134,8 +135,10 @@ class Rig:
         """Take over a time; one that is more than a second off is an event."""
         known_s = self.clock.unix()
         self.clock.set(unix_s)
-        if known_s is None or abs(unix_s - known_s) >= _JUMP_S:
-            self.events.emit("time_set", RIG, 0, 0, 0)
+        self.events.know(unix_s)
+        jump_s = 0 if known_s is None else unix_s - known_s
+        if known_s is None or abs(jump_s) >= _JUMP_S:
+            self.events.emit("time_set", RIG, 0, 0, jump_s)
 
     def restart(self, why: str = "restart"):
         """Restart the controller in half a second, with every switch open.
@@ -145,7 +148,7 @@ class Rig:
         """
         self.events.emit(why, RIG, 0, 0, 0)
         self.card.leave()
-        asyncio.create_task(self._restart(why))
+        asyncio.create_task(self.run_after_guard(self._restart(why)))
 
     async def _restart(self, why: str):
         await asyncio.sleep_ms(_RESTART_MS)
@@ -167,7 +170,7 @@ class Rig:
         if code == "topology":
             return self.words.missing(self.snap).strip()
         if code == "time_set":
-            return self.clock.iso(self.snap.uptime_s - event[1]) or ""
+            return self.clock.step(event[8], value)
         if code == "task_died":
             return self.tasks[value]
         if code == "mqtt_down" or code == "command_refused":

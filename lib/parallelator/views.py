@@ -108,13 +108,14 @@ def event_view(rig: "Rig", event: tuple):
     """An event of `after` as `GET /api/events` and MQTT show it: a dict.
 
     Args:
-        rig: its `clock`, `snap` and `event_text` are used.
+        rig: its `clock` and `event_text` are used.
     """
-    number, uptime_s, code, i, state, reason, value = event
+    number, uptime_s, code, i, state, reason, value, count, unix_s = event
     return {
         "number": number,
+        "count": count,
         "uptime_ms": uptime_s * 1000,
-        "time": rig.clock.iso(rig.snap.uptime_s - uptime_s),
+        "time": rig.clock.stamp(unix_s),
         "code": code,
         "severity": catalog.severity(code),
         "n": None if i == RIG else i + 1,

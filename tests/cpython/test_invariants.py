@@ -59,14 +59,9 @@ def test_only_the_guards_parts_touch_the_bus():
         path.relative_to(PACKAGE).as_posix()
         for path in PACKAGE.rglob("*.py")
         for name in ("read", "write8", "write16")
-        if any(on.endswith("bus") for on in calls(path, name))
+        if any(on.endswith("i2c") for on in calls(path, name))
     }
-    assert users <= {
-        "hardware/ina2xx.py",
-        "hardware/tca9555.py",
-        "hardware/i2c.py",
-        "protection/sensors.py",
-    }
+    assert users == {"hardware/ina2xx.py", "hardware/tca9555.py"}
 
 
 def test_limits_reach_the_rules_from_the_settings_and_from_nowhere_else():
@@ -84,3 +79,18 @@ def test_limits_reach_the_rules_from_the_settings_and_from_nowhere_else():
                 for target in targets:
                     text = ast.unparse(target)
                     assert not text.startswith(("limits.", "lim.", "self._limits.")), text
+
+
+def test_every_task_asks_the_guard_before_its_steps():
+    # These two ask it themselves.
+    own = {"protect", "_supervise"}
+    made = [
+        node
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("asyncio.")
+    ]
+    runners = {node.args[0].func.attr for node in made if node.func.attr in ("create_task", "run")}
+    assert {name.lstrip("_") for name in runners - own} == {"run_after_guard"}, runners
+    assert own <= runners
+    assert not {node.func.attr for node in made} & {"gather", "wait_for", "wait_for_ms"}

@@ -131,6 +131,18 @@ def test_three_failed_starts_within_ten_minutes_lock_the_bus_and_a_reset_frees_i
     assert not snap.bus_locked
 
 
+def test_only_a_reset_concerns_the_whole_rig():
+    states, snap, _ = rig()
+    snap.bus_locked = True
+    for action in ("on", "off", "auto"):
+        assert states.refusal(action, RIG) == "battery"
+        wish(states, action, RIG)
+        assert snap.bus_locked, action
+    assert states.refusal("reset", RIG) is None
+    wish(states, "reset", RIG)
+    assert not snap.bus_locked
+
+
 def test_failed_starts_more_than_ten_minutes_apart_do_not_add_up():
     states, snap, _ = rig()
     for _ in range(6):

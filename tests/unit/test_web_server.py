@@ -7,11 +7,13 @@ import time
 from parallelator import settings
 from parallelator.clock import Clock
 from parallelator.records.events import Events
+from parallelator.scheduler import Scheduler
 from parallelator.snapshot import Snapshot
 from parallelator.web import Refused, server
 from parallelator.web.server import Writer, body_length, parse_head
 
 PORT = 10000 + int.from_bytes(os.urandom(2), "big") % 20000
+WITHIN = Scheduler(Clock(time), None).within
 
 
 def refusal(function, *args):
@@ -91,7 +93,7 @@ class Stream:
 def test_the_writer_joins_small_writes_and_copies_no_large_one():
     async def main():
         stream = Stream()
-        writer = Writer(stream, Clock(time))
+        writer = Writer(stream, Clock(time), WITHIN)
         for _ in range(50):
             await writer.awrite(b"Header: value\r\n")
         assert stream.writes == []
@@ -110,7 +112,7 @@ def test_a_client_that_does_not_read_is_dropped():
         outcome = []
 
         async def serve(reader, stream):
-            writer = Writer(stream, Clock(time), 0.3)
+            writer = Writer(stream, Clock(time), WITHIN, 300)
             try:
                 while True:
                     await writer.awrite(bytes(60000))
@@ -159,9 +161,9 @@ class Rig:
         self.snap = Snapshot()
         self.clock = Clock(time)
         self.network = Network()
-
-    def run_after_guard(self, coroutine):
-        return coroutine
+        scheduler = Scheduler(self.clock, None)
+        self.run_after_guard = scheduler.run_after_guard
+        self.within = scheduler.within
 
     def alarms(self):
         return []

@@ -27,6 +27,7 @@ from parallelator.records.events import Events
 from parallelator.records.history import History
 from parallelator.records.sample_ring import BUS, SampleRing
 from parallelator.rig import Rig
+from parallelator.scheduler import Scheduler
 from parallelator.snapshot import ALL, BATTERIES, RIG, Snapshot
 from parallelator.web import server
 
@@ -144,20 +145,6 @@ class Counters:
         """As the counters'."""
 
 
-class Scheduler:
-    """Two tasks, and no guard that has to go first; nothing ends it."""
-
-    names = ("web", "wifi")
-    failures = (0, 2)
-
-    def run_after_guard(self, coroutine):
-        """As the scheduler's."""
-        return coroutine
-
-    def finish(self, why):
-        """As the scheduler's."""
-
-
 class Guard:
     """A guard that says yes, unless it is busy or a battery is locked or absent."""
 
@@ -233,6 +220,10 @@ class FakeRig(Rig):
         snap.boards = snap.known_boards = 15
         snap.sensors = 65535
         events = Events(snap)
+        events.know(clock.unix())
+        scheduler = Scheduler(clock, None)  # without a guard that has to go first
+        scheduler.names = ["web", "wifi"]
+        scheduler.failures = [0, 2]
         card = Card()
         self.sample_ring = SampleRing()
         super().__init__(
@@ -254,7 +245,7 @@ class FakeRig(Rig):
             blackbox=BlackBox(self.sample_ring, Deaf(), card, clock, snap, lambda: False),
             guard=Guard(snap, events),
             counters=Counters(),
-            scheduler=Scheduler(),
+            scheduler=scheduler,
             boot=7,
             datalog=Datalog(),
             network=Network(),

@@ -279,7 +279,11 @@ class States:
     # Wishes of the operator
 
     def refusal(self, action, i):
-        """Why a wish is refused, `locked` or `absent`; None when it is granted."""
+        """Why a wish is refused: `locked`, `absent`; `battery` when i is RIG and it is not a
+        reset, which alone concerns the whole rig. None when it is granted.
+        """
+        if i == RIG:
+            return None if action == "reset" else "battery"
         if action in ("on", "auto") and self.lock[i]:
             return "locked"
         if action == "on" and self._snap.state[i] == ABSENT:
@@ -289,7 +293,8 @@ class States:
     def obey(self, action, i):
         """Carry out a wish (index into ACTIONS) for battery i or ALL, or RIG: reset the bus."""
         if i == RIG:
-            self._reset_bus()
+            if action == _RESET:
+                self._reset_bus()
         elif i == ALL:
             if action == _OFF:
                 self._open(self.on)  # one write for each board

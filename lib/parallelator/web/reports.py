@@ -135,7 +135,7 @@ class Reports:
                 return
             number = event[0] + 1
             yield ""
-            when = rig.clock.local(rig.snap.uptime_s - event[1]) or "%d s" % event[1]
+            when = rig.clock.local(event[8]) or "%d s" % event[1]
             yield when
             yield "  %s\n" % rig.event_text(event)
 

@@ -20,7 +20,7 @@ from .live import Live
 _CONNECTIONS = const(8)  # of lwIP's ten sockets; four of them at most are live streams
 _PATIENCE_MS = const(250)
 _REQUEST_S = const(3)
-_STALL_S = const(10)
+_STALL_MS = const(10000)
 _LINGER_MS = const(300)
 _HEAD = const(4096)
 _SMALL_BODY = const(512)
@@ -53,7 +53,7 @@ async def serve(rig: "Rig"):
     access = Auth(rig.settings, rig.clock, rig.events.emit, rig.network.hostname)
     live = Live(rig.snap, rig.alarms)
     api = Api(rig, access, live)
-    http_server = HttpServer(api.app, api.captive_redirect, rig.clock)
+    http_server = HttpServer(api.app, api.captive_redirect, rig.clock, rig.within)
     port = rig.settings["web.port"]
 
     def connection(reader, stream):
@@ -78,10 +78,12 @@ class HttpServer:
         app: the Microdot application that answers.
         captive_redirect: function (request) that answers before it, or returns None.
         clock: the `ms` and `diff` of parallelator.clock.
+        within: as of `Scheduler`.
     """
 
-    def __init__(self, app, captive_redirect, clock):
+    def __init__(self, app, captive_redirect, clock, within):
         self._app = app
+        self._within = within
         self._captive_redirect = captive_redirect
         self._clock = clock
         self._tasks = set()
@@ -92,7 +94,8 @@ class HttpServer:
         """Serves one connection; the callback of asyncio.start_server."""
         task = asyncio.current_task()
         self._tasks.add(task)
-        client = Client(reader, Writer(stream, self._clock), task)
+        writer = Writer(stream, self._clock, self._within)
+        client = Client(reader, writer, task, self._within)
         served = self._admit(client)
         res = None
         try:
@@ -103,7 +106,7 @@ class HttpServer:
             if res:
                 await send(client.writer, res)
                 if res.status_code >= 400 or client.left:
-                    await _linger(reader)
+                    await self._linger(reader)
         except asyncio.TimeoutError:
             pass  # the client does not read: dropped
         except OSError as error:
@@ -147,7 +150,7 @@ class HttpServer:
     async def _answer(self, client):
         """The response to what the client sends; None if it sends nothing."""
         try:
-            request = await asyncio.wait_for(self._request(client), _REQUEST_S)
+            request = await self._within(_REQUEST_S * 1000, self._request(client))
         except asyncio.TimeoutError:
             return problem(*_SLOW)
         except Refused as error:
@@ -160,6 +163,14 @@ class HttpServer:
         res = self._captive_redirect(request)
         await asyncio.sleep_ms(0)
         return res or await self._app.dispatch_request(request)
+
+    async def _linger(self, reader):
+        """Takes in what still arrives until the client closes: closing on unread bytes would reset
+        the connection and lose the answer on its way."""
+        try:
+            await self._within(_LINGER_MS, _discard(reader))
+        except asyncio.TimeoutError:
+            pass
 
     async def _request(self, client):
         """Reads the head of a request; None if the client closes first. Raises Refused."""
@@ -207,8 +218,9 @@ class Client:
         left: bytes of the body that are still to come.
     """
 
-    def __init__(self, reader, writer, task):
+    def __init__(self, reader, writer, task, within):
         self.reader = reader
+        self._within = within
         self.writer = writer
         self.task = task
         self.address = _address(writer.stream.get_extra_info("peername"))
@@ -237,7 +249,7 @@ class Client:
             return self._start
         self.writer.waits(True)
         try:
-            return await asyncio.wait_for(self._read(), _REQUEST_S)
+            return await self._within(_REQUEST_S * 1000, self._read())
         except asyncio.TimeoutError:
             raise Refused(*_SLOW)
         except EOFError:
@@ -264,15 +276,16 @@ class Writer:
     """Collects the small writes of a response into segments.
 
     Args:
-        stream: an asyncio stream.
-        clock: the `ms` and `diff` of parallelator.clock.
-        stall_s: seconds a segment may take before asyncio.TimeoutError is raised.
+        stream: an asyncio stream; clock: the `ms` and `diff` of parallelator.clock.
+        within: as of `Scheduler`.
+        stall_ms: what a segment may take before asyncio.TimeoutError is raised.
     """
 
-    def __init__(self, stream, clock, stall_s=_STALL_S):
+    def __init__(self, stream, clock, within, stall_ms=_STALL_MS):
         self.stream = stream
         self._clock = clock
-        self._stall_s = stall_s
+        self._within = within
+        self._stall_ms = stall_ms
         self._waiting = bytearray()
         self.waits(True)
 
@@ -305,7 +318,7 @@ class Writer:
         self.stream.write(data)
         if self.stream.out_buf:  # the socket did not take all of it
             self.waits(True)
-            await asyncio.wait_for(self.stream.drain(), self._stall_s)
+            await self._within(self._stall_ms, self.stream.drain())
             self.waits(False)
         else:
             await asyncio.sleep_ms(0)
@@ -326,15 +339,6 @@ async def send(writer, res):
         async for chunk in res.body_iter():
             await writer.awrite(chunk.encode() if isinstance(chunk, str) else chunk)
     await writer.flush()
-
-
-async def _linger(reader):
-    """Takes in what still arrives until the client closes: closing on unread bytes would reset
-    the connection and lose the answer on its way."""
-    try:
-        await asyncio.wait_for_ms(_discard(reader), _LINGER_MS)
-    except asyncio.TimeoutError:
-        pass
 
 
 async def _discard(reader):
