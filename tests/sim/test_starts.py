@@ -299,3 +299,35 @@ def test_nothing_worn_keeps_the_rig_off():
         esp32.NVS.commit = commit
     assert boots.count >= 1
     assert state_at(report, 1, 14)[0] == "on"
+
+
+def test_boot_held_while_the_rig_runs_opens_the_set_up_and_nothing_else():
+    def hold():
+        import asyncio  # the one of this boot
+
+        from parallelator.app import App
+
+        begin = App._main
+
+        async def press():
+            for seconds in (9, 13):
+                await asyncio.sleep(8)
+                current.world.button = True
+                await asyncio.sleep(seconds)
+                current.world.button = False
+
+        async def main(app, settled):
+            pressing = asyncio.create_task(press())
+            await begin(app, settled)
+            pressing.cancel()
+
+        App._main = main
+
+    boots = Boots(1, hold)
+    report = play(boots, batteries=FOUR, duration_s=45, load=[[0, 10]])
+    clean(report)
+    told = [event for event in events(boots.app) if event[2] == "setup_opened"]
+    assert len(told) == 1 and 34 <= told[0][1] <= 38, told
+    assert report["resets"] == 0
+    for n in (1, 2, 3, 4):
+        assert state_at(report, n, 44) == ("on", "")

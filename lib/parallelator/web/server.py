@@ -25,6 +25,7 @@ _LINGER_MS = const(300)
 _HEAD = const(4096)
 _SMALL_BODY = const(512)
 _READ = const(1024)
+_TLS = const(22)  # the first byte of a handshake, RFC 8446 section 5.1
 _SEGMENT = const(1400)  # a TCP segment on Wi-Fi
 _LARGE = const(1000)
 _SLOW = (408, "slow", "The request took more than 3 s.")
@@ -183,6 +184,8 @@ class HttpServer:
                     raise Refused(400, "cut", "The request ends in the middle.")
                 return None
             data += chunk
+            if data[0] == _TLS:
+                raise Refused(400, "tls", "The rig takes http://, not https://.")
             if data.startswith(b"\r\n") and not data.startswith(b"\r\n\r\n"):
                 data = data[2:]  # RFC 9112 section 2.2: what some clients send behind a body
             end = data.find(b"\r\n\r\n")
