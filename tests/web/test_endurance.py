@@ -4,6 +4,7 @@
 """
 
 import contextlib
+import itertools
 import os
 import random
 import socket
@@ -11,6 +12,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from rigs import receive_all, simulated
+from test_interface import CHANGES
 from test_live import Stream
 
 SOAK = os.environ.get("SOAK") == "1"
@@ -34,7 +36,7 @@ def malformed(dice):
     """A request that is wrong somewhere."""
     path = dice.choice(PATHS).encode()
     lengths = (b"-1", b"99999999999", b"1e3", b"", b"0x10", b"16385", b"16384", b"\xff")
-    good = b"POST " + path + b" HTTP/1.1\r\nHost: rig\r\n"
+    good = b"POST " + path + b" HTTP/1.1\r\nHost: 127.0.0.1\r\n"
     return dice.choice(
         (
             lambda: words(dice),
@@ -141,6 +143,41 @@ def test_no_late_tick_in_virtual_time_with_clients():
                     answered += rig.ask("GET", path)[0] == 200
                 rig.ask("PATCH", "/api/settings", {"name": f"rig {answered}"}, **session)
                 abuse(rig, answered)
+        report = rig.stop()
+    assert report["violations"] == [] and report["alloc_violations"] == []
+    assert report["ticks"]["worst_ms"] <= BOUND_MS, report["ticks"]
+
+
+def colliding():
+    """An object of 16 KB whose keys all have the same hash in MicroPython: djb2 with xor, of which
+    it keeps 16 bits. Two letters are undone from the hash, and met by three from the front."""
+    letters = b"abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGH"
+    undo = pow(33, -1, 1 << 16)
+    tails = {}
+    for last, before in itertools.product(letters, repeat=2):
+        state = ((0x1234 ^ last) * undo ^ before) * undo & 0xFFFF
+        tails.setdefault(state, []).append(bytes((before, last)))
+    keys = []
+    for head in itertools.product(letters, repeat=3):
+        state = 5381
+        for byte in head:
+            state = (state * 33 ^ byte) & 0xFFFF
+        keys += [(bytes(head) + tail).decode() for tail in tails.get(state, ())]
+    return ("{" + ",".join(f'"{key}":1' for key in keys[:1638]) + "}").encode()
+
+
+def test_keys_that_collide_delay_nobody():
+    body = colliding()
+    assert 16000 < len(body) <= 16384
+    with simulated(virtual=True, duration_s=100000, batteries=16, load=[[0, 0], [8, 60]]) as rig:
+        session = rig.login()
+        rig.until(lambda state: state["bus"]["connected"] == 16)
+        for method, path in CHANGES:
+            real = path.replace("{n}", "3").replace("{action}", "auto").replace("{name}", "a.csv")
+            for headers in ({}, session):
+                status = rig.ask(method.upper(), real, body, **headers)[0]
+                assert 400 <= status < 500, (method, path, status)
+                assert rig.ask("GET", "/api/state")[0] == 200
         report = rig.stop()
     assert report["violations"] == [] and report["alloc_violations"] == []
     assert report["ticks"]["worst_ms"] <= BOUND_MS, report["ticks"]
