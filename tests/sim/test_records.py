@@ -15,7 +15,7 @@ class Run:
     Attributes:
         report: of the harness; events: the codes of all events, in order.
         pause_ms: longest time without a tick of the guard during which the card was busy.
-        left_open: names of the files whose closing failed.
+        left_open: the files whose closing failed.
 
     Args:
         pulls: numbers of blocks written; after each the card is pulled, and put back 0.2 s later.
@@ -45,13 +45,18 @@ class Run:
     def _listen(self):
         from parallelator.app import App
         from parallelator.protection.guard import Guard
-        from parallelator.records import datalog
+        from parallelator.records.card import Opened
         from parallelator.records.events import Events
 
         tick = Guard.tick
         self.emit = Events.emit
         current.listener = self
         start = App._start
+        leave = Opened.__exit__
+
+        def watched_exit(opened, *error):
+            opened._file = Closing(self, opened._file)
+            return leave(opened, *error)
 
         def watched_tick(guard):
             now_us = current.world.now_us
@@ -68,7 +73,7 @@ class Run:
                 start(app, "browser", lambda: self._browser(app))
             return start(app, name, job)
 
-        datalog.open = lambda name, mode: Opened(self, name, mode)
+        Opened.__exit__ = watched_exit
         Guard.tick = watched_tick
         Events.emit = _heard
         App._start = watched_start
@@ -109,22 +114,19 @@ class Run:
         return [line.split(comma) for line in lines[1:-1] if line[0] != "#"]
 
 
-class Opened:
-    """A file of the log that tells when it could not be closed."""
+class Closing:
+    """A file on the card that tells when it could not be closed."""
 
-    def __init__(self, run, name, mode):
+    def __init__(self, run, file):
         self._run = run
-        self._name = name
-        self._file = open(name, mode)  # noqa: SIM115 - closed in __exit__
+        self._file = file
+        self.flush = file.flush
 
-    def __enter__(self):
-        return self._file
-
-    def __exit__(self, *error):
+    def close(self):
         try:
             self._file.close()
         except OSError:
-            self._run.left_open.append(self._name)
+            self._run.left_open.append(self._file)
             raise
 
 

@@ -13,7 +13,7 @@ from micropython import const
 
 from parallelator.catalog import OFF, Reason
 from parallelator.records import tripfile
-from parallelator.records.card import READY
+from parallelator.records.card import READY, Opened
 from parallelator.records.sample_ring import BUS, ENTRY, STEP_MS, STEPS
 from parallelator.records.tripfile import AFTER_MS, BEFORE_MS, PIECE, Record, Trip, steps_between
 from parallelator.snapshot import RIG
@@ -192,23 +192,17 @@ class BlackBox:
         losses = card.losses
         path = tripfile.free_path(record)
         await self._pause(0)
-        with open(path, "wb") as file:
-            try:
-                await self._pause(0)
-                self._filled = 0
-                while self._collect(record) and card.mounted:
-                    cursor = await self._append(file, cursor)
-                end = self._sample_ring.count
-                ring = self._sample_ring
-                while ring.behind(cursor) > ring.behind(end) and card.mounted:
-                    cursor = await self._append(file, cursor)
-                file.write(self._block[: self._filled])
-                file.write(tripfile.ending(record))
-                file.flush()
-            except OSError as error:
-                # Before the file is closed, which must not fail: it would stay open.
-                card.fail(error)
-                raise
+        with Opened(card, path, "wb") as file:
+            await self._pause(0)
+            self._filled = 0
+            while self._collect(record) and card.mounted:
+                cursor = await self._append(file, cursor)
+            end = self._sample_ring.count
+            ring = self._sample_ring
+            while ring.behind(cursor) > ring.behind(end) and card.mounted:
+                cursor = await self._append(file, cursor)
+            file.write(self._block[: self._filled])
+            file.write(tripfile.ending(record))
         return card.losses == losses
 
     async def _append(self, file, cursor):
@@ -283,17 +277,12 @@ class BlackBox:
         card = self._card
         losses = card.losses
         try:
-            with open(tripfile.free_path(copy.record), "wb") as file:
-                try:
-                    entries = memoryview(copy.entries)
-                    for at in range(0, copy.size, _BLOCK):
-                        file.write(entries[at : min(at + _BLOCK, copy.size)])
-                        await self._pause(_BETWEEN_MS)
-                    file.write(tripfile.ending(copy.record))
-                    file.flush()
-                except OSError as error:
-                    card.fail(error)
-                    raise
+            with Opened(card, tripfile.free_path(copy.record), "wb") as file:
+                entries = memoryview(copy.entries)
+                for at in range(0, copy.size, _BLOCK):
+                    file.write(entries[at : min(at + _BLOCK, copy.size)])
+                    await self._pause(_BETWEEN_MS)
+                file.write(tripfile.ending(copy.record))
         except OSError as error:
             card.fail(error)
         if card.losses == losses and card.state == READY:

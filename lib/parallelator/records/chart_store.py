@@ -11,7 +11,7 @@ from binascii import crc32
 
 from micropython import const
 
-from parallelator.records.card import FOLDER, READY, make_folder
+from parallelator.records.card import FOLDER, READY, Opened, make_folder
 from parallelator.records.history import POINT_BYTES
 
 BOOKS = FOLDER + "/history"
@@ -62,19 +62,13 @@ class ChartStore:
         ring = self._ring
         losses = self._card.losses
         make_folder(BOOKS)
-        with open(self._open_book(), "ab") as file:
-            try:
-                for k in range(max(self._saved, ring.count - ring.points), ring.count):
-                    self._fill(k)
-                    file.write(self._record)
-                    await asyncio.sleep_ms(0)
-                file.flush()
-                if self._card.losses == losses:
-                    self._saved = k + 1
-            except OSError as error:
-                # Before the file is closed, which must not fail: it would stay open.
-                self._card.fail(error)
-                raise
+        with Opened(self._card, self._open_book(), "ab") as file:
+            for k in range(max(self._saved, ring.count - ring.points), ring.count):
+                self._fill(k)
+                file.write(self._record)
+                await asyncio.sleep_ms(0)
+        if self._card.losses == losses:
+            self._saved = k + 1
 
     def _fill(self, k):
         record = self._record

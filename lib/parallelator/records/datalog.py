@@ -12,7 +12,7 @@ from micropython import const
 
 from parallelator import catalog
 from parallelator.catalog import ABSENT
-from parallelator.records.card import FOLDER, FULL, READY, make_folder
+from parallelator.records.card import FOLDER, FULL, READY, Opened, make_folder
 from parallelator.snapshot import BATTERIES, CHANNELS, RIG
 
 LOGS = FOLDER + "/log"
@@ -80,24 +80,18 @@ class Datalog:
         """Fill one file until its day is over, or the day gets known."""
         self.name = self._choose(day)
         roomy = await self._make_room()
-        with open(LOGS + "/" + self.name, "a") as file:
-            try:
-                if not file.tell():
-                    file.write(self._header() + "\n")
-                elif self._torn:
-                    file.write("\n")
-                file.flush()
-                if roomy:
-                    self._card.note(READY)
-                await self._fill(file, day)
-                if day is None and self._card.mounted:
-                    link = (self._clock.iso(), self._snap.uptime_s * 1000, self._day())
-                    file.write("# %s is uptime_ms %d; goes on in %s.csv\n" % link)
-                file.flush()
-            except OSError as error:
-                # Before the file is closed, which must not fail: it would stay open.
-                self._card.fail(error)
-                raise
+        with Opened(self._card, LOGS + "/" + self.name, "a") as file:
+            if not file.tell():
+                file.write(self._header() + "\n")
+            elif self._torn:
+                file.write("\n")
+            file.flush()
+            if roomy:
+                self._card.note(READY)
+            await self._fill(file, day)
+            if day is None and self._card.mounted:
+                link = (self._clock.iso(), self._snap.uptime_s * 1000, self._day())
+                file.write("# %s is uptime_ms %d; goes on in %s.csv\n" % link)
 
     async def _fill(self, file, day):
         snap = self._snap
@@ -169,22 +163,17 @@ class Datalog:
         event = self._events.after(self._next_event)
         if not event:
             return
-        with open(LOGS + "/" + EVENTS, "a") as file:
-            try:
-                if not file.tell():
-                    file.write(self._comma.join(_EVENT_FIELDS) + "\n")
-                while event:
+        with Opened(self._card, LOGS + "/" + EVENTS, "a") as file:
+            if not file.tell():
+                file.write(self._comma.join(_EVENT_FIELDS) + "\n")
+            while event:
+                await asyncio.sleep_ms(0)
+                if catalog.is_told(event[2], catalog.LOG):
+                    text = self._describe(event)
                     await asyncio.sleep_ms(0)
-                    if catalog.is_told(event[2], catalog.LOG):
-                        text = self._describe(event)
-                        await asyncio.sleep_ms(0)
-                        file.write(self._event_row(event, text))
-                    self._next_event = event[0] + 1
-                    event = self._events.after(self._next_event)
-                file.flush()
-            except OSError as error:
-                self._card.fail(error)
-                raise
+                    file.write(self._event_row(event, text))
+                self._next_event = event[0] + 1
+                event = self._events.after(self._next_event)
 
     def _event_row(self, event, text):
         uptime_s, code, i = event[1:4]
