@@ -20,6 +20,15 @@ def dump(value):
     return json.dumps(value, separators=(",", ":"))
 
 
+def joined(items):
+    """The texts of an iterator with commas between; one that is empty is a step on the way."""
+    mark = ""
+    for text in items:
+        yield mark + text if text else ""
+        if text:
+            mark = ","
+
+
 def answer(value, status=200, headers=None):
     """A response with `value` as its JSON body; an iterator yields the text in pieces."""
     body = value if hasattr(value, "__next__") else dump(value)

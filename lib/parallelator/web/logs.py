@@ -13,7 +13,7 @@ from micropython import const
 from parallelator.records.datalog import EVENTS, LOGS, exists
 from parallelator.snapshot import RIG
 
-from . import answer, dump, problem, whole
+from . import answer, dump, joined, problem, whole
 
 _PIECE = const(1024)  # two blocks of the card
 _LONGEST_TAIL = const(16384)
@@ -38,19 +38,21 @@ class Logs:
         return answer(self._entries())
 
     def _entries(self):
+        yield '{"card":%s,"logs":[' % dump(card_view(self._rig))
+        yield from joined(self._files())
+        yield "]}"
+
+    def _files(self):
         card = self._rig.card
         volume = card.volume  # what the iterator below points into must stay
-        mark = '{"card":%s,"logs":[' % dump(card_view(self._rig))
         try:
             for entry in os.ilistdir(LOGS) if card.mounted else ():
                 if card.volume is volume and entry[1] == _FILE and is_name(entry[0]):
                     shown = {"name": entry[0], "size_bytes": entry[3]}
                     shown["open"] = self._is_open(entry[0])
-                    yield mark + dump(shown)
-                    mark = ","
+                    yield dump(shown)
         except OSError:
             pass  # no folder yet, or the card goes: `card` will tell
-        yield mark + "]}" if mark != "," else "]}"
 
     def _is_open(self, name):
         return name in (self._rig.datalog.name, EVENTS)

@@ -15,7 +15,7 @@ from parallelator.records.history import SPANS
 from parallelator.snapshot import BATTERIES
 from parallelator.views import celsius, event_view, state_view
 
-from . import answer, dump, problem, whole
+from . import answer, dump, joined, problem, whole
 from .logs import card_view
 
 _TEXT = "text/plain; charset=utf-8"
@@ -104,22 +104,22 @@ class Reports:
         return answer(self._events(number))
 
     def _events(self, number):
-        rig = self._rig
         yield '{"events":['
-        mark = ""
+        yield from joined(self._told(number))
+        yield '],"next":%d}' % self._rig.events.count
+
+    def _told(self, number):
+        rig = self._rig
         while True:
             event = rig.events.after(number)
             if event is None:
-                break
+                return
             number = event[0] + 1
-            if not catalog.is_told(event[2], catalog.PAGE):
-                continue
-            yield mark
-            view = event_view(rig, event)
-            yield ""
-            yield dump(view)
-            mark = ","
-        yield '],"next":%d}' % rig.events.count
+            if catalog.is_told(event[2], catalog.PAGE):
+                yield ""
+                view = event_view(rig, event)
+                yield ""
+                yield dump(view)
 
     def log(self, request):
         """GET /log: the events as lines of text, the page of the first firmware."""
@@ -163,12 +163,8 @@ class Reports:
         end = ring.count
         begin = max(ring.oldest, end - max(span_s // ring.step_s, 1))
         head = {"step_ms": ring.step_s * 1000, "end_ms": end * ring.step_s * 1000}
-        mark = dump(head)[:-1] + ',"series":['
-        for series in range(first, last + 1):
-            voltages, currents = ring.read(series, begin, end)
-            yield '%s{"n":%d,"voltage_mv":%s' % (mark, series, dump(voltages))
-            yield ',"current_ma":%s}' % dump(currents)
-            mark = ","
+        yield dump(head)[:-1] + ',"series":['
+        yield from joined(_series(ring, range(first, last + 1), begin, end))
         yield "]}"
 
     async def system(self, request):
@@ -249,6 +245,14 @@ class Reports:
             yield _head("battery_" + name, "counter", text)
             for i in range(BATTERIES):
                 yield _BATTERY % (name, i + 1, read(rig.snap, i) - self._starts[name][i])
+
+
+def _series(ring, numbers, begin, end):
+    for n in numbers:
+        voltages, currents = ring.read(n, begin, end)
+        text = '{"n":%d,"voltage_mv":%s' % (n, dump(voltages))
+        yield ""
+        yield text + ',"current_ma":%s}' % dump(currents)
 
 
 def _head(name, kind, text):

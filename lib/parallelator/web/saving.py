@@ -12,7 +12,7 @@ from micropython import const
 from parallelator import config, settings
 from parallelator.records import fatfile
 
-from . import answer, auth, calmly, dump, json_object, problem
+from . import answer, auth, calmly, dump, joined, json_object, problem
 
 _CHANGES = const(100)
 
@@ -36,18 +36,16 @@ class Saving:
 
     def _values(self):
         rig = self._rig
-        mark = '{"values":{'
-        for row in settings.rows():
-            key = row[0]
-            if key not in settings.SECRETS:
-                value = rig.pending.get(key, rig.settings[key])
-                yield mark + dump(key) + ":" + dump(value)
-                mark = ","
-        is_set = {key: bool(rig.pending.get(key, rig.settings[key])) for key in settings.SECRETS}
-        yield '},"secrets":' + dump(is_set)
+
+        def saved(key):
+            return rig.pending.get(key, rig.settings[key])
+
+        shown = (row[0] for row in settings.rows() if row[0] not in settings.SECRETS)
+        yield '{"values":{'
+        yield from joined(dump(key) + ":" + dump(saved(key)) for key in shown)
+        yield '},"secrets":' + dump({key: bool(saved(key)) for key in settings.SECRETS})
         yield ',"pending":' + dump(sorted(rig.pending)) + ',"faults":['
-        for k, fault in enumerate(rig.faults):
-            yield ("," if k else "") + dump(fault)
+        yield from joined(dump(fault) for fault in rig.faults)
         yield "]}"
 
     def schema(self, request):
@@ -150,12 +148,12 @@ async def _kept(path, running, card):
 
 def _branches(tree, texts):
     """Adds the JSON text of a tree, a line for each branch."""
-    mark = "{"
-    for key, value in tree.items():
-        texts.append("%s\n%s: %s" % (mark, json.dumps(key), json.dumps(value)))
-        mark = ","
+    texts.append("{")
+    branches = ("\n%s: %s" % (json.dumps(key), json.dumps(tree[key])) for key in tree)
+    for text in joined(branches):
+        texts.append(text)
         yield
-    texts.append("\n}\n" if tree else "{}\n")
+    texts.append("\n}\n" if tree else "}\n")
 
 
 def _refused(faults):
@@ -168,16 +166,13 @@ def _refused(faults):
 
 def _with_faults(start, faults):
     yield start + ',"faults":['
-    for k, fault in enumerate(faults):
-        yield ("," if k else "") + dump(fault)
+    yield from joined(dump(fault) for fault in faults)
     yield "]}}"
 
 
 def _schema():
-    mark = "["
-    for row in settings.rows():
-        yield mark + dump(describe(row))
-        mark = ","
+    yield "["
+    yield from joined(dump(describe(row)) for row in settings.rows())
     yield "]"
 
 

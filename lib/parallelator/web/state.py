@@ -7,7 +7,7 @@ from micropython import const
 from parallelator.snapshot import BATTERIES
 from parallelator.views import battery_view, rig_view
 
-from . import dump
+from . import dump, joined
 
 _PIECE = const(1100)
 
@@ -77,13 +77,12 @@ class StateText:
         head = rig_view(rig)
         yield ""
         head["writable"] = self._access.writable()
-        yield dump(head)[:-1]
-        mark = ',"batteries":['
-        for i in range(BATTERIES):
-            label = rig.settings["batteries.%d.label" % (i + 1)]
-            yield mark + dump(battery_view(rig.snap, i, label))
-            mark = ","
+        yield dump(head)[:-1] + ',"batteries":['
+        yield from joined(_battery(rig, i) for i in range(BATTERIES))
         yield '],"alarms":['
-        for k, alarm in enumerate(rig.alarms()):
-            yield ("," if k else "") + dump(alarm)
+        yield from joined(dump(alarm) for alarm in rig.alarms())
         yield "]"
+
+
+def _battery(rig: "Rig", i):
+    return dump(battery_view(rig.snap, i, rig.settings["batteries.%d.label" % (i + 1)]))

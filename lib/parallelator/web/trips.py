@@ -9,7 +9,7 @@ import errno
 from parallelator import catalog
 from parallelator.records.tripfile import readings
 
-from . import answer, dump, problem
+from . import answer, dump, joined, problem
 
 
 class Trips:
@@ -29,13 +29,8 @@ class Trips:
     def _all(self):
         box = self._rig.blackbox
         yield '{"records":['
-        mark = ""
         try:
-            for record in box.records():
-                for k in range(len(record.trips) - 1, -1, -1) if record else ():
-                    yield mark + dump(_described(record, record.trips[k], record.number + k))
-                    mark = ","
-                yield ""
+            yield from joined(_trips(box))
         except OSError as error:
             self._fail(error)
         yield '],"missed":%d}' % box.missed
@@ -58,12 +53,8 @@ class Trips:
     def _one(self, record, number, pieces):
         trip = record.trips[number - record.number]
         yield dump(_described(record, trip, number))[:-1] + ',"samples":['
-        mark = ""
         try:
-            for rows in readings(record, trip, pieces):
-                yield mark + dump(rows)[1:-1] if rows else ""
-                if rows:
-                    mark = ","
+            yield from joined(dump(rows)[1:-1] for rows in readings(record, trip, pieces))
         except OSError as error:
             # Cut short, the answer cannot be taken for a whole one.
             self._fail(error)
@@ -74,6 +65,13 @@ class Trips:
         # A file that was meanwhile removed is no fault of the card.
         if error.errno != errno.ENOENT:
             self._rig.card.fail(error)
+
+
+def _trips(box):
+    for record in box.records():
+        for k in range(len(record.trips) - 1, -1, -1) if record else ():
+            yield dump(_described(record, record.trips[k], record.number + k))
+        yield ""
 
 
 def _described(record, trip, number):
