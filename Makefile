@@ -65,7 +65,7 @@ restore: build/device.stamp
 	$(ON_DEVICE)/backup.py restore $(FOLDER) $(DEVICE)
 
 build: build/device.stamp build/page.stamp
-	$(ON_DEVICE)/build.py
+	$(ON_DEVICE)/sizes.py
 
 memory: build/device.stamp build/page.stamp
 	$(VENV)/python tools/memory.py

@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -205,13 +206,30 @@ def file_faults(path, text):
         yield from python_faults(path, text)
 
 
+def circle_faults(texts):
+    """Yield a fault when modules of lib/ or tools/ import each other; `texts` of files by path."""
+    paths, graph = {}, {}
+    for path, text in texts.items():
+        if path.startswith(("lib/", "tools/")) and path.endswith(".py"):
+            name = ".".join(Path(path).with_suffix("").parts[1:]).removesuffix(".__init__")
+            paths[name] = path
+            graph[name] = {module for _, module in imports(ast.parse(text), path)}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        circle = error.args[1]
+        yield f"{paths[circle[0]]}:1: imports in a circle: {', '.join(circle[1:])}"
+
+
 def faults(root):
     """Return the faults of the git work tree `root` as lines `path:line: fault`."""
-    return [
+    texts = {path: (root / path).read_text(errors="replace") for path in listed_files(root)}
+    found = [
         f"{path}:{line}: {fault}"
-        for path in listed_files(root)
-        for line, fault in file_faults(path, (root / path).read_text(errors="replace"))
+        for path, text in texts.items()
+        for line, fault in file_faults(path, text)
     ]
+    return found or list(circle_faults(texts))
 
 
 def main():

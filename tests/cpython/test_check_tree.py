@@ -127,6 +127,20 @@ def test_a_fault_is_found_and_named(tree, path, text, fault):
     assert fault in found[0]
 
 
+@pytest.mark.parametrize("folder", [PACKAGE + "network/", "tools/device/"])
+def test_a_circle_of_imports_is_found_and_named(tree, folder):
+    package = ".".join(folder.split("/")[1:-1])
+    for name, text in (
+        ("a", f"from {package} import b\n"),
+        ("b", f"def f():\n    import {package}.c\n"),
+        ("c", f"from {package}.a import x\n"),
+    ):
+        write(tree, f"{folder}{name}.py", text)
+    (found,) = check_tree.faults(tree)
+    assert "1: imports in a circle: " in found
+    assert {f"{package}.{name}" for name in "abc"} == set(found.split(": ")[2].split(", "))
+
+
 def test_a_deleted_file_that_git_still_lists_is_passed_over(tree):
     subprocess.run(["git", "-C", tree, "add", "."], check=True)
     (tree / "main.py").unlink()

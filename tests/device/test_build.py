@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from device import build
+from device import build, sizes
 
 ROOT = build.ROOT
 
@@ -86,7 +86,7 @@ def test_manifest_names_every_file_as_it_is(device):
 
 def test_table_sums_up(device):
     listing = json.loads((device / build.MANIFEST).read_text())
-    lines = build.table(listing, {"parallelator.app": 5000, "microdot": 16}).splitlines()
+    lines = sizes.table(listing, {"parallelator.app": 5000, "microdot": 16}).splitlines()
     files = listing["files"]
     total = sum(file["size"] for file in files.values())
     assert lines[-1].split() == ["all", str(total), "5016", "in", str(len(files)), "files"]

