@@ -248,12 +248,15 @@ def test_what_cannot_be_read_says_what_it_was(rig, card, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     (tmp_path / "noise.img").write_bytes(b"\x07" * 4096)
     (tmp_path / "fat.img").write_bytes(b"\xeb\x3c\x90" + bytes(507) + b"\x55\xaa" + bytes(8192))
+    gpt = bytes(450) + b"\xee\0\0\0\1\0\0\0" + bytes(52) + b"\x55\xaaEFI PART" + bytes(8184)
+    (tmp_path / "gpt.img").write_bytes(gpt)
     for source, said in (
         ("", "name a source"),
         (tmp_path / "gone", "is not there"),
         (tmp_path / "empty", "holds no log"),
         (tmp_path / "noise.img", "neither a log nor an image"),
         (tmp_path / "fat.img", "mdir: "),
+        (tmp_path / "gpt.img", "GPT partition table"),
         (url, "something else than a list of logs"),
         (f"{url}/elsewhere", "404"),
         ("http://127.0.0.1:9", "http://127.0.0.1:9/api/logs: "),
