@@ -193,7 +193,7 @@ def test_safe_mode_begins_with_the_last_good_settings_and_reads_no_card():
     assert boots.app.safe == "safe_crash" and opened == [(4, "config.good.json")], opened
     keys = ("name", "sensor.shunt_uohm", "limits.max_trips")
     assert [boots.app.settings[key] for key in keys] == ["good", 1000, 5]
-    assert "counters" not in boots.app.tasks and "history" not in boots.app.tasks
+    assert "counters" not in boots.app.rig.tasks and "history" not in boots.app.rig.tasks
 
 
 def test_safe_mode_that_failed_three_times_as_well_reads_nothing():
@@ -220,7 +220,7 @@ def test_counters_that_were_not_read_are_not_written():
 
         async def settling(app, settled):
             await settle(app, settled)
-            boots.count == 4 and app.restart()
+            boots.count == 4 and app.rig.restart()
 
         App._settle = settling
 
