@@ -15,20 +15,25 @@ S3 = "ESP32S3" in sys.implementation._machine
 PINS = (41, 40) if S3 else (32, 33)
 FLASH_PINS = range(26, 33) if S3 else range(6, 12)
 """The controller's own flash memory hangs on these: driven, they crash it at once."""
+CONFIG_CHARS = 16384
+"""A longer file is none of settings, and would take long to read."""
 
 
 def configured_pins():
-    """SDA and SCL as config.json has them, PINS if it cannot be used."""
+    """SDA and SCL as config.json has them, else the last good settings, else PINS."""
     import json
 
-    try:
-        with open("config.json") as file:
-            pins = json.load(file).get("pins", {})
-        pair = int(pins.get("i2c_sda", PINS[0])), int(pins.get("i2c_scl", PINS[1]))
-    except Exception as error:
-        print("boot: config.json:", error)
-        return PINS
-    return PINS if pair[0] in FLASH_PINS or pair[1] in FLASH_PINS else pair
+    for name in ("config.json", "config.good.json"):
+        try:
+            with open(name) as file:
+                pins = json.loads(file.read(CONFIG_CHARS)).get("pins", {})
+            pair = int(pins.get("i2c_sda", PINS[0])), int(pins.get("i2c_scl", PINS[1]))
+        except Exception as error:
+            print("boot: %s:" % name, error)
+            continue
+        if pair[0] not in FLASH_PINS and pair[1] not in FLASH_PINS:
+            return pair
+    return PINS
 
 
 def free_and_open(sda, scl):
@@ -82,9 +87,9 @@ def choose_application():
     try:
         with open("app") as file:
             chosen = file.read(5)
-    except OSError:
+    except (OSError, ValueError):  # there is none, or it holds no text
         chosen = ""
-    for folder in (chosen, "app-a", "app-b"):
+    for folder in sorted(("app-a", "app-b"), key=lambda folder: folder != chosen):
         try:
             os.stat(folder + "/manifest.json")
         except OSError:

@@ -11,6 +11,7 @@ import io
 import os
 import sys
 import time
+from errno import EIO, ENOENT
 
 from esp32 import NVS
 from machine import PWRON_RESET, WDT, Timer, reset, reset_cause
@@ -20,48 +21,51 @@ PAUSE_MS = 3000
 MAINTENANCE = "maintenance"
 SERVICED = "serviced"
 RETURNED = "returned "
+MISNAMED = "misnamed"
 TEXT_BYTES = 200
+SLOTS = ("app-a", "app-b")
 POINTER = "app"
 """Names the folder to boot, and while it is on trial the one before it and its starts so far."""
 
-TRIAL_MS = 60000
-TRIAL_TIMER = 1
+START_MS = 60000
+START_TIMER = 1
 
 
 def start():
     """Run the application until it ends, then restart; only return for maintenance."""
-    store = NVS("parallelator")
+    store = storage()
     why = kept_reason(store)
-    if why == MAINTENANCE:
-        keep(store, "why", SERVICED)
+    if why == MAINTENANCE and keep(store, "why", SERVICED):
         print("Maintenance: every switch is off. A reset or Ctrl-D returns to work.")
         return
     if why:
         keep(store, "why", "")
     slot, previous, starts = pointer()
-    if previous and failed(starts, why):
-        point(previous)
+    if slot is None:
+        slot = running()
+        why = why or RETURNED + MISNAMED
+        if slot:
+            point(slot)
+    if previous and failed(starts, why) and point(previous):
         why = why or ("power" if reset_cause() == PWRON_RESET else "hang")
         keep(store, "why", (RETURNED + why)[:TEXT_BYTES])
         keep(store, "starts", 0)
         reset()
     if previous:
         point(slot, previous, starts + 1)
-        limit_trial()
+    limit_start()
     vain = vain_starts(store)
-    keep(store, "starts", vain + 1)
+    keep(store, "starts", min(vain + 1, 2 * TRIES))
 
     def settled():
         keep(store, "starts", 0)
-        if not previous:
-            return False
-        Timer(TRIAL_TIMER).deinit()
-        return point(slot)
+        Timer(START_TIMER).deinit()
+        return bool(previous) and point(slot)
 
     try:
         from parallelator import app
 
-        why = app.run(why, vain >= TRIES, settled, slot, lambda folder: point(folder, slot))
+        why = app.run(why, vain // TRIES, settled, slot, lambda folder: point(folder, slot))
     except KeyboardInterrupt:
         why = MAINTENANCE
         keep(store, "starts", vain)
@@ -76,20 +80,31 @@ def start():
     reset()
 
 
+def running():
+    """The folder that runs, "" when the application comes from somewhere else."""
+    return sys.path[0] if sys.path[0] in SLOTS else ""
+
+
 def pointer():
     """The folder that runs, the one before it, "" if it is not on trial, and its starts before.
 
-    The first is "" when the application comes from somewhere else.
+    The first is None when POINTER does not name what runs: it cannot be read, or what it names
+    is not there.
     """
-    running = sys.path[0] if sys.path[0] in ("app-a", "app-b") else ""
     try:
         with open(POINTER) as file:
-            chosen, previous, starts = file.read(32).split()
-        if chosen == running:
-            return running, previous, int(starts)
-    except (OSError, ValueError):
-        pass
-    return running, "", 0
+            words = file.read(32).split()
+    except ValueError:
+        words = []
+    except OSError as error:
+        words = [running()] if error.errno == ENOENT else []
+    if words[:1] != [running()]:
+        return None, "", 0
+    try:
+        _, previous, starts = words
+        return words[0], previous if previous in SLOTS else "", int(starts)
+    except ValueError:
+        return words[0], "", 0
 
 
 def point(folder, previous="", starts=0):
@@ -113,17 +128,33 @@ def failed(starts, why):
     return starts and (why or reset_cause() != PWRON_RESET or starts >= TRIES)
 
 
-def limit_trial():
+def limit_start():
     """A minute from now the controller restarts unless the application settles or feeds.
 
-    The timer ends a version that goes in circles, the watchdog one that hangs in C; the
-    application's own watchdog takes over from that.
+    The timer ends one that goes in circles, the watchdog one that hangs in C; the application's
+    own watchdog takes over from that.
     """
-    Timer(TRIAL_TIMER).init(mode=Timer.ONE_SHOT, period=TRIAL_MS, callback=lambda timer: reset())
-    WDT(timeout=TRIAL_MS)
+    Timer(START_TIMER).init(mode=Timer.ONE_SHOT, period=START_MS, callback=lambda timer: reset())
+    WDT(timeout=START_MS)
 
 
-def kept_reason(store: "NVS"):
+class NoStorage:
+    """Stands for a storage that cannot be opened: whatever is asked of it fails."""
+
+    def __getattr__(self, name):
+        raise OSError(EIO)
+
+
+def storage():
+    """What outlives a reset."""
+    try:
+        return NVS("parallelator")
+    except OSError as error:
+        print("main: storage:", error)
+        return NoStorage()
+
+
+def kept_reason(store):
     """Why the application ended last: a word or the text of an exception, "" = not known."""
     text = bytearray(TEXT_BYTES)
     try:
@@ -132,24 +163,40 @@ def kept_reason(store: "NVS"):
         return ""
 
 
-def vain_starts(store: "NVS"):
-    """How many starts in a row came to nothing before this one."""
+def vain_starts(store):
+    """How many starts in a row came to nothing before this one, 0 to 2 * TRIES."""
     try:
-        return store.get_i32("starts")
+        return min(max(store.get_i32("starts"), 0), 2 * TRIES)
     except OSError:
         return 0
 
 
-def keep(store: "NVS", key, value):
-    """Write a number or a text; a storage that is full or worn must not keep the rig off."""
+def keep(store, key, value):
+    """Write a number or a text; a storage that is full or worn must not keep the rig off.
+
+    Returns:
+        bool: False when it was not kept.
+    """
+    for _ in range(2):
+        try:
+            if isinstance(value, int):
+                store.set_i32(key, value)
+            else:
+                store.set_blob(key, value.encode())
+            store.commit()
+            return True
+        except OSError as error:
+            print("main: storage:", error)
+            erase(store, key)
+    return False
+
+
+def erase(store, key):
+    """Forget what is kept: something of another type may be in the way."""
     try:
-        if isinstance(value, int):
-            store.set_i32(key, min(value, TRIES))
-        else:
-            store.set_blob(key, value.encode())
-        store.commit()
-    except OSError as error:
-        print("main: storage:", error)
+        store.erase_key(key)
+    except OSError:
+        pass
 
 
 def told(error):

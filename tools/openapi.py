@@ -353,7 +353,10 @@ def log_paths():
                 "200",
                 parameters=[LOG],
                 also=NO_LOG
-                | {"409": "It is being written or read.", "507": "The card did not delete it."},
+                | {
+                    "409": "It is being written or read, or write-protected.",
+                    "507": "The card did not delete it.",
+                },
             ),
         },
     }

@@ -1,6 +1,7 @@
 """Composition root: settings, then parts, then tasks under supervision. Called by main.py."""
 
 import asyncio
+import errno
 import gc
 import time
 
@@ -22,6 +23,7 @@ from parallelator.records.events import Events
 from parallelator.records.history import History
 from parallelator.records.nvs_state import NvsState, count_boot
 from parallelator.records.sample_ring import SampleRing
+from parallelator.records.storage import Storage
 from parallelator.rig import Rig
 from parallelator.scheduler import Scheduler
 from parallelator.snapshot import BATTERIES, BOARDS, RIG, Snapshot
@@ -33,10 +35,11 @@ _SETTLING_MS = const(100)
 _SETTLED_S = const(2)
 _ENDS = {"restart": "reset_asked", "update": "reset_update", "serviced": "reset_serviced"}
 _RETURNED = "returned "
-_RETURNS = {"hang": "update_hung", "power": "update_cut"}
+_RETURNS = {"hang": "update_hung", "power": "update_cut", "misnamed": "app_unknown"}
 _CAUSES = {1: "reset_power", 2: "reset_hard", 3: "reset_watchdog", 5: "reset_soft"}
 _TCA_BASE = const(0x20)
 _POWERED_ON = const(1)  # machine.PWRON_RESET
+_CARD_MS = const(3000)  # of waiting for the card before there is protection
 _WEB_MODULES = (
     "microdot",
     "parallelator.web.auth",
@@ -52,7 +55,7 @@ class App:
 
     Args:
         why, slot, switch: as of `run`.
-        crashed: True in safe mode after starts that came to nothing.
+        crashed: as of `run`.
     """
 
     def __init__(self, why, crashed, slot, switch):
@@ -65,12 +68,12 @@ class App:
         sample_ring = SampleRing()
         self.events = Events(self.snap)
         self._scheduler = Scheduler(self.clock, self.events.emit)
+        values = self._flash_settings(crashed)
+        self._card_until = self.clock.add(self.clock.ms(), _CARD_MS)
         self.settings = None
-        self.card = self._connected_card()
-        self._mount_card()
-        self.settings, faults, renamed = config.load(CONFIG_FILES, GOOD_CONFIG)
-        if self.safe:
-            self.settings = settings.safe(self.settings)
+        self.card = self._connected_card(values)
+        self.settings, faults, renamed = self._load(values)
+        self._card_config = fatfile.there(CONFIG_FILES[1])
         pending = lambda: self.guard.trip_pending()  # noqa: E731 - the guard is made below
         self.blackbox = BlackBox(
             sample_ring, self.events, self.card, self.clock, self.snap, pending
@@ -83,7 +86,7 @@ class App:
         )
         i2c = I2c(self.controller.connect_i2c, self.controller.release_i2c)
         self.guard = self._guard(i2c, sample_ring)
-        self._store = self.controller.storage()
+        self._store = Storage(self.controller.storage(), self._tell_storage)
         self.nvs_state = NvsState(self._store, self.snap, self.guard)
         self.counters = Counters(
             self.snap, self.card, self._store, self.controller.number(), self.guard.trip_pending
@@ -112,23 +115,23 @@ class App:
             self._scheduler,
         )
 
-    def _connected_card(self):
+    def _connected_card(self, values):
         """The card; where it is must be known before what its settings say."""
-        values = config.layer(CONFIG_FILES[:1])[0]
         pins = {key: values[key] for key in values if key.startswith("pins.")}
         return Card(
-            lambda: connect_card(pins, self.clock, self._scheduler.tick_if_due),
+            lambda: connect_card(pins, self.clock, self._idle),
             self.snap,
             self.events.emit,
             self._greet_card,
         )
 
-    def _mount_card(self):
+    def _load(self, values):
+        """The settings of all files, as `config.load`; safe mode has `values` and no card."""
         if self.safe:
             self.card.state = ABSENT
-        else:
-            self.card.mount()
-        self._card_config = fatfile.there(CONFIG_FILES[1])
+            return settings.safe(values), [], []
+        self.card.mount()
+        return config.load(CONFIG_FILES, GOOD_CONFIG)
 
     def _guard(self, i2c, sample_ring):
         wires = wiring(self.settings)
@@ -163,12 +166,14 @@ class App:
     async def _main(self, settled):
         # Switches safe first; what takes memory comes after.
         self.nvs_state.restore()
-        self.counters.restore()
+        if not self.safe:
+            self.counters.restore()
         self._apply_modes()
         self.guard.start()
         self.clock.set_zone(self.settings["time.zone"])
         self._start_radio()
         watchdog = self.controller.watchdog(_WATCHDOG_MS)
+        self._card_until = None
         protection = asyncio.create_task(self._scheduler.protect(self.guard, watchdog))
         rig = self.rig
         rig.boot = self.blackbox.boot = count_boot(self._store)
@@ -194,8 +199,6 @@ class App:
         from parallelator.records.datalog import Datalog
 
         self._start("console", lambda: console.run(rig))
-        self._start("counters", self.counters.run)
-        self._start("history", self.history.run)
         rig.datalog = Datalog(
             self.card,
             self.snap,
@@ -208,6 +211,8 @@ class App:
         day = self.history.rings[-1]
         chart_store = ChartStore(day, self.card, self.clock, self.snap, rig.boot)
         if not self.safe:
+            self._start("counters", self.counters.run)
+            self._start("history", self.history.run)
             self._start("card", self.card.run)
             self._start("log", rig.datalog.run)
             self._start("blackbox", self.blackbox.run)
@@ -216,6 +221,27 @@ class App:
         if self.settings["mqtt.host"]:
             self._start("mqtt", self._mqtt)
         await protection
+
+    def _flash_settings(self, crashed):
+        """What the flash says of the pins; in safe mode all that is to be known of the rig.
+
+        That mode begins with what was in use last, and with nothing when it has failed as well.
+        """
+        if not self.safe:
+            values, faults, _ = config.layer(CONFIG_FILES[:1])
+            return config.first_good((GOOD_CONFIG,)) if faults else values
+        return config.first_good((GOOD_CONFIG, CONFIG_FILES[0]) if crashed < 2 else ())
+
+    def _idle(self):
+        """Called while the card is waited for: the guard goes on, or need not wait for it long."""
+        if self._card_until is None:
+            self._scheduler.tick_if_due()
+        elif self.clock.diff(self._card_until, self.clock.ms()) < 0:
+            raise OSError(errno.ETIMEDOUT)
+
+    def _tell_storage(self):
+        self.snap.alarm("storage_fault", RIG, True)
+        self.events.emit("storage_fault", RIG, 0, 0, 0)
 
     def _greet_card(self):
         """A card was mounted: settings that come while the rig runs wait for the next boot."""
@@ -303,7 +329,8 @@ def run(why, crashed, settled, slot, switch):
         why: why it ended last: what `run` returned, "serviced" after maintenance, the text of
             an exception, "" when that is not known; with "returned " before it when it is a newer
             version that ended so, or its trial did by "hang" or "power".
-        crashed: True when the last starts came to nothing: safe mode.
+        crashed: 0, or safe mode: 1 when the last starts came to nothing, 2 when those in safe
+            mode did as well.
         settled: function without arguments, called when this start has come to something; True
             when that ends the trial of a new version.
         slot: the folder that this comes from, app-a or app-b, "" = another.

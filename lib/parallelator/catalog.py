@@ -130,7 +130,7 @@ _ACK = const(ACKNOWLEDGE)
 
 UNITS = ("", "mA", "mV", "ms", "C", "reason", "action", "day", "time", "version", "text")
 """Units of values: "" a number, C degrees Celsius, reason: that of the event's reason, action: a
-place in ACTIONS, day: a log, YYYYMMDD or the number of a boot, time: that of the event, version:
+place in ACTIONS, day: a log, as `wording.log_name` takes it, time: that of the event, version:
 that of the firmware, text: what only the rig can say."""
 
 # code, severity, unit of its value, what holds of it. Alarms of one battery come first.
@@ -154,7 +154,10 @@ CODES = (
     ("sd_absent", "trouble", "", _RIG | _ACK),
     ("sd_unreadable", "trouble", "", _RIG | _ACK),
     ("sd_foreign", "trouble", "", _RIG | _ACK),
+    ("sd_gpt", "trouble", "", _RIG | _ACK),
     ("sd_full", "trouble", "", _RIG | _ACK),
+    ("card_blocked", "trouble", "text", _RIG | _ACK),
+    ("storage_fault", "trouble", "", _RIG | _ACK),
     ("clock_unset", "notice", "", _RIG_ALARM | _ACK),
     # Protection
     ("trip", "trouble", "reason", _EVENT),
@@ -201,9 +204,12 @@ CODES = (
     ("update_failed", "trouble", "text", _EVENT),
     ("update_hung", "trouble", "", _EVENT),
     ("update_cut", "trouble", "", _EVENT),
+    ("app_unknown", "trouble", "version", _EVENT),
     ("config_renamed", "notice", "text", _EVENT),
     ("config_found", "notice", "", _EVENT),
     ("sd_ready", "info", "", _EVENT),
+    ("log_removed", "notice", "day", _EVENT),
+    ("log_future", "notice", "day", _EVENT),
     # The network
     ("wifi_up", "info", "text", _EVENT | FROM_RADIO),
     ("wifi_down", "notice", "", _EVENT | FROM_RADIO),

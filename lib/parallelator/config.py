@@ -19,32 +19,44 @@ def load(paths, good_path):
 
     Args:
         paths: config files, the later one wins; a missing one is skipped.
-        good_path: where a copy of the last good settings is kept.
+        good_path: where a copy of the last good settings is kept. When there is none, the first
+            file alone stands in for them.
 
     Returns:
         (values, faults, renamed) as `settings.check` does; each fault also carries `file`, and
         that of a text that is not JSON `code`, `line` and `column`, see `JsonError.fault`.
     """
     values, faults, renamed = layer(paths)
-    if not faults:
+    if faults:
+        values = first_good((good_path, paths[0]))
+    else:
         _keep(values, good_path)
-        return values, faults, renamed
-    return _good(good_path), faults, renamed
+    return values, faults, renamed
 
 
-def _good(path):
-    """The last good settings, without what an update has made a fault if no limit is among it."""
-    kept, problem = read(path)
-    while kept and not problem:
-        good, found, _ = settings.check(kept, settings.defaults())
-        if not found:
+def first_good(paths):
+    """The settings of the first of these files that can be used, else the defaults."""
+    for path in paths:
+        changes, problem = read(path)
+        good = None if problem else _good(changes)
+        if good is not None:
             return good
-        for fault in found:
-            if settings.is_protective(fault["key"]) or fault["key"] not in kept:
-                return settings.defaults()
-        for fault in found:
-            kept.pop(fault["key"], None)
     return settings.defaults()
+
+
+def _good(changes):
+    """The settings of a file, without what an update has made a fault if no limit is among it;
+    None when that is not so, or there is no file."""
+    while changes is not None:
+        values, found, _ = settings.check(changes, settings.defaults())
+        if not found:
+            return values
+        for fault in found:
+            if settings.is_protective(fault["key"]) or fault["key"] not in changes:
+                return None
+        for fault in found:
+            changes.pop(fault["key"], None)
+    return None
 
 
 def layer(paths):

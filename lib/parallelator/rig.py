@@ -101,7 +101,7 @@ class Rig:
 
     def alarms(self):
         """Active alarms as `GET /api/state` shows them: a dict each, in turn."""
-        return self.words.alarms(self.snap, self.faults)
+        return self.words.alarms(self.snap, self.faults, self.card.present_obstacles())
 
     def event_text(self, event: tuple):
         """An event of `Events.after` as a sentence in the rig's language."""
@@ -161,10 +161,12 @@ class Rig:
         code, value = event[2], event[6]
         if code == "reset_crash" or code == "update_failed":
             return self._why
-        if code == "updated":
+        if code == "updated" or code == "app_unknown":
             return VERSION
         if code == "config_fault":
             return self.words.fault(self.faults[value])
+        if code == "card_blocked":
+            return self.words.blocked(*self.card.obstacles[value])
         if code == "config_renamed":
             return "%s -> %s" % self.renamed[value]
         if code == "topology":

@@ -14,6 +14,7 @@ _PARTS = tuple(
         "action",
         "alarm",
         "missing",
+        "blocked",
         "event",
         "refused",
         "mqtt",
@@ -23,6 +24,8 @@ _PARTS = tuple(
     ]
 )
 """Of a file in messages/, what is said here; the page says the rest."""
+FURTHER_LOG = 100000000
+"""Added to the number of a log for each that goes before it under the same name."""
 
 
 class Words:
@@ -114,11 +117,12 @@ class Words:
         name = self._word("entity", key)
         return name if n is None else self._word("entity", "battery").format(n=n, v=name)
 
-    def alarms(self, snap: "Snapshot", faults):
+    def alarms(self, snap: "Snapshot", faults, obstacles=()):
         """Active alarms as `GET /api/state` shows them.
 
         Args:
-            snap: the `Snapshot`; faults: those of `config.load`.
+            snap: the `Snapshot`; faults: those of `config.load`; obstacles: those of the card,
+                see `records.card.Card`.
 
         Yields:
             dict: `code`, `severity`, `n` (1..16 or None), `since_ms`, `text`.
@@ -128,8 +132,12 @@ class Words:
             text = self._word("alarm", code).format(n=n)
             if code == "topology":
                 text += self.missing(snap)
-            details = [" " + self.fault(fault) for fault in faults]
-            for detail in details if code == "config_fault" else ("",):
+            details = ("",)
+            if code == "config_fault":
+                details = [" " + self.fault(fault) for fault in faults]
+            elif code == "card_blocked":
+                details = [" " + self.blocked(*found) for found in obstacles]
+            for detail in details:
                 yield {
                     "code": code,
                     "severity": catalog.severity(code),
@@ -138,7 +146,11 @@ class Words:
                     "text": text + detail,
                 }
 
-    def missing(self, snap: "Snapshot"):
+    def blocked(self, what, path):
+        """What lies in the way on the card, in words, see `records.card.Card`."""
+        return self._word("blocked", what).format(v=path)
+
+    def missing(self, snap):
         """What a complete rig of the known boards lacks, in words, each with a leading space."""
         parts = []
 
@@ -150,10 +162,28 @@ class Words:
 
 
 def log_name(number):
-    """The name of a log from the number that its event carries, see `web.logs.number_of`."""
+    """The name of a log, without its ending, from the number that its event carries.
+
+    That is its day as YYYYMMDD or the number of its boot, and FURTHER_LOG for each further log.
+    """
+    further = number // FURTHER_LOG
+    number %= FURTHER_LOG
+    more = "-%d" % (further + 1) if further else ""
     if number < 1000000:
-        return "boot-%04d" % number
-    return "%04d-%02d-%02d" % (number // 10000, number // 100 % 100, number % 100)
+        return "boot-%04d%s" % (number, more)
+    return "%04d-%02d-%02d%s" % (number // 10000, number // 100 % 100, number % 100, more)
+
+
+def log_number(file_name):
+    """The number from which `log_name` makes the name of this file; None when there is none."""
+    parts = file_name[:-4].split("-")
+    digits = parts[1:2] if parts[0] == "boot" else parts[:3]
+    further = parts[len(digits) + (parts[0] == "boot") :]
+    try:
+        number = int("".join(digits)) + FURTHER_LOG * (int(further[0]) - 1 if further else 0)
+    except ValueError:
+        return None
+    return number if log_name(number) + ".csv" == file_name else None
 
 
 def data_path(name):

@@ -8,15 +8,16 @@ sys.path.insert(0, ROOT + "/tools/sim/standins")
 from sim import harness, scenario  # noqa: E402 - the stand-ins must come first
 
 
-def play(sabotage=None, **plan):
+def play(sabotage=None, files=None, **plan):
     """Play a scenario given as keywords (see scenario.py); returns its report.
 
     Args:
-        sabotage: as of `harness.run`.
+        sabotage, files: as of `harness.run`.
     """
     plan.setdefault("name", "test")
     plan.setdefault("settings", {}).setdefault("serial_messages", False)
-    return harness.run(ROOT, scenario.complete(plan), True, quiet=True, sabotage=sabotage)
+    plan = scenario.complete(plan)
+    return harness.run(ROOT, plan, True, quiet=True, sabotage=sabotage, files=files)
 
 
 def state_at(report, n, at_s):

@@ -49,11 +49,11 @@ def test_one_disturbed_write_or_read_leaves_nothing_closed():
             assert kind == "stuck" or sum(world.plant.switch) == 0, (kind, number)
 
 
-def boot_with(config, gone=None):
+def boot_with(config, gone=None, good=None):
     """Boot from a folder with this config.json (None: there is none); returns the world.
 
     Args:
-        gone: the GPIO that this controller does not have.
+        gone: the GPIO that this controller does not have; good: config.good.json.
     """
     world = world_with_closed_switches()
     folder = "%s/build/sim/boot-%s" % (ROOT, os.urandom(4).hex())
@@ -75,15 +75,16 @@ def boot_with(config, gone=None):
 
     Pin.init = refusing
     try:
-        if config is not None:
-            with open("config.json", "wb") as file:
-                file.write(config)
+        for name, content in (("config.json", config), ("config.good.json", good)):
+            if content is not None:
+                with open(name, "wb") as file:
+                    file.write(content)
         boot()
     finally:
         Pin.init = init
+        for name in os.listdir():
+            os.remove(name)
         os.chdir(home)
-        if config is not None:
-            os.remove(folder + "/config.json")
         os.rmdir(folder)
     return world
 
@@ -140,6 +141,25 @@ def test_the_pins_of_the_flash_memory_are_never_driven():
         assert (world.wires._sda, world.wires._scl) == (32, 33), pin
 
 
+def test_the_pins_of_the_last_good_settings_stand_in():
+    good = b'{"pins": {"i2c_sda": 21, "i2c_scl": 22}}'
+    flash = b'{"pins": {"i2c_sda": 6, "i2c_scl": 7}}'
+    for config in (None, b"", b"{", b"\xff\xfe", b"[]", b'{"pins": null}', flash, b"x" * 100000):
+        world = boot_with(config, good=good)
+        assert (world.wires._sda, world.wires._scl) == (21, 22), config and config[:60]
+    world = boot_with(b"{", good=b"\xff")
+    assert (world.wires._sda, world.wires._scl) == (32, 33)
+
+
+def test_a_long_file_is_not_read_to_its_end():
+    long = b'{"pins": {"i2c_sda": 21, "i2c_scl": 22}}' + b" " * 100000
+    world = boot_with(long)
+    assert (world.wires._sda, world.wires._scl) == (21, 22)
+    keys = b",".join(b'"k%d": 1' % k for k in range(5000))
+    world = boot_with(b"{" + keys + b', "pins": {"i2c_sda": 21, "i2c_scl": 22}}')
+    assert (world.wires._sda, world.wires._scl) == (32, 33)
+
+
 def test_configured_pins_are_used():
     world = boot_with(b'{"pins": {"i2c_sda": 21, "i2c_scl": 22}}')
     assert (world.wires._sda, world.wires._scl) == (21, 22)
@@ -166,6 +186,9 @@ def test_boot_chooses_the_newest_complete_application():
         ("app-b", ("app-a",), "app-a"),
         (None, ("app-b",), "app-b"),
         ("\x00\x00", ("app-a",), "app-a"),
+        (b"\xff\xfe\x80", ("app-a",), "app-a"),
+        (b"app-\xff", ("app-b",), "app-b"),
+        ("lib", ("app-b", "lib"), "app-b"),
         ("app-a", (), None),
     ):
         folder = "%s/build/sim/boot-%s" % (ROOT, os.urandom(4).hex())
@@ -176,7 +199,7 @@ def test_boot_chooses_the_newest_complete_application():
         if chosen is not None:
             files.append(folder + "/app")
         for path in files:
-            with open(path, "w") as file:
+            with open(path, "wb") as file:
                 file.write(chosen or "")
         home = os.getcwd()
         before = list(sys.path)

@@ -138,7 +138,7 @@ def test_safe_mode_that_fails_itself_tries_again_and_again_with_every_switch_ope
     report = play(boots, batteries=FOUR, duration_s=20)
     assert 5 < boots.count < 12
     assert moves(report, 1) == []
-    assert current.world.nvs["parallelator"]["starts"] == 3
+    assert current.world.nvs["parallelator"]["starts"] == 6
 
 
 def test_boot_held_at_the_start_is_safe_mode():
@@ -170,6 +170,82 @@ def test_safe_mode_keeps_what_says_how_the_rig_is_built_and_reached():
     assert found["i2c_khz"] == 100
     assert found["limits.max_trips"] == 5
     assert "trois fois" in next(boots.app.rig.alarms())["text"]
+
+
+def test_safe_mode_begins_with_the_last_good_settings_and_reads_no_card():
+    opened = []
+
+    def hear():
+        from parallelator import config
+
+        read = config.read
+
+        def heard(path):
+            opened.append((boots.count, path))
+            return read(path)
+
+        config.read = heard
+        boots.count < 4 and fail_to_build()
+
+    boots = Boots(99, hear)
+    good = b'{"name": "good", "sensor": {"shunt_uohm": 1000}, "limits": {"max_trips": 3}}'
+    play(boots, batteries=FOUR, duration_s=5, files={"config.good.json": good})
+    assert boots.app.safe == "safe_crash" and opened == [(4, "config.good.json")], opened
+    keys = ("name", "sensor.shunt_uohm", "limits.max_trips")
+    assert [boots.app.settings[key] for key in keys] == ["good", 1000, 5]
+    assert "counters" not in boots.app.rig.tasks and "history" not in boots.app.rig.tasks
+
+
+def test_safe_mode_that_failed_three_times_as_well_reads_nothing():
+    boots = Boots(6, fail_to_build)
+    settings = {"sensor": {"shunt_uohm": 1000}, "web": {"port": 20080}}
+    report = play(boots, batteries=FOUR, duration_s=30, settings=settings)
+    assert boots.count == 7 and boots.app.safe == "safe_crash"
+    assert boots.app.settings["sensor.shunt_uohm"] == 2000
+    assert state_at(report, 1, 29)[0] == "on"
+
+
+def test_counters_that_were_not_read_are_not_written():
+    boots = Boots(3, fail_to_build)
+    counters = b"kept as it is, whatever safe mode counts"
+    hook = boots.__call__
+
+    def keeping():
+        if boots.count == 0:
+            current.world.nvs["parallelator"] = {"counters": counters}
+        hook()
+        from parallelator.app import App
+
+        settle = App._settle
+
+        async def settling(app, settled):
+            await settle(app, settled)
+            boots.count == 4 and app.rig.restart()
+
+        App._settle = settling
+
+    play(keeping, batteries=FOUR, duration_s=10)
+    assert "reset_asked" in boots.causes, boots.causes
+    assert current.world.nvs["parallelator"]["counters"] == counters
+
+
+def test_a_start_that_hangs_before_there_is_protection_is_tried_again_within_a_minute():
+    def hang():
+        from parallelator.app import App
+
+        build = App.__init__
+
+        def hanging(app, *rest):
+            current.world.spend(200000000)
+            build(app, *rest)
+
+        App.__init__ = hanging
+
+    boots = Boots(1, hang)
+    report = play(boots, batteries=FOUR, duration_s=90)
+    assert boots.causes == [None, "reset_watchdog"], boots.causes
+    closed = [at for at, closed in moves(report, 1) if closed]
+    assert 60 < closed[0] < 70, closed
 
 
 def test_a_hang_is_told_as_the_watchdogs_reset():
@@ -285,19 +361,17 @@ def test_ctrl_c_at_any_moment_of_the_start_opens_every_switch():
 def test_nothing_worn_keeps_the_rig_off():
     from errno import EIO
 
-    import esp32
-
     def worn(store):
         raise OSError(EIO)
 
-    commit = esp32.NVS.commit
-    esp32.NVS.commit = worn
-    try:
-        boots = Boots()
-        report = play(boots, batteries=FOUR, duration_s=15)
-    finally:
-        esp32.NVS.commit = commit
-    assert boots.count >= 1
+    def wear():
+        import esp32
+
+        esp32.NVS.commit = worn
+
+    boots = Boots(99, wear)
+    report = play(boots, batteries=FOUR, duration_s=15)
+    assert boots.count == 1
     assert state_at(report, 1, 14)[0] == "on"
 
 

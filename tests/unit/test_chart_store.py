@@ -19,7 +19,8 @@ class Life:
     """
 
     state = READY
-    mounted = True
+    writable = True
+    volume = None
     losses = 0
 
     def __init__(self, boot, booted_s):

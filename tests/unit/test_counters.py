@@ -16,7 +16,7 @@ class Slot:
     """A slot for cards: what the counters see of `records.card.Card`."""
 
     def __init__(self, image=None):
-        self.mounted = False
+        self.mounted = self.writable = False
         self.losses = 0
         self.errors = []
         if image:
@@ -28,12 +28,12 @@ class Slot:
         except OSError:
             pass  # the slot was empty
         os.mount(image.volume(), FOLDER)
-        self.mounted = True
+        self.mounted = self.writable = True
 
     def remove(self):
         if self.mounted:
             os.umount(FOLDER)
-        self.mounted = False
+        self.mounted = self.writable = False
         self.losses += 1
 
     def fail(self, error):

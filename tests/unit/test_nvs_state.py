@@ -1,9 +1,10 @@
 """Wishes, trips and locks survive a reboot; what cannot be trusted does not."""
 
-from errno import ENOENT
+from errno import EINVAL, EIO
 
-from parallelator.catalog import WISH_OFF, Reason
+from parallelator.catalog import REASONS, WISH_OFF, Reason
 from parallelator.records.nvs_state import NvsState, count_boot
+from parallelator.records.storage import Storage
 from parallelator.snapshot import Snapshot
 
 
@@ -16,8 +17,10 @@ class Store:
 
     def get_blob(self, key, buffer):
         if key not in self.values:
-            raise OSError(ENOENT)
+            raise OSError(-0x1102)
         value = self.values[key]
+        if len(value) > len(buffer):
+            raise OSError(EINVAL)
         buffer[: len(value)] = value
         return len(value)
 
@@ -26,7 +29,7 @@ class Store:
 
     def get_i32(self, key):
         if key not in self.values:
-            raise OSError(ENOENT)
+            raise OSError(-0x1102)
         return self.values[key]
 
     def set_i32(self, key, value):
@@ -34,6 +37,9 @@ class Store:
 
     def commit(self):
         self.commits += 1
+
+    def erase_key(self, key):
+        del self.values[key]
 
 
 class Guard:
@@ -219,15 +225,37 @@ def test_a_lock_does_not_wait_for_an_off():
 
 def test_an_empty_or_foreign_store_restores_nothing():
     store = Store()
-    nvs_state, snap, _ = rig(store)
-    assert not nvs_state.restore()
-    store.values["fleet"] = b"\x02" + bytes(65)
-    assert not nvs_state.restore()
-    store.values["fleet"] = b"\x01\x01"
-    assert not nvs_state.restore()
-    assert not snap.bus_locked
+    faults = []
+    nvs_state, snap, _ = rig(Storage(store, lambda: faults.append(1)))
+    assert not nvs_state.restore() and not faults
+    for foreign in (b"\x02" + bytes(65), b"\x01\x01", b"\x01" * 67):
+        store.values["fleet"] = foreign
+        nvs_state, snap, _ = rig(Storage(store, lambda: faults.append(1)))
+        assert not nvs_state.restore() and not snap.bus_locked
+        assert faults.pop() and not faults
+        assert nvs_state.save(), "what is good must take the place of what is not"
+
+
+def test_no_number_in_the_store_is_too_much():
+    store = Store()
+    store.values["fleet"] = b"\x01\xff" + b"\xff\xff\xff\xff" * 16
+    nvs_state, snap, locks = rig(store)
+    assert nvs_state.restore() and snap.bus_locked
+    assert set(snap.trips) == {32767} and set(snap.wish) == {WISH_OFF}
+    assert set(locks) == {len(REASONS) - 1}
 
 
 def test_boots_are_counted():
     store = Store()
     assert [count_boot(store) for _ in range(3)] == [1, 2, 3]
+    for kept in (-5, 0x7FFFFFFF, -0x80000000):
+        store.values["boots"] = kept
+        assert count_boot(store) == 1 == store.values["boots"]
+
+
+def test_a_boot_that_cannot_be_counted_is_the_first():
+    class Worn(Store):
+        def commit(self):
+            raise OSError(EIO)
+
+    assert count_boot(Worn()) == 1

@@ -118,7 +118,7 @@ def test_lists_are_refused_by_what_is_in_them():
         assert "batteries" in refused({"batteries": packs}), packs
     for steps in ([1], [{}], [{"do": "load"}], [{"do": "load", "at": 1}], [{"do": 5, "at": 1}]):
         assert "steps[0]" in refused({"steps": steps}), steps
-    for name in ("", "..", ".x", "a/b", "/tmp/x", "a b", "é", "x" * 65):
+    for name in ("", "..", ".x", "a/b", "/var/x", "a b", "é", "x" * 65):
         assert "name" in refused({"name": name}), name
     for networks in ({"x": []}, {"x": ["", 1]}, {"x": ["", -50.5]}, {"x" * 33: ["", -50]}, []):
         step = {"at": 1, "do": "wifi_networks", "networks": networks}

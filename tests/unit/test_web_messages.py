@@ -13,6 +13,7 @@ SECTIONS = (
     "action",
     "alarm",
     "missing",
+    "blocked",
     "event",
     "console",
     "refused",

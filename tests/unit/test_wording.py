@@ -3,7 +3,7 @@
 from parallelator.catalog import TRIPPED, Reason
 from parallelator.records.events import Events
 from parallelator.snapshot import RIG, Snapshot
-from parallelator.wording import Words
+from parallelator.wording import Words, log_name, log_number
 
 
 def said(language, *event):
@@ -76,3 +76,31 @@ def test_alarms_of_a_battery_of_the_rig_and_of_a_file_are_filled_in():
     assert (clock["code"], clock["n"], clock["since_ms"]) == ("clock_unset", None, 600000)
     assert "limits.max_trips" in config["text"] and "web.port" in port["text"]
     assert "{" not in stuck["text"]
+
+
+def test_the_number_of_a_log_and_its_name_belong_together():
+    for name, number in (
+        ("boot-0001", 1),
+        ("boot-12345", 12345),
+        ("2026-07-14", 20260714),
+        ("boot-0001-2", 100000001),
+        ("2026-07-14-13", 1220260714),
+    ):
+        assert log_number(name + ".csv") == number and log_name(number) == name
+    for other in (
+        "events.csv",
+        "2026-7-14.csv",
+        "2026-07-14-1.csv",
+        "2026-07-14-02.csv",
+        "2026-07-14.CSV",
+        "2026-07-14.txt",
+        "boot-1.csv",
+        "boot--001.csv",
+        "boot-.csv",
+        "-.csv",
+        ".csv",
+        "",
+        "2019-photos.csv",
+        "2026-07-14-x.csv",
+    ):
+        assert log_number(other) is None, other

@@ -5,14 +5,15 @@
 Needs lib/ and microdot on MICROPYPATH; saves settings in the present folder. What happens is said
 on standard input, a command a line: `trip N`, `lock N`, `lose N` (absent), `hold N`
 (uncontrolled), `wait N`, `heat N`, `alarm CODE [N]`, `calm` (no alarms), `extreme` (the longest
-numbers everywhere), `freeze`, `run`, `busy`, `password TEXT`, `hold-log NAME`, `pull` (the card),
-`setup S` (S seconds are left for a first password, and time stands still), `ap IP` (an access
-point), `press` and `release` (a trip is pending, or not any more), `hold-boot` and
-`free-boot`, `slot NAME` (what it was installed into), `idle` (no current).
-Each is answered with `ok` on standard output, and the first line of output is `ready`.
+numbers everywhere), `freeze`, `run`, `busy`, `password TEXT`, `hold-log NAME`, `protect NAME` (of
+a log), `pull` (the card), `setup S` (S seconds are left for a first password, and time stands
+still), `ap IP` (an access point), `press` and `release` (a trip is pending, or not any more),
+`hold-boot` and `free-boot`, `slot NAME` (what it was installed into), `idle` (no current). Each is
+answered with `ok` on standard output, and the first line of output is `ready`.
 """
 
 import asyncio
+import errno
 import os
 import sys
 import time
@@ -50,7 +51,7 @@ class Card:
     state = "sd_ready"
     size = 31000 << 20
     free = 30500 << 20
-    mounted = True
+    mounted = writable = True
     losses = 1
 
     def __init__(self):
@@ -65,12 +66,13 @@ class Card:
                 for k in range(rows):
                     file.write("2026-07-13T22:00:%02dZ,%d,1,26300\n" % (k % 60, k * 1000))
 
-    def measure(self):
+    def recount(self):
         """As the card's."""
-        return self.free
 
     def fail(self, error):
         """As the card's."""
+        if error.errno == errno.EACCES:
+            return True
         raise error
 
     def leave(self):
@@ -78,6 +80,21 @@ class Card:
 
     def unmount(self):
         """As the card's, which stays."""
+
+    def present_obstacles(self):
+        """As the card's: nothing is in its way."""
+        return ()
+
+    def protect(self, name):
+        """Set the attribute read-only of a log that is as large as no other."""
+        size = os.stat(LOGS + "/" + name)[6].to_bytes(4, "little")
+        for at in range(0, _CARD_BYTES, 32):
+            entry = self._blocks[at : at + 32]
+            if entry[8:11] == b"CSV" and entry[28:] == size:
+                self._blocks[at + 11] |= 1
+        self.volume = os.VfsFat(self)
+        os.umount(FOLDER)
+        os.mount(self.volume, FOLDER)
 
     def readblocks(self, number, buf):
         at = 512 * number
@@ -296,8 +313,11 @@ class FakeRig(Rig):
                 self.snap.alarm(code, i, False)
         elif command == "hold-log":
             self.datalog.held.append(args[0])
+        elif command == "protect":
+            self.card.protect(args[0])
         elif command == "pull":
             self.card.mounted = False
+            self.card.free = None
             self.card.state = "sd_absent"
         elif command == "extreme":
             self.extreme()

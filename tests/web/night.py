@@ -22,7 +22,8 @@ class Rig:
     """Card, clock and snapshot of a daybook in one."""
 
     state = READY
-    mounted = True
+    writable = True
+    volume = None
     losses = 0
 
     def __init__(self, end_s):

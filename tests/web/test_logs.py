@@ -131,6 +131,15 @@ def test_a_log_that_somebody_reads_is_not_deleted(rig):
     assert OLD in names(rig)
 
 
+def test_a_log_that_is_protected_is_not_deleted_and_the_card_goes_on(rig):
+    session = rig.login()
+    rig.tell("protect " + OLD)
+    status, _, answer = rig.ask("DELETE", "/api/logs/" + OLD, **session)
+    assert (status, answer["error"]["code"]) == (409, "log_protected")
+    assert set(names(rig)) == {OLD, DAY, "events.csv"}
+    assert rig.ask("GET", "/api/logs/" + OLD)[0] == 200
+
+
 def test_without_a_card_there_are_no_logs(rig):
     rig.tell("pull")
     status, _, found = rig.ask("GET", "/api/logs")

@@ -68,10 +68,10 @@ class NVS:
         pass
 
     def get_i32(self, key):
-        raise OSError(2)
+        raise OSError(-0x1102)  # ESP_ERR_NVS_NOT_FOUND
 
     def get_blob(self, key, buffer):
-        raise OSError(2)
+        raise OSError(-0x1102)  # ESP_ERR_NVS_NOT_FOUND
 
     def set_i32(self, key, value):
         pass
@@ -306,7 +306,8 @@ def start():
     from parallelator.hardware.sdcard import SpiCard
 
     switch_everything_on()
-    SpiCard.init_card = lambda card, baudrate: None
+    SpiCard.init_card = lambda card, baudrate: setattr(card, "sectors", 65536)
+    SpiCard.readblocks = lambda card, number, buf: None
     SpiCard.check = lambda card: None
     firmware = app.App("", False, "", None)
     asyncio.create_task(firmware._main(lambda: None))

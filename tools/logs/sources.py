@@ -21,6 +21,8 @@ from logs.archive import is_log
 _FOLDERS = ("", "log", "sd/log")
 _TIMEOUT_S = 30
 _BLOCK = 512
+_GPT = 0xEE
+"""Type of the only partition in the MBR of a disk with a GUID partition table."""
 
 
 class SourceError(Exception):
@@ -82,6 +84,10 @@ def _partition(path):
         block = file.read(_BLOCK)
     if len(block) < _BLOCK or block[510:] != b"\x55\xaa":
         raise SourceError(f"{path} is neither a log nor an image of a card with a FAT volume")
+    if block[450] == _GPT:
+        raise SourceError(
+            f"{path} has a GPT partition table; a rig writes to cards with an MBR only"
+        )
     begins_with_jump = block[0] == 0xE9 or block[0] == 0xEB and block[2] == 0x90
     return 0 if begins_with_jump else struct.unpack_from("<I", block, 454)[0] * _BLOCK
 

@@ -20,6 +20,7 @@ SD_SECTORS = 131072
 """Size of a fresh SD card: 64 MB in blocks of 512 bytes."""
 
 _IMAGE_MOUNT = "/rig"
+_FOLDER = 0x4000
 _FIRMWARE = (
     "parallelator",
     "asyncio",
@@ -47,6 +48,7 @@ def run(
     sabotage=None,
     card=None,
     image=None,
+    files=None,
 ):
     """Play a scenario.
 
@@ -63,20 +65,20 @@ def run(
             memory when the scenario speaks of it.
         image: a LittleFS image in place of `flash`: what was deployed onto it runs, and nothing
             of the repository's boot.py, main.py and lib/. None = none.
+        files: name to bytes of what else lies in `flash` at power-on, config.json included; None
+            instead of bytes makes a folder.
 
     Returns:
         dict: the report.
     """
-    duration_s = plan["duration_s"]
-    end_us = None if duration_s is None else int(duration_s * 1e6)
+    end_us = plan["duration_s"] and int(plan["duration_s"] * 1e6)
     world = current.world = World(plan, virtual, speed, plan["seed"], end_us)
     fresh = flash is None and image is None
-    home = os.getcwd()
-    modules = list(sys.path)
+    home, modules = os.getcwd(), list(sys.path)
     flash = _file_system(root, plan, flash, image)
     try:
         source = flash if image else root
-        recorder = _furnish(world, plan, card, source, flash, port)
+        recorder = _furnish(world, plan, card, source, flash, port, files or {})
         if image:
             for folder in (root + "/lib", root + "/build/mpy-lib"):
                 sys.path.remove(folder)
@@ -133,7 +135,7 @@ def _report(world, recorder, plan, quiet):
     return report
 
 
-def _furnish(world, plan, card, source, flash, port):
+def _furnish(world, plan, card, source, flash, port, files):
     """Give the rig its configuration, its card and its observers; returns the recorder."""
     from parallelator import settings
 
@@ -143,6 +145,7 @@ def _furnish(world, plan, card, source, flash, port):
         _merge(config, {"mqtt": {"host": "127.0.0.1", "port": world.broker.port}})
     with open(flash + "/config.json", "w") as file:
         json.dump(config, file)
+    _put(flash, files)
     os.chdir(flash)
     if card is None and any(step["do"].startswith("sd_") for step in plan["steps"]):
         card = SdCard(Image(SD_SECTORS))
@@ -225,14 +228,13 @@ def _keep_volumes():
     into must not go before them."""
     from parallelator.records.card import Card
 
-    mount = Card.mount
+    attach = Card.attach
 
-    def kept(card):
-        mount(card)
-        if card._device:
-            current.volumes.append((card.volume, card._device))
+    def kept(card, space):
+        attach(card, space)
+        current.volumes.append((card.volume, space._device))
 
-    Card.mount = kept
+    Card.attach = kept
 
 
 def _cut_off_card():
@@ -281,9 +283,26 @@ def make_dirs(path):
             continue
 
 
+def _put(folder, files):
+    """Lay files into a folder, over others; None in the place of bytes makes a folder."""
+    for name, content in files.items():
+        path = folder + "/" + name
+        if name in os.listdir(folder):
+            os.remove(path)
+        if content is None:
+            os.mkdir(path)
+        else:
+            with open(path, "wb") as file:
+                file.write(content)
+
+
 def _remove(folder):
-    for name in os.listdir(folder):
-        os.remove(folder + "/" + name)
+    for entry in os.ilistdir(folder):
+        path = folder + "/" + entry[0]
+        if entry[1] == _FOLDER:
+            os.rmdir(path)
+        else:
+            os.remove(path)
     os.rmdir(folder)
 
 

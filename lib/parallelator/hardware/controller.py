@@ -1,6 +1,7 @@
 """The ESP32: pins, I2C, watchdog, reset. The only module that imports `machine`."""
 
 from binascii import hexlify
+from errno import EIO
 
 import esp32
 import machine
@@ -77,6 +78,13 @@ def button_held():
     return not machine.Pin(_BUTTON, machine.Pin.IN, machine.Pin.PULL_UP).value()
 
 
+class NoStorage:
+    """Stands for a storage that cannot be opened: whatever is asked of it fails."""
+
+    def __getattr__(self, name):
+        raise OSError(EIO)
+
+
 class Controller:
     """The ESP32 of one rig.
 
@@ -130,8 +138,11 @@ class Controller:
         return watchdog
 
     def storage(self):
-        """The non-volatile storage of the application, an `esp32.NVS`."""
-        return esp32.NVS("parallelator")
+        """The non-volatile storage of the application, an `esp32.NVS` or a `NoStorage`."""
+        try:
+            return esp32.NVS("parallelator")
+        except OSError:
+            return NoStorage()
 
     def number(self):
         """The controller's own number: its MAC address as twelve hexadecimal digits."""

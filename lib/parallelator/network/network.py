@@ -25,7 +25,7 @@ class Network:
     def __init__(
         self,
         settings,
-        store: "NVS",
+        store: "Storage",
         snap: "Snapshot",
         clock: "Clock",
         emit,

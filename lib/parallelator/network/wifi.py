@@ -49,7 +49,7 @@ class Wifi:
     Args:
         settings: mapping with the keys `wifi.*` of `settings.TABLE`; network and password are
             read at each use, so a change of them is a new attempt at once.
-        store: an `esp32.NVS`, for the access point's own password.
+        store: a `Storage`, for the access point's own password.
         emit: function (code, i, state, reason, value) that records an event.
         tell: function (name, password) that tells those of the access point to whoever stands
             at the rig.
@@ -61,7 +61,7 @@ class Wifi:
             password).
     """
 
-    def __init__(self, settings, store: "NVS", emit, tell):
+    def __init__(self, settings, store: "Storage", emit, tell):
         self._settings = settings
         self._store = store
         self._emit = emit
@@ -294,7 +294,7 @@ def strongest(found):
     return [(name,) + best[name] for name in names]
 
 
-def own_key(store: "NVS"):
+def own_key(store: "Storage"):
     """The access point's own password: drawn once for each rig, then kept in `store`.
 
     Ten characters that nobody mistakes, 49 bits. A store that is full or worn out takes none:
@@ -303,7 +303,12 @@ def own_key(store: "NVS"):
     key = bytearray(_KEY_SIZE)
     try:
         store.get_blob(_KEY, key)
+        usable = all(chr(byte) in _KEY_CHARS for byte in key)
+        if not usable:
+            store.fault()
     except OSError:
+        usable = False
+    if not usable:
         for k in range(_KEY_SIZE):
             drawn = 255
             while drawn >= 8 * len(_KEY_CHARS):

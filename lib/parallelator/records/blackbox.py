@@ -125,6 +125,7 @@ class BlackBox:
         self._filled = 0
         self._spare = []
         self._copies = []
+        self._refusing = None
         self.boot = 0
         self.missed = 0
 
@@ -163,7 +164,8 @@ class BlackBox:
                 await self._save(self._copies[0])
 
     def _writable(self):
-        return self._card.mounted and self._card.state == READY
+        card = self._card
+        return card.writable and card.state == READY and card.volume is not self._refusing
 
     async def _pause(self, ms):
         # Where the sample ring was in each of the last seconds: its times alone repeat after 16 s.
@@ -183,8 +185,13 @@ class BlackBox:
                 if await self._write(record, cursor):
                     return
             except OSError as error:
-                self._card.fail(error)
+                self._fail(error)
         await self._keep(record, cursor)
+
+    def _fail(self, error):
+        # Where something lies in the way it will do so until somebody takes the card out.
+        if self._card.fail(error):
+            self._refusing = self._card.volume
 
     async def _write(self, record, cursor):
         """Write a record, cut short if the card is asked to leave; False when it was lost."""
@@ -195,15 +202,15 @@ class BlackBox:
         with Opened(card, path, "wb") as file:
             await self._pause(0)
             self._filled = 0
-            while self._collect(record) and card.mounted:
+            while self._collect(record) and card.writable:
                 cursor = await self._append(file, cursor)
             end = self._sample_ring.count
             ring = self._sample_ring
-            while ring.behind(cursor) > ring.behind(end) and card.mounted:
+            while ring.behind(cursor) > ring.behind(end) and card.writable:
                 cursor = await self._append(file, cursor)
             file.write(self._block[: self._filled])
             file.write(tripfile.ending(record))
-        return card.losses == losses
+        return card.losses == losses and card.state == READY
 
     async def _append(self, file, cursor):
         """Take entries from the ring, and write them when they fill a block; the next cursor.
@@ -284,7 +291,8 @@ class BlackBox:
                     await self._pause(_BETWEEN_MS)
                 file.write(tripfile.ending(copy.record))
         except OSError as error:
-            card.fail(error)
+            self._fail(error)
+            return
         if card.losses == losses and card.state == READY:
             self._copies.remove(copy)
             self._spare.append(copy)

@@ -10,18 +10,24 @@ import os
 import vfs
 from micropython import const
 
+from parallelator.records.fatspace import BLOCK, FatSpace
 from parallelator.snapshot import RIG
 
 FOLDER = "/sd"
 _PERIOD_MS = const(5000)
 _LONGEST_WAIT = const(12)  # periods between two tries of a card that fails again and again
 _PATIENCE = const(8)  # failures in a row until a period more is waited
+_COUNT_MS = const(20)  # between two steps of a count
+_CLOSE_MS = const(500)
 _ENOSPC = const(28)  # MicroPython's, on every port; its `errno` lacks the name
-_NO_ROOM = (_ENOSPC, errno.EACCES)  # in a file; for a new file or folder
+_IN_THE_WAY = (errno.EACCES, errno.EEXIST, errno.EISDIR, errno.ENOENT)
+_OBSTACLES = const(8)
+_DIRECTORY = const(0x4000)
 
 ABSENT = "sd_absent"
 UNREADABLE = "sd_unreadable"
 FOREIGN = "sd_foreign"
+GPT = "sd_gpt"
 READY = "sd_ready"
 FULL = "sd_full"
 """States, each named as the event that tells of it."""
@@ -39,10 +45,17 @@ class Card:
 
     Attributes:
         state: ABSENT, UNREADABLE (it answers, but not as it should), FOREIGN (no FAT file
-            system), READY, or FULL (mounted, and no room is left to write). A card that failed
-            is READY again once something was written to it.
-        free, size: bytes at the last `measure`, None before.
+            system), GPT (another partition table than FatFs reads), READY, or FULL (mounted, and
+            a write or a count found no room). A card that failed is READY again once something
+            was written to it.
+        size: bytes of the card, None before there was one.
+        counted: bytes that the last count of the free clusters found, None before its end.
+        writable: True while files under /sd may be open for writing; whoever has one closes it
+            otherwise.
         losses: how often a mounted card was lost.
+        obstacles: what lay in the way of a file or folder of the rig, since boot: tuples of what
+            it is ("folder", "file", "read_only", "unmade": no room in its folder) and its path on
+            the card. An event carries the place of one.
         volume: the `VfsFat` mounted last; a file that is open on it needs it until it is closed.
     """
 
@@ -54,63 +67,130 @@ class Card:
         self._device = None
         self._leaving = False
         self._failures = 0
+        self._space = None
+        self._counting = None
+        self._found = 0
+        self._written = 0
+        self._told = 0
         self.state = None
-        self.free = self.size = None
+        self.size = None
+        self.counted = None
+        self.writable = False
         self.losses = 0
+        self.obstacles = []
         self.volume = None
 
     @property
     def mounted(self):
-        """True while files under /sd may be open; whoever has one closes it otherwise."""
+        """True while files under /sd may be open for reading."""
         return self._device is not None and not self._leaving
 
+    @property
+    def free(self):
+        """Bytes that are free at least, None while that is not known."""
+        if self.counted is None:
+            return None
+        return max(self.counted - (self._space.written - self._written) * BLOCK, 0)
+
     def mount(self):
-        """Look for a card and mount it; waits 2 s at most, some 30 ms without a card."""
-        if self.volume:
-            # Only now: whoever had a file open on the card that was lost has closed it.
-            vfs.umount(FOLDER)
-            self.volume = None
+        """Look for a card and mount it for reading; `run` makes it writable.
+
+        Waits 2 s at most, some 30 ms without a card.
+        """
+        self._detach_volume()
         try:
             device = self._connect()
+            self._space = space = FatSpace(device)
         except OSError as error:
             self.note(ABSENT if error.errno == errno.ENODEV else UNREADABLE)
             return
         try:
-            volume = vfs.VfsFat(device)
-            vfs.mount(volume, FOLDER)
+            self.attach(space)
         except OSError as error:
-            self.note(FOREIGN if error.errno == errno.ENODEV else UNREADABLE)
+            foreign = GPT if space.gpt else FOREIGN
+            self.note(foreign if error.errno == errno.ENODEV else UNREADABLE)
             return
         self._device = device
-        self.volume = volume
+        self._told = 0
+        self._snap.alarm("card_blocked", RIG, False)
+        self.size = device.ioctl(4, 0) * BLOCK
         if not self._failures:
             self.note(READY)
         try:
-            self.measure()
             self._greet()
         except OSError as error:
             self.fail(error)
 
+    def attach(self, space):
+        """Mount the volume in the place of the one before; raises OSError as `vfs.mount` does.
+
+        Whoever had a file open on that one has closed it.
+        """
+        self._detach_volume()
+        volume = vfs.VfsFat(space)
+        vfs.mount(volume, FOLDER)
+        self.volume = volume
+
+    def _detach_volume(self):
+        if self.volume:
+            vfs.umount(FOLDER)
+            self.volume = None
+
     def fail(self, error):
         """Take note of an OSError that an access to a file under /sd ended with.
 
-        Unless the card is only full, it is given up: files that are open on it can be closed, and
-        write nothing any more.
+        A card that is full is not written to until there is room again. Where something lies in
+        the way it is told. After any other error the card is given up: files that are open on it
+        can be closed, and write nothing any more.
+
+        Args:
+            error: of `Opened` and `make_folder` it carries the path of what lies in the way.
+
+        Returns:
+            bool: True when other files on the card can be written all the same.
         """
-        if error.errno in _NO_ROOM:
+        if not self._device:
+            return False
+        if error.errno == _ENOSPC:
+            self.writable = False
             self.note(FULL)
-        elif self._device:
+        elif error.errno in _IN_THE_WAY:
+            if len(error.args) > 1:
+                self._tell_obstacle(error)
+            return True
+        else:
             self.unmount()
             self.losses += 1
             self._failures += 1
             self.note(UNREADABLE)
+        return False
+
+    def _tell_obstacle(self, error):
+        found = (obstacle(*error.args), error.args[1][len(FOLDER) + 1 :])
+        if found not in self.obstacles:
+            if len(self.obstacles) == _OBSTACLES:
+                return  # that many are told
+            self.obstacles.append(found)
+        place = self.obstacles.index(found)
+        if not self._told >> place & 1:
+            self._told |= 1 << place
+            self._snap.alarm("card_blocked", RIG, True)
+            self._emit("card_blocked", RIG, 0, 0, place)
+
+    def present_obstacles(self):
+        """Those of `obstacles` that are on this card."""
+        return [found for k, found in enumerate(self.obstacles) if self._told >> k & 1]
 
     def leave(self):
         """Ask for all files to be closed, for `unmount` half a second later."""
         self._leaving = True
+        self.writable = False
+        self._counting = None
 
     def unmount(self):
         """Take leave of the card before the controller restarts."""
+        self.writable = False
+        self.counted = self._counting = None
         if self._device:
             self._device.detach()
             self._device = None
@@ -126,36 +206,70 @@ class Card:
             self.state = state
             self._emit(state, RIG, 0, 0, self.losses)
 
-    def measure(self):
-        """Look how large the card is and how much of it is free; returns the free bytes.
-
-        Raises:
-            OSError: it does not answer.
-        """
-        block, _, count, free = os.statvfs(FOLDER)[:4]
-        self.size = block * count
-        self.free = block * free
-        return self.free
+    def recount(self):
+        """Count the free clusters anew: something was deleted, or much was written."""
+        self.counted = None
+        if self.mounted and self._space.cluster:
+            self._counting = self._space.counting()
+            self._found = 0
+            self._written = self._space.written
 
     async def run(self):
-        """Mount a card that comes, notice one that goes, for ever.
+        """Mount a card that comes, make it writable, notice one that goes, for ever.
 
         A card that fails again and again is tried every 5 s at first, every minute in the end.
         """
         waited = 0
         while True:
-            await asyncio.sleep_ms(_PERIOD_MS)
-            if not self._device:
-                waited += 1
-                wanted = min(1 + self._failures // _PATIENCE, _LONGEST_WAIT)
-                if waited >= wanted and not self._leaving:
-                    waited = 0
-                    self.mount()
-                continue
             try:
-                self._device.check()
+                if self.mounted and not self.writable:
+                    await self._prepare()
+                await self._count(_PERIOD_MS)
+                if self._device:
+                    self._device.check()
             except OSError as error:
                 self.fail(error)
+            waited += 1
+            wanted = min(1 + self._failures // _PATIENCE, _LONGEST_WAIT)
+            if not self._device and waited >= wanted and not self._leaving:
+                waited = 0
+                self.mount()
+
+    async def _prepare(self):
+        """Find room in steps, then mount the volume anew, so that FatFs begins to look there."""
+        full = self.state == FULL
+        if full:
+            await asyncio.sleep_ms(_CLOSE_MS)
+        self.recount()
+        counting = self._counting
+        if counting:
+            while not self._found and self._go_on(counting):
+                await asyncio.sleep_ms(_COUNT_MS if full else 0)
+                if self._counting is not counting:
+                    return
+            if not self._found:
+                self.note(FULL)
+                return
+        self.attach(self._space)
+        self.writable = True
+
+    async def _count(self, ms):
+        """Let a time go by; count the free clusters meanwhile, if that is to be done."""
+        while ms > 0:
+            counting = self._counting
+            pause = _COUNT_MS if counting and self._go_on(counting) else ms
+            await asyncio.sleep_ms(pause)
+            ms -= pause
+
+    def _go_on(self, counting):
+        """Go on with the count; False at its end."""
+        try:
+            self._found = next(counting)
+        except StopIteration:
+            self._counting = None
+            self.counted = self._found * self._space.cluster
+            return False
+        return True
 
 
 class Opened:
@@ -165,11 +279,17 @@ class Opened:
 
     Args:
         card: the `Card`; path, mode: as of `open`.
+
+    Raises:
+        OSError: it cannot be opened; the error carries the path as well.
     """
 
     def __init__(self, card, path, mode):
         self._card = card
-        self._file = open(path, mode)  # noqa: SIM115 - closed by __exit__
+        try:
+            self._file = open(path, mode)  # noqa: SIM115 - closed by __exit__
+        except OSError as error:
+            raise OSError(error.errno, path)
 
     def __enter__(self):
         return self._file
@@ -188,9 +308,19 @@ class Opened:
 
 
 def make_folder(path):
-    """Make a folder unless it is there; raises OSError when the card does not let us."""
+    """Make a folder unless it is there; raises OSError, with the path, if the card refuses."""
     try:
         os.mkdir(path)
     except OSError as error:
-        if error.errno != errno.EEXIST:
-            raise
+        if error.errno != errno.EEXIST or not os.stat(path)[0] & _DIRECTORY:
+            raise OSError(error.errno, path)
+
+
+def obstacle(code, path):
+    """What lies at `path`, of which opening or making ended with the errno `code`: see `Card`."""
+    try:
+        if os.stat(path)[0] & _DIRECTORY:
+            return "folder"
+    except OSError:
+        return "unmade"
+    return "file" if code == errno.EEXIST else "read_only"

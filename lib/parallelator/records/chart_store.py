@@ -21,6 +21,7 @@ _HEAD_BYTES = const(10)
 _RECORD = const(82)
 _PERIOD_MS = const(4700)
 _FORGOTTEN = const(4)  # points a step
+_FILE = const(0x8000)
 
 
 class ChartStore:
@@ -46,7 +47,7 @@ class ChartStore:
         """Restore once, again when the time gets known, and keep what is new, for ever."""
         while True:
             await asyncio.sleep_ms(_PERIOD_MS)
-            if not self._card.mounted:
+            if not self._card.writable:
                 continue
             try:
                 if not self._restored or not self._dated and self._clock.unix() is not None:
@@ -101,6 +102,7 @@ class ChartStore:
         came after it, with one unknown point between them.
         """
         ring = self._ring
+        volume = self._card.volume  # noqa: F841 - the books are open on it
         unix_s = self._clock.unix()
         self._restored = True
         self._dated = unix_s is not None
@@ -152,6 +154,11 @@ class ChartStore:
 
 def _books():
     try:
-        return sorted(name for name in os.listdir(BOOKS) if name.endswith(".bin"))
+        return sorted(entry[0] for entry in os.ilistdir(BOOKS) if _is_book(entry))
     except OSError:
         return []
+
+
+def _is_book(entry):
+    name = entry[0]
+    return entry[1] == _FILE and name[6:] == ".bin" and name[:6].isdigit()

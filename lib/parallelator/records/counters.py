@@ -48,12 +48,12 @@ class Counters:
     and its number within the run: the greatest is the newest.
 
     Args:
-        snap: the `Snapshot`; card: the `Card`; store: an `esp32.NVS` or its like.
+        snap: the `Snapshot`; card: the `Card`; store: a `Storage` or its like.
         owner: text that tells this controller from others, fit for a file name.
         trip_pending: function that returns True while a battery is beyond a limit.
     """
 
-    def __init__(self, snap: "Snapshot", card, store: "NVS", owner, trip_pending):
+    def __init__(self, snap: "Snapshot", card, store: "Storage", owner, trip_pending):
         self._snap = snap
         self._card = card
         self._store = store
@@ -77,16 +77,20 @@ class Counters:
         self._number = 0
         self._slot = 0
         self._met = False
+        self._restored = False
 
     def restore(self):
-        """Take over the newest record, before the guard starts."""
+        """Take over the newest record, before the guard starts. Without that nothing is saved."""
+        self._restored = True
         record = self._record
         try:
-            size = self._store.get_blob(_KEY, record)
+            self._store.get_blob(_KEY, record)
+            if _valid(record):
+                self._adopt(record)
+            else:
+                self._store.fault()
         except OSError:
-            size = 0
-        if size == _SIZE and _valid(record):
-            self._adopt(record)
+            pass  # there is none, or the storage tells
         if self._card.mounted:
             self._meet()
 
@@ -97,11 +101,6 @@ class Counters:
         is ahead is added.
         """
         self._met = True
-        try:
-            # Before there is a log: this may write a hundred blocks.
-            make_folder(PLACE)
-        except OSError as error:
-            self._card.fail(error)
         for slot in (0, 1):
             try:
                 with open(self._paths[slot], "rb") as file:
@@ -135,15 +134,18 @@ class Counters:
             last: True before a restart: both, whatever the time.
         """
         now_s = self._snap.uptime_s
-        if last or now_s - self._saved_s >= _PERIOD_S:
+        if self._restored and (last or now_s - self._saved_s >= _PERIOD_S):
             self._saved_s = now_s
-            on_card = self._card.mounted and self._save_on_card()
+            on_card = self._card.writable and self._save_on_card()
             wait_s = _FLASH_WITH_CARD_S if on_card else _FLASH_S
             if last or now_s - self._flash_s >= wait_s and not self._trip_pending():
                 self._flash_s = now_s
                 self._fill()
-                self._store.set_blob(_KEY, self._record)
-                self._store.commit()
+                try:
+                    self._store.set_blob(_KEY, self._record)
+                    self._store.commit()
+                except OSError:
+                    pass  # the storage tells
 
     def _save_on_card(self):
         """True when the card holds the present record."""
@@ -155,8 +157,7 @@ class Counters:
             return True
         path = self._paths[self._slot]
         try:
-            if not fatfile.there(PLACE):
-                make_folder(PLACE)  # another card
+            make_folder(PLACE)
             # In place where it can: no block is allotted anew.
             with Opened(self._card, path, "r+b" if fatfile.there(path) else "wb") as file:
                 file.write(record)

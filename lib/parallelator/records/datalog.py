@@ -14,6 +14,7 @@ from parallelator import catalog
 from parallelator.catalog import ABSENT
 from parallelator.records.card import FOLDER, FULL, READY, Opened, make_folder
 from parallelator.snapshot import BATTERIES, CHANNELS, RIG
+from parallelator.wording import FURTHER_LOG, log_number
 
 LOGS = FOLDER + "/log"
 EVENTS = "events.csv"
@@ -22,6 +23,10 @@ _POLL_MS = const(100)
 _RETRY_MS = const(1000)
 _FULL_MS = const(60000)
 _MB = const(1048576)
+_FILE = const(0x8000)
+_MOST = const(2100000000)  # an event has 32 bits
+_TIME_BYTES = const(20)
+_LINK_BYTES = const(100)  # more than the last line of a log that says where it goes on
 _EVENT_FIELDS = ("time", "uptime_ms", "severity", "code", "battery", "detail")
 
 
@@ -55,48 +60,53 @@ class Datalog:
         self._due_s = self._interval_s
         self._own = None
         self._torn = False
+        self._spared = None
         self.name = None
         self.held = []
 
     async def run(self):
         """Log while there is a card, for ever."""
         while True:
-            if not self._card.mounted:
-                await asyncio.sleep_ms(_RETRY_MS)
-                continue
+            pause_ms = _RETRY_MS
             try:
-                await self._log()
+                if self._card.writable:
+                    await self._log()
+                elif self._card.state == FULL and self._card.mounted:
+                    pause_ms = _FULL_MS
+                    await self._delete_oldest()
             except OSError as error:
-                self._card.fail(error)
+                if self._card.fail(error):
+                    pause_ms = _FULL_MS
             self.name = None
-            await asyncio.sleep_ms(_FULL_MS if self._card.state == FULL else _RETRY_MS)
+            await asyncio.sleep_ms(pause_ms)
 
     async def _log(self):
         make_folder(LOGS)
-        while self._card.mounted:
+        while self._card.writable:
             await self._write_file(self._day())
 
     async def _write_file(self, day):
         """Fill one file until its day is over, or the day gets known."""
-        self.name = self._choose(day)
-        roomy = await self._make_room()
+        self._spared = None
+        self.name = await self._choose(day)
+        if day:
+            await self._tell_future(int(day.replace("-", "")))
         with Opened(self._card, LOGS + "/" + self.name, "a") as file:
             if not file.tell():
                 file.write(self._header() + "\n")
             elif self._torn:
                 file.write("\n")
             file.flush()
-            if roomy:
-                self._card.note(READY)
+            self._card.note(READY)
             await self._fill(file, day)
-            if day is None and self._card.mounted:
+            if day is None and self._card.writable:
                 link = (self._clock.iso(), self._snap.uptime_s * 1000, self._day())
                 file.write("# %s is uptime_ms %d; goes on in %s.csv\n" % link)
 
     async def _fill(self, file, day):
         snap = self._snap
         flushed_s = snap.uptime_s
-        while self._day() == day and self._card.mounted:
+        while self._day() == day and self._card.writable:
             late_s = snap.uptime_s - self._due_s
             if late_s >= 0:
                 # From due time to due time, or a late sample would delay all that follow.
@@ -108,11 +118,13 @@ class Datalog:
                 await asyncio.sleep_ms(_POLL_MS)
                 continue
             if snap.uptime_s - flushed_s >= FLUSH_S:
-                flushed_s = snap.uptime_s
+                now_s = snap.uptime_s
                 file.flush()
                 await asyncio.sleep_ms(0)
-                await self._write_events()
-                if await self._make_room():
+                if await self._write_events():
+                    flushed_s = now_s
+                await self._make_room()
+                if self._card.writable:
                     self._card.note(READY)
 
     # Rows
@@ -160,13 +172,20 @@ class Datalog:
         return self._comma.join(cells)
 
     async def _write_events(self):
+        """Write the events since the last time, until a sample is due; True when all are."""
         event = self._events.after(self._next_event)
         if not event:
-            return
-        with Opened(self._card, LOGS + "/" + EVENTS, "a") as file:
+            return True
+        try:
+            opening = Opened(self._card, LOGS + "/" + EVENTS, "a")
+        except OSError as error:
+            if self._card.fail(error):
+                return True  # the rows can be logged all the same
+            raise
+        with opening as file:
             if not file.tell():
                 file.write(self._comma.join(_EVENT_FIELDS) + "\n")
-            while event:
+            while event and self._snap.uptime_s < self._due_s:
                 await asyncio.sleep_ms(0)
                 if catalog.is_told(event[2], catalog.LOG):
                     text = self._describe(event)
@@ -174,6 +193,7 @@ class Datalog:
                     file.write(self._event_row(event, text))
                 self._next_event = event[0] + 1
                 event = self._events.after(self._next_event)
+        return not event
 
     def _event_row(self, event, text):
         uptime_s, code, i = event[1:4]
@@ -194,15 +214,17 @@ class Datalog:
         now = self._clock.iso()
         return now and now[:10]
 
-    def _choose(self, day):
+    async def _choose(self, day):
         """The name of the log to write: a new file, or one with this header that may go on.
 
         The log of a day goes on after a restart; one without a day only if this run began it.
+        What cannot be written to, a folder or a protected file, is left as it is.
         """
         base = day or "boot-%04d" % self._boot
         name = base + ".csv"
         number = 1
         while exists(name) and not ((day or name == self._own) and self._fits(name)):
+            await asyncio.sleep_ms(0)
             number += 1
             name = "%s-%d.csv" % (base, number)
         if not day:
@@ -211,7 +233,13 @@ class Datalog:
 
     def _fits(self, name):
         """True when a log has this header, or none; sees whether its end is torn."""
-        with open(LOGS + "/" + name, "rb") as file:
+        try:
+            file = open(LOGS + "/" + name, "r+b")  # noqa: SIM115 - closed by the `with` below
+        except OSError as error:
+            if self._card.fail(error):
+                return False
+            raise
+        with file:
             header = file.readline()
             self._torn = False
             if header:
@@ -219,41 +247,97 @@ class Datalog:
                 self._torn = file.read(1) != b"\n"
         return header in (b"", (self._header() + "\n").encode())
 
+    async def _tell_future(self, today):
+        """Tell of the newest log that is dated after `today`: a clock was wrong, or is."""
+        newest = today
+        for name in own_logs():
+            if log_number(name) % FURTHER_LOG > newest % FURTHER_LOG:
+                newest = log_number(name)
+            await asyncio.sleep_ms(0)
+        if newest != today:
+            self._events.emit("log_future", RIG, 0, 0, newest % _MOST)
+
     async def _make_room(self):
-        """Delete the oldest logs until enough is free; those of an unknown day go first.
+        """Delete the oldest log when a count found less free than is to stay so.
+
+        One at a time: the next count tells whether that was enough.
+        """
+        card = self._card
+        free = card.free
+        if free is None or free >= self._keep_free:
+            return
+        if card.counted >= self._keep_free:
+            card.recount()  # what was written since was only taken off
+        elif self._spared != card.counted:
+            self._spared = card.counted
+            await self._delete_oldest()
+
+    async def _delete_oldest(self):
+        """Delete the oldest log that can be deleted, and tell it.
+
+        Not one that is written or read, nor one that somebody protected.
+        """
+        found = ("", 0, "")
+        while True:
+            found = await self._oldest(found)
+            if not found:
+                return
+            try:
+                os.remove(LOGS + "/" + found[2])
+            except OSError as error:
+                if self._card.fail(error):
+                    continue
+                raise
+            self._events.emit("log_removed", RIG, 0, 0, found[1] % _MOST)
+            self._card.recount()
+            return
+
+    async def _oldest(self, after):
+        """The oldest log behind `after` that nobody writes or reads, None when there is none.
 
         Returns:
-            bool: False when not enough is free and no log is left to delete.
+            tuple: when it begins, "" while that is not known or has not come yet; the number of
+            its event; its name. These sort by age.
         """
-        # The file system may believe in room that a write did not find.
-        squeezed = self._card.state == FULL
-        while self._card.measure() < self._keep_free or squeezed:
-            squeezed = False
-            name = await self._oldest()
-            if not name:
-                break
-            os.remove(LOGS + "/" + name)
-        roomy = self._card.free >= self._keep_free
-        if not roomy:
-            self._card.note(FULL)
-        return roomy
-
-    async def _oldest(self):
-        """The oldest log that nobody writes or reads, None when there is none."""
+        volume = self._card.volume  # what the iterator below points into must stay
+        now = self._clock.iso() or "9"  # all is past then
         oldest = None
-        for entry in os.ilistdir(LOGS):
-            name = entry[0]
-            if name != self.name and name not in self.held and is_log(name):
-                age = (not name.startswith("boot-"), name)
-                if not oldest or age < oldest:
-                    oldest = age
+        for name in own_logs():
+            if self._card.volume is not volume:
+                return None
+            if name != self.name and name not in self.held:
+                begin = beginning(name)
+                if begin is not None:
+                    age = (begin if begin <= now else "", log_number(name), name)
+                    if age > after and (not oldest or age < oldest):
+                        oldest = age
             await asyncio.sleep_ms(0)
-        return oldest and oldest[1]
+        return oldest
 
 
-def is_log(name):
-    """True for what the log folder calls a log: not the events, no folder, no other file."""
-    return name.endswith(".csv") and name != EVENTS
+def own_logs():
+    """The names of the files in the log folder that have the name of a log of the rig."""
+    for entry in os.ilistdir(LOGS):
+        if entry[1] == _FILE and log_number(entry[0]) is not None:
+            yield entry[0]
+
+
+def beginning(name):
+    """When a log of the rig begins, as its rows tell it, or its last line: an ISO text.
+
+    Returns:
+        str or None: "" when it does not tell; None when it has not the header of a log.
+    """
+    with open(LOGS + "/" + name, "rb") as file:
+        head = file.read(15)
+        if head[:4] != b"time" or head[5:14] != b"uptime_ms":
+            return None
+        file.readline()
+        time = file.read(_TIME_BYTES)
+        if not b"0" <= time < b":":
+            file.seek(max(file.seek(0, 2) - _LINK_BYTES, 0))
+            time = file.read(_LINK_BYTES).split(b"\n# ")[-1][:_TIME_BYTES]
+    return time.decode() if b"0" <= time < b":" else ""
 
 
 def exists(name):

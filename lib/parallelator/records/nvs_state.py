@@ -22,7 +22,10 @@ from parallelator.snapshot import BATTERIES, RIG
 _KEY = "fleet"
 _VERSION = const(1)
 _SIZE = const(66)  # 2 + 4 for each battery
+_MOST_TRIPS = const(32767)
 _PERIOD_MS = const(100)
+_RETRY_MS = const(60000)
+_MOST_BOOTS = const(0x7FFFFFFF)
 _PATIENCE = const(10)
 """Looks after which a change is written even at a bad moment."""
 _PAUSE = const(50)
@@ -31,14 +34,17 @@ _LOCK = const(2)
 _OFF = const(1)
 
 
-def count_boot(store: "NVS"):
+def count_boot(store: "Storage"):
     """The number of this boot since `store` was last erased, 1 or more; counts it."""
     try:
-        number = store.get_i32("boots") + 1
+        number = max(store.get_i32("boots"), 0) % _MOST_BOOTS + 1
     except OSError:
         number = 1
-    store.set_i32("boots", number)
-    store.commit()
+    try:
+        store.set_i32("boots", number)
+        store.commit()
+    except OSError:
+        pass  # the storage tells; a rig that does not start would be worse
     return number
 
 
@@ -46,11 +52,11 @@ class NvsState:
     """One block: version, lock of the bus, and wish, lock and trips of each battery.
 
     Args:
-        store: an `esp32.NVS` or its like.
+        store: a `Storage` or its like.
         snap: the `Snapshot`; guard: the `Guard`, of it `locks`, `trip_pending` and `strained`.
     """
 
-    def __init__(self, store: "NVS", snap: "Snapshot", guard):
+    def __init__(self, store: "Storage", snap: "Snapshot", guard):
         self._store = store
         self._snap = snap
         self._guard = guard
@@ -68,13 +74,15 @@ class NvsState:
         Returns:
             bool: False when there is none, or none that can be trusted.
         """
-        record = self._saved
+        record = self._record
         try:
-            size = self._store.get_blob(_KEY, record)
+            self._store.get_blob(_KEY, record)
         except OSError:
             return False
-        if size != _SIZE or record[0] != _VERSION:
+        if record[0] != _VERSION:
+            self._store.fault()
             return False
+        self._saved[:] = record
         snap = self._snap
         snap.bus_locked = bool(record[1])
         snap.alarm("bus_overload", RIG, snap.bus_locked)
@@ -82,7 +90,7 @@ class NvsState:
             wish, lock, trips = struct.unpack_from("<BBH", record, 2 + 4 * i)
             snap.wish[i] = min(wish, WISH_OFF)
             self._locks[i] = min(lock, len(REASONS) - 1)
-            snap.trips[i] = trips
+            snap.trips[i] = min(trips, _MOST_TRIPS)
         return True
 
     def save(self):
@@ -152,5 +160,9 @@ class NvsState:
     async def run(self):
         """Save what changes, for ever."""
         while True:
-            self.look()
-            await asyncio.sleep_ms(_PERIOD_MS)
+            pause_ms = _PERIOD_MS
+            try:
+                self.look()
+            except OSError:
+                pause_ms = _RETRY_MS  # the storage tells
+            await asyncio.sleep_ms(pause_ms)

@@ -4,6 +4,7 @@ A file is a piece of the sample ring as it was, then what is known of each trip,
 eight bytes without which it was never finished. All numbers are little-endian.
 """
 
+import errno
 import os
 import struct
 
@@ -24,6 +25,7 @@ _TRIP_SIZE = const(34)
 _END = "<HHI"  # zero of the record, number of trips, a sign
 _END_SIZE = const(8)
 _COMPLETE = const(0x50495254)
+_FILE = const(0x8000)
 
 
 class Trip:
@@ -95,7 +97,11 @@ def free_path(record):
     make_folder(FOLDER_NAME)
     names = _names()
     while len(names) >= FILES:
-        os.remove(_path(names.pop(0)))
+        try:
+            os.remove(_path(names.pop(0)))
+        except OSError as error:
+            if error.errno != errno.EACCES:  # somebody protected it
+                raise
     while _name(record.boot, record.number) in names:
         record.number += 1
     return _path(_name(record.boot, record.number))
@@ -167,9 +173,15 @@ def _name(boot, number):
 
 def _names():
     try:
-        return sorted(name for name in os.listdir(FOLDER_NAME) if name.endswith(".bin"))
+        return sorted(entry[0] for entry in os.ilistdir(FOLDER_NAME) if _is_record(entry))
     except OSError:
         return []
+
+
+def _is_record(entry):
+    name = entry[0]
+    boot, number = name[:6], name[7:13]
+    return entry[1] == _FILE and (boot + number).isdigit() and name == boot + "-" + number + ".bin"
 
 
 def _path(name):

@@ -12,6 +12,7 @@ from micropython import const
 
 from parallelator.records.datalog import EVENTS, LOGS, exists
 from parallelator.snapshot import RIG
+from parallelator.wording import log_number
 
 from . import answer, dump, joined, problem, whole
 
@@ -92,12 +93,13 @@ class Logs:
             return problem(409, "log_in_use", "This log is being written or read.", "name")
         try:
             os.remove(LOGS + "/" + name)
-            rig.card.measure()
         except OSError as error:
-            rig.card.fail(error)
+            if rig.card.fail(error):
+                return problem(409, "log_protected", "This log is write-protected.", "name")
             return problem(507, "storage", "The card did not delete it.")
+        rig.card.recount()
         await asyncio.sleep_ms(0)
-        rig.events.emit("log_deleted", RIG, 0, 0, number_of(name))
+        rig.events.emit("log_deleted", RIG, 0, 0, log_number(name) or 0)
         return answer({"deleted": name})
 
     def _is_there(self, name):
@@ -213,11 +215,11 @@ def span_of(text, size):
 def card_view(rig: "Rig"):
     """The SD card as the API shows it: a dict, unknown values None."""
     card = rig.card
-    known = card.mounted and card.size
+    free = card.free
     return {
         "state": card.state[3:],
-        "free_mb": card.free // _MB if known else None,
-        "size_mb": card.size // _MB if known else None,
+        "free_mb": None if free is None else free // _MB,
+        "size_mb": card.size // _MB if card.mounted else None,
         "log": rig.datalog.name,
         "losses": card.losses,
     }
@@ -230,12 +232,6 @@ def is_name(name):
     """
     inner = all("0" <= char <= "9" or "a" <= char <= "z" or char in ".-_" for char in name)
     return inner and 0 < len(name) <= 64 and name[0] != "." and name[-1] != "."
-
-
-def number_of(name):
-    """What the event of a log carries: its day as YYYYMMDD, or the number of its boot."""
-    digits = "".join(char for char in name[:10] if "0" <= char <= "9")
-    return int(digits or "0")
 
 
 def _unknown():

@@ -1,10 +1,13 @@
 """Stand-in for MicroPython's `esp32`: non-volatile storage that outlives a controller reset."""
 
-from errno import EINVAL, ENOENT
-
 from sim import current
 
 _NAME_CHARS = 15
+# MicroPython raises the numbers of ESP-IDF, below zero.
+_NOT_FOUND = (-0x1102, "ESP_ERR_NVS_NOT_FOUND")
+_TYPE_MISMATCH = (-0x1103, "ESP_ERR_NVS_TYPE_MISMATCH")
+_KEY_TOO_LONG = (-0x1109, "ESP_ERR_NVS_KEY_TOO_LONG")
+_INVALID_LENGTH = (-0x110C, "ESP_ERR_NVS_INVALID_LENGTH")
 
 
 class NVS:
@@ -28,21 +31,21 @@ class NVS:
     def set_i32(self, key, value):
         if not -0x80000000 <= value <= 0x7FFFFFFF:
             raise OverflowError
-        self._changed[_checked(key)] = value
+        self._set(key, value)
 
     def get_blob(self, key, buffer):
         value = self._get(key, bytes)
         if len(value) > len(buffer):
-            raise OSError(EINVAL)
+            raise OSError(*_INVALID_LENGTH)
         buffer[: len(value)] = value
         return len(value)
 
     def set_blob(self, key, value):
-        self._changed[_checked(key)] = bytes(value)
+        self._set(key, bytes(value))
 
     def erase_key(self, key):
         if self._value(key) is None:
-            raise OSError(ENOENT)
+            raise OSError(*_NOT_FOUND)
         self._changed[key] = None
 
     def commit(self):
@@ -57,9 +60,17 @@ class NVS:
 
     def _get(self, key, kind):
         value = self._value(key)
+        if value is None:
+            raise OSError(*_NOT_FOUND)
         if not isinstance(value, kind):
-            raise OSError(ENOENT)
+            raise OSError(*_TYPE_MISMATCH)
         return value
+
+    def _set(self, key, value):
+        kept = self._value(_checked(key))
+        if kept is not None and isinstance(kept, int) != isinstance(value, int):
+            raise OSError(*_TYPE_MISMATCH)
+        self._changed[key] = value
 
     def _value(self, key):
         return self._changed[key] if key in self._changed else self._kept.get(key)
@@ -67,5 +78,5 @@ class NVS:
 
 def _checked(name):
     if len(name) > _NAME_CHARS:
-        raise OSError(EINVAL)
+        raise OSError(*_KEY_TOO_LONG)
     return name

@@ -184,7 +184,9 @@ function earlier(time, seconds) {
 
 // As log_name in wording.py.
 function logName(value) {
-  const text = String(value);
-  if (value < 1000000) return `boot-${text.padStart(4, "0")}`;
-  return `${text.slice(0, 4)}-${text.slice(4, 6)}-${text.slice(6)}`;
+  const further = Math.floor(value / 1e8);
+  const text = String(value % 1e8);
+  const more = further ? `-${further + 1}` : "";
+  if (text.length < 7) return `boot-${text.padStart(4, "0")}${more}`;
+  return `${text.slice(0, 4)}-${text.slice(4, 6)}-${text.slice(6)}${more}`;
 }

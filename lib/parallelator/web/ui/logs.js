@@ -42,7 +42,9 @@ const sizeOf = (bytes) => (
 export function cardText({ state, free_mb, size_mb, log, losses }) {
   const parts = [say(`card_${state}`)];
   if (size_mb !== null) {
-    parts.push(say("cardFree", { v: number(free_mb, 0), n: number(size_mb, 0) }));
+    const n = number(size_mb, 0);
+    parts.push(free_mb === null ? say("cardSize", { n })
+      : say("cardFree", { v: number(free_mb, 0), n }));
   }
   if (log) parts.push(say("cardLog", { v: log }));
   if (losses) parts.push(say("cardLosses", { v: losses }));
