@@ -405,3 +405,34 @@ def test_boot_held_while_the_rig_runs_opens_the_set_up_and_nothing_else():
     assert report["resets"] == 0
     for n in (1, 2, 3, 4):
         assert state_at(report, n, 44) == ("on", "")
+
+
+def test_setting_the_clock_rewrites_no_event_and_says_from_and_to():
+    def set_twice():
+        import asyncio  # the one of this boot
+
+        from parallelator.app import App
+
+        begin = App._main
+
+        async def set_clock(app):
+            for seconds, unix_s in ((10, 1784000000), (5, 1784003605)):
+                await asyncio.sleep(seconds)
+                app.rig.set_time(unix_s)
+
+        async def main(app, settled):
+            setting = asyncio.create_task(set_clock(app))
+            await begin(app, settled)
+            setting.cancel()
+
+        App._main = main
+
+    boots = Boots(1, set_twice)
+    clean(play(boots, batteries=FOUR, duration_s=25))
+    found = events(boots.app)
+    first, second = [event for event in found if event[2] == "time_set"]
+    assert boots.app.rig.event_text(first) == "Clock set: 2026-07-14T03:33:20Z"
+    told = boots.app.rig.event_text(second)
+    assert told == "Clock set: 2026-07-14T03:33:25Z -> 2026-07-14T04:33:25Z", told
+    before = [event for event in found if event[0] < first[0]]
+    assert len(before) > 5 and all(event[8] is None for event in before), "not known then"

@@ -3,6 +3,7 @@
 The firmware knows nothing of it: three of its methods are wrapped before it starts.
 """
 
+import gc
 import io
 import sys
 
@@ -76,7 +77,11 @@ class GuardProbe:
             micropython.heap_unlock()
 
     def release(self):
-        """After an interrupt anywhere: make sure that the heap is usable."""
+        """After an interrupt anywhere: make sure that the heap is usable.
+
+        One in the middle of a collection leaves the heap locked until another has ended.
+        """
+        gc.collect()
         self._world.locked = False
         if micropython.heap_unlock():
             micropython.heap_lock()

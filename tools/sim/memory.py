@@ -2,7 +2,8 @@
 
     micropython -X heapsize=64m tools/sim/memory.py PORT FOLDER
 
-tools/memory.py starts it, sets its clients on it and ends it by SIGINT. The last line is JSON:
+tools/memory.py starts it, sets its clients on it and ends it by a file `end` in FOLDER: a signal
+could come in the middle of a collection. The last line is JSON:
 
     share       what the same world takes without firmware, after some seconds of its own
     published   MQTT messages
@@ -14,6 +15,7 @@ tools/memory.py starts it, sets its clients on it and ends it by SIGINT. The las
 
 import gc
 import json
+import os
 import sys
 from array import array
 
@@ -30,9 +32,11 @@ class Sampler:
     Args:
         latest: array of the last ten samples, in bytes; made before the share was measured.
         share: bytes that the simulator takes; world: the simulated `World`.
+        end: name of a file that ends the run.
     """
 
-    def __init__(self, latest, share, world):
+    def __init__(self, latest, share, world, end):
+        self._end = end
         self._latest = latest
         self._world = world
         self._recorder = world.observers[0]
@@ -50,6 +54,8 @@ class Sampler:
         """A tick is over."""
         if self._world.now_us < self._due_us:
             return
+        if _is_there(self._end):
+            raise KeyboardInterrupt
         self._due_us = self._world.now_us + 1000000
         for name in _RECORDED:
             getattr(self._recorder, name).clear()
@@ -67,6 +73,14 @@ class Sampler:
         figures["seconds"] += 1
         if figures["seconds"] == _WINDOW:
             figures["first"] = min(self._latest)
+
+
+def _is_there(path):
+    try:
+        os.stat(path)
+    except OSError:
+        return False
+    return True
 
 
 def plan(password):
@@ -121,7 +135,7 @@ def share_of(scene, card):
 
 
 def main(port, folder):
-    """Play until the interrupt; print the figures."""
+    """Play until the end is asked for; print the figures."""
     sys.path[:] = [
         ROOT + "/tools/sim/standins",
         ".frozen",  # before the sources: where the firmware is frozen, that is what is measured
@@ -144,7 +158,7 @@ def main(port, folder):
     def observe():
         from parallelator.protection.guard import Guard
 
-        sampler = Sampler(latest, share, current.world)
+        sampler = Sampler(latest, share, current.world, folder + "/end")
         samplers.append(sampler)
         tick = Guard.tick
 
