@@ -73,7 +73,6 @@ def main():
     """Measure and print; returns the exit code."""
     sys.path[:] = [ROOT + "/lib", ROOT + "/tools/soak", ".frozen"]
     import mutations
-
     from parallelator import json_reader
 
     random.seed(SEED)
