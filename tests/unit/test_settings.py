@@ -118,6 +118,14 @@ def test_a_setting_that_is_given_nested_and_dotted_is_a_fault():
     assert values["name"] == "good" and values["limits.max_trips"] == 5
 
 
+def test_a_file_may_give_every_setting_by_its_whole_name():
+    values = settings.defaults()
+    values["limits.max_trips"] = 7
+    assert len(values) > 64
+    found, faults, _ = fresh(values)
+    assert faults == [] and found == values
+
+
 def test_an_emoji_in_two_halves_is_the_character_it_is():
     values, faults, _ = fresh('{"batteries": {"1": {"label": "\\ud83d\\udd0b"}}}')
     assert faults == [] and values["batteries.1.label"] == "\U0001f50b"
