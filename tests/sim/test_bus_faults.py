@@ -11,8 +11,8 @@ KINDS = ("nack", "timeout", "corrupt", "stuck")
 STRIDE = 1 if os.getenv("SOAK") else 10
 PACKS = [{"n": n, "soc": 0.8} for n in range(1, 5)]
 CROSSING_S = 8
-PHASES_MS = (0, 3, 6)
-"""Where in a tick of 10 ms the crossing falls."""
+PHASES_MS = (0, 7, 13)
+"""Where in a tick of 20 ms the crossing falls."""
 
 
 def run(duration_s, fault=None, phase_ms=0):
@@ -48,7 +48,7 @@ def campaign(first, last, stride, judge, phase_ms=0):
 
 def transactions_of_the_first_scan():
     """How many transactions boot, start and one whole scan of four sensors take."""
-    return play(duration_s=0.2, batteries=PACKS)["i2c"]["transactions"]
+    return play(duration_s=0.7, batteries=PACKS)["i2c"]["transactions"]
 
 
 def started(report):
@@ -59,7 +59,7 @@ def started(report):
 
 def opened(report):
     took = [open_ms - crossed_ms for crossed_ms, open_ms, n, _ in report["reactions"] if n == 2]
-    if len(took) != 1 or took[0] > 250:
+    if len(took) != 1 or took[0] > 350:
         return "opened after %s ms" % took
     return started(report)
 

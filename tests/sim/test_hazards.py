@@ -220,7 +220,7 @@ def test_16_a_frozen_reading_is_not_taken_for_a_fresh_one():
     steps = [{"at": 10, "do": "sensor_freeze", "n": 2}]
     report = play(duration_s=12, load=[[0, 24]], steps=steps)
     clean(report)
-    assert moves(report, 2, 9)[0][0] - 10 <= 0.5
+    assert moves(report, 2, 9)[0][0] - 10 <= 0.7
 
 
 def test_17_the_limits_of_the_file_are_those_that_protect():
@@ -257,7 +257,7 @@ def test_19_an_exception_in_the_protection_opens_everything_and_restarts():
         scan = Guard._scan
 
         def blow_up(guard):
-            if guard._ticks == 1000 and not blown:
+            if guard._ticks == 500 and not blown:
                 blown.append(True)
                 raise ValueError("a defect")
             scan(guard)
@@ -268,7 +268,7 @@ def test_19_an_exception_in_the_protection_opens_everything_and_restarts():
     assert report["resets"] == 1
     for n in range(1, 5):
         (_, _), (opened_s, _), (closed_s, closed) = moves(report, n)
-        assert 9.9 <= opened_s <= 10.6 and closed and closed_s >= opened_s + 5
+        assert 9.9 <= opened_s <= 10.8 and closed and closed_s >= opened_s + 5
         assert on(report, n, 24)
 
 
@@ -283,7 +283,7 @@ def test_19b_a_hung_protection_is_reset_by_the_watchdog():
         scan = Guard._scan
 
         def hang(guard):
-            if guard._ticks == 1000 and not hung[0]:
+            if guard._ticks == 500 and not hung[0]:
                 hung[0] = True
                 sleep_ms(60000)
             scan(guard)

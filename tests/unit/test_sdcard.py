@@ -37,7 +37,7 @@ class Time:
         if self.on_spend:
             self.on_spend()
 
-    sleep_us = spend
+    sleep_us = compute = spend
 
     def ticks_ms(self):
         return self.now_us // 1000

@@ -53,7 +53,7 @@ class QuickI2C:
 
 
 class QuickTime:
-    """10 ms pass between two ticks."""
+    """20 ms pass between two ticks."""
 
     def __init__(self):
         self.now = 0
@@ -105,12 +105,12 @@ def main():
     )
     rig.start()
     for _ in range(2000):
-        quick.now += 10
+        quick.now += 20
         rig.tick()
     print("batteries on:", sum(1 for state in snap.state if state == 3))
 
     def one_tick():
-        quick.now += 10
+        quick.now += 20
         rig.tick()
 
     word = bytearray(2)

@@ -48,6 +48,7 @@ def complete(data):
         "batteries": BATTERIES,
         "settings": {},
         "wiring": "kxkm-v2",
+        "controller": "plain",
         "load": [],
         "source": [],
         "steps": [],

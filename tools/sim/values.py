@@ -1,7 +1,7 @@
 """What the values of a scenario may be, and how one that is not is refused. Called by scenario."""
 
 from parallelator import catalog
-from sim import plant
+from sim import costs, plant
 
 BATTERIES = 16
 CHANNELS = 4
@@ -107,6 +107,7 @@ KEYS = {
     ),
     "settings": (lambda value: type(value) is dict, "an object of settings"),
     "wiring": word("kxkm-v2", "straight"),
+    "controller": word(*costs.CONTROLLERS),
     "boot_ticks_ms": whole(0, (1 << 30) - 1),
     "load": _PROFILE,
     "source": _PROFILE,

@@ -83,12 +83,14 @@ class Wires:
         chip = self._begin(address, timeout_us, bit_ns)
         count = len(buf)
         wire_us = (3 + 9 * (3 + count)) * bit_ns // 1000
-        self._spend(wire_us, count + 3)
+        costs = world.costs
+        began_us = world.now_us
+        self._spend(wire_us, count + 3, costs.read_us[count] + costs.guard_read_us[count])
         if _TCA_FIRST <= address <= _TCA_LAST:
             if not register:
-                self.alert_us += wire_us + world.costs.call_us
+                self.alert_us += world.now_us - began_us
         else:
-            self.scan_us += wire_us + world.costs.call_us
+            self.scan_us += world.now_us - began_us
         chip.read(register, buf, world.now_us)
         if self._garbled:
             buf[0] ^= 0xFF
@@ -107,7 +109,9 @@ class Wires:
             world.locked = False
         chip = self._begin(address, timeout_us, bit_ns)
         count = len(data)
-        self._spend((2 + 9 * (1 + count)) * bit_ns // 1000, count + 1)
+        costs = world.costs
+        wire_us = (2 + 9 * (1 + count)) * bit_ns // 1000
+        self._spend(wire_us, count + 1, costs.write_us + costs.guard_write_us)
         payload = bytearray(data)[1:]
         if self._garbled and payload:
             payload[0] ^= 0xFF
@@ -135,14 +139,15 @@ class Wires:
         chip = self.chips.get(address)
         if chip is None or not chip.powered or address in self.silent or kind == "nack":
             self.errors += 1
-            self._spend(_ACK_BITS * bit_ns // 1000, 1)
+            self._spend(_ACK_BITS * bit_ns // 1000, 1, world.costs.nack_us)
             raise OSError(ENODEV)
         return chip
 
-    def _spend(self, wire_us, count):
+    def _spend(self, wire_us, count, call_us):
         self.bytes += count
         self.wire_us += wire_us
-        self._world.spend(wire_us + self._world.costs.call_us)
+        self._world.spend(wire_us)
+        self._world.compute(call_us)
 
     def _disturb(self, address, buf):
         if address in self.corrupt:

@@ -18,7 +18,8 @@ from parallelator.protection.states import States
 from parallelator.protection.warnings import Warnings
 from parallelator.snapshot import BATTERIES, BOARDS, CHANNELS, IDLE_MA, RIG
 
-TICK_MS = const(10)
+TICK_MS = const(20)
+_PROOF_TICKS = const(2)
 _READS = const(2)
 _URGENT_READS = const(2)
 _VALID_MS = const(2000)
@@ -28,7 +29,7 @@ _STUCK_MS = const(500)
 _MAP_MS = const(300)
 _CHARGE_GAP_MS = const(1000)
 _REQUESTS = const(32)
-_LED_TICKS = const(16)
+_LED_TICKS = const(8)
 
 
 class Guard:
@@ -264,6 +265,8 @@ class Guard:
     def _prove(self):
         if self._quiet_ms > 0:
             # Its ALERT may have been cleared just now: flags show no conversion so soon.
+            return
+        if self._ticks % _PROOF_TICKS and self._presence.suspect < 0:
             return
         i = self._presence.prove_one(self._now)
         if i >= 0 and self._states.on >> i & 1:

@@ -14,9 +14,9 @@ from parallelator.snapshot import BATTERIES, BOARDS, CHANNELS, RIG, missing
 
 _PROBE_MS = const(1000)
 _PROBE_CAP_MS = const(8000)
-_VERIFY_TICKS = const(8)
-_BOARD_PROBE_TICKS = const(100)
-_TEMPERATURE_ROUNDS = const(4)
+_VERIFY_TICKS = const(4)
+_BOARD_PROBE_TICKS = const(50)
+_TEMPERATURE_ROUNDS = const(2)
 
 
 class Presence:
@@ -30,6 +30,7 @@ class Presence:
     Attributes:
         boards: bit b set while expander b answers.
         alert_proven: mask of the batteries whose ALERT line is proven to work.
+        suspect: battery that did not prove itself and shall at once be asked again, or -1.
         measured: battery whose temperature the last `prove_one` read, or -1.
     """
 
@@ -43,12 +44,12 @@ class Presence:
         self._probed = array("i", bytes(4 * BATTERIES))
         self._pause = array("i", [_PROBE_MS] * BATTERIES)
         self._stale = bytearray(BATTERIES)
-        self._suspect = -1
         self._turn = 0
         self._unproven = 0
         self._round = 0
         self.boards = 0
         self.alert_proven = 0
+        self.suspect = -1
         self.measured = -1
 
     def start(self, now):
@@ -115,8 +116,8 @@ class Presence:
         if self._unproven:
             self._prove_next_alert()
             return -1
-        i = self._suspect
-        self._suspect = -1
+        i = self.suspect
+        self.suspect = -1
         if i < 0:
             i = self._next_chip()
         chip = self._sensors.chips[i]
@@ -154,7 +155,7 @@ class Presence:
     def _doubt(self, i, now):
         # No new conversion: look again, then set it up anew, then give it up, a tick apart each.
         self._stale[i] += 1
-        self._suspect = i
+        self.suspect = i
         if self._stale[i] == 2:
             self._mend(i, now)
         elif self._stale[i] > 2:

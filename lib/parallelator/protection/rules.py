@@ -24,7 +24,7 @@ _QUANTITIES = const(7)
 HEAT_LIMIT = const(4400000)
 """The overload sum that opens: 4.4 s of ((I/Imax)**2 - 1), in permille * ms."""
 _RATIO_CAP = const(30000)
-_DT_CAP_MS = const(100)
+_DT_CAP_MS = const(500)
 NEVER = const(0x3FFFFFFF)
 """A limit no reading reaches, and the largest int that needs no memory on a 32-bit chip."""
 

@@ -8,6 +8,7 @@ WDT_RESET = 3
 DEEPSLEEP_RESET = 4
 SOFT_RESET = 5
 
+_CLOCKS_HZ = (20000000, 40000000, 80000000, 160000000, 240000000)
 _BUTTON = 0
 _SD_LINES = (18, 23, 19)
 _SD_SELECT = 5
@@ -21,6 +22,15 @@ def reset():
 
 def reset_cause():
     return current.world.reset_cause
+
+
+def freq(hz=None):
+    """The clock in Hz, or change it; a reset brings it back to that of an official image."""
+    if hz is None:
+        return current.world.mhz * 1000000
+    if hz not in _CLOCKS_HZ:
+        raise ValueError("frequency must be 20MHz, 40MHz, 80Mhz, 160MHz or 240MHz")
+    current.world.mhz = hz // 1000000
 
 
 def unique_id():
@@ -96,7 +106,8 @@ class SPI:
     def write_readinto(self, data, buf):
         world = current.world
         begin_us = world.now_us
-        world.spend(int(len(data) * self._byte_us) + world.costs.call_us)
+        world.spend(int(len(data) * self._byte_us))
+        world.compute(world.costs.spi_us)
         if world.card and self._wired:
             world.card.exchange(bytes(data), buf, begin_us, self._byte_us)
         elif buf:
