@@ -14,6 +14,7 @@ ALARMS = [row[0] for row in CATALOG.CODES if row[3] & CATALOG.ALARM]
 EVENTS = [row[0] for row in CATALOG.CODES if row[3] & CATALOG.EVENT]
 JSON = "application/json"
 TEXT = "text/plain; charset=utf-8"
+CSV = "text/csv; charset=utf-8"
 TYPES = {"int": "integer", "num": "number", "str": "string", "bool": "boolean"}
 
 
@@ -84,11 +85,10 @@ TRIP = {
 }  # fmt: skip
 SAMPLE = {
     "type": "array",
-    "description": "ms from the trip; 0 for the bus, else the battery's number; mV; mA",
-    "items": of("int?"),
-    "minItems": 4,
-    "maxItems": 4,
-}
+    "description": "ms from the trip; 0 for the bus, else the battery's number; mV, 65535 for "
+    "that or more; mA, 327670 and -327680 for that or more",
+    "items": of("int?"), "minItems": 4, "maxItems": 4,
+}  # fmt: skip
 SCHEMAS = {
     "Error": fields(
         error={
@@ -121,7 +121,8 @@ SCHEMAS = {
     ),
     "Trip": fields(**TRIP),
     "TripRecord": fields(**TRIP, samples=array(SAMPLE)),
-    "Series": fields(n="int", voltage_mv=array("int?"), current_ma=array("int?")),
+    "Series": fields(n="int", voltage_mv=array("int?"), current_ma=array("int?"))
+    | {"description": "65534 mV, 655340 and -655360 mA stand for that or more"},
     "System": fields(
         version="str", micropython="str", machine="str", boot="int", uptime_ms="int", time="str?",
         heap=fields(free="int", used="int"),
@@ -165,15 +166,16 @@ LIMITS = {
     "400": "The request is not understood.",
     "408": "The request took longer than 3 s.",
     "411": "The body has no Content-Length.",
-    "413": "The body is larger than 16 KB.",
+    "413": "The body is larger than the address takes: 256 bytes; settings and updates 16 KB.",
     "414": "The address is longer than 512 bytes, or 96 up to the `?`.",
     "431": "More than 40 headers, or 4 KB of them.",
     "503": "Short of memory or of connections: try again.",
 }
 CHANGE = {
     "401": "Log in first.",
-    "403": "No password is set, or the request comes from another site.",
-    "429": "More than 10 changes in 10 s, or 5 logins in a minute.",
+    "403": "No password is set, or the request comes from another site or to another name.",
+    "415": "The body is of another type than JSON, or encoded.",
+    "429": "More than 10 changes in 10 s, 5 wrong passwords in a minute, or 20 of all clients.",
 }
 
 
@@ -213,13 +215,13 @@ SWITCHING = {
     "409": "The battery does not answer.",
     "423": "The battery is locked.",
 }
-WISH = fields(n="int", wish={"enum": list(CATALOG.WISHES)})
+WISH = fields(n={"enum": [*range(1, 17), "all"]}, wish={"enum": [*CATALOG.WISHES, None]})
 PLACES = [
     {
         "name": "n",
         "in": "path",
         "required": True,
-        "schema": {"type": "integer", "minimum": 1, "maximum": 16},
+        "schema": {"anyOf": [{"type": "integer", "minimum": 1, "maximum": 16}, {"const": "all"}]},
     },
     {
         "name": "action",
@@ -230,6 +232,7 @@ PLACES = [
 ]
 UPDATE = {"409": "Not now, or not in this order: the code says why."}
 NO_LOG = {"404": "There is no such log on the card."}
+PARTS = refusals(NO_LOG | {"416": "It has fewer bytes."}) | {"206": good("str", "It is so.", CSV)}
 LOG = {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}
 OLD_SWITCH = change(
     "The request of the first firmware.",
@@ -270,12 +273,12 @@ def paths():
         "/api/wifi/scan": {"post": change("Look for networks.", fields(scanning="bool"))},
         "/api/setup": {
             "post": change(
-                "Set the first password, within ten minutes of power-on; else 403.",
+                "Set the first password, or a new one for one that is lost; not in time: 403.",
                 fields(logged_in="bool", token="str"),
                 "200",
                 password,
                 also={
-                    "422": "It is too long, or has characters that are not allowed.",
+                    "422": "It is too short or long, or has characters that are not allowed.",
                     "507": "The flash did not take it.",
                 },
             )
@@ -316,9 +319,7 @@ def paths():
             )
         },
         "/api/logs/{name}": {
-            "get": read(
-                "A log.", "str", "text/csv; charset=utf-8", [LOG, tail], also=refusals(NO_LOG)
-            ),
+            "get": read("A log, or one range of its bytes.", "str", CSV, [LOG, tail], also=PARTS),
             "delete": change(
                 "Delete a log.",
                 fields(deleted="str"),
@@ -343,7 +344,7 @@ def paths():
         },
         "/api/settings/schema": {"get": read("The table of settings.", array(ref("Setting")))},
         "/api/batteries/{n}/{action}": {
-            "post": change("Switch a battery.", WISH, parameters=PLACES, also=SWITCHING)
+            "post": change("Switch a battery, or `all`.", WISH, parameters=PLACES, also=SWITCHING)
         },
         "/switch_on": {"post": OLD_SWITCH},
         "/switch_off": {"post": OLD_SWITCH},

@@ -119,9 +119,7 @@ class App:
             sample_ring.sample,
         )
         self._store = self.controller.storage()
-        self.nvs_state = NvsState(
-            self._store, self.snap, self.guard.locks, self.guard.trip_pending
-        )
+        self.nvs_state = NvsState(self._store, self.snap, self.guard)
         self.network = None
         self._powered_on = self.controller.reset_cause() == _POWERED_ON
         self.counters = Counters(
@@ -129,6 +127,8 @@ class App:
         )
         self.words = Words(self.settings["language"])
         self.run_after_guard = self._scheduler.run_after_guard
+        self.button_held = button_held
+        self.within = self._scheduler.within
         self.mqtt = None
         self.boot = 0
 
@@ -138,7 +138,7 @@ class App:
         Args, returns, raises: as `run` below.
         """
         try:
-            asyncio.run(self._main(settled))
+            asyncio.run(self.run_after_guard(self._main(settled)))  # pyright: ignore - it runs
         finally:
             self.guard.all_off()
             self.card.unmount()
@@ -247,6 +247,7 @@ class App:
             lambda name, password: print(self.words.access_point(name, password)),
             self._set_clock,
             self.run_after_guard,
+            self.within,
         )
         self.network.power_up()
 
@@ -259,7 +260,7 @@ class App:
         from parallelator.network import dns, mqtt
 
         if self.mqtt is None:
-            names = dns.Resolver(self.snap, self.network.wifi.name_server)
+            names = dns.Resolver(self.snap, self.network.wifi.name_server, self.within)
             self.mqtt = mqtt.Mqtt(self, self.controller.number(), names.resolve)
         await self.mqtt.run()
 
@@ -317,7 +318,7 @@ class App:
         """
         self.events.emit(why, RIG, 0, 0, 0)
         self.card.leave()
-        asyncio.create_task(self._restart(why))
+        asyncio.create_task(self.run_after_guard(self._restart(why)))
 
     async def _restart(self, why):
         await asyncio.sleep_ms(_RESTART_MS)

@@ -166,6 +166,7 @@ CODES = (
     ("i2c_recovered", "info", "", _EVENT),
     # Done by somebody
     ("wish", "notice", "action", _HAND),
+    ("wish_all", "notice", "action", _HAND),
     ("reset_done", "notice", "", _HAND),
     ("bus_reset", "notice", "", _HAND),
     ("limits_saved", "notice", "", _HAND),
@@ -174,6 +175,9 @@ CODES = (
     ("restart", "notice", "", _HAND),
     ("update", "notice", "", _HAND),
     ("log_deleted", "notice", "day", _HAND),
+    ("setup_opened", "notice", "", _HAND),
+    ("login_failed", "notice", "", _EVENT),
+    ("login_limit", "trouble", "", _EVENT),
     ("command_refused", "notice", "text", _EVENT),
     # The controller
     ("boot", "info", "", _EVENT),
@@ -213,7 +217,7 @@ READ = const(2)  # its readings are valid
 # column of the log and array of the snapshot, when it is known, lowest and highest that can be
 # meant; what lies outside is not known. Append only: a log without a header is read by the place.
 LOG_COLUMNS = (
-    ("voltage_mv", READ, 0, 100000),
+    ("voltage_mv", READ, 0, 105000),  # the sensors reach 102.4 V
     ("current_ma", READ, -200000, 200000),
     ("state", ALWAYS, 0, 6),
     ("discharge_mah", THERE, 0, 1000000000),

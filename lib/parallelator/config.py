@@ -29,9 +29,22 @@ def load(paths, good_path):
     if not faults:
         _keep(values, good_path)
         return values, faults, renamed
-    kept, problem = read(good_path)
-    good, found, _ = settings.check(kept or {}, settings.defaults())
-    return (settings.defaults() if problem or found else good), faults, renamed
+    return _good(good_path), faults, renamed
+
+
+def _good(path):
+    """The last good settings, without what an update has made a fault if no limit is among it."""
+    kept, problem = read(path)
+    while kept and not problem:
+        good, found, _ = settings.check(kept, settings.defaults())
+        if not found:
+            return good
+        for fault in found:
+            if settings.is_protective(fault["key"]) or fault["key"] not in kept:
+                return settings.defaults()
+        for fault in found:
+            kept.pop(fault["key"], None)
+    return settings.defaults()
 
 
 def layer(paths):

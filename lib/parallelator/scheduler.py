@@ -1,7 +1,11 @@
 """The guard's task and the others beside it: who runs when, and what a failure means. Used by app.
 
-The guard goes first: in a task of its own, before every step of the other tasks, and while the SD
-card is waited for. Its death ends the program; any other task is started again.
+The guard goes first: in a task of its own, before every step of every other task, and while the SD
+card is waited for. No task here is made but through `run_after_guard`; none is made by asyncio's
+`wait_for`, in whose place stands `within`. Only asyncio's own loop that takes connections in is
+not ours: it makes one step before the guard is asked again.
+
+The guard's death ends the program; any other task is started again.
 """
 
 import asyncio
@@ -35,6 +39,7 @@ class Scheduler:
         self._guard = None
         self._watchdog = None
         self._due = 0
+        self._ticking = False
         self.names = []
         self.failures = []
         self.end = None
@@ -56,12 +61,16 @@ class Scheduler:
     def tick_if_due(self):
         """Run the guard when it is its time, from wherever the processor is.
 
-        Its death ends the program, with the switches open if I2C allows.
+        Never in the middle of a tick, whoever calls. Its death ends the program, with the switches
+        open if I2C allows.
         """
         clock = self._clock
         protector = self._guard
-        if protector is None or self.end or clock.diff(self._due, clock.ms()) > 0:
+        if protector is None or self.end or self._ticking:
             return
+        if clock.diff(self._due, clock.ms()) > 0:
+            return
+        self._ticking = True
         try:
             protector.tick()
             self._watchdog.feed()
@@ -69,6 +78,8 @@ class Scheduler:
             self.end = error
             protector.all_off()
             return
+        finally:
+            self._ticking = False
         now = clock.ms()
         self._due = clock.add(self._due, guard.TICK_MS)
         if clock.diff(self._due, now) < 0:
@@ -105,8 +116,26 @@ class Scheduler:
             await asyncio.sleep_ms(retry_ms)
             retry_ms = min(retry_ms * 2, _LAST_RETRY_MS)
 
+    async def within(self, ms, coroutine):
+        """What a coroutine returns or raises; asyncio.TimeoutError when it takes more than `ms`.
+
+        As asyncio's `wait_for_ms`, but the coroutine is a part of the task that asks. It is
+        cancelled when its time is over, and when the task is.
+        """
+        task = asyncio.current_task()
+        timer = asyncio.create_task(self.run_after_guard(_interrupt(task, ms)))
+        try:
+            return await coroutine
+        except asyncio.CancelledError as error:
+            if timer in error.args:
+                raise asyncio.TimeoutError
+            raise
+        finally:
+            timer.cancel()
+
     def run_after_guard(self, coroutine):
-        """Awaitable that runs a coroutine, and the guard when it is due before a step of it.
+        """Awaitable that runs a coroutine, and the guard when it is due before a step of it; what
+        the coroutine returns or raises.
 
         The loop lets every task that is ready go on before it comes back to the guard's: many at
         once would make it late.
@@ -119,10 +148,19 @@ class Scheduler:
                     coroutine.send(None)
                 else:
                     coroutine.throw(thrown)
-            except StopIteration:
-                return
+            except StopIteration as stop:
+                return stop.value
             try:
                 yield
                 thrown = None
             except BaseException as error:  # a cancellation on its way to the coroutine
                 thrown = error
+
+
+async def _interrupt(task, ms):
+    """Cancel a task after `ms`, with a sign that it was this timer; not one that somebody else has
+    just cancelled."""
+    await asyncio.sleep_ms(ms)
+    if task.data is not asyncio.CancelledError and task.cancel():
+        # asyncio throws what lies there.
+        task.data = asyncio.CancelledError(asyncio.current_task())

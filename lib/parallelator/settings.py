@@ -11,10 +11,12 @@ from micropython import const
 from parallelator.hardware.ina2xx import DRIVERS, Ina237
 from parallelator.network import values as network
 from parallelator.snapshot import BATTERIES
+from parallelator.texts import printable, slip
 
 _MA = const("mA")
 _MV = const("mV")
 _MS = const("ms")
+_BYTES = const("bytes")
 _LABEL_CHARS = 24
 _SHOWN_CHARS = 64
 _DEPTH = 3
@@ -28,8 +30,9 @@ _FLASH_PINS = (26, 32) if _S3 else (6, 11)
 _BITS = const("four different whole numbers, 0 to 7")
 FLAG = const("true or false")
 
-# key, default, lowest, highest, unit. Text: highest is the length; a tuple lists what is allowed;
-# None as default leaves it to the preset.
+# key, default, lowest, highest, unit. Text: its length in characters, or in bytes where the other
+# side counts those; it may be empty where the default is. A tuple lists what is allowed; None as
+# default leaves it to the preset.
 TABLE = (
     ("name", "parallelator", 1, 24, ""),
     ("language", "en", ("en", "fr"), None, ""),
@@ -73,26 +76,27 @@ TABLE = (
     ("log.layout", "long", ("long", "wide"), None, ""),
     ("log.separator", ",", (",", ";", "\t"), None, ""),
     ("log.keep_free_mb", 20, 1, 10000, "MB"),
-    ("wifi.ssid", "", 0, 32, ""),
-    ("wifi.password", "", 0, 63, ""),
+    ("wifi.ssid", "", 1, 32, _BYTES),
+    ("wifi.password", "", 8, 64, _BYTES),
     ("wifi.hostname", "parallelator", 1, 32, ""),
     ("wifi.country", "", 0, 2, ""),
     ("wifi.ip", "", 0, 15, ""),
     ("wifi.netmask", "255.255.255.0", 0, 15, ""),
     ("wifi.gateway", "", 0, 15, ""),
     ("wifi.dns", "", 0, 15, ""),
-    ("wifi.ap_password", "", 0, 63, ""),
+    ("wifi.ap_password", "", 8, 63, _BYTES),
     ("time.ntp", "pool.ntp.org", 0, 64, ""),
     ("time.zone", "UTC0", 4, 64, ""),
     ("web.port", 80, 1, 65535, ""),
-    ("web.password", "", 0, 128, ""),
+    ("web.password", "", 8, network.PASSWORD_BYTES, ""),
+    ("web.hosts", "", 0, 128, ""),
     ("mqtt.host", "", 0, 64, ""),
     ("mqtt.port", 1883, 1, 65535, ""),
     ("mqtt.tls", False, None, None, ""),
     ("mqtt.ca_file", "", 0, 64, ""),
     ("mqtt.user", "", 0, 64, ""),
     ("mqtt.password", "", 0, 128, ""),
-    ("mqtt.prefix", "parallelator", 1, 32, ""),
+    ("mqtt.prefix", "parallelator", 1, 32, _BYTES),
     ("mqtt.interval_s", 10, 1, 3600, "s"),
     ("mqtt.discovery", True, None, None, ""),
     ("mqtt.commands", False, None, None, ""),
@@ -104,8 +108,19 @@ BATTERY_TABLE = (
 SECRETS = ("web.password", "wifi.password", "wifi.ap_password", "mqtt.password")
 SAFE = ("name", "language", "board", "pins", "sensor", "batteries", "wifi", "web")
 """The groups that safe mode takes over: a wrong shunt or wiring would be the greater danger."""
-LIVE = ("name", "language", "serial_messages", "web.password", "wifi.ssid", "wifi.password")
+LIVE = (
+    "name",
+    "language",
+    "serial_messages",
+    "web.password",
+    "web.hosts",
+    "wifi.ssid",
+    "wifi.password",
+)
 """What takes effect when it is saved, as labels and time do; the rest waits for a restart."""
+
+_FOREIGN = ("wifi.ssid", "wifi.password", "mqtt.user", "mqtt.password")
+"""Texts that somebody else has chosen."""
 
 # Names of the first firmware; their units are those of the new names.
 OLD_NAMES = {
@@ -235,12 +250,13 @@ def _allowed(row):
     if low is None:
         return _kind(default)
     if isinstance(default, str):
-        return "text of %d to %d characters" % (low, high)
+        allowed = "text of %d to %d %s" % (low, high, unit or "characters")
+        return "nothing, or " + allowed if low and not default else allowed
     return ("a whole number, %d to %d %s" % (low, high, unit)).rstrip()
 
 
 def _fits(row, value):
-    _, default, low, high, _unit = row
+    _, default, low, high, unit = row
     if default is None:
         return value is None or (isinstance(value, bool) if low == FLAG else _are_bits(value))
     if _kind(value) != _kind(default):
@@ -250,16 +266,9 @@ def _fits(row, value):
     if low is None:
         return True
     if isinstance(value, str):
-        return low <= len(value) <= high and printable(value) == value
+        size = len(value.encode() if unit == _BYTES else value)
+        return value == default or low <= size <= high
     return low <= value <= high
-
-
-def printable(text):
-    """`text` with `?` in place of control characters and of half a UTF-16 pair."""
-    for char in text:
-        if char < " " or char == "\x7f" or "\ud7ff" < char < "\ue000":
-            text = text.replace(char, "?")
-    return text
 
 
 def _are_bits(value):
@@ -301,10 +310,17 @@ def checking(changes, values, faults, renamed):
         row = _row(key)
         if row is None:
             faults.append(fault_of(key, value, "no such setting"))
-        elif not _fits(row, value):
+        elif not _fits(row, value) and not (key == "web.password" and network.is_hash(value)):
             faults.append(fault_of(key, value, _allowed(row)))
+        elif isinstance(value, str) and isinstance(row[2], int) and slip(value, key in _FOREIGN):
+            allowed = _allowed(row) + slip(value, key in _FOREIGN)
+            faults.append(fault_of(key, value, allowed))
         else:
             values[key] = value
+    for fault in network.faults(values):
+        yield
+        if fault:
+            faults.append(fault_of(fault[0], values[fault[0]], fault[1]))
     yield
     if len(faults) == faulty:
         yield from _contradicting(values, faults)
@@ -325,9 +341,6 @@ def fault_of(key, found, allowed):
 
 def _contradicting(v, faults):
     """Adds what does not go together to `faults`."""
-    for key, allowed in network.faults(v):
-        faults.append(fault_of(key, v[key], allowed))
-    yield
     low = v["limits.min_voltage_mv"]
     high = v["limits.max_voltage_mv"]
     if low >= high:
@@ -367,8 +380,6 @@ def _contradicting(v, faults):
                 )
             )
     yield
-    if "+" in v["mqtt.prefix"] or "#" in v["mqtt.prefix"]:
-        faults.append(fault_of("mqtt.prefix", v["mqtt.prefix"], "text without + and #"))
     if v["limits.temperature_alarm_c"] > v["limits.temperature_trip_c"]:
         allowed = "at most limits.temperature_trip_c (%d C)" % v["limits.temperature_trip_c"]
         faults.append(

@@ -25,6 +25,9 @@ NO_TEMPERATURE = const(-300)
 RIG = const(-1)
 """The battery index of what concerns the whole rig."""
 
+ALL = const(16)
+"""The battery index of what every battery shall do."""
+
 
 class Snapshot:
     """The rig as the last scan left it.

@@ -84,3 +84,18 @@ def test_limits_reach_the_rules_from_the_settings_and_from_nowhere_else():
                 for target in targets:
                     text = ast.unparse(target)
                     assert not text.startswith(("limits.", "lim.", "self._limits.")), text
+
+
+def test_every_task_asks_the_guard_before_its_steps():
+    # These two ask it themselves.
+    own = {"protect", "_supervise"}
+    made = [
+        node
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("asyncio.")
+    ]
+    runners = {node.args[0].func.attr for node in made if node.func.attr in ("create_task", "run")}
+    assert {name.lstrip("_") for name in runners - own} == {"run_after_guard"}, runners
+    assert own <= runners
+    assert not {node.func.attr for node in made} & {"gather", "wait_for", "wait_for_ms"}

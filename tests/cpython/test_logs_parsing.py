@@ -43,6 +43,12 @@ def test_what_is_unknown_is_empty_and_no_flaw():
     assert log.rows[["voltage_mv", "current_ma", "discharge_mah"]].isna().all(axis=None)
 
 
+def test_whatever_a_sensor_can_read_is_no_damage():
+    lines = ["2026-07-14T20:00:10Z,10000,1,102396,81920,tripped,5,0"]
+    log = parsing.parse_log("2026-07-14.csv", fixture.log(lines))
+    assert log.flaws == [] and log.rows["voltage_mv"][0] == 102396
+
+
 def test_the_line_that_dates_a_boot():
     lines = [*fixture.rows([5, 6], None), "# 2026-07-14T20:00:07Z is uptime_ms 7000; goes on in x"]
     log = parsing.parse_log("boot-0001.csv", fixture.log(lines))

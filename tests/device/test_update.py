@@ -18,7 +18,7 @@ from device.update import Refusal, UpdateFault
 from test_deploy import booted, crashing, on, quiet, reseal, wanted_of
 
 KEY = b"a5" * 32 + b"\n"
-PASSWORD = "Stage-7"
+PASSWORD = "Stage-77"
 TOOLS = ROOT / "tools/device"
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT / "tools"), "PASSWORD": PASSWORD}
 SCENARIO = {

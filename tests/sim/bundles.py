@@ -5,7 +5,7 @@ import json
 import sys
 from binascii import hexlify
 
-from parallelator import BOOT
+from parallelator import BOOT, web
 from parallelator.web import auth, bundle
 from support import ROOT
 
@@ -81,7 +81,7 @@ def run(coroutine):
 
 def upload(content, slot="app-b", piece=1000, trip_pending=lambda: False):
     """Take a bundle into a slot; returns the `Receiver`. Raises what that raises."""
-    bundle.asyncio = Now
+    bundle.asyncio = web.asyncio = Now
     receiver = bundle.Receiver(slot, KEY, auth.pads(KEY), trip_pending)
     try:
         run(receiver.offer(content[:piece], len(content)))

@@ -2,8 +2,11 @@
 
 import asyncio
 import struct
+import time
 
+from parallelator.clock import Clock
 from parallelator.network import captive, dns, udp
+from parallelator.scheduler import Scheduler
 from sim.servers import bind
 
 
@@ -51,7 +54,8 @@ def test_it_answers_on_its_port_until_it_is_cancelled():
     async def asked():
         task = asyncio.create_task(captive.answer_names("192.168.4.1", port))
         await asyncio.sleep_ms(1)
-        resolver = dns.Resolver(Snap(), lambda: "127.0.0.1", port)
+        within = Scheduler(Clock(time), None).within
+        resolver = dns.Resolver(Snap(), lambda: "127.0.0.1", within, port)
         found = []
         for name in ("captive.apple.com", "example.org"):
             found.append(await resolver.resolve(name))

@@ -5,7 +5,9 @@ import errno
 import struct
 import time
 
+from parallelator.clock import Clock
 from parallelator.network import dns
+from parallelator.scheduler import Scheduler
 from sim.servers import NameServer
 
 NAMES = {
@@ -30,7 +32,8 @@ class Net:
         self.snap = Snap()
         self.ip = "127.0.0.1"
         port = self.server.port
-        self.resolver = dns.Resolver(self.snap, lambda: self.ip, port, port)
+        within = Scheduler(Clock(time), None).within
+        self.resolver = dns.Resolver(self.snap, lambda: self.ip, within, port, port)
 
     async def _serve(self):
         while True:

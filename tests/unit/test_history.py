@@ -87,6 +87,28 @@ def test_the_largest_currents_fit():
     assert history.rings[1].read(0, 0, 1)[1] == [-640000]
 
 
+def test_what_sixteen_bits_cannot_hold_is_shown_as_the_most_they_can():
+    snap, history = rig()
+    fine, minutes, _ = history.rings
+    for voltage_mv, current_ma in ((65534, 80000), (65535, -80000), (102400, 80000), (51200, 0)):
+        for i in range(16):
+            snap.valid[i], snap.state[i] = 1, ON
+            snap.voltage_mv[i], snap.current_ma[i] = voltage_mv, current_ma
+        history.sample()
+        fine.close(minutes)
+    assert fine.read(1, 0, 4)[0] == [65534, 65534, 65534, 51200]
+    assert fine.read(0, 0, 4)[1] == [655340, -655360, 655340, 0]
+    minutes.close(None)
+    whole_mv = (65534 + 65535 + 102400 + 51200) // 4
+    assert minutes.read(1, 0, 1)[0] == [min(whole_mv, 65534)]
+    for voltage_mv in (102400, 11200):
+        snap.voltage_mv[0] = voltage_mv
+        history.sample()
+        fine.close(minutes)
+    minutes.close(None)
+    assert minutes.read(1, 1, 2)[0] == [56800], "the mean is of what was, not of what is shown"
+
+
 def test_points_of_an_earlier_boot():
     ring = Ring(900, 96)
     assert ring.oldest == 0

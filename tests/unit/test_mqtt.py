@@ -147,6 +147,42 @@ def test_what_nobody_asked_for_is_not_heard():
     assert deaf.rig.events.count == 0
 
 
+class Wrapping:
+    """Ticks of an ESP32 after so many seconds."""
+
+    def __init__(self, uptime_s):
+        self.now = uptime_s * 1000 & (1 << 30) - 1
+
+    def ticks_ms(self):
+        return self.now
+
+    ticks_us = sleep_us = None
+
+    def ticks_add(self, a, b):
+        return a + b & (1 << 30) - 1
+
+    def ticks_diff(self, a, b):
+        return (a - b + (1 << 29) & (1 << 30) - 1) - (1 << 29)
+
+
+def test_a_command_is_obeyed_however_long_there_was_none():
+    obeyed = []
+
+    class Guard:
+        def submit(self, action, i):
+            obeyed.append(i)
+
+    bench = Bench(commands=True)
+    bench.rig.guard = Guard()
+    for uptime_s in (10, 11 * 86400):
+        bench.rig.snap.uptime_s = uptime_s
+        bench.rig.clock = Clock(Wrapping(uptime_s))
+        for _ in range(50):
+            bench.mqtt._heard(b"parallelator/stage/battery/2/set", b"AUTO", False)
+        assert len(obeyed) == 40, (uptime_s, len(obeyed))
+        obeyed.clear()
+
+
 def test_a_problem_is_told_once_it_lasts():
     bench = Bench()
     for problem in (0, 0, 0, 1, 1, 5):

@@ -2,8 +2,11 @@
 
 import asyncio
 import random
+import time
 
+from parallelator.clock import Clock
 from parallelator.network.mqtt_link import Denied, Garbage, Link
+from parallelator.scheduler import Scheduler
 
 
 class Stream:
@@ -32,7 +35,8 @@ class Bench:
     def __init__(self, data=b"", user=b""):
         self.heard = []
         self.stream = Stream(data)
-        self.link = Link(b"rig", user, b"pw", (b"a/status", b"offline"), self.note)
+        within = Scheduler(Clock(time), None).within
+        self.link = Link(b"rig", user, b"pw", (b"a/status", b"offline"), self.note, within)
         self.link._connect = self.connect
 
     async def connect(self, *_):

@@ -36,10 +36,41 @@ class Store:
         self.commits += 1
 
 
-def rig(store, trip_pending=lambda: False):
+class Guard:
+    """What is asked of it."""
+
+    def __init__(self):
+        self.locks = bytearray(16)
+
+
+def rig(store, trip_pending=lambda: False, strained=lambda: False):
     snap = Snapshot()
-    locks = bytearray(16)
-    return NvsState(store, snap, locks, trip_pending), snap, locks
+    guard = Guard()
+    guard.trip_pending = trip_pending
+    guard.strained = strained
+    return NvsState(store, snap, guard), snap, guard.locks
+
+
+def settled(store, **calls):
+    """As `rig`, the first record written long ago."""
+    made = rig(store, **calls)
+    looks(made[0], 100)
+    store.commits = 0
+    return made
+
+
+def looks(nvs_state, count):
+    for _ in range(count):
+        nvs_state.look()
+
+
+def looks_until_written(nvs_state, store):
+    commits = store.commits
+    for count in range(1, 200):
+        nvs_state.look()
+        if store.commits > commits:
+            return count
+    raise AssertionError("never written")
 
 
 def test_everything_kept_comes_back():
@@ -98,6 +129,92 @@ def test_it_waits_for_a_second_at_most():
         nvs_state.look()
         looks += 1
     assert looks == 10
+
+
+def test_a_lock_an_off_and_a_trip_are_written_at_once_what_eases_within_five_seconds():
+    store = Store()
+    nvs_state, snap, locks = settled(store)
+    snap.wish[0] = WISH_OFF
+    assert looks_until_written(nvs_state, store) <= 2
+    locks[1] = Reason.OVERCURRENT
+    assert looks_until_written(nvs_state, store) <= 2
+    snap.trips[2] = 1
+    assert looks_until_written(nvs_state, store) <= 2
+    snap.bus_locked = True
+    assert looks_until_written(nvs_state, store) <= 2
+    looks(nvs_state, 30)
+    snap.wish[0] = locks[1] = snap.trips[2] = 0
+    snap.bus_locked = False
+    assert looks_until_written(nvs_state, store) == 20
+    again, snap2, locks2 = rig(store)
+    again.restore()
+    assert not snap2.bus_locked and snap2.wish[0] == locks2[1] == snap2.trips[2] == 0
+
+
+def test_a_lock_of_another_reason_is_a_lock():
+    store = Store()
+    nvs_state, _, locks = settled(store)
+    locks[1] = Reason.OVERVOLTAGE
+    assert looks_until_written(nvs_state, store) <= 2
+    locks[1] = Reason.OVERCURRENT
+    assert looks_until_written(nvs_state, store) <= 2
+
+
+def test_what_eases_waits_as_long_as_a_battery_is_strained():
+    store = Store()
+    strained = [True]
+    nvs_state, snap, _ = settled(store, strained=lambda: strained[0])
+    snap.wish[0] = WISH_OFF
+    assert looks_until_written(nvs_state, store) <= 2
+    snap.wish[0] = 0
+    looks(nvs_state, 1000)
+    assert store.commits == 1
+    strained[0] = False
+    assert looks_until_written(nvs_state, store) == 1
+
+
+def test_an_off_that_comes_again_and_again_is_written_twice_in_five_seconds():
+    store = Store()
+    nvs_state, snap, _ = settled(store)
+    for k in range(600):  # a minute, four wishes a second
+        if k % 5 in (0, 2):
+            snap.wish[k // 5 % 16] ^= WISH_OFF
+        nvs_state.look()
+    assert 12 <= store.commits <= 24, store.commits
+    last = store.commits
+    snap.wish[3] = 0
+    looks(nvs_state, 60)
+    snap.wish[3] = WISH_OFF
+    looks(nvs_state, 2)
+    assert store.commits == last + 2, "an off after a while is written at once again"
+
+
+def test_an_off_that_returns_to_what_is_stored_is_not_written():
+    store = Store()
+    nvs_state, snap, _ = settled(store)
+    snap.wish[0] = WISH_OFF
+    looks(nvs_state, 10)
+    snap.wish[0] = 0
+    looks(nvs_state, 10)
+    snap.wish[0] = WISH_OFF
+    looks(nvs_state, 100)
+    assert store.commits == 1
+
+
+def test_a_lock_does_not_wait_for_an_off():
+    store = Store()
+    nvs_state, snap, locks = settled(store)
+    snap.wish[0] = WISH_OFF
+    looks(nvs_state, 5)
+    snap.wish[1] = WISH_OFF
+    looks(nvs_state, 5)
+    assert store.commits == 1
+    locks[2] = Reason.OVERCURRENT
+    looks(nvs_state, 2)
+    assert store.commits == 2
+    again, snap2, _ = rig(store)
+    again.restore()
+    assert snap2.wish[1] == WISH_OFF, "what waits goes with it"
 
 
 def test_an_empty_or_foreign_store_restores_nothing():

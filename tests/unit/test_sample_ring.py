@@ -22,15 +22,19 @@ def test_readings_come_back_as_they_were():
     sample_ring.sample(15, 80, 65535, -4996)
     sample_ring.sample(BUS, (1 << 30) - 1, 0, 655000)
     sample_ring.sample(3, 16384 + 8, 1, -655000)
+    sample_ring.sample(4, 0, 65536, 0)
+    sample_ring.sample(4, 0, 102400, 0)
     number, found = entries(sample_ring, 0)
-    assert number == sample_ring.count == 4
+    assert number == sample_ring.count == 6
     assert found == [
         (0, 0, 26000, 0),
         (15, 10, 65535, -500),
         (BUS, 2047, 0, 32767),
         (3, 1, 1, -32768),
+        (4, 0, 65535, 0),
+        (4, 0, 65535, 0),
     ]
-    assert entries(sample_ring, number) == (4, [])
+    assert entries(sample_ring, number) == (6, [])
     assert entries(sample_ring, 1, 2) == (3, found[1:3])
 
 

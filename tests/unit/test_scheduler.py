@@ -142,3 +142,107 @@ async def test_the_guard_goes_first_at_every_step_of_a_task():
     here.finish("over")
     await protection
     assert all(after > before for before, after in zip(seen, seen[1:])), seen
+
+
+async def test_the_guard_is_never_entered_twice():
+    here, _ = work()
+    depths = [0]
+
+    class Nested(Guard):
+        depth = 0
+
+        def tick(self):
+            super().tick()
+            self.depth += 1
+            depths.append(self.depth)
+            time.sleep_ms(25)  # two more ticks are due
+            here.tick_if_due()  # as from the idle hook of the card
+            self.depth -= 1
+
+    guard = Nested()
+    protection = asyncio.create_task(here.protect(guard, guard))
+    await until(lambda: guard.ticks >= 3)
+    here.finish("over")
+    await protection
+    assert max(depths) == 1, depths
+
+
+async def outcome(awaitable):
+    """What an awaitable returns, or the class of what it raises."""
+    try:
+        return await awaitable
+    except BaseException as error:
+        return type(error)
+
+
+async def test_what_is_run_after_the_guard_returns_its_value_and_its_error():
+    here, _ = work()
+
+    async def seven():
+        await asyncio.sleep_ms(0)
+        return 7
+
+    async def failing():
+        await asyncio.sleep_ms(0)
+        raise ValueError
+
+    for run in (here.run_after_guard, lambda job: here.within(200, job)):
+        assert await outcome(run(seven())) == 7
+        await asyncio.sleep_ms(300)  # nothing comes after it
+        assert await outcome(run(failing())) is ValueError
+        assert await outcome(asyncio.create_task(here.run_after_guard(run(seven())))) == 7
+
+
+async def test_a_time_limit_ends_what_takes_longer_wherever_it_waits():
+    here, _ = work()
+    ends = []
+    lock = asyncio.Lock()
+    await lock.acquire()
+
+    async def late(wait):
+        try:
+            await wait()
+        except asyncio.CancelledError:
+            ends.append(wait)
+            raise
+
+    for wait in (lambda: asyncio.sleep_ms(60000), asyncio.Event().wait, lock.acquire):
+        began = time.ticks_ms()
+        assert await outcome(here.within(30, late(wait))) is asyncio.TimeoutError
+        assert time.ticks_diff(time.ticks_ms(), began) >= 29
+        assert ends.pop() is wait
+    lock.release()
+    assert not lock.locked()
+
+
+async def test_a_time_limit_in_a_time_limit_ends_its_own_part():
+    here, _ = work()
+    seen = []
+
+    async def impatient():
+        for ms in (20, 600000):
+            seen.append(await outcome(here.within(ms, asyncio.Event().wait())))
+        raise ValueError
+
+    assert await outcome(here.within(500, impatient())) is ValueError
+    assert seen == [asyncio.TimeoutError, asyncio.CancelledError]
+
+
+async def test_a_task_that_is_cancelled_is_cancelled_through_a_time_limit():
+    here, _ = work()
+    for after_ms in (0, 400):  # before, and in the very turn in which the time is over
+        seen = []
+
+        async def job(seen=seen):
+            try:
+                await here.within(300, asyncio.Event().wait())
+            except BaseException as error:
+                seen.append(type(error))
+                raise
+
+        task = asyncio.create_task(here.run_after_guard(job()))
+        await asyncio.sleep_ms(20)
+        time.sleep_ms(after_ms)
+        task.cancel()
+        assert await outcome(task) is asyncio.CancelledError
+        assert seen == [asyncio.CancelledError], (after_ms, seen)

@@ -179,3 +179,11 @@ def test_the_pins_of_the_flash_memory_are_refused():
         assert "flash" in faults[0]["allowed"]
     for pin in (5, 12):
         assert settings.check({"pins.sd_cs": pin}, settings.defaults())[1] == []
+
+
+def test_what_is_a_fault_since_an_update_costs_no_limit():
+    good = {"limits": {"max_trips": 3}, "web": {"password": "short"}, "mqtt": {"host": "a:1883"}}
+    values, faults, _ = fresh(good, good=good)
+    assert sorted(fault["key"] for fault in faults) == ["mqtt.host", "web.password"]
+    assert values["limits.max_trips"] == 3
+    assert values["web.password"] == "" and values["mqtt.host"] == ""

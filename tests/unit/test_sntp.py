@@ -6,6 +6,7 @@ import time
 
 from parallelator.clock import Clock
 from parallelator.network import sntp
+from parallelator.scheduler import Scheduler
 from sim.servers import TimeServer
 
 NOW_S = 1784000000
@@ -14,26 +15,23 @@ ERA_S = 1 << 32
 UNIX_OF_1970 = 2208988800
 
 
-class Patched:
-    """asyncio with some functions replaced."""
-
-    def __init__(self, **functions):
-        self._functions = functions
-
-    def __getattr__(self, name):
-        return self._functions.get(name) or getattr(asyncio, name)
-
-
 class Rig:
     """A clock, a server, and what the clock was set to."""
 
     def __init__(self, unix_s=NOW_S, server="127.0.0.1"):
-        sntp.asyncio = Patched(wait_for_ms=lambda task, ms: asyncio.wait_for_ms(task, ms // 20))
         self.server = TimeServer(unix_s)
         self.settings = {"time.ntp": server}
         self.clock = Clock(time)
         self.taken = []
-        self.sntp = sntp.Sntp(self.clock, self.settings, self.resolve, self.take, self.server.port)
+        within = Scheduler(self.clock, None).within
+        self.sntp = sntp.Sntp(
+            self.clock,
+            self.settings,
+            self.resolve,
+            self.take,
+            lambda ms, coroutine: within(ms // 20, coroutine),
+            self.server.port,
+        )
 
     async def resolve(self, name):
         if name != "127.0.0.1":
@@ -159,9 +157,11 @@ def waits(rig, count, wake_at=None):
     """How long `run` waits between its first questions, in s."""
     found = []
 
-    async def wait_for(awaitable, seconds):
-        found.append(seconds)
-        awaitable.close()
+    async def within(ms, coroutine):
+        if ms < 15000:
+            return await answered(ms, coroutine)
+        found.append(ms // 1000)
+        coroutine.close()
         if len(found) == count:
             raise KeyboardInterrupt
         if len(found) != wake_at:
@@ -176,7 +176,7 @@ def waits(rig, count, wake_at=None):
         finally:
             serving.cancel()
 
-    sntp.asyncio = Patched(wait_for=wait_for)
+    answered, rig.sntp._within = rig.sntp._within, within
     asyncio.run(asked())
     return found
 

@@ -4,7 +4,7 @@ from parallelator import settings
 from parallelator.catalog import ABSENT, ACTIONS, LOCKED, OFF, ON, TRIPPED, WAITING, Reason
 from parallelator.protection import rules
 from parallelator.protection.states import States
-from parallelator.snapshot import RIG, Snapshot
+from parallelator.snapshot import ALL, RIG, Snapshot
 
 
 class Switches:
@@ -12,12 +12,15 @@ class Switches:
 
     def __init__(self):
         self.closed = 0
+        self.openings = []
 
     def close(self, mask):
         self.closed |= mask
         return mask
 
     def open(self, mask):
+        if self.closed & mask:
+            self.openings.append(mask)
         self.closed &= ~mask
 
 
@@ -128,6 +131,18 @@ def test_three_failed_starts_within_ten_minutes_lock_the_bus_and_a_reset_frees_i
     assert not snap.bus_locked
 
 
+def test_only_a_reset_concerns_the_whole_rig():
+    states, snap, _ = rig()
+    snap.bus_locked = True
+    for action in ("on", "off", "auto"):
+        assert states.refusal(action, RIG) == "battery"
+        wish(states, action, RIG)
+        assert snap.bus_locked, action
+    assert states.refusal("reset", RIG) is None
+    wish(states, "reset", RIG)
+    assert not snap.bus_locked
+
+
 def test_failed_starts_more_than_ten_minutes_apart_do_not_add_up():
     states, snap, _ = rig()
     for _ in range(6):
@@ -225,3 +240,30 @@ def test_a_trip_long_after_the_join_says_nothing_of_the_others():
         states.pass_time(1000)
         states.trip(i, Reason.OVERCURRENT, 16000)
     assert states.on == 1
+
+
+def test_all_off_opens_all_at_once_and_lasts():
+    states, snap, events = rig()
+    switches = states._switches
+    states.connect(0x0FF0)
+    snap.state[15] = ABSENT
+    wish(states, "off", ALL)
+    assert switches.openings == [0x0FF0] and not switches.closed and not states.on
+    assert list(snap.wish) == [1] * 16 and list(snap.state) == [OFF] * 15 + [ABSENT]
+    told = [event for event in events if event[0].startswith("wish")]
+    assert told == [("wish_all", RIG, 0, 0, ACTIONS.index("off"))]
+    wish(states, "auto", ALL)
+    assert list(snap.wish) == [0] * 16 and list(snap.state) == [WAITING] * 15 + [ABSENT]
+
+
+def test_reset_of_all_ends_every_lock():
+    states, snap, _ = rig()
+    states.connect(6)
+    for i in (1, 2):
+        for _ in range(5):
+            states.trip(i, Reason.OVERCURRENT, 20000)
+    assert [snap.state[1], snap.state[2]] == [LOCKED, LOCKED]
+    wish(states, "auto", ALL)
+    assert [snap.state[1], snap.state[2]] == [LOCKED, LOCKED], "only a reset ends a lock"
+    wish(states, "reset", ALL)
+    assert not any(states.lock) and not any(snap.trips)

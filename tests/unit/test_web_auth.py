@@ -1,9 +1,11 @@
 """Password hash, sessions and quotas, across the wrap of the clock."""
 
 import asyncio
+import json
 from binascii import hexlify
 
-from parallelator.web import auth
+from parallelator.network import values
+from parallelator.web import Refused, auth
 
 PERIOD = 1 << 30  # of time.ticks_ms on the ESP32
 HOUR_MS = 3600000
@@ -23,26 +25,38 @@ class Clock:
 
 
 class Request:
-    """What auth reads of a request."""
+    """What auth reads of a request; `read` says whether its body was asked for."""
 
-    def __init__(self, client="10.0.0.1", token="", **headers):
+    content_type = None
+
+    def __init__(self, client="10.0.0.1", token="", body=None, **headers):
         self.client_addr = client
         self.headers = headers
         self.cookies = {auth.COOKIE: token}
+        self.stream = self
+        self.asked = False
+        self._body = body
+
+    async def read(self):
+        self.asked = True
+        return self._body
 
 
-def login(guard, client="10.0.0.1", password="right"):
-    return asyncio.run(guard.login(Request(client), password))
+def login(guard, client="10.0.0.1", password="right", token="", **headers):
+    body = json.dumps({"password": password}).encode()
+    return asyncio.run(guard.login(Request(client, token, body, **headers)))
 
 
 def token_of(res):
     return res.headers["Set-Cookie"].split(";")[0].split("=")[1]
 
 
-def make(now=0, password="right"):
+def make(now=0, password="right", hosts="", events=None):
     clock = Clock(now)
-    settings = {"web.password": password}
-    return clock, settings, auth.Auth(settings, clock)
+    values = {"web.password": password, "web.hosts": hosts}
+    told = [] if events is None else events
+    emit = lambda code, *_: told.append(code)  # noqa: E731
+    return clock, values, auth.Auth(values, clock, emit, lambda: "Rig")
 
 
 def test_pbkdf2_vectors():
@@ -171,7 +185,122 @@ def test_same_compares_whole_values():
 
 
 def test_a_damaged_hash_is_an_ordinary_password():
-    for text in ("pbkdf2$x$00$00", "pbkdf2$1$zz$00", "pbkdf2$1$00", "md5$1$00$00"):
+    digest = "$" + "0a" * 32
+    for text in (
+        "pbkdf2$x$00$00",
+        "pbkdf2$1$zz$00",
+        "pbkdf2$1$00",
+        "md5$1$00$00",
+        "pbkdf2$10000000$" + "00" * 16 + digest,
+        "pbkdf2$1000$" + "00" * 15 + digest,
+        "pbkdf2$1000$" + "00" * 16 + digest + "00",
+    ):
+        assert not values.is_hash(text)
         _, _, guard = make(password=text)
         assert login(guard, password=text).status_code == 200
         assert login(guard, password="").status_code == 401
+
+
+def test_the_rig_takes_its_own_hashes():
+    stored = asyncio.run(auth.hashed("from the page"))
+    assert values.is_hash(stored) and asyncio.run(auth.hashed(stored)) == stored
+    _, _, guard = make(password=stored)
+    assert login(guard, password="from the page").status_code == 200
+    assert login(guard, password=stored).status_code == 401
+
+
+def test_logins_that_succeed_do_not_count():
+    clock, _, guard = make()
+    for _ in range(30):
+        assert login(guard).status_code == 200
+    for _ in range(5):
+        assert login(guard, password="wrong").status_code == 401
+    assert login(guard).status_code == 429
+    clock.now += 60000
+    assert login(guard).status_code == 200
+
+
+def test_the_body_of_a_login_that_is_refused_is_not_read():
+    _, _, guard = make()
+    for _ in range(5):
+        login(guard, password="wrong")
+    request = Request(body=b'{"password": "right"}')
+    assert asyncio.run(guard.login(request)).status_code == 429
+    assert not request.asked
+    _, _, guard = make(password="")
+    request = Request(body=b'{"password": ""}')
+    assert asyncio.run(guard.login(request)).status_code == 403
+    assert not request.asked
+
+
+def test_a_body_that_is_no_password_counts_as_a_try_of_its_client_only():
+    events = []
+    _, _, guard = make(events=events)
+    for body in (b"", b"[1]", b'{"password": 1}', b'{"pass": "right"}', b"\xff"):
+        try:
+            res = asyncio.run(guard.login(Request(body=body)))
+            assert res.status_code == 400, body
+        except Refused as error:
+            assert error.args[0] == 400, body
+    assert login(guard).status_code == 429
+    assert events == []
+
+
+def test_twenty_wrong_passwords_of_all_together_and_whoever_is_logged_in_stays():
+    events = []
+    clock, _, guard = make(events=events)
+    token = token_of(login(guard, "owner"))
+    for k in range(20):
+        assert login(guard, "10.0.0.%d" % k, "wrong").status_code == 401
+    assert events == ["login_failed"] * 20
+    res = login(guard, "10.0.1.1", "wrong")
+    assert res.status_code == 429 and res.headers["Retry-After"] == "60"
+    assert login(guard, "10.0.1.2").status_code == 429
+    assert events[20:] == ["login_limit"] * 2
+    assert guard.logged_in(Request(token=token))
+    assert asyncio.run(guard.refusal(Request(token=token))) is None
+    assert login(guard, "owner", token=token).status_code == 200
+    clock.now += 60000
+    assert login(guard, "10.0.1.2").status_code == 200
+
+
+def test_a_change_is_taken_at_an_address_or_a_name_of_the_rig():
+    def refused(host, origin=None, hosts=""):
+        _, _, guard = make(hosts=hosts)
+        headers = {"Host": host} if host is not None else {}
+        if origin is not None:
+            headers["Origin"] = origin
+        res = login(guard, **headers)
+        return json.loads(res.body)["error"]["code"] if res.status_code == 403 else None
+
+    for host in (
+        None,
+        "192.168.1.23",
+        "192.168.1.23:8080",
+        "[fe80::1]:80",
+        "rig",
+        "RIG.local",
+        "rig.local.",
+        "rig.local:80",
+        "localhost:8080",
+    ):
+        assert refused(host) is None, host
+    for host in (
+        "evil.example",
+        "rig.evil.example",
+        "rig.local.evil.example",
+        "192.168.1.23.evil.example",
+        "",
+        "user@rig",
+        "1.2.3",
+    ):
+        assert refused(host) == "host", host
+    names = "Batteries.example.org, rig.lan"
+    assert refused("batteries.example.org:8443", hosts=names) is None
+    assert refused("rig.lan", "https://rig.lan", hosts=names) is None
+    assert refused("127.0.0.1:80", "https://rig.lan", hosts=names) is None, "Host is not passed on"
+    assert refused("127.0.0.1:80", "http://rig.lan.evil.example", hosts=names) == "origin"
+    assert refused("rig.local", "http://rig.local") is None
+    assert refused("rig.local", "http://rig.local:81") == "origin"
+    assert refused("rig.local", "null") == "origin"
+    assert refused("rig.local", "") == "origin"

@@ -7,11 +7,13 @@ import time
 from parallelator import settings
 from parallelator.clock import Clock
 from parallelator.records.events import Events
+from parallelator.scheduler import Scheduler
 from parallelator.snapshot import Snapshot
-from parallelator.web import server
-from parallelator.web.server import Refused, Writer, body_length, parse_head
+from parallelator.web import Refused, server
+from parallelator.web.server import Writer, body_length, parse_head
 
 PORT = 10000 + int.from_bytes(os.urandom(2), "big") % 20000
+WITHIN = Scheduler(Clock(time), None).within
 
 
 def refusal(function, *args):
@@ -30,6 +32,27 @@ def test_head():
     method, url, version, headers = asyncio.run(parse_head(text))
     assert (method, url, version) == ("POST", "/a?b=%20c", "1.1")
     assert headers == {"Host": "rig", "Cookie": "a=b", "Origin": ""}
+
+
+def test_forms_of_a_target():
+    def head(line, *more):
+        text = "\r\n".join((line, "Host: other") + more)
+        _, url, _, headers = asyncio.run(parse_head(text))
+        return url, headers["Host"]
+
+    assert head("GET http://rig:8080/api/state?a=b HTTP/1.1") == ("/api/state?a=b", "rig:8080")
+    assert head("GET HTTPS://Rig/a//b HTTP/1.1") == ("/a//b", "Rig")
+    assert head("GET http://rig HTTP/1.1") == ("/", "rig")
+    assert head("OPTIONS * HTTP/1.1") == ("*", "other")
+    assert head("GET /http://x HTTP/1.1") == ("/http://x", "other")
+    for line in ("GET * HTTP/1.1", "GET rig/ HTTP/1.1", "GET ftp://rig/ HTTP/1.1"):
+        assert refusal(parse_head, line + "\r\nHost: rig") == 400, line
+
+
+def test_several_cookie_lines_are_one():
+    text = "GET / HTTP/1.0\r\nCookie: a=1\r\ncookie: b=2"
+    assert asyncio.run(parse_head(text))[3] == {"Cookie": "a=1; b=2"}
+    assert refusal(parse_head, "GET / HTTP/1.0\r\nOrigin: a\r\nOrigin: b") == 400
 
 
 def test_limits_of_the_head_are_exact():
@@ -70,7 +93,7 @@ class Stream:
 def test_the_writer_joins_small_writes_and_copies_no_large_one():
     async def main():
         stream = Stream()
-        writer = Writer(stream)
+        writer = Writer(stream, Clock(time), WITHIN)
         for _ in range(50):
             await writer.awrite(b"Header: value\r\n")
         assert stream.writes == []
@@ -89,7 +112,7 @@ def test_a_client_that_does_not_read_is_dropped():
         outcome = []
 
         async def serve(reader, stream):
-            writer = Writer(stream, 0.3)
+            writer = Writer(stream, Clock(time), WITHIN, 300)
             try:
                 while True:
                     await writer.awrite(bytes(60000))
@@ -121,6 +144,9 @@ class Network:
     def __init__(self):
         self.wifi = self
 
+    def hostname(self):
+        return "rig"
+
 
 class Rig:
     """What `serve` asks of a rig before anybody asks for more than the stream."""
@@ -135,12 +161,15 @@ class Rig:
         self.snap = Snapshot()
         self.clock = Clock(time)
         self.network = Network()
-
-    def run_after_guard(self, coroutine):
-        return coroutine
+        scheduler = Scheduler(self.clock, None)
+        self.run_after_guard = scheduler.run_after_guard
+        self.within = scheduler.within
 
     def alarms(self):
         return []
+
+    def button_held(self):
+        return False
 
 
 def test_cancel_closes_the_port_and_the_connections():

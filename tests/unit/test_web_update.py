@@ -3,8 +3,10 @@
 import json
 import sys
 
+from parallelator.settings import defaults
 from parallelator.snapshot import Snapshot
 from parallelator.web import IDLE, api
+from parallelator.web.auth import Auth
 
 
 class Clock:
@@ -19,6 +21,7 @@ class Clock:
 
 class Rig:
     clock = Clock()
+    settings = defaults()
     snap = Snapshot()
 
 
@@ -38,19 +41,19 @@ class Half:
 
 
 def test_the_modules_of_an_update_are_not_there_before_one_begins():
-    routes = api.Api(Rig(), None, None)
+    routes = api.Api(Rig(), Auth({}, Rig.clock, None, None), None)
     assert json.loads(routes.update_state(None).body) == IDLE
     assert "parallelator.web.update" not in sys.modules
     assert "parallelator.web.bundle" not in sys.modules
 
 
 def test_a_stranger_does_not_bring_them_in():
-    class Access:
+    class Access(Auth):
         async def refusal(self, request, counted):
             assert not counted, "the update counts it, when it is one"
             return "no"
 
-    routes = api.Api(Rig(), Access(), None)
+    routes = api.Api(Rig(), Access({}, Rig.clock, None, None), None)
     try:
         routes.update_put(None).send(None)
     except StopIteration as end:

@@ -7,7 +7,8 @@ on standard input, a command a line: `trip N`, `lock N`, `lose N` (absent), `hol
 (uncontrolled), `wait N`, `heat N`, `alarm CODE [N]`, `calm` (no alarms), `extreme` (the longest
 numbers everywhere), `freeze`, `run`, `busy`, `password TEXT`, `hold-log NAME`, `pull` (the card),
 `setup S` (the window for a first password), `ap IP` (an access point), `press` and `release` (a
-trip is pending, or not any more), `slot NAME` (what it was installed into), `idle` (no current).
+trip is pending, or not any more), `hold-boot` and `free-boot`, `slot NAME` (what it was installed
+into), `idle` (no current).
 Each is answered with `ok` on standard output, and the first line of output is `ready`.
 """
 
@@ -26,7 +27,8 @@ from parallelator.records.datalog import LOGS
 from parallelator.records.events import Events
 from parallelator.records.history import History
 from parallelator.records.sample_ring import BUS, SampleRing
-from parallelator.snapshot import BATTERIES, RIG, Snapshot
+from parallelator.scheduler import Scheduler
+from parallelator.snapshot import ALL, BATTERIES, RIG, Snapshot
 from parallelator.web import server
 from parallelator.wording import Words
 
@@ -136,10 +138,6 @@ class Rig:
     mqtt = None
     network = Network()
 
-    def run_after_guard(self, coroutine):
-        """No guard has to go first."""
-        return coroutine
-
     def __init__(self, port, password, language):
         folder = snapshot.__file__.rsplit("/", 1)[0]
         with open("%s/messages/%s.json" % (folder, language)) as file:
@@ -158,6 +156,9 @@ class Rig:
         self.pending = {}
         self.clock = Clock(time)
         self.clock.set(1784000000)
+        scheduler = Scheduler(self.clock, None)  # without a guard that has to go first
+        self.run_after_guard = scheduler.run_after_guard
+        self.within = scheduler.within
         self.i2c = I2c()
         self.card = Card()
         self.datalog = Datalog()
@@ -179,6 +180,7 @@ class Rig:
         self.left_s = 0
         self.slot = "app-a"
         self.presses = False
+        self.boot_held = False
         for i in range(BATTERIES):
             self.snap.state[i] = catalog.ON
             self.snap.valid[i] = 1
@@ -215,6 +217,10 @@ class Rig:
         """As the app's."""
         return self.left_s
 
+    def button_held(self):
+        """As the app's."""
+        return self.boot_held
+
     def restart(self, why="restart"):
         """As the app's, but it only tells."""
         self.events.emit(why, RIG, 0, 0, 0)
@@ -237,6 +243,10 @@ class Rig:
         if i < 0:
             self.active.clear()
             self.events.emit("bus_reset", RIG, 0, 0, 0)
+            return None
+        if i == ALL:
+            for k in range(BATTERIES):
+                self.submit(action, k)
             return None
         if snap.state[i] == catalog.ABSENT:
             return "absent"
@@ -300,6 +310,8 @@ class Rig:
             self.full = True
         elif command in ("press", "release"):
             self.presses = command == "press"
+        elif command in ("hold-boot", "free-boot"):
+            self.boot_held = command == "hold-boot"
         elif command == "slot":
             self.slot = args[0]
         elif command == "idle":
@@ -316,7 +328,8 @@ class Rig:
         """Raises an alarm."""
         since_ms = self.snap.uptime_s * 1000
         text = self.words["alarm"][code]
-        self.active.append({"code": code, "n": n, "since_ms": since_ms, "text": text})
+        alarm = {"code": code, "severity": catalog.severity(code), "n": n}
+        self.active.append(dict(alarm, since_ms=since_ms, text=text))
         self.events.emit("alert_dead", RIG, 0, 0, 0)
 
     def extreme(self):

@@ -14,7 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 MICROPYTHON = ROOT / "build/venv/bin/micropython"
-PASSWORD = "Stage-7"
+PASSWORD = "Stage-77"
 
 
 def free_port():
@@ -68,9 +68,13 @@ class Client:
             json.loads(content) if is_json and content else content,
         )
 
-    def raw(self, data, timeout=8):
-        """Sends bytes as they are; returns all that comes back until the rig closes."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout) as link:
+    def raw(self, data, timeout=8, source="127.0.0.1"):
+        """Sends bytes as they are; returns all that comes back until the rig closes.
+
+        Args:
+            source: the client's address.
+        """
+        with socket.create_connection(("127.0.0.1", self.port), timeout, (source, 0)) as link:
             link.sendall(data)
             return receive_all(link)
 

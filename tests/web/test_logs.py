@@ -58,6 +58,48 @@ def test_a_tail_is_the_header_and_whole_lines(rig):
         assert rig.ask("GET", f"/api/logs/{OLD}?tail={wrong}")[0] == 400, wrong
 
 
+RANGES = {
+    "bytes=0-9": (0, 10),
+    "bytes=100-": (100, 337),
+    "bytes=-20": (317, 337),
+    "bytes=330-9999": (330, 337),
+    "bytes=-9999": (0, 337),
+    "Bytes = 5 - 5": (5, 6),
+    "bytes=0-99999999999999999999": (0, 337),
+    "bytes=337-": None,
+    "bytes=99999999999999999999-": None,
+    "bytes=-0": None,
+}
+"""Of a log of 337 bytes: what each asks for; None: nothing of it."""
+
+
+@pytest.mark.parametrize("wanted", RANGES)
+def test_a_range_of_a_log(rig, wanted):
+    whole = rig.ask("GET", "/api/logs/" + OLD)[2]
+    status, headers, part = rig.ask("GET", "/api/logs/" + OLD, Range=wanted)
+    if RANGES[wanted] is None:
+        assert (status, headers["Content-Range"]) == (416, "bytes */337")
+        assert part["error"]["code"] == "range"
+        return
+    first, end = RANGES[wanted]
+    assert (status, headers["Content-Range"]) == (206, f"bytes {first}-{end - 1}/337")
+    assert headers["Content-Length"] == str(end - first)
+    assert part == whole[first:end]
+
+
+def test_what_is_no_range_gets_all_of_a_log(rig):
+    for wanted in ("lines=0-9", "bytes=", "bytes=-", "bytes=5-4", "bytes=a-b", "bytes=0-1,3-4"):
+        status, headers, text = rig.ask("GET", "/api/logs/" + OLD, Range=wanted)
+        assert (status, len(text), headers["Accept-Ranges"]) == (200, 337, "bytes"), wanted
+    assert rig.ask("GET", "/api/logs/" + OLD, Range="bytes=0-1", If_Range='"x"')[0] == 200
+    status, headers, _ = rig.ask("HEAD", "/api/logs/" + OLD, Range="bytes=0-1")
+    assert (status, headers["Content-Length"]) == (200, "337")
+    assert rig.ask("GET", f"/api/logs/{OLD}?tail=40", Range="bytes=0-1")[0] == 200
+    for _ in range(12):  # none of them is held for ever
+        assert rig.ask("GET", "/api/logs/" + OLD, Range="bytes=400-")[0] == 416
+    assert rig.ask("DELETE", "/api/logs/" + OLD, **rig.login())[0] == 200
+
+
 @pytest.mark.parametrize("name", OUTSIDE)
 def test_no_name_leaves_the_folder(rig, name):
     session = rig.login()

@@ -144,6 +144,26 @@ def test_a_trip_on_record(visit, night, viewport, scheme, language):
     expect(page.locator("#record-title")).to_contain_text("14")
 
 
+def test_a_voltage_beyond_the_record_is_told_as_such(visit, night):
+    def lift(route):
+        answer = route.fetch()
+        record = answer.json()
+        for row in record["samples"]:
+            row[2] = 65535 if row[0] > 0 and row[1] else row[2]
+        route.fulfill(response=answer, json=record)
+
+    page = visit(night, DESKTOP, "light")
+    page.route("**/api/blackbox/*", lift)
+    open_view(page, "events")
+    page.locator("#records summary").click()
+    page.locator("#record-list button").last.click()
+    values = page.locator("#record-values")
+    page.locator("#record-at").fill("-2")
+    expect(values).to_contain_text(re.compile(r" 5 \d\d\.\d\d V"))
+    page.locator("#record-at").fill("3")
+    expect(values).to_contain_text(re.compile(r" 5 ≥ 65\.5\d V"))
+
+
 def test_a_record_over_http(night):
     newest, oldest = trips(night)
     assert (oldest["n"], oldest["reason"], oldest["id"]) == (5, "overcurrent", "1-1")

@@ -118,15 +118,15 @@ def test_hostile_values_are_refused_and_leave_no_mark(rig):
 
 def test_a_new_password_is_kept_as_a_hash(rig):
     session = rig.login()
-    status, answer = patch(rig, session, {"web": {"password": "new one"}})
+    status, answer = patch(rig, session, {"web": {"password": "new-one-8"}})
     assert (status, answer["pending"]) == (200, [])
     kept = config(rig)["web"]["password"]
     name, rounds, salt, digest = kept.split("$")
-    expected = hashlib.pbkdf2_hmac("sha256", b"new one", bytes.fromhex(salt), int(rounds))
+    expected = hashlib.pbkdf2_hmac("sha256", b"new-one-8", bytes.fromhex(salt), int(rounds))
     assert (name, digest) == ("pbkdf2", expected.hex())
     assert patch(rig, session, {"name": "x"})[0] == 401, "all sessions have ended"
     assert rig.ask("POST", "/api/login", {"password": PASSWORD})[0] == 401
-    assert rig.ask("POST", "/api/login", {"password": "new one"})[0] == 200
+    assert rig.ask("POST", "/api/login", {"password": "new-one-8"})[0] == 200
 
 
 def test_time(rig):
@@ -199,7 +199,10 @@ def test_metrics_and_log_are_texts(rig):
         assert f"parallelator_battery_state{{{labels}}} 1\n" in metrics
     assert "parallelator_alarms 3\n" in metrics
     alarms = re.findall(r"^parallelator_alarm\{(.*)\} 1$", metrics, re.MULTILINE)
-    assert alarms == ['code="config_fault",battery=""', 'code="low_soon",battery="4"']
+    assert alarms == [
+        'code="config_fault",severity="trouble",battery=""',
+        'code="low_soon",severity="trouble",battery="4"',
+    ]
     names = re.findall(r"^# TYPE (\w+) (gauge|counter)$", metrics, re.MULTILINE)
     assert len(names) == len(set(names)) == 15
     assert all(re.fullmatch(r'\w+(\{.*\})? [-\d.]+', line)
@@ -242,5 +245,5 @@ def test_saved_limits_protect_after_a_restart():
         joined_ms = [battery["since_ms"] for battery in state["batteries"][:4]]
         assert min(joined_ms) < 5000, "the new start delay holds"
         system = rig.ask("GET", "/api/system")[2]
-        assert system["boot"] == 2 and system["bus"]["sensors"] == [1, 2, 3, 4]
+        assert system["boot"] == 2 and system["i2c"]["sensors"] == [1, 2, 3, 4]
         assert {"web", "nvs_state", "history"} <= {task["name"] for task in system["tasks"]}

@@ -126,7 +126,7 @@ def test_a_new_rig_is_set_up_from_a_phone(phone, language):
 
 
 def test_the_language_can_be_changed(phone, open_rig):
-    open_rig.tell("setup 125")
+    open_rig.tell("setup 125", "ap 127.0.0.1")
     page = phone("en")
     page.goto(open_rig.url + "/setup")
     expect(page.locator("#password-hint")).to_contain_text("3 min left")
@@ -151,30 +151,63 @@ def test_a_phone_that_has_lost_the_rig_is_told(phone, open_rig):
 
 
 def test_a_first_password_is_taken_in_its_window_only(open_rig):
-    def ask(password="first", **headers):
-        status, _, answer = open_rig.ask("POST", "/api/setup", {"password": password}, **headers)
+    addresses = iter(range(2, 99))
+
+    def ask(password="first-one", **headers):
+        body = {"password": password}
+        source = f"127.0.0.{next(addresses)}"  # five tries a minute and client
+        status, _, answer = open_rig.ask("POST", "/api/setup", body, source, **headers)
         return status, answer.get("error", {}).get("code")
 
     assert ask() == (403, "setup_over")
     open_rig.tell("setup 1")
+    assert open_rig.ask("GET", "/api/wifi")[2]["setup_s"] == 0
+    assert ask() == (403, "setup_over"), "whoever is on another network is not there"
+    open_rig.tell("ap 127.0.0.1")
     assert open_rig.ask("GET", "/api/wifi")[2]["setup_s"] == 1
     assert ask(Origin="http://evil.example") == (403, "origin")
     for wrong in ("", 7, None):
         assert ask(wrong) == (400, "body")
-    assert ask("x" * 129) == (422, "settings")
+    for wrong in ("x" * 7, "x" * 81, " first-one", "first\u200bone"):
+        assert ask(wrong) == (422, "settings"), wrong
     assert open_rig.ask("GET", "/api/state")[2]["writable"] is False
 
 
 def test_who_sets_the_first_password_is_logged_in(open_rig):
-    open_rig.tell("setup 600")
-    status, headers, answer = open_rig.ask("POST", "/api/setup", {"password": "first"})
+    open_rig.tell("setup 600", "ap 127.0.0.1")
+    status, headers, answer = open_rig.ask("POST", "/api/setup", {"password": "first-one"})
     assert (status, answer["logged_in"]) == (200, True)
     session = {"Authorization": "Bearer " + answer["token"]}
     assert open_rig.ask("POST", "/api/wifi/scan", **session)[0] == 202
     assert open_rig.ask("GET", "/api/wifi")[2]["scanning"] is True
     assert open_rig.ask("GET", "/api/wifi")[2]["setup_s"] == 0
-    assert open_rig.ask("POST", "/api/setup", {"password": "second"})[0] == 403
-    assert open_rig.ask("POST", "/api/login", {"password": "first"})[0] == 200
+    assert open_rig.ask("POST", "/api/setup", {"password": "second-one"})[0] == 403
+    assert open_rig.ask("POST", "/api/login", {"password": "first-one"})[0] == 200
+
+
+def test_boot_held_for_ten_seconds_is_the_way_back_from_a_lost_password(phone, rig):
+    session = rig.login()
+    assert rig.ask("POST", "/api/batteries/5/off", **session)[0] == 202
+    page = phone("en")
+    page.goto(rig.url + "/setup")
+    expect(page.locator("#password-hint")).to_contain_text("There is a password.")
+    rig.tell("hold-boot")
+    expect(page.locator("#password-hint")).to_contain_text("10 min left", timeout=15000)
+    rig.tell("free-boot")
+    events = [event["code"] for event in rig.ask("GET", "/api/events")[2]["events"]]
+    assert events.count("setup_opened") == 1
+    page.locator("#password").fill("short")
+    page.get_by_role("button", name="Set the password").click()
+    expect(page.locator("#password-error")).to_contain_text("8 to 80 characters")
+    page.locator("#password").fill("a-new-one")
+    page.get_by_role("button", name="Set the password").click()
+    expect(page.locator("#password-hint")).to_have_text("You are logged in.")
+    assert rig.ask("GET", "/api/wifi")[2]["setup_s"] == 0, "once is enough"
+    assert rig.ask("POST", "/api/login", {"password": "a-new-one"})[0] == 200
+    assert rig.ask("POST", "/api/bus/reset", **session)[0] == 401, "old sessions end"
+    state = rig.ask("GET", "/api/state")[2]
+    assert state["batteries"][4]["wish"] == "off" and state["name"] == "Fake rig"
+    page.context.close()
 
 
 def test_only_a_phone_that_asks_for_somebody_else_is_led_to_the_page(rig):
@@ -195,6 +228,6 @@ def test_only_a_phone_that_asks_for_somebody_else_is_led_to_the_page(rig):
         "localhost",
     )
     assert [led(host, path="/api/state") for host in ours] == [200] * 5
-    assert led("captive.apple.com", "POST", "/api/login") == 400
+    assert led("captive.apple.com", "POST", "/api/login") == 403
     rig.tell("ap 192.168.4.1")
     assert led("captive.apple.com") == 404, "it is not on the access point"

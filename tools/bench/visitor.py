@@ -4,7 +4,7 @@ import json
 
 import usocket
 
-PASSWORD = "stage"
+PASSWORD = "backstage"
 FIRST_US = 10000000
 PAUSE_US = 200000
 STREAMS = 2

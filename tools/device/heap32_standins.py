@@ -293,7 +293,7 @@ def switch_everything_on():
     with open("config.json") as file:
         config = json.load(file)
     config["wifi"]["ssid"] = "rig"
-    config["web"]["password"] = "stage"
+    config["web"]["password"] = "backstage"
     config["mqtt"] = {"host": "192.168.1.9", "commands": True}
     config["batteries"] = {str(n): {"label": "Pack %d" % n} for n in range(1, 17)}
     with open("config.json", "w") as file:

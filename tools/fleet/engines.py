@@ -19,7 +19,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 MICROPYTHON = ROOT / "build/venv/bin/micropython"
 MOSQUITTO = "/etc/mosquitto/parallelator"
-PASSWORD = "stage"
+PASSWORD = "backstage"
 """Of the page of every simulated rig."""
 SCRAPE_S = 15
 """How often Prometheus asks each rig, as prometheus.yml has it."""

@@ -140,7 +140,10 @@ class Tables:
             return self._words["flags"]
         if default is None:
             return self._words["bits"]
-        kind = "chars" if isinstance(default, str) else "range"
+        if isinstance(default, str):
+            kind, unit = unit or "chars", ""
+        else:
+            kind = "range"
         text = self._page[kind].format(v=low, n=high)
         return f"{text} {UNITS.get(unit, unit)}".strip()
 

@@ -4,8 +4,6 @@ Every value is checked before anything of a run is made: a scenario that is refu
 nothing behind.
 """
 
-import json
-
 from sim import values
 from sim.values import BATTERIES, CHANNELS, ScenarioError
 
@@ -13,6 +11,14 @@ SENSORS = ("ina237", "ina238", "ina228", "ina226", "ina219")
 NEVER_US = 1 << 60
 MUST = "must be given"
 _LARGEST = 1 << 20
+_LIMITS = {
+    "most_bytes": _LARGEST,
+    "entries": _LARGEST,
+    "values": _LARGEST,
+    "key_bytes": 1024,
+    "text_bytes": 65536,
+}
+"""What the rig's own reader allows here."""
 
 
 def load(path):
@@ -22,14 +28,14 @@ def load(path):
         ScenarioError: not JSON, longer than 1 MB, or what `complete` refuses.
         OSError: the file cannot be read.
     """
+    from parallelator import json_reader, settings
+    from parallelator.wording import Words
+
     with open(path, "rb") as file:
-        text = file.read(_LARGEST + 1)
-    if len(text) > _LARGEST:
-        raise ScenarioError("the file is longer than 1 MB")
-    try:
-        data = json.loads(text)
-    except ValueError:
-        raise ScenarioError("the file is not JSON")
+        try:
+            data = settings.finish(json_reader.reading(file, **_LIMITS))
+        except json_reader.JsonError as error:
+            raise ScenarioError(Words("en").json_error(error.fault()))
     return complete(data)
 
 

@@ -1,6 +1,5 @@
 """What the values of a scenario may be, and how one that is not is refused. Called by scenario."""
 
-from parallelator import catalog
 from sim import costs, plant
 
 BATTERIES = 16
@@ -33,6 +32,12 @@ def whole(low, high):
         lambda value: type(value) is int and low <= value <= high,
         "a whole number, %d to %d" % (low, high),
     )
+
+
+def _is_action(value):
+    from parallelator.catalog import ACTIONS
+
+    return value in ACTIONS
 
 
 def word(*words):
@@ -146,12 +151,13 @@ STEP = {
     "ms": whole(0, 100000),
     "every": whole(1, 1000000),
     "free_kb": whole(0, 65536),
-    "action": word(*catalog.ACTIONS),
+    "action": (_is_action, "off, auto, on, reset"),
 }
 
 
 def expectation():
     """Rules for what is expected of a battery."""
+    from parallelator import catalog
 
     return {
         "at": _SECOND,

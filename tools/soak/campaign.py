@@ -21,11 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
 
-import firmware  # noqa: E402 - found by the path above
-
-firmware.catalog()  # and so the firmware, of which the scenarios speak
-
-from sim.scenario import STEPS  # noqa: E402
+from sim.scenario import STEPS  # noqa: E402 - found by the path above
 from soak.scenarios import FAULTS, scenario  # noqa: E402
 from soak.shrink import shrink  # noqa: E402
 

@@ -1,17 +1,17 @@
 """Why ticks are late: asks of each what the rig did since the one before. Used by player.py."""
 
-from sim import harness, recorder, world
+from sim import guard_probe, harness, recorder, world
 
 _TICK_US = 20000
 _BURST_US = 40000
 """What a tick may take that opens or closes switches: sixteen flags to clear, four boards."""
 _BLOCKED_US = 10000
 """What other tasks may block for together, flash writes aside: two steps of 5 ms."""
-_OURS = ("run_after_guard", "_supervise")
-"""Tasks that `Scheduler.run_after_guard` runs: the guard goes before each of their steps."""
+_NOT_OURS = "_serve"
+"""asyncio's own task that takes connections in: the guard does not go before its steps."""
 _MOST_OURS = 1
-_MOST_OTHERS = 6
-"""Tasks that may go on once a tick is due: the start, and two for each wait_for that ends."""
+_MOST_OTHERS = 1
+"""Steps that may begin once a tick is due, before one that runs it."""
 
 
 class Meter(world.World):
@@ -21,7 +21,15 @@ class Meter(world.World):
         drawn_us, resumptions: what other tasks took, and how often; idle_us: spent waiting.
         collected_us: spent on garbage.
         ours, others: how many of the resumptions began when the next tick was due, by whose.
+
+    Attributes, of the whole run:
+        asked: True when the guard was asked in the present step; unasked: names of the coroutines
+        with a step in which it was not.
     """
+
+    asked = True
+    step = None
+    unasked = frozenset()
 
     def clear(self):
         self.drawn_us = self.resumptions = self.ours = self.others = self.idle_us = 0
@@ -36,6 +44,10 @@ class Meter(world.World):
         self.collected_us += self.now_us - before_us
 
     def resume(self, task):
+        if not self.asked:
+            self.unasked |= {self.step}
+        self.asked = False
+        self.step = str(task.coro).split("'")[1]
         before_us = self.now_us
         known_us = self.collected_us
         super().resume(task)
@@ -43,7 +55,7 @@ class Meter(world.World):
             self.drawn_us += self.now_us - before_us - (self.collected_us - known_us)
             self.resumptions += 1
             if before_us > self.tick_due_us:
-                ours = str(task.coro).split("'")[1] in _OURS
+                ours = self.step != _NOT_OURS
                 self.ours += ours
                 self.others += not ours
 
@@ -52,6 +64,23 @@ class Meter(world.World):
         ready = super().wait(timeout_ms, poll)
         self.idle_us += self.now_us - before_us
         return ready
+
+
+class Probe(guard_probe.GuardProbe):
+    """A probe that notes in a `Meter` whenever the guard is asked whether it is due."""
+
+    def install(self):
+        super().install()
+        from parallelator.scheduler import Scheduler
+
+        honest = Scheduler.tick_if_due
+        meter = self._world
+
+        def tick_if_due(scheduler):
+            meter.asked = True
+            honest(scheduler)
+
+        Scheduler.tick_if_due = tick_if_due
 
 
 class Explainer(recorder.Recorder):
@@ -84,6 +113,10 @@ class Explainer(recorder.Recorder):
         moves = len(self.switch_writes) + len(self.timeline)
         self._moved = moves != self._moves
         self._moves = moves
+
+    def unasked(self):
+        """Names of the coroutines that made a step before which the guard was not asked."""
+        return sorted(self._world.unasked - {_NOT_OURS})
 
     def _explain(self, gap_us):
         rig = self._world
@@ -126,10 +159,10 @@ def explain(run):
         kept.append(Explainer(rig, limits))
         return kept[0]
 
-    usual = harness.World, harness.Recorder
-    harness.World, harness.Recorder = Meter, keep
+    usual = harness.World, harness.Recorder, harness.GuardProbe
+    harness.World, harness.Recorder, harness.GuardProbe = Meter, keep, Probe
     try:
         report = run()
     finally:
-        harness.World, harness.Recorder = usual
+        harness.World, harness.Recorder, harness.GuardProbe = usual
     return kept[0], report

@@ -33,6 +33,7 @@ def judge(plan, port):
     failures = [[what, "battery %d at %s ms" % (n, ms)] for ms, n, what in report["violations"]]
     failures += [["allocation in a steady tick", text] for text in report["alloc_violations"]]
     failures += [["late tick without explanation", text] for text in observed.unexplained]
+    failures += [["step without the guard", name] for name in observed.unasked()]
     return {
         "failures": failures,
         "ticks": report["ticks"]["count"],

@@ -33,12 +33,13 @@ class Resolver:
     Args:
         snap: the `Snapshot`, for its uptime.
         server: function without arguments that gives the IP of the name server, or "".
-        port, mdns_port: where servers listen.
+        within: as of `scheduler.Scheduler`; port, mdns_port: where servers listen.
     """
 
-    def __init__(self, snap: "Snapshot", server, port=53, mdns_port=MDNS_PORT):
+    def __init__(self, snap: "Snapshot", server, within, port=53, mdns_port=MDNS_PORT):
         self._snap = snap
         self._server = server
+        self._within = within
         self._port = port
         self._mdns_port = mdns_port
         self._cache = {}
@@ -83,9 +84,7 @@ class Resolver:
                 # Recursion desired, one question.
                 sock.sendto(ident + b"\x01\0\0\1\0\0\0\0\0\0" + question, target)
                 try:
-                    return await asyncio.wait_for_ms(
-                        _answer(sock, server, ident, question), wait_ms
-                    )
+                    return await self._within(wait_ms, _answer(sock, server, ident, question))
                 except asyncio.TimeoutError:
                     continue
         finally:

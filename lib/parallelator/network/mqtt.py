@@ -34,7 +34,7 @@ _ALARMS = const(12)
 _NAME_BYTES = const(64)
 _PREFIX_BYTES = const(32)
 _BATTERIES_MAY = const(40)
-_PERIOD_MS = const(10000)
+_PERIOD_S = const(10)
 _GOLDEN = const(506952113)  # spreads neighbours: 2^32 over the golden ratio, modulo 2^30
 _DEFAULT_NAME = "parallelator"
 _PASSWORD_CODES = (4, 5)
@@ -48,7 +48,8 @@ class Mqtt:
 
     Args:
         rig: an object with `settings`, `snap`, `events`, `guard`, `clock`, `boot`, `words`,
-            `alarms()` and `event_text(event)`, as web.server.serve describes them.
+            `alarms()`, `event_text(event)`, `run_after_guard` and `within`, as web.server.serve
+            describes them.
         number: the controller's own, twelve hexadecimal digits.
         resolve: coroutine that makes an IP address of the broker's name, or raises OSError.
     """
@@ -82,7 +83,7 @@ class Mqtt:
         self._configs = iter(())
         self._birth_due = None
         self._allowed = 0
-        self._allowed_until = 0
+        self._allowed_until_s = 0
         self._up = False
         self._proven = False
         self._stage = None
@@ -158,13 +159,10 @@ class Mqtt:
         self._stage = "name"
         address = await self._resolve(value["mqtt.host"])
         self._stage = None
-        link = self._link = Link(
-            self._node,
-            value["mqtt.user"].encode(),
-            value["mqtt.password"].encode(),
-            (self._topic("/status"), b"offline"),
-            self._heard,
-        )
+        user, password = value["mqtt.user"].encode(), value["mqtt.password"].encode()
+        will = (self._topic("/status"), b"offline")
+        link = Link(self._node, user, password, will, self._heard, self._rig.within)
+        self._link = link
         await asyncio.sleep_ms(0)
         await link.open(address, value["mqtt.port"], context, value["mqtt.host"])
         self._lost = None
@@ -346,7 +344,7 @@ class Mqtt:
             self._refuse(i, "retained")
         elif action is None:
             self._refuse(i, "command")
-        elif self._may():
+        elif action == "off" or self._may():
             refused = self._rig.guard.submit(action, i)
             if refused:
                 self._refuse(i, refused)
@@ -355,10 +353,9 @@ class Mqtt:
 
     def _may(self):
         """False beyond 40 commands in 10 s; says so once."""
-        clock = self._rig.clock
-        now = clock.ms()
-        if clock.diff(now, self._allowed_until) >= 0:
-            self._allowed_until = clock.add(now, _PERIOD_MS)
+        now_s = self._rig.snap.uptime_s  # unlike ticks it never wraps, however rare commands are
+        if now_s >= self._allowed_until_s:
+            self._allowed_until_s = now_s + _PERIOD_S
             self._allowed = _BATTERIES_MAY
         self._allowed -= 1
         if self._allowed == -1:

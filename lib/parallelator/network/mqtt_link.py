@@ -20,8 +20,8 @@ _ACCEPTED = b"\x20\x02\x00\x00"
 _PACKET = const(512)
 _CHUNK = const(128)
 _LENGTH_BYTES = const(4)
-_ANSWER_S = const(10)
-_STALL_S = const(10)
+_ANSWER_MS = const(10000)
+_STALL_MS = const(10000)
 _KEEPALIVE_S = const(30)
 """The broker sends the will when it hears nothing for one and a half times as long."""
 
@@ -78,6 +78,7 @@ class Link:
         client_id, user, password: bytes; an empty user connects without one.
         will: (topic, payload) that the broker publishes, retained, when the connection breaks.
         heard: function (topic, payload, retained) called with each message, all bytes.
+        within: as of `scheduler.Scheduler`.
 
     Attributes:
         skipped: messages of more than 512 bytes, which are thrown away.
@@ -85,7 +86,7 @@ class Link:
         pongs: answers to `ping` so far.
     """
 
-    def __init__(self, client_id, user, password, will, heard):
+    def __init__(self, client_id, user, password, will, heard, within):
         self._wire = Wire()
         self._client = umqtt.MQTTClient(
             client_id, b"", 1, user or None, password, keepalive=_KEEPALIVE_S
@@ -93,6 +94,7 @@ class Link:
         self._client.set_last_will(will[0], will[1], True)
         self._client.set_callback(self._called)
         self._heard = heard
+        self._within = within
         self._retained = False
         self._stream = None
         self.skipped = 0
@@ -110,14 +112,14 @@ class Link:
             OSError: not reached, or TLS failed; asyncio.TimeoutError: no answer within ten
             seconds; EOFError: closed; Garbage, Denied.
         """
-        await asyncio.wait_for(self._connect(address, port, context, name), _ANSWER_S)
+        await self._within(_ANSWER_MS, self._connect(address, port, context, name))
         await asyncio.sleep_ms(0)
         umqtt.socket = self._wire  # pyright: ignore - what umqtt imported
         self._wire.answer(_ACCEPTED)
         self._client.connect()
         await asyncio.sleep_ms(0)
         await self._flush()
-        head, body = await asyncio.wait_for(self._packet(), _ANSWER_S)
+        head, body = await self._within(_ANSWER_MS, self._packet())
         if head[0] != _CONNACK or not body or len(body) != 2:
             raise Garbage
         if body[1]:
@@ -216,7 +218,7 @@ class Link:
         stream = self._stream
         stream.write(self._wire.take())
         if stream.out_buf:  # the socket did not take all of it
-            await asyncio.wait_for(stream.drain(), _STALL_S)
+            await self._within(_STALL_MS, stream.drain())
         else:
             await asyncio.sleep_ms(0)
 

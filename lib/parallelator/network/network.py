@@ -16,7 +16,7 @@ class Network:
     Args:
         settings, store, emit, tell: as of `wifi.Wifi`; snap: the `Snapshot`; clock: the `Clock`.
         take: function (unix_s) that sets the clock.
-        run_after_guard: `scheduler.Scheduler.run_after_guard`.
+        run_after_guard, within: as of `scheduler.Scheduler`.
 
     Attributes:
         wifi: the `Wifi`; sntp: the `Sntp`.
@@ -32,14 +32,15 @@ class Network:
         tell,
         take,
         run_after_guard,
+        within,
     ):
         self._emit = emit
         self._run_after_guard = run_after_guard
         self._captive = None
         self._hostname = settings["wifi.hostname"]
         self.wifi = wifi.Wifi(settings, store, self._event, tell)
-        self._resolver = dns.Resolver(snap, self.wifi.name_server)
-        self.sntp = sntp.Sntp(clock, settings, self.resolve, take)
+        self._resolver = dns.Resolver(snap, self.wifi.name_server, within)
+        self.sntp = sntp.Sntp(clock, settings, self.resolve, take, within)
 
     def power_up(self):
         """Start the radio now, see `Wifi.power_up`; if that fails, `jobs` try again."""

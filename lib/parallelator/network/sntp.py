@@ -35,14 +35,15 @@ class Sntp:
             each use.
         resolve: async function (name) that returns an IP or raises OSError.
         take: function (unix_s) that sets the clock.
-        port: where the server listens.
+        within: as of `scheduler.Scheduler`; port: where the server listens.
     """
 
-    def __init__(self, clock: "Clock", settings, resolve, take, port=123):
+    def __init__(self, clock: "Clock", settings, resolve, take, within, port=123):
         self._clock = clock
         self._settings = settings
         self._resolve = resolve
         self._take = take
+        self._within = within
         self._port = port
         self._wanted = asyncio.Event()
         self._jump_s = None
@@ -65,7 +66,7 @@ class Sntp:
             wait_s = _PERIOD_S if done else retry_s
             retry_s = _FIRST_RETRY_S if done else min(2 * retry_s, _PERIOD_S)
             try:
-                await asyncio.wait_for(self._wanted.wait(), wait_s)
+                await self._within(wait_s * 1000, self._wanted.wait())
                 self._wanted.clear()
                 retry_s = _FIRST_RETRY_S
             except asyncio.TimeoutError:
@@ -95,7 +96,7 @@ class Sntp:
             began_ms = self._clock.ms()
             sock.sendto(_REQUEST + nonce, target)
             await asyncio.sleep_ms(0)
-            time_ms = await asyncio.wait_for_ms(_answer(sock, target, nonce), _ANSWER_MS)
+            time_ms = await self._within(_ANSWER_MS, _answer(sock, target, nonce))
             way_ms = self._clock.diff(self._clock.ms(), began_ms) // 2
             return (time_ms + way_ms + 500) // 1000
         except asyncio.TimeoutError:

@@ -1,8 +1,17 @@
 """What the settings of the network must be, beyond type and range. Called by settings; pure."""
 
+from micropython import const
+
+ITERATIONS = const(1000)  # about 0.3 s on an ESP32
+PBKDF2 = "pbkdf2$1000$"
+"""How the hash of a password begins, of as many iterations of PBKDF2-HMAC-SHA256."""
+
+PASSWORD_BYTES = const(80)  # with each character escaped, a login has 256 bytes
 _HOST_CHARS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-"
-_KEYS = ("wifi.password", "wifi.ap_password")
+_HEX = "0123456789abcdefABCDEF"
 _ADDRESSES = ("wifi.ip", "wifi.netmask", "wifi.gateway", "wifi.dns")
+_LABEL = 63
+"""Longest part of a name between its dots, RFC 1035 section 2.3.4."""
 
 
 def is_ip(text):
@@ -11,28 +20,108 @@ def is_ip(text):
     return len(parts) == 4 and all(p.isdigit() and len(p) < 4 and int(p) < 256 for p in parts)
 
 
+def is_netmask(text):
+    """True for an IPv4 netmask: ones, then zeros, some of each."""
+    if not is_ip(text):
+        return False
+    zeros = 0
+    for part in text.split("."):
+        zeros = zeros << 8 | 255 - int(part)
+    return 0 < zeros < 0xFFFFFFFF and not zeros & zeros + 1
+
+
+def is_hex(text, count):
+    """True for `count` hexadecimal digits."""
+    return len(text) == count and all(char in _HEX for char in text)
+
+
+def is_hash(text):
+    """True for the hash of a password as the rig makes it; nothing else is taken for one."""
+    if not isinstance(text, str) or not text.startswith(PBKDF2):
+        return False
+    salt, _, digest = text[len(PBKDF2) :].partition("$")
+    return is_hex(salt, 32) and is_hex(digest, 64)
+
+
+def host_of(authority):
+    """The name in `name:port` in small letters, without the dot of the root behind it."""
+    name = authority.lower()
+    if not name.startswith("["):  # else an IPv6 address
+        name = name.split(":")[0]
+    return name.rstrip(".")
+
+
+def hosts(text):
+    """The names in a list with commas, as of `host_of`."""
+    return [host_of(name.strip()) for name in text.split(",") if name.strip()]
+
+
+def slip(text):
+    """What keeps a text from being the name or address of a host, in words; "" if it is one."""
+    scheme, _, rest = text.partition("://")
+    if rest or text.endswith("://"):
+        return "no %s://" % scheme
+    for mark, what in (("@", "user"), ("/", "path"), (":", "port")):
+        if mark in text:
+            return "no %s" % what
+    if is_ip(text):
+        return ""
+    if text.replace(".", "").isdigit():
+        return "four numbers, 0 to 255"
+    for label in (text[:-1] if text.endswith(".") else text).split("."):
+        if not 1 <= len(label) <= _LABEL:
+            return "1 to %d characters between the dots" % _LABEL
+        for char in label:
+            if char not in _HOST_CHARS and char != "_":
+                return "no %s" % ("blank" if char == " " else "'%s'" % char)
+        if label[0] == "-" or label[-1] == "-":
+            return "no '-' at an end"
+    return ""
+
+
 def faults(values):
-    """Yields (key, what is allowed) for each setting that is not as it must be.
+    """Yields (key, what is allowed) for each setting that is not as it must be, None between.
 
     Args:
         values: a complete flat dict of settings, each of the right type and range.
     """
-    for key in _KEYS:
-        if 0 < len(values[key].encode()) < 8:
-            yield key, "nothing, or 8 to 63 characters (WPA2)"
+    key = values["web.password"]
+    if not is_hash(key) and (key.startswith("pbkdf2$") or len(key.encode()) > PASSWORD_BYTES):
+        allowed = "nothing, 8 characters to %d bytes of text, or a hash that the rig has made"
+        yield "web.password", allowed % PASSWORD_BYTES
+    key = values["wifi.password"]
+    if len(key.encode()) > 63 and not is_hex(key, 64):
+        yield "wifi.password", "nothing, 8 to 63 bytes, or 64 hexadecimal digits (WPA2)"
+    if any(not " " <= char <= "~" for char in values["wifi.ap_password"]):
+        yield "wifi.ap_password", "nothing, or 8 to 63 ASCII characters: no accents (WPA2)"
     host = values["wifi.hostname"]
-    if any(char not in _HOST_CHARS for char in host) or host[0] == "-" or host[-1] == "-":
+    if host.lower().endswith(".local"):
+        yield "wifi.hostname", "a name without .local, which comes by itself"
+    elif any(char not in _HOST_CHARS for char in host) or host[0] == "-" or host[-1] == "-":
         yield "wifi.hostname", "letters, digits, and hyphens in between"
+    yield
     country = values["wifi.country"]
     if country and not (len(country) == 2 and country.isalpha() and country.isupper()):
         yield "wifi.country", "nothing, or two capital letters as FR"
     for key in _ADDRESSES:
         if values[key] and not is_ip(values[key]):
-            yield key, "nothing, or an address as 192.168.1.50"
-    if values["wifi.ip"] and not values["wifi.netmask"]:
-        yield "wifi.netmask", "an address as 255.255.255.0, next to wifi.ip"
-    if any(not "!" <= char <= "~" for char in values["time.ntp"]):
-        yield "time.ntp", "nothing, or the name or address of a server"
+            yield key, "nothing, or an address alone as 192.168.1.50"
+    mask = values["wifi.netmask"]
+    if (mask or values["wifi.ip"]) and not is_netmask(mask):
+        yield "wifi.netmask", "a netmask as 255.255.255.0, next to wifi.ip"
+    yield
+    for key, more in (("time.ntp", ""), ("mqtt.host", " (its port is mqtt.port)")):
+        wrong = values[key] and slip(values[key])
+        yield (key, "nothing, or a name or address alone%s: %s" % (more, wrong)) if wrong else None
+    for name in values["web.hosts"].split(",") if values["web.hosts"] else ():
+        wrong = slip(name.strip())
+        if wrong:
+            yield "web.hosts", "nothing, or names alone, with commas between: " + wrong
+            break
+    yield
+    prefix = values["mqtt.prefix"]
+    if "+" in prefix or "#" in prefix or prefix[0] == "$" or "" in prefix.strip("/").split("/"):
+        yield "mqtt.prefix", "a topic as stage/rigs: no + and #, no $ in front, no empty level"
     if values["time.zone"] != "UTC0":
         from . import zone
 

@@ -16,7 +16,7 @@ from parallelator.protection.resistance import Resistance
 from parallelator.protection.sensors import Sensors
 from parallelator.protection.states import States
 from parallelator.protection.warnings import Warnings
-from parallelator.snapshot import BATTERIES, BOARDS, CHANNELS, IDLE_MA, RIG
+from parallelator.snapshot import ALL, BATTERIES, BOARDS, CHANNELS, IDLE_MA, RIG
 
 TICK_MS = const(20)
 _PROOF_TICKS = const(2)
@@ -27,6 +27,8 @@ _QUIET_MS = const(20)
 _STUCK_MA = const(200)
 _STUCK_MS = const(500)
 _MAP_MS = const(300)
+_GAP_MS = const(400)
+"""What one reading may prove at most: two scans and a half. What was before it, nobody saw."""
 _CHARGE_GAP_MS = const(1000)
 _REQUESTS = const(32)
 _LED_TICKS = const(8)
@@ -94,6 +96,16 @@ class Guard:
         """True while a connected battery is beyond a limit: a bad moment to keep the guard off."""
         return self._judge.trip_pending(self._states.on)
 
+    def strained(self):
+        """True while a trip is pending or a connected battery carries more than 80 % of a limit,
+        and in the first second after a start: what can wait shall not keep the guard off."""
+        states = self._states
+        return (
+            states.starting_ms > 0
+            or self.trip_pending()
+            or self._judge.strained(states.on, self._snap.current_ma)
+        )
+
     # Start and stop
 
     def start(self):
@@ -118,12 +130,12 @@ class Guard:
         """Queue an operator's wish for the next tick. Never blocks.
 
         Args:
-            action: one of ACTIONS; i: battery 0..15, or RIG with "reset" for the bus.
+            action: one of ACTIONS; i: battery 0..15, ALL, or RIG with "reset" for the bus.
 
         Returns:
-            str or None: why it is refused: `locked`, `absent`, `busy`; None = accepted.
+            str or None: why it is refused: as `States.refusal`, or `busy`; None = accepted.
         """
-        refused = None if i == RIG else self._states.refusal(action, i)
+        refused = None if i == ALL else self._states.refusal(action, i)
         if refused:
             return refused
         if self._queued >= _REQUESTS:
@@ -225,6 +237,9 @@ class Guard:
                 self._visit(i)
                 reads -= 1
             elif self._presence.probe(i, self._now):
+                # Its delay goes on while it is away.
+                self._states.count_down(i, max(self._diff(self._now, self._seen[i]), 0))
+                self._seen[i] = self._now
                 # To set up one that is found takes as long as the rest of a tick may.
                 reads = 0 if self._sensors.chips[i] else reads - 1
             i = (i + 1) & (BATTERIES - 1)
@@ -240,6 +255,8 @@ class Guard:
         self._sample(BATTERIES, self._now, balance.mean_mv, balance.total_ma)
 
     def _visit(self, i):
+        # `dt` is real time, for what runs on whether anybody looks or not: delays, hours. What a
+        # reading proves for the time before it is limited by _GAP_MS.
         snap = self._snap
         now = self._now
         dt = max(self._diff(now, self._seen[i]), 0)
@@ -283,31 +300,33 @@ class Guard:
     def _judge_sample(self, i, current_ma, dt):
         voltage_mv = self._snap.voltage_mv[i]
         lag_mv = self._balance.lag_mv(i, voltage_mv)
-        reason = self._judge.sample(i, voltage_mv, current_ma, lag_mv, dt)
+        seen_ms = min(dt, _GAP_MS)
+        reason = self._judge.sample(i, voltage_mv, current_ma, lag_mv, seen_ms)
         if reason:
             of_current = reason == Reason.OVERCURRENT or reason == Reason.OVERLOAD
             self._states.trip(i, reason, current_ma if of_current else voltage_mv)
         elif self._judge.urgent:
             self._urgent |= 1 << i
         else:
-            self._states.forgive(i, dt)
-            self._warnings.connected(i, voltage_mv, current_ma, dt)
+            self._states.forgive(i, seen_ms)
+            self._warnings.connected(i, voltage_mv, current_ma, seen_ms)
             self._resistance.sample(i, voltage_mv, current_ma)
             charge.count_time(self._snap, i, dt)
 
     def _attend(self, i, current_ma, dt):
         # A battery that is not on: its delays, its return, and current it should not carry.
         states = self._states
+        seen_ms = min(dt, _GAP_MS)
         self._warnings.opened(i)
         self._resistance.opened(i)
-        self._watch_stuck(i, current_ma, dt)
+        self._watch_stuck(i, current_ma, seen_ms)
         states.count_down(i, dt)
         if self._snap.state[i] == ABSENT and self._presence.boards >> i // CHANNELS & 1:
-            self._valid_ms[i] += min(dt, _CHARGE_GAP_MS)
+            self._valid_ms[i] += seen_ms
             if self._valid_ms[i] >= _VALID_MS:
                 states.settle(i)
 
-    def _watch_stuck(self, i, current_ma, dt):
+    def _watch_stuck(self, i, current_ma, seen_ms):
         states = self._states
         bit = 1 << i
         if -_STUCK_MA <= current_ma <= _STUCK_MA or states.held & bit:
@@ -319,7 +338,7 @@ class Guard:
             if self._map_ms > 0 and not self._stuck_ms[i] and self._moved_instead(i):
                 self._presence.lock_board(i, Reason.WIRING_MAP)
                 return
-            self._stuck_ms[i] += dt
+            self._stuck_ms[i] += seen_ms
             if self._stuck_ms[i] >= _STUCK_MS:
                 states.stuck |= bit
                 self._snap.alarm("stuck_closed", i, True)

@@ -25,6 +25,7 @@ HEAT_LIMIT = const(4400000)
 """The overload sum that opens: 4.4 s of ((I/Imax)**2 - 1), in permille * ms."""
 _RATIO_CAP = const(30000)
 _DT_CAP_MS = const(500)
+_STRAIN_PCT = const(80)
 NEVER = const(0x3FFFFFFF)
 """A limit no reading reaches, and the largest int that needs no memory on a 32-bit chip."""
 
@@ -126,6 +127,19 @@ class Judge:
     def trip_pending(self, mask):
         """True while a battery of `mask` is beyond a limit, or has not made up for it yet."""
         return any(mask >> i & 1 and self._pending[i] for i in range(BATTERIES))
+
+    def strained(self, mask, current_ma):
+        """True while a battery of `mask` carries more than 80 % of its continuous limit.
+
+        Args:
+            current_ma: of each battery, positive = discharge.
+        """
+        discharge_ma = self._limits.discharge_ma * _STRAIN_PCT // 100
+        charge_ma = self._limits.charge_ma * _STRAIN_PCT // 100
+        return any(
+            mask >> i & 1 and not -charge_ma <= current_ma[i] <= discharge_ma
+            for i in range(BATTERIES)
+        )
 
     def sample(self, i, voltage_mv, current_ma, lag_mv, dt_ms):
         """Judge one reading of a connected battery.

@@ -16,6 +16,9 @@ _HIGH_PCT = const(130)
 _AGREE_PCT = const(2)
 _LOST_MS = const(500)
 _LOST_READS = const(3)
+_LOST_LATE_READS = const(2)
+"""Failed reads that are enough after _LOST_MS: a single one may follow on a time when the guard
+was kept off."""
 _RANGE_PCT = const(90)
 
 
@@ -107,13 +110,13 @@ class Sensors:
         """A read of battery i failed.
 
         Args:
-            unread_ms: time since its last good reading.
+            unread_ms: time since its last good reading, or since it was found.
 
         Returns:
             bool: True when the sensor now counts as lost.
         """
         self._misses[i] += 1
-        if unread_ms < _LOST_MS and self._misses[i] < _LOST_READS:
+        if self._misses[i] < (_LOST_READS if unread_ms < _LOST_MS else _LOST_LATE_READS):
             return False
         b = i // CHANNELS
         if self._rescued >> b & 1 or not self._whole_board_fails(b):

@@ -21,7 +21,7 @@ from parallelator.catalog import (
     Reason,
 )
 from parallelator.protection import rules
-from parallelator.snapshot import BATTERIES, IDLE_MA, RIG
+from parallelator.snapshot import ALL, BATTERIES, IDLE_MA, RIG
 
 _REPEAT_S = const(3600)
 _START_MS = const(1000)
@@ -279,7 +279,11 @@ class States:
     # Wishes of the operator
 
     def refusal(self, action, i):
-        """Why a wish is refused, `locked` or `absent`; None when it is granted."""
+        """Why a wish is refused: `locked`, `absent`; `battery` when i is RIG and it is not a
+        reset, which alone concerns the whole rig. None when it is granted.
+        """
+        if i == RIG:
+            return None if action == "reset" else "battery"
         if action in ("on", "auto") and self.lock[i]:
             return "locked"
         if action == "on" and self._snap.state[i] == ABSENT:
@@ -287,16 +291,29 @@ class States:
         return None
 
     def obey(self, action, i):
-        """Carry out a wish (index into ACTIONS) for battery i, or RIG: reset the bus."""
-        snap = self._snap
+        """Carry out a wish (index into ACTIONS) for battery i or ALL, or RIG: reset the bus."""
         if i == RIG:
-            self._reset_bus()
-            return
+            if action == _RESET:
+                self._reset_bus()
+        elif i == ALL:
+            if action == _OFF:
+                self._open(self.on)  # one write for each board
+            self._emit("wish_all", RIG, 0, 0, action)
+            for k in range(BATTERIES):
+                self._grant(action, k)
+        else:
+            if action == _RESET:
+                self._emit("reset_done", i, self._snap.state[i], 0, 0)
+            else:
+                self._emit("wish", i, self._snap.state[i], 0, action)
+            self._grant(action, i)
+
+    def _grant(self, action, i):
+        snap = self._snap
         state = snap.state[i]
         if action == _RESET:
             self.lock[i] = self._repeats[i] = snap.trips[i] = 0
             snap.alarm("wiring_map", i, False)
-            self._emit("reset_done", i, state, 0, 0)
         else:
             snap.wish[i] = WISH_OFF if action == _OFF else AUTO
             if action == _ON and not self.lock[i]:
@@ -304,7 +321,6 @@ class States:
                 if self._cause[i] == Reason.UNDERVOLTAGE:
                     # The operator vouches that a charger is there: the window is enough.
                     self._cause[i] = Reason.NONE
-            self._emit("wish", i, state, 0, action)
         if state == ON:
             if action == _OFF:
                 self._open(1 << i)

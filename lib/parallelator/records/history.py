@@ -20,7 +20,10 @@ SPANS = ((10, 60), (120, 30), (1200, 72))
 """Seconds of a point and number of points of each ring; a step divides the next one."""
 POINT_BYTES = const(68)
 _UNKNOWN_MV = const(65535)
+_MOST_MV = const(65534)
+"""Stands for this voltage or more; the sensors reach 102 V."""
 _CURRENT_UNIT_MA = const(20)  # 16 bits then reach 655 A, the sum of 16 batteries at 40 A
+_MOST_UNITS = const(32767)
 _POLL_MS = const(250)
 
 
@@ -75,6 +78,8 @@ class Ring:
                 units = round(self._sum_ma[series] / (samples * _CURRENT_UNIT_MA))
                 if coarser:
                     coarser.add(series, mv, units * _CURRENT_UNIT_MA)
+                mv = min(mv, _MOST_MV)
+                units = min(max(units, -_MOST_UNITS - 1), _MOST_UNITS)
             self._put(at, series, mv, units)
             self._sum_mv[series] = self._sum_ma[series] = self._samples[series] = 0
         self.count += 1
@@ -91,7 +96,8 @@ class Ring:
 
         Returns:
             (voltages in mV, currents in mA): two lists, None where nothing was known and in the
-            place of points that are overwritten by now.
+            place of points that are overwritten by now; 65534 mV, 655340 and -655360 mA stand
+            for that or more.
         """
         oldest = self.oldest
         voltages = []

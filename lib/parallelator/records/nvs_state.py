@@ -1,9 +1,14 @@
 """Keeps wishes, trips and locks across reboots, in non-volatile storage. Run by app.
 
-A write keeps everybody off the processor for some 20 ms, so it is never made in the guard's tick,
-and not in the middle of an event that opens one battery after the other: what changed is written
-when it has been still for 100 ms and nobody presses, or after a second. What a power cut before
-that loses is the change itself.
+A write keeps everybody off the processor for some 20 ms and wears the flash, so it is never made
+in the guard's tick, and not in the middle of an event that opens one battery after the other.
+
+What must not be forgotten, a lock, a counted trip, an off, is written when it has been still for
+100 ms and no battery is beyond a limit, or after a second; an off that follows on another within
+five seconds is written when these are over. All else only eases: it waits until the last write is
+five seconds old and no battery is strained, for ever if need be; a power cut before that brings
+the stricter state back. So wishes that come and go cost two writes in five seconds at most, and
+none while they return to what is stored.
 """
 
 import asyncio
@@ -20,6 +25,10 @@ _SIZE = const(66)  # 2 + 4 for each battery
 _PERIOD_MS = const(100)
 _PATIENCE = const(10)
 """Looks after which a change is written even at a bad moment."""
+_PAUSE = const(50)
+"""Looks between an off and the next one that is written at once, and before what can wait."""
+_LOCK = const(2)
+_OFF = const(1)
 
 
 def count_boot(store: "NVS"):
@@ -38,17 +47,18 @@ class NvsState:
 
     Args:
         store: an `esp32.NVS` or its like.
-        snap: the `Snapshot`; locks: the guard's `locks`.
-        trip_pending: function without arguments, True while a battery is beyond a limit.
+        snap: the `Snapshot`; guard: the `Guard`, of it `locks`, `trip_pending` and `strained`.
     """
 
-    def __init__(self, store: "NVS", snap: "Snapshot", locks, trip_pending):
+    def __init__(self, store: "NVS", snap: "Snapshot", guard):
         self._store = store
         self._snap = snap
-        self._locks = locks
-        self._trip_pending = trip_pending
+        self._guard = guard
+        self._locks = guard.locks
         self._seen = bytearray(_SIZE)
         self._waited = 0
+        self._since_off = _PAUSE
+        self._since_write = _PAUSE
         self._record = bytearray(_SIZE)
         self._saved = bytearray(_SIZE)
 
@@ -88,6 +98,7 @@ class NvsState:
         self._store.set_blob(_KEY, record)
         self._store.commit()
         self._saved[:] = record
+        self._since_write = 0
         return True
 
     def look(self):
@@ -95,9 +106,38 @@ class NvsState:
         self._pack()
         still = self._record == self._seen
         self._seen[:] = self._record
-        self._waited = self._waited + 1 if self._record != self._saved else 0
-        if still and not self._trip_pending() or self._waited >= _PATIENCE:
+        self._since_off = min(self._since_off + 1, _PAUSE)
+        self._since_write = min(self._since_write + 1, _PAUSE)
+        haste = self._haste()
+        if haste == _LOCK or haste == _OFF and self._since_off == _PAUSE:
+            self._waited += 1
+            if still and not self._guard.trip_pending() or self._waited >= _PATIENCE:
+                self.save()
+                if haste == _OFF:
+                    self._since_off = 0
+            return
+        self._waited = 0
+        if still and self._since_write == _PAUSE and not self._guard.strained():
             self.save()
+
+    def _haste(self):
+        """_LOCK when the flash lacks a lock or a trip that the record holds, else _OFF when it
+        lacks an off, else 0."""
+        record = self._record
+        saved = self._saved
+        haste = 0
+        if record == saved:
+            return haste
+        if record[1] > saved[1]:
+            return _LOCK
+        for at in range(2, _SIZE, 4):
+            lock = record[at + 1]
+            trips = record[at + 2] | record[at + 3] << 8
+            if lock and lock != saved[at + 1] or trips > saved[at + 2] | saved[at + 3] << 8:
+                return _LOCK
+            if record[at] > saved[at]:
+                haste = _OFF
+        return haste
 
     def _pack(self):
         snap = self._snap

@@ -17,6 +17,8 @@ BUS = const(16)
 """The place of the bus; 0..15 are those of the batteries."""
 STEP_MS = const(8)
 STEPS = const(2048)
+MOST_MV = const(65535)
+"""The most that an entry holds: it stands for this voltage or more, up to 102 V with an INA237."""
 UNIT_MA = const(10)  # 16 bits then reach 327 A, more than 16 batteries may carry
 _SIZE = const(7680)
 _COUNT_MASK = const(0x1FFFFFFF)
@@ -38,12 +40,13 @@ class SampleRing:
         """Add a reading. Allocates nothing.
 
         Args:
-            place: 0..15 or BUS; now_ms: ticks; voltage_mv: 0..65535;
+            place: 0..15 or BUS; now_ms: ticks; voltage_mv: 0 or more, MOST_MV is kept of more;
             current_ma: positive = discharge; beyond 327 A it is cut.
         """
         at = self._at
         units = min(max((current_ma + UNIT_MA // 2) // UNIT_MA, -32768), 32767)
-        pack_into("<HHh", self._ring, at, place << 11 | now_ms >> 3 & 2047, voltage_mv, units)
+        mv = min(voltage_mv, MOST_MV)
+        pack_into("<HHh", self._ring, at, place << 11 | now_ms >> 3 & 2047, mv, units)
         at += ENTRY
         self._at = at if at < _SIZE else 0
         self.count = self.count + 1 & _COUNT_MASK

@@ -3,9 +3,13 @@
 `problem` is the one way a request is refused; server, api, live and auth all answer with it.
 """
 
+import asyncio
 import json
 
 from microdot import Response
+
+from parallelator import json_reader
+from parallelator.json_error import JsonError
 
 IDLE = {"phase": "idle", "offered": None, "received": 0, "size": 0}
 """What GET /api/update shows while no update is under way: its module need not be there."""
@@ -24,13 +28,34 @@ def answer(value, status=200, headers=None):
     return res
 
 
-def json_object(request):
-    """The JSON object in the body of a request, None when it is something else."""
+async def json_object(request):
+    """The JSON object in the body of a request, a dict; other tasks run meanwhile.
+
+    To be called once it is known that whoever asks may ask: the body is read here, not before.
+
+    Raises:
+        Refused: it does not come whole, or is something else.
+    """
+    body = await request.stream.read()
     try:
-        value = json.loads(request.body)
-    except ValueError:
-        return None
-    return value if isinstance(value, dict) else None
+        return await calmly(json_reader.reading_object(body))
+    except JsonError as error:
+        # A JSON object is taken under any type: what pages and curl send by themselves has others.
+        kind = request.content_type or "json"
+        if "json" not in kind.lower() and not body.lstrip().startswith(b"{"):
+            message = "The body is of type %s. Send JSON: application/json." % kind
+            raise Refused(415, "type", message, "Content-Type")
+        raise Refused(400, "body", "The body must be a JSON object. %s" % error)
+
+
+async def calmly(steps):
+    """Goes through a generator; other tasks run between its steps. Returns what it returns."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+        await asyncio.sleep_ms(0)
 
 
 def problem(status, code, message, field=None, wait_s=None, **values):
@@ -51,6 +76,15 @@ def problem(status, code, message, field=None, wait_s=None, **values):
     if wait_s is not None:
         res.headers["Retry-After"] = str(wait_s)
     return res
+
+
+class Refused(Exception):
+    """A request that cannot be read; `args` are those of `problem`."""
+
+
+def not_found(request):
+    """The answer to an unknown address."""
+    return problem(404, "not_found", "There is nothing at this address.")
 
 
 def whole(text, low, high):

@@ -1,4 +1,5 @@
-"""Who may change things: password, sessions and limits on tries. Used by api and swept by server.
+"""Who may change things: password, sessions, limits on tries, names of the rig. Used by api and
+swept by server. All of it is asked before the body of a request is read.
 
 Nothing here is kept across a restart. Sessions and clients are few, bounded and swept at least
 once a minute, so a difference of two `clock.ms()` stays far from the wrap of the clock (2^30 ms).
@@ -11,14 +12,16 @@ from binascii import hexlify, unhexlify
 
 from micropython import const
 
-from . import answer, problem
+from parallelator.network.values import ITERATIONS, PBKDF2, host_of, hosts, is_hash, is_ip
+from parallelator.snapshot import RIG
+
+from . import answer, json_object, problem
 
 COOKIE = "parallelator"
 _COOKIE_S = const(2592000)  # the cookie outlives the session: the server decides when it ends
 _SESSIONS = const(8)
 _SESSION_MS = const(43200000)  # 12 h after the last request
 _CLIENTS = const(16)
-_ITERATIONS = const(1000)  # about 0.3 s on an ESP32
 _HASH_BLOCK = const(64)  # SHA-256 block, FIPS 180-4 section 1
 
 
@@ -51,6 +54,12 @@ class Quota:
         uses.append(now)
         return 0
 
+    def give_back(self, client):
+        """Takes back the last use: it was none of those that are counted."""
+        uses = self._uses.get(client)
+        if uses:
+            uses.pop()
+
     def sweep(self):
         """Forgets uses older than the window."""
         for client, uses in list(self._uses.items()):
@@ -68,18 +77,23 @@ class Auth:
 
     Args:
         settings: `settings["web.password"]` is the password: empty or None for none, plain text,
-            or `pbkdf2$<iterations>$<salt hex>$<hash hex>`. Read at each use: a change takes
-            effect at once and ends all sessions.
+            or its hash as of `hashed`; `settings["web.hosts"]` are further names of the rig. Read
+            at each use: a change takes effect at once, that of the password ends all sessions.
         clock: the `ms` and `diff` of parallelator.clock.
+        emit: function (code, i, state, reason, value) that records an event.
+        hostname: function that returns what the rig is called in its network.
     """
 
-    def __init__(self, settings, clock: "Clock"):
+    def __init__(self, settings, clock: "Clock", emit, hostname):
         self._settings = settings
         self._clock = clock
+        self._emit = emit
+        self._hostname = hostname
         self._sessions = {}
         self._source = None
         self._hash = None
         self._logins = Quota(clock, 5, 60000)
+        self._failures = Quota(clock, 20, 60000)  # of all clients together
         self._changes = Quota(clock, 10, 10000)
 
     def writable(self):
@@ -106,18 +120,43 @@ class Auth:
         res = self._unwanted(request)
         if res is None and not self.logged_in(request):
             res = problem(401, "login", "Log in first: POST /api/login with the password.")
-        res = res or (_limited(self._changes, request) if counted else None)
+        res = res or (_limited(self._changes, request.client_addr) if counted else None)
         await asyncio.sleep_ms(0)
         return res
 
-    async def login(self, request, password):
-        """Answers a login with a session cookie, or refuses it.
+    async def login(self, request):
+        """POST /api/login {"password": text}: answers with a session, or refuses it.
 
-        The token is in the body too, for programs that send `Authorization: Bearer`.
+        Only what fails counts: five tries a minute and client, twenty of all clients together.
+        Whoever has a session is not bound by the latter.
         """
-        res = self._unwanted(request) or _limited(self._logins, request)
+        res = self._unwanted(request) or _limited(self._logins, request.client_addr)
         if res:
             return res
+        password = (await json_object(request)).get("password")
+        if not isinstance(password, str):
+            message = 'The body must be JSON: {"password": "..."}.'
+            return problem(400, "body", message, "password")
+        stranger = not self.logged_in(request)
+        res = _limited(self._failures, None) if stranger else None
+        if res:
+            self._emit("login_limit", RIG, 0, 0, 0)
+            return res
+        res = await self.session(password)
+        if res.status_code != 200:
+            self._emit("login_failed", RIG, 0, 0, 0)
+            return res
+        self._logins.give_back(request.client_addr)
+        if stranger:
+            self._failures.give_back(None)
+        return res
+
+    async def session(self, password):
+        """Begins a session if this is the password; 401 if not.
+
+        The answer has its token as a cookie, and in the body for programs that send
+        `Authorization: Bearer`.
+        """
         await asyncio.sleep_ms(0)
         if not await self._matches(password):
             return problem(401, "password", "This is not the password.", "password")
@@ -129,21 +168,24 @@ class Auth:
         return answer({"logged_in": True, "token": token}, 200, _cookie(token, _COOKIE_S))
 
     def first_refusal(self, request, left_s):
-        """What forbids this request to set the first password: a response, or None to go on.
+        """What forbids this request to set a password without the old one: a response, or None.
 
         Args:
             left_s: for how long that is still allowed, in s.
         """
-        if self.writable():
+        if left_s <= 0 and self.writable():
             return problem(403, "password_set", "There is a password already: log in.")
         if left_s <= 0:
-            message = "The ten minutes after power-on are over. Switch the rig off and on first."
+            message = (
+                "A first password is taken on the rig's own Wi-Fi within ten minutes of power-on, "
+                "and anywhere after BOOT was held for ten seconds."
+            )
             return problem(403, "setup_over", message)
-        return _foreign(request) or _limited(self._logins, request)
+        return self._foreign(request) or _limited(self._logins, request.client_addr)
 
     def logout(self, request):
-        """Ends the session of the request; without one there is nothing to end."""
-        res = _foreign(request)
+        """POST /api/logout: ends the session; without one there is nothing to end."""
+        res = self._foreign(request)
         if res:
             return res
         self._sessions.pop(_token(request), None)
@@ -154,6 +196,7 @@ class Auth:
         or oftener."""
         self._end_sessions()
         self._logins.sweep()
+        self._failures.sweep()
         self._changes.sweep()
 
     def _end_sessions(self):
@@ -165,24 +208,59 @@ class Auth:
 
     def _unwanted(self, request):
         if self.writable():
-            return _foreign(request)
+            return self._foreign(request)
         return problem(
             403,
             "no_password",
-            "Read only: no password is set. Set one at /setup within ten minutes of power-on, "
-            "or web.password in config.json.",
+            "Read only: no password is set. Set one at /setup on the rig's own Wi-Fi within ten "
+            "minutes of power-on, anywhere after BOOT was held for ten seconds, or as "
+            "web.password in config.json.",
             "web.password",
+        )
+
+    def _foreign(self, request):
+        """Refuses what a page from elsewhere asks for: a browser names the page's own address as
+        Origin and the rig's as Host, and a name that was made to lead here is not the rig's."""
+        host = request.headers.get("Host")
+        if host is not None and not self._is_own(host_of(host)):
+            message = (
+                "Changes are taken at the rig's address or name, not at %s. A proxy's name has to "
+                "be in web.hosts." % host
+            )
+            return problem(403, "host", message, "Host", v=host)
+        origin = request.headers.get("Origin")
+        if origin is None:
+            return None
+        page = origin.split("://", 1)[-1]
+        if host and page.lower() == host.lower() or host_of(page) in self._proxies():
+            return None
+        message = (
+            "Changes are taken from the rig's own page: this one is %s, and Host is %s. A proxy "
+            "has to pass Host on, or its name be in web.hosts." % (origin, host)
+        )
+        return problem(403, "origin", message, "Origin")
+
+    def _proxies(self):
+        return hosts(self._settings["web.hosts"])
+
+    def _is_own(self, name):
+        own = self._hostname().lower()
+        return (
+            is_ip(name)
+            or name.startswith("[")
+            or name in (own, own + ".local", "localhost")
+            or name in self._proxies()
         )
 
     async def _matches(self, password):
         source = self._settings["web.password"]
         if self._source != source:
-            stored = _stored_hash(await hashed(source))
+            stored = await hashed(source)
             self._sessions.clear()
-            self._hash = stored
+            self._hash = [unhexlify(part) for part in stored.split("$")[2:]]
             self._source = source
-        iterations, salt, digest = self._hash
-        return _same(await pbkdf2(password.encode(), salt, iterations), digest)
+        salt, digest = self._hash
+        return _same(await pbkdf2(password.encode(), salt), digest)
 
     def _age(self, then):
         return self._clock.diff(self._clock.ms(), then)
@@ -190,14 +268,14 @@ class Auth:
 
 async def hashed(password):
     """`pbkdf2$<iterations>$<salt hex>$<hash hex>` of a password; one that is so already stays."""
-    if _stored_hash(password):
+    if is_hash(password):
         return password
     salt = os.urandom(16)
-    digest = await pbkdf2(password.encode(), salt, _ITERATIONS)
-    return "pbkdf2$%d$%s$%s" % (_ITERATIONS, hexlify(salt).decode(), hexlify(digest).decode())
+    digest = await pbkdf2(password.encode(), salt)
+    return PBKDF2 + hexlify(salt).decode() + "$" + hexlify(digest).decode()
 
 
-async def pbkdf2(password, salt, iterations):
+async def pbkdf2(password, salt, iterations=ITERATIONS):
     """PBKDF2-HMAC-SHA256 of one block (RFC 8018 section 5.2): 32 bytes.
 
     Other tasks run after every eighth iteration, about 2.5 ms on an ESP32.
@@ -226,16 +304,6 @@ def pads(key):
     return tuple((number ^ pad).to_bytes(_HASH_BLOCK, "big") for pad in (inner, outer))
 
 
-def _stored_hash(text):
-    parts = text.split("$")
-    if len(parts) != 4 or parts[0] != "pbkdf2":
-        return None
-    try:
-        return int(parts[1]), unhexlify(parts[2]), unhexlify(parts[3])
-    except ValueError:
-        return None
-
-
 def _same(a, b):
     """Compares in a time that depends on the lengths only."""
     difference = len(a) ^ len(b)
@@ -259,17 +327,8 @@ def _cookie(token, age_s):
     return {"Set-Cookie": f"{COOKIE}={token}; Path=/; Max-Age={age_s}; HttpOnly; SameSite=Strict"}
 
 
-def _foreign(request):
-    """A browser names the page a change comes from: it must be ours."""
-    origin = request.headers.get("Origin")
-    host = request.headers.get("Host", "")
-    if origin is None or origin.split("://", 1)[-1].lower() == host.lower():
-        return None
-    return problem(403, "origin", "Changes are taken from the rig's own page only.", "Origin")
-
-
-def _limited(quota, request):
-    wait_s = quota.take(request.client_addr)
+def _limited(quota, client):
+    wait_s = quota.take(client)
     if wait_s == 0:
         return None
     return problem(429, "rate", f"Too many tries. Wait {wait_s} s.", None, wait_s)

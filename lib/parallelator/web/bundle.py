@@ -9,14 +9,16 @@ take the slot for an application.
 import asyncio
 import errno
 import hashlib
-import json
 import os
 import sys
 from binascii import hexlify
 
 from micropython import const
 
-from parallelator import BOOT, VERSION
+from parallelator import BOOT, VERSION, json_reader
+from parallelator.json_error import JsonError
+
+from . import calmly
 
 MANIFEST = "manifest.json"
 PRODUCT = "parallelator"
@@ -82,7 +84,7 @@ class Receiver:
             Refused: it is not for this rig, or there is no room for it.
         """
         end = piece.find(b"\n", 0, _LINE) + 1
-        header = _object(piece[:end])
+        header = await _object(piece[:end])
         await asyncio.sleep_ms(0)
         judge(header, self._mark)
         await asyncio.sleep_ms(0)
@@ -161,7 +163,7 @@ class Receiver:
                 raise _torn("a line is too long")
             if self._rest.endswith(b"\n"):
                 self._seal.update(self._rest)
-                await self._open(_object(self._rest))
+                await self._open(await _object(self._rest))
                 self._rest = b""
             return count
         self._rest += data[: _SEAL - len(self._rest)]
@@ -289,14 +291,11 @@ def _numbers(version):
     return tuple(int(part) for part in parts)
 
 
-def _object(line):
+async def _object(line):
     try:
-        value = json.loads(line)
-    except ValueError:
-        value = None
-    if not isinstance(value, dict):
+        return await calmly(json_reader.reading_object(line, most_bytes=_LINE))
+    except JsonError:
         raise _no_bundle()
-    return value
 
 
 async def _held(folder, block):

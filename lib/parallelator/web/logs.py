@@ -56,7 +56,8 @@ class Logs:
         return name in (self._rig.datalog.name, EVENTS)
 
     async def read(self, request, name):
-        """GET /api/logs/<name>?tail=: a log; with `tail` its first line and its last bytes."""
+        """GET /api/logs/<name>?tail=: a log, or the bytes of it that a `Range` names; with `tail`
+        its first line and its last bytes."""
         tail = request.args.get("tail")
         bytes_wanted = None if tail is None else whole(tail, 1, _LONGEST_TAIL)
         if tail is not None and bytes_wanted is None:
@@ -65,15 +66,17 @@ class Logs:
         if not self._is_there(name):
             return _unknown()
         await asyncio.sleep_ms(0)
+        body = None
         try:
-            body = Body(self._rig, name, bytes_wanted)
+            body = Body(self._rig, name)
+            if tail is None:
+                return _whole(request, body, name)
+            body.keep_tail(bytes_wanted)
+            return Response(body, 200, {"Content-Type": _CSV}, "OK")
         except OSError:
+            if body:
+                body.close()
             return _unknown()
-        res = Response(body, 200, {"Content-Type": _CSV}, "OK")
-        if tail is None:
-            res.headers["Content-Length"] = str(body.left)
-            res.headers["Content-Disposition"] = 'attachment; filename="%s"' % name
-        return res
 
     async def delete(self, request, name):
         """DELETE /api/logs/<name>: not the one that is written, nor one that somebody reads."""
@@ -107,7 +110,6 @@ class Body:
 
     Args:
         rig: as `Logs`; name: of the log.
-        tail: send the first line and whole lines of at most the last `tail` bytes; None = all.
 
     Attributes:
         left: bytes still to come, if the card stays.
@@ -116,7 +118,7 @@ class Body:
         OSError: it cannot be opened.
     """
 
-    def __init__(self, rig, name, tail):
+    def __init__(self, rig, name):
         self._card = rig.card
         self._volume = rig.card.volume
         self._held = rig.datalog.held
@@ -127,11 +129,19 @@ class Body:
         self.left = file.seek(0, 2)
         self._start = b""
         file.seek(0)
-        if tail is not None and tail < self.left:
-            self._start = file.readline()
-            begin = max(self.left - tail, len(self._start))
-            file.seek(begin - 1)
-            self.left -= begin - 1 + len(file.readline())
+
+    def keep(self, first, end):
+        """Send the bytes from `first` up to before `end` only."""
+        self._file.seek(first)
+        self.left = end - first
+
+    def keep_tail(self, size):
+        """Send the first line, and whole lines of at most the last `size` bytes, only."""
+        if size < self.left:
+            self._start = self._file.readline()
+            begin = max(self.left - size, len(self._start))
+            self._file.seek(begin - 1)
+            self.left -= begin - 1 + len(self._file.readline())
 
     def __next__(self):
         start = self._start
@@ -156,6 +166,46 @@ class Body:
             self._file.close()
             self._file = None
             self._held.remove(self._name)
+
+
+def _whole(request, body, name):
+    """The answer with a log, or the one range of it that is asked for: RFC 9110 section 14."""
+    size = body.left
+    span = None
+    if request.method == "GET" and "If-Range" not in request.headers:
+        span = span_of(request.headers.get("Range", ""), size)
+    res = Response(body, 200, {"Content-Type": _CSV, "Accept-Ranges": "bytes"}, "OK")
+    if span:
+        first, end = span
+        if first >= end:
+            body.close()
+            res = problem(416, "range", "The log has %d bytes." % size, "Range")
+            res.headers["Content-Range"] = "bytes */%d" % size
+            return res
+        body.keep(first, end)
+        res.status_code, res.reason = 206, "Partial Content"
+        res.headers["Content-Range"] = "bytes %d-%d/%d" % (first, end - 1, size)
+    res.headers["Content-Length"] = str(body.left)
+    res.headers["Content-Disposition"] = 'attachment; filename="%s"' % name
+    return res
+
+
+def span_of(text, size):
+    """What a Range asks for of `size` bytes: (first, end), empty if there are none such.
+
+    Returns:
+        tuple or None: None when there is no range, or several, or none in bytes: then all is sent.
+    """
+    unit, _, span = text.replace(" ", "").partition("=")
+    first, _, last = span.partition("-")
+    if unit.lower() != "bytes" or span.count("-") != 1 or not (first + last).isdigit():
+        return None
+    # Twelve digits are more than a file of FAT can have.
+    begin = int(first[:12] or "0")
+    end = int(last[:12]) if last else size
+    if not first:
+        return max(size - end, 0), size
+    return None if end < begin and last else (begin, min(end + 1, size))
 
 
 def card_view(rig):

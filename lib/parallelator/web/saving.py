@@ -12,7 +12,7 @@ from micropython import const
 from parallelator import config, settings
 from parallelator.records import fatfile
 
-from . import answer, auth, dump, json_object, problem
+from . import answer, auth, calmly, dump, json_object, problem
 
 _CHANGES = const(100)
 
@@ -59,10 +59,12 @@ class Saving:
         res = await self._access.refusal(request)
         if res:
             return res
-        tree = json_object(request)
-        if tree is None:
-            return problem(400, "body", "The body must be a JSON object of settings.")
-        return await self.save(await _calmly(settings.flattening(tree)))
+        tree = await json_object(request)
+        try:
+            flat = await calmly(settings.flattening(tree))
+        except settings.Twice as error:
+            return _refused([settings.fault_of(str(error), "", "this setting once")])
+        return await self.save(flat)
 
     async def save(self, changes):
         """What `change` does with a flat dict, for those who have checked who asks."""
@@ -78,7 +80,7 @@ class Saving:
         values = dict(rig.settings)
         values.update(rig.pending)
         faults = []
-        await _calmly(settings.checking(changes, values, faults, []))
+        await calmly(settings.checking(changes, values, faults, []))
         if faults:
             return _refused(faults)
         if changes.get("web.password"):
@@ -119,11 +121,11 @@ async def write(changes, running, paths, card):
     flat = await _kept(path, running, card)
     flat.update(changes)
     faults = []
-    await _calmly(config.layering(paths, {}, faults, [], (path, flat)))
+    await calmly(config.layering(paths, {}, faults, [], (path, flat)))
     if faults:
         return faults
     texts = []
-    await _calmly(_branches(await _calmly(settings.nesting(flat)), texts))
+    await calmly(_branches(await calmly(settings.nesting(flat)), texts))
     if path == paths[0]:
         with open(path + ".new", "w") as file:
             for text in texts:
@@ -137,23 +139,13 @@ async def write(changes, running, paths, card):
 
 async def _kept(path, running, card):
     """The settings of a file, flat, under their new names; the running ones if it has faults."""
-    found, _ = await _calmly(config.reading(path))
+    found, _ = await calmly(config.reading(path))
     faults = []
-    await _calmly(config.layering((path,), {}, faults, []))
+    await calmly(config.layering((path,), {}, faults, []))
     if faults:
         fatfile.copy(card, path, path + ".bad")
         return {row[0]: running[row[0]] for row in settings.rows() if running[row[0]] != row[1]}
     return {settings.OLD_NAMES.get(key, key): value for key, value in (found or {}).items()}
-
-
-async def _calmly(steps):
-    """Goes through a generator; other tasks run between its steps. Returns what it returns."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
-        await asyncio.sleep_ms(0)
 
 
 def _branches(tree, texts):

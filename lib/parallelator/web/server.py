@@ -11,37 +11,26 @@ import sys
 from microdot import Request
 from micropython import const
 
-from . import problem
+from . import Refused, problem
 from .api import Api
 from .auth import Auth
+from .head import CONTROL, body_length, parse_head
 from .live import Live
 
 _CONNECTIONS = const(8)  # of lwIP's ten sockets; four of them at most are live streams
+_PATIENCE_MS = const(250)
 _REQUEST_S = const(3)
-_STALL_S = const(10)
+_STALL_MS = const(10000)
 _LINGER_MS = const(300)
 _HEAD = const(4096)
-_HEADERS = const(40)
-_URL = const(512)
-_PATH = const(96)  # Microdot's patterns recurse once per character
-_BODY = const(16384)
 _SMALL_BODY = const(512)
 _READ = const(1024)
 _SEGMENT = const(1400)  # a TCP segment on Wi-Fi
 _LARGE = const(1000)
+_SLOW = (408, "slow", "The request took more than 3 s.")
+_SHORT = (503, "busy", "Short of memory. Try again in a second.", None, 1)
 _EPIPE = const(32)  # in no MicroPython errno module; the same on Linux and lwIP
 _GONE = ("ECONNABORTED", "ECONNRESET", "ENOTCONN", "ETIMEDOUT", "EHOSTUNREACH")
-_HEADER_NAMES = {
-    "host": "Host",
-    "origin": "Origin",
-    "cookie": "Cookie",
-    "authorization": "Authorization",
-    "content-type": "Content-Type",
-    "content-length": "Content-Length",
-    "transfer-encoding": "Transfer-Encoding",
-    "if-none-match": "If-None-Match",
-}
-_HEX = "0123456789abcdefABCDEF"
 _SECURITY = (
     "Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; "
     "img-src 'self' data:; connect-src 'self'; manifest-src 'self'; base-uri 'none'; "
@@ -74,17 +63,18 @@ async def serve(rig):
             card: the Card; datalog: the Datalog.
             mqtt: the Mqtt, None without a broker.
             network: a network.network.Network, of it `wifi` and `hostname`.
-            run_after_guard(coroutine): as of `Scheduler`.
+            run_after_guard(coroutine), within(ms, coroutine): as of `Scheduler`.
             setup_s(): for how many more seconds a first password may be set.
+            button_held(): True while somebody holds BOOT down.
             boot: number of this boot; tasks: names of the tasks; failures: times each failed.
 
     Raises:
         OSError: the port is taken.
     """
-    access = Auth(rig.settings, rig.clock)
+    access = Auth(rig.settings, rig.clock, rig.events.emit, rig.network.hostname)
     live = Live(rig.snap, rig.alarms)
     api = Api(rig, access, live)
-    http_server = HttpServer(api.app, api.captive_redirect)
+    http_server = HttpServer(api.app, api.captive_redirect, rig.clock, rig.within)
     port = rig.settings["web.port"]
 
     def connection(reader, stream):
@@ -102,42 +92,42 @@ async def serve(rig):
         await http_server.close()
 
 
-class Refused(Exception):
-    """A request that cannot be understood or is too large; `args` are those of `problem`."""
-
-
 class HttpServer:
     """Takes connections, reads one request from each, answers it and closes.
 
     Args:
         app: the Microdot application that answers.
         captive_redirect: function (request) that answers before it, or returns None.
+        clock: the `ms` and `diff` of parallelator.clock.
+        within: as of `Scheduler`.
     """
 
-    def __init__(self, app, captive_redirect):
+    def __init__(self, app, captive_redirect, clock, within):
         self._app = app
+        self._within = within
         self._captive_redirect = captive_redirect
+        self._clock = clock
         self._tasks = set()
-        self._served = 0
+        self._served = []
         self._large_body = asyncio.Lock()
 
     async def connection(self, reader, stream):
         """Serves one connection; the callback of asyncio.start_server."""
         task = asyncio.current_task()
         self._tasks.add(task)
-        served = self._served < _CONNECTIONS
-        self._served += served
-        writer = Writer(stream)
+        writer = Writer(stream, self._clock, self._within)
+        client = Client(reader, writer, task, self._within)
+        served = self._admit(client)
         res = None
         try:
             if served:
-                res = await self._answer(reader, writer)
+                res = await self._answer(client)
             else:
                 res = problem(503, "busy", "Too many connections.", None, 1)
             if res:
-                await send(writer, res)
-                if res.status_code >= 400:
-                    await _linger(reader)
+                await send(client.writer, res)
+                if res.status_code >= 400 or client.left:
+                    await self._linger(reader)
         except asyncio.TimeoutError:
             pass  # the client does not read: dropped
         except OSError as error:
@@ -150,8 +140,26 @@ class HttpServer:
                 res.body.close()
             stream.close()
             await stream.wait_closed()
-            self._served -= served
+            if client in self._served:
+                self._served.remove(client)
             self._tasks.discard(task)
+
+    def _admit(self, client):
+        """Takes a connection among those that are served; False when there is no room for it.
+
+        The address with most connections gives one up: of those whose client lets the rig wait,
+        the one that came first.
+        """
+        if len(self._served) == _CONNECTIONS:
+            idle = [one for one in self._served if one.writer.waits_ms() >= _PATIENCE_MS]
+            if not idle:
+                return False
+            addresses = [one.address for one in self._served]
+            leaves = max(idle, key=lambda one: addresses.count(one.address))
+            self._served.remove(leaves)
+            leaves.task.cancel()
+        self._served.append(client)
+        return True
 
     async def close(self):
         """Cancels all connections and waits until each has closed itself."""
@@ -160,82 +168,155 @@ class HttpServer:
         while self._tasks:
             await asyncio.sleep_ms(0)
 
-    async def _answer(self, reader, writer):
+    async def _answer(self, client):
         """The response to what the client sends; None if it sends nothing."""
         try:
-            request = await asyncio.wait_for(self._request(reader, writer), _REQUEST_S)
+            request = await self._within(_REQUEST_S * 1000, self._request(client))
         except asyncio.TimeoutError:
-            return problem(408, "slow", f"The request took more than {_REQUEST_S} s.")
+            return problem(*_SLOW)
         except Refused as error:
             return problem(*error.args)
         except MemoryError:
-            return problem(503, "busy", "Short of memory. Try again in a second.", None, 1)
+            return problem(*_SHORT)
         if request is None:
             return None
+        client.writer.waits(False)
         res = self._captive_redirect(request)
         await asyncio.sleep_ms(0)
         return res or await self._app.dispatch_request(request)
 
-    async def _request(self, reader, writer):
-        """Reads one request, None if the client closes without a word. Raises Refused."""
+    async def _linger(self, reader):
+        """Takes in what still arrives until the client closes: closing on unread bytes would reset
+        the connection and lose the answer on its way."""
+        try:
+            await self._within(_LINGER_MS, _discard(reader))
+        except asyncio.TimeoutError:
+            pass
+
+    async def _request(self, client):
+        """Reads the head of a request; None if the client closes first. Raises Refused."""
         data = b""
-        while True:
-            chunk = await reader.read(_READ)
+        end = -1
+        while end < 0:
+            chunk = await client.reader.read(_READ)
             if not chunk:
                 if data:
                     raise Refused(400, "cut", "The request ends in the middle.")
                 return None
             data += chunk
+            if data.startswith(b"\r\n") and not data.startswith(b"\r\n\r\n"):
+                data = data[2:]  # RFC 9112 section 2.2: what some clients send behind a body
             end = data.find(b"\r\n\r\n")
             if end > _HEAD or (end < 0 and len(data) > _HEAD):
-                raise Refused(431, "head", f"Line and headers may be {_HEAD} bytes long.")
-            if end >= 0:
-                break
+                raise Refused(431, "head", "Line and headers may be %d bytes long." % _HEAD)
+            if end < 0 and data.count(b"\n") > data.count(b"\r\n"):
+                raise Refused(*CONTROL)
         await asyncio.sleep_ms(0)
         try:
             method, url, version, headers = await parse_head(data[:end].decode())
-            body = await self._body(reader, data[end + 4 :], body_length(headers))
-            client = _client(writer.stream.get_extra_info("peername"))
+            invited = version == "1.0" or headers.get("Expect", "").lower() != "100-continue"
+            client.expect(data[end + 4 :], body_length(headers), invited, self._large_body)
             await asyncio.sleep_ms(0)
             return Request(
                 self._app,
-                client,
+                client.address,
                 method,
                 url,
                 version,
                 headers,
-                body,
-                sock=(reader, writer),
+                stream=client,
+                sock=(client.reader, client.writer),
             )
         except ValueError:
             raise Refused(400, "encoding", "The request is not valid UTF-8.")
 
-    async def _body(self, reader, start, length):
-        """The body, whose first bytes are in `start`. Large bodies are read one at a time."""
-        missing = length - len(start)
-        if missing <= 0:
-            return start[:length]
+
+class Client:
+    """Who is on a connection, and the body of the request, read when a handler asks for it: not
+    before it is known who asks.
+
+    Attributes:
+        left: bytes of the body that are still to come.
+    """
+
+    def __init__(self, reader, writer, task, within):
+        self.reader = reader
+        self._within = within
+        self.writer = writer
+        self.task = task
+        self.address = _address(writer.stream.get_extra_info("peername"))
+        self.left = 0
+
+    def expect(self, start, length, invited, large_body):
+        """Note what the head says.
+
+        Args:
+            start: what came behind it; length: of the body, bytes.
+            invited: False when the body will come once it is asked for.
+            large_body: the lock of those who read a large one.
+        """
+        self._start = start[:length]
+        self.left = length - len(self._start)
+        self._invited = invited
+        self._lock = large_body if length > _SMALL_BODY else None
+
+    async def read(self):
+        """The body, bytes. Large ones are read one at a time.
+
+        Raises:
+            Refused: it is shorter than said, or takes longer than 3 s.
+        """
+        if not self.left:
+            return self._start
+        self.writer.waits(True)
         try:
-            if length <= _SMALL_BODY:
-                return start + await reader.readexactly(missing)
-            async with self._large_body:
-                return start + await reader.readexactly(missing)
+            return await self._within(_REQUEST_S * 1000, self._read())
+        except asyncio.TimeoutError:
+            raise Refused(*_SLOW)
         except EOFError:
             raise Refused(400, "cut", "The body is shorter than its Content-Length.")
+        except MemoryError:
+            raise Refused(*_SHORT)
+        finally:
+            self.writer.waits(False)
+
+    async def _read(self):
+        if not self._invited:
+            await self.writer.awrite(b"HTTP/1.1 100 Continue\r\n\r\n")
+            await self.writer.flush()
+        if self._lock:
+            async with self._lock:
+                rest = await self.reader.readexactly(self.left)
+        else:
+            rest = await self.reader.readexactly(self.left)
+        self.left = 0
+        return self._start + rest
 
 
 class Writer:
     """Collects the small writes of a response into segments.
 
     Args:
-        stream: an asyncio stream.
-        stall_s: seconds a segment may take before asyncio.TimeoutError is raised.
+        stream: an asyncio stream; clock: the `ms` and `diff` of parallelator.clock.
+        within: as of `Scheduler`.
+        stall_ms: what a segment may take before asyncio.TimeoutError is raised.
     """
 
-    def __init__(self, stream, stall_s=_STALL_S):
+    def __init__(self, stream, clock, within, stall_ms=_STALL_MS):
         self.stream = stream
-        self._stall_s = stall_s
+        self._clock = clock
+        self._within = within
+        self._stall_ms = stall_ms
         self._waiting = bytearray()
+        self.waits(True)
+
+    def waits(self, begins):
+        """The rig begins to wait for its client, or no longer does."""
+        self._since = self._clock.ms() if begins else None
+
+    def waits_ms(self):
+        """For how long the rig has been waiting for its client."""
+        return 0 if self._since is None else self._clock.diff(self._clock.ms(), self._since)
 
     async def awrite(self, data):
         """Takes bytes to send; sends what waits once a segment is full, what is large at once."""
@@ -257,7 +338,9 @@ class Writer:
     async def _send(self, data):
         self.stream.write(data)
         if self.stream.out_buf:  # the socket did not take all of it
-            await asyncio.wait_for(self.stream.drain(), self._stall_s)
+            self.waits(True)
+            await self._within(self._stall_ms, self.stream.drain())
+            self.waits(False)
         else:
             await asyncio.sleep_ms(0)
 
@@ -279,88 +362,12 @@ async def send(writer, res):
     await writer.flush()
 
 
-async def parse_head(text):
-    """Splits request line and headers, without their last empty line.
-
-    Other tasks run after every second header.
-
-    Returns:
-        tuple: method, url, HTTP version ("1.0" or "1.1") and a dict of the headers that anybody
-        here asks for, under their usual names.
-
-    Raises:
-        Refused: they are not HTTP, or beyond a limit.
-    """
-    lines = text.split("\r\n")
-    if "\0" in text or not len(lines) - 1 == text.count("\r") == text.count("\n"):
-        raise Refused(400, "control", "Lines end with CR LF; NUL, CR and LF stand nowhere else.")
-    words = lines.pop(0).split(" ")
-    if len(words) != 3 or not words[1].startswith("/"):
-        raise Refused(400, "request_line", "The request line is not HTTP.")
-    method, url, version = words
-    if not method.isalpha() or not method.isupper():
-        raise Refused(400, "request_line", "A method is made of capital letters.")
-    if version not in ("HTTP/1.0", "HTTP/1.1"):
-        if version.startswith("HTTP/"):
-            raise Refused(505, "version", "HTTP/1.0 and HTTP/1.1 are understood.")
-        raise Refused(400, "version", "The request line does not end with an HTTP version.")
-    if len(url) > _URL or len(url.split("?", 1)[0]) > _PATH:
-        raise Refused(414, "url", f"An address may be {_URL} bytes long, {_PATH} up to the '?'.")
-    if not _escapes_ok(url):
-        raise Refused(400, "url", "The address has a bad % escape.")
-    if len(lines) > _HEADERS:
-        raise Refused(431, "head", f"A request may have {_HEADERS} headers.")
-    headers = {}
-    for k, line in enumerate(lines):
-        if k % 2 == 1:
-            await asyncio.sleep_ms(0)
-        name, colon, value = line.partition(":")
-        if not colon or not name or " " in name or "\t" in name:
-            raise Refused(400, "header", "A header is not of the form 'Name: value'.")
-        name = _HEADER_NAMES.get(name.lower())
-        if name in headers:
-            raise Refused(400, "header", "A header comes twice.", name)
-        if name:
-            headers[name] = value.strip()
-    if version == "HTTP/1.1" and "Host" not in headers:
-        raise Refused(400, "header", "HTTP/1.1 requires a Host header.", "Host")
-    return method, url, version[5:], headers
-
-
-def body_length(headers):
-    """The length of the body in bytes, 0..16384. Raises Refused."""
-    if "Transfer-Encoding" in headers:
-        raise Refused(411, "length", "Send a Content-Length; no encoding is understood.")
-    text = headers.get("Content-Length", "0")
-    if not text.isdigit():
-        raise Refused(400, "length", "Content-Length must be a number.", "Content-Length")
-    if len(text) > 5 or int(text) > _BODY:
-        raise Refused(413, "body", f"A body may be {_BODY} bytes long.")
-    return int(text)
-
-
-def _escapes_ok(text):
-    for part in text.split("%")[1:]:
-        if len(part) < 2 or part[0] not in _HEX or part[1] not in _HEX:
-            return False
-    return True
-
-
-async def _linger(reader):
-    """Takes in what still arrives until the client closes: closing on unread bytes would reset
-    the connection and lose the answer on its way."""
-    try:
-        await asyncio.wait_for_ms(_discard(reader), _LINGER_MS)
-    except asyncio.TimeoutError:
-        pass
-
-
 async def _discard(reader):
     while await reader.read(_READ):
         pass
 
 
-def _client(peer):
+def _address(peer):
     """The client's address: of (host, port) on the ESP32, of a sockaddr_in on the Unix port."""
     return peer[0] if isinstance(peer, tuple) else bytes(peer[4:8])
 

@@ -1,13 +1,25 @@
 """First use over HTTP: the first password, the networks in reach, and how a phone finds the page.
 
 Routed by api. The network is chosen with PATCH /api/settings, which Wi-Fi follows at once.
+
+A password can be set without the one before only by somebody who is there. The first one, within
+ten minutes of power-on, is taken on the rig's own Wi-Fi: to be on it takes its password, which the
+rig tells on its console alone, and nobody on another network can be quicker than the owner. BOOT
+held for ten seconds while the rig runs opens ten minutes for everybody, for when the password is
+lost or the own Wi-Fi is off: only a hand at the rig does that.
 """
 
 from microdot import Response
+from micropython import const
 
-from parallelator.network.values import is_ip
+from parallelator import settings
+from parallelator.network.values import host_of, is_ip
+from parallelator.snapshot import RIG
 
 from . import answer, json_object, problem
+
+_HELD_S = const(10)
+_OPEN_S = const(600)
 
 
 class Setup:
@@ -21,6 +33,39 @@ class Setup:
         self._rig = rig
         self._access = access
         self._saving = saving
+        pins = [rig.settings[row[0]] for row in settings.TABLE if row[0].startswith("pins.")]
+        self._has_button = 0 not in pins  # else its GPIO is wired to something else
+        self._pressed_s = None
+        self._opened_s = -_OPEN_S
+
+    def watch_button(self):
+        """Let a new password be set when BOOT is held. To be called each second or oftener."""
+        rig = self._rig
+        uptime_s = rig.snap.uptime_s
+        if not self._has_button or not rig.button_held():
+            self._pressed_s = None
+        elif self._pressed_s is None:
+            self._pressed_s = uptime_s
+        elif uptime_s - self._pressed_s >= _HELD_S and self._opened_s < self._pressed_s:
+            self._opened_s = uptime_s
+            rig.events.emit("setup_opened", RIG, 0, 0, 0)
+
+    def _left_s(self, request):
+        """For how many more seconds whoever asks may set a password without the one before."""
+        left_s = max(self._opened_s + _OPEN_S - self._rig.snap.uptime_s, 0)
+        if left_s or self._access.writable() or not self._is_near(request):
+            return left_s
+        wifi = self._rig.network.wifi
+        # Another network with the same numbers cannot be told from the rig's own.
+        return 0 if _network(wifi.ip) == _network(wifi.ap_ip) else self._rig.setup_s()
+
+    def _is_near(self, request):
+        """True when a request comes over the rig's own access point."""
+        client = request.client_addr
+        if not isinstance(client, str):
+            client = "%d.%d.%d.%d" % tuple(client)
+        near = _network(self._rig.network.wifi.ap_ip)
+        return near and near == _network(client)
 
     def show(self, request):
         """GET /api/wifi: how the rig is connected, and what is in reach."""
@@ -38,7 +83,7 @@ class Setup:
                     {"ssid": name, "rssi_dbm": dbm, "secured": secured}
                     for name, dbm, secured in wifi.networks
                 ],
-                "setup_s": 0 if self._access.writable() else rig.setup_s(),
+                "setup_s": self._left_s(request),
             }
         )
 
@@ -51,19 +96,22 @@ class Setup:
         return answer({"scanning": True}, 202)
 
     async def password(self, request):
-        """POST /api/setup {"password": text}: the first one, within ten minutes of power-on.
+        """POST /api/setup {"password": text}: the first one, or a new one for one that is lost.
 
-        Answers as a login with it.
+        Everything else stays. Answers as a login with it.
         """
-        res = self._access.first_refusal(request, self._rig.setup_s())
+        res = self._access.first_refusal(request, self._left_s(request))
         if res:
             return res
-        password = (json_object(request) or {}).get("password")
+        password = (await json_object(request)).get("password")
         if not isinstance(password, str) or not password:
-            message = 'The body must be JSON: {"password": "..."}, of 1 to 128 characters.'
+            message = 'The body must be JSON: {"password": "..."}, of 8 characters or more.'
             return problem(400, "body", message, "password")
         res = await self._saving.save({"web.password": password})
-        return res if res.status_code != 200 else await self._access.login(request, password)
+        if res.status_code != 200:
+            return res
+        self._opened_s = -_OPEN_S
+        return await self._access.session(password)
 
     def captive_redirect(self, request):
         """A redirection to /setup for a phone on the access point that looks for the internet.
@@ -73,15 +121,17 @@ class Setup:
         """
         rig = self._rig
         ap_ip = rig.network.wifi.ap_ip
-        name = request.headers.get("Host", "").split(":")[0].lower()
+        name = host_of(request.headers.get("Host", ""))
         if not ap_ip or request.method != "GET" or "." not in name or is_ip(name):
             return None
-        client = request.client_addr
-        if not isinstance(client, str):
-            client = "%d.%d.%d.%d" % tuple(client)
-        if client.rsplit(".", 1)[0] != ap_ip.rsplit(".", 1)[0]:
+        if not self._is_near(request):
             return None
         if name == rig.network.hostname().lower() + ".local":
             return None
         port = rig.settings["web.port"]
         return Response.redirect("http://%s%s/setup" % (ap_ip, "" if port == 80 else ":%d" % port))
+
+
+def _network(ip):
+    """The first three numbers of an IPv4 address, "" of none."""
+    return ip.rsplit(".", 1)[0]

@@ -70,24 +70,25 @@ class Update:
         res = await self._access.refusal(request, counted=not expected)
         if res:
             return res
-        if offset is None or size is None or not request.body:
+        body = await request.stream.read()
+        if offset is None or size is None or not body:
             message = "Give offset and size as numbers, and the bytes from there as the body."
             return problem(400, "query", message, "size" if size is None else "offset")
         async with self._one_at_a_time:
-            return await self._put(offset, size, request)
+            return await self._put(offset, size, request.args.get("confirmed") == "1", body)
 
-    async def _put(self, offset, size, request):
+    async def _put(self, offset, size, confirmed, body):
         receiver = self._receiver
         try:
             if offset == 0:
-                receiver = self._new(request.args.get("confirmed") == "1")
+                receiver = self._new(confirmed)
                 await asyncio.sleep_ms(0)
-                await receiver.offer(request.body, size)
+                await receiver.offer(body, size)
                 self._forget()
                 self._receiver = receiver
-                await receiver.fill(request.body)
+                await receiver.fill(body)
             elif receiver and offset == receiver.received:
-                await receiver.take(request.body)
+                await receiver.take(body)
             else:
                 message = "Byte %d is the next to come. Begin again if that was not you."
                 return problem(409, "update_offset", message % self.view()["received"], "offset")
@@ -141,8 +142,9 @@ class Update:
         if not self._receiver or not self._receiver.ready:
             message = "No bundle has come whole, only %d bytes." % self.view()["received"]
             return problem(409, "update_none", message)
+        confirmed = (await json_object(request)).get("confirmed") is True
         try:
-            self._check_moment((json_object(request) or {}).get("confirmed") is True)
+            self._check_moment(confirmed)
         except Refused as error:
             return _refusal(error)
         if not self._rig.switch(_OTHER[self._rig.slot]):

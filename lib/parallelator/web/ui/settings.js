@@ -92,7 +92,7 @@ function hintOf({ key, type, min, max, unit, restart, preset }) {
   const parts = [];
   const range = { v: min, n: max };
   if (type === "integer") parts.push(`${say("range", range)} ${UNITS[unit] || unit}`.trim());
-  if (type === "text" || type === "secret") parts.push(say("chars", range));
+  if (type === "text" || type === "secret") parts.push(say(unit || "chars", range));
   if (type === "secret") parts.push(say(saved.secrets[key] ? "isSet" : "notSet"));
   if (type === "bits") parts.push(say("bitsHint"));
   if (type === "flag" && preset) parts.push(say("preset"));
@@ -162,7 +162,7 @@ function showFaults({ faults }) {
     const field = fields.get(key);
     if (!field) continue;
     field.input.setAttribute("aria-invalid", "true");
-    field.error.textContent = allowed;
+    field.error.textContent = app.words.refused[key] || allowed;
     field.input.closest("details").open = true;
     field.input.focus();
   }

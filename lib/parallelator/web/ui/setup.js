@@ -35,7 +35,11 @@ async function ask(method, path, body) {
 
 function refusalText(error) {
   if (!error?.code) return say("offline");
-  if (error.faults) return error.faults.map(({ allowed }) => `${say("allowed")} ${allowed}`).join();
+  if (error.faults) {
+    return error.faults.map(({ key, allowed }) => (
+      words.refused[key] || `${say("allowed")} ${allowed}`
+    )).join();
+  }
   return words.refused[error.code] || error.message;
 }
 
@@ -70,8 +74,9 @@ function draw() {
 }
 
 function drawPassword() {
-  const first = !rig.writable && wifi.setup_s > 0;
-  const hint = rig.logged_in ? "loggedIn" : first ? "first" : rig.writable ? "known" : "over";
+  const first = wifi.setup_s > 0;
+  const hint = rig.logged_in ? "loggedIn" : first && rig.writable ? "lost" : first ? "first"
+    : rig.writable ? "known" : "over";
   set($("password-hint"), say(hint, { v: Math.ceil(wifi.setup_s / 60) }));
   $("password-form").hidden = rig.logged_in || !(first || rig.writable);
   set($("password-label"), say(first ? "newPassword" : "password"));
@@ -131,7 +136,7 @@ function fit() {
 async function sendPassword(event) {
   event.preventDefault();
   set($("password-error"), "");
-  const path = rig.writable ? "/api/login" : "/api/setup";
+  const path = wifi.setup_s > 0 ? "/api/setup" : "/api/login";
   try {
     await ask("POST", path, { password: $("password").value });
     $("password").value = "";

@@ -7,7 +7,9 @@ export const SETUP = {
     login: "Log in", reveal: "Show the password",
     first: "Without a password the page only shows. Choose one: {v} min left.",
     known: "There is a password. Log in to change the Wi-Fi.",
-    over: "No password is set, and the ten minutes for it are over. Switch the rig off and on.",
+    lost: "BOOT was held: choose a new password, {v} min left. Everything else stays as it is.",
+    over: "No password is set. Join the rig’s own Wi-Fi within ten minutes of power-on, or hold BOOT "
+      + "on the controller for ten seconds.",
     loggedIn: "You are logged in.",
     networks: "Network", scan: "Look again", scanning: "Looking…", name: "Name of the network",
     key: "Password of the network", join: "Join", otherNetwork: "Another network",
@@ -27,7 +29,8 @@ export const SETUP = {
       login: "Log in first.", password: "Wrong password.",
       rate: "Too many tries. Wait a minute.",
       password_set: "There is a password already. Log in.",
-      setup_over: "The ten minutes are over. Switch the rig off and on.",
+      setup_over: "The ten minutes are over. Hold BOOT on the controller for ten seconds.",
+      "web.password": "Choose one of 8 to 80 characters, without a blank before or after it.",
       storage: "The rig could not keep it. Nothing was changed.",
     },
   },
@@ -40,7 +43,10 @@ export const SETUP = {
     first: "Sans mot de passe, la page ne fait que montrer. Choisissez-en un\u00a0: il reste "
       + "{v}\u00a0min.",
     known: "Il y a un mot de passe. Connectez-vous pour changer le Wi-Fi.",
-    over: "Aucun mot de passe, et les dix minutes sont passées. Éteignez et rallumez le parc.",
+    lost: "BOOT a été maintenu\u00a0: choisissez un nouveau mot de passe, il reste {v}\u00a0min. "
+      + "Tout le reste demeure.",
+    over: "Aucun mot de passe. Rejoignez le Wi-Fi du parc dans les dix minutes après la mise sous "
+      + "tension, ou maintenez BOOT dix secondes sur le contrôleur.",
     loggedIn: "Vous êtes connecté.",
     networks: "Réseau", scan: "Chercher encore", scanning: "Recherche…", name: "Nom du réseau",
     key: "Mot de passe du réseau", join: "Rejoindre", otherNetwork: "Un autre réseau",
@@ -60,7 +66,8 @@ export const SETUP = {
       login: "Connectez-vous d’abord.", password: "Mauvais mot de passe.",
       rate: "Trop d’essais. Attendez une minute.",
       password_set: "Il y a déjà un mot de passe. Connectez-vous.",
-      setup_over: "Les dix minutes sont passées. Éteignez et rallumez le parc.",
+      setup_over: "Les dix minutes sont passées. Maintenez BOOT dix secondes sur le contrôleur.",
+      "web.password": "Choisissez-en un de 8 à 80 caractères, sans espace avant ni après.",
       storage: "Le parc n’a pas pu l’enregistrer. Rien n’a changé.",
     },
   },

@@ -4,6 +4,7 @@
 import uPlot from "uplot";
 
 const HEIGHT = 200;
+const MOST_V = 65.535; // stands for this or more
 
 export function create({ $, amps, number, say, set, volts }) {
   const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -14,7 +15,9 @@ export function create({ $, amps, number, say, set, volts }) {
   const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name);
   const signed = (value, digits) => `${value < 0 ? "-" : ""}${number(value, digits)}`;
   const current = (amp) => (amp === null ? "–" : `${amp < 0 ? "-" : ""}${amps(amp * 1000)}`);
-  const voltage = (volt) => volts(volt === null ? null : volt * 1000);
+  const voltage = (volt) => (
+    (volt === MOST_V ? "≥ " : "") + volts(volt === null ? null : volt * 1000)
+  );
 
   function drawTrip(plot) {
     const x = Math.round(plot.valToPos(0, "x", true));

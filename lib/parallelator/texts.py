@@ -1,0 +1,68 @@
+"""What nobody can have meant in a text that is typed or pasted. Called by settings; pure."""
+
+_BLANKS = (0x20, 0xA0, 0x2002, 0x2003, 0x2009, 0x202F, 0x3000)
+_JOINER = 0x200D
+_UNSEEN = (
+    (0, 0x1F),  # controls
+    (0x7F, 0x9F),
+    (0xAD, 0xAD),  # soft hyphen
+    (0x200B, 0x200F),  # of no width, and marks of direction
+    (0x2028, 0x202E),
+    (0x2060, 0x206F),
+    (0xD800, 0xDFFF),  # halves of a UTF-16 pair
+    (0xFEFF, 0xFEFF),  # byte order mark
+)
+"""Characters that nobody sees, from first to last, in rising order."""
+
+
+def slip(text, foreign):
+    """What nobody can have meant in a text, as words for what is allowed; "" for nothing.
+
+    Args:
+        foreign: somebody else has chosen it: it may have blanks around it, and joiners.
+    """
+    first = last = None
+    for _, _, code in _characters(text.encode()):
+        if _is_unseen(code) and not (foreign and code == _JOINER):
+            return ", without U+%04X, which nobody sees" % code
+        last = code
+        first = code if first is None else first
+    if not foreign and (first in _BLANKS or last in _BLANKS):
+        return ", without a blank before or after it"
+    return ""
+
+
+def printable(text):
+    """`text` with `?` in place of what nobody sees, such as control characters."""
+    data = text.encode()
+    shown = bytearray()
+    for begin, end, code in _characters(data):
+        shown.extend(b"?" if _is_unseen(code) else data[begin:end])
+    return shown.decode()
+
+
+def _characters(data):
+    """Yields (place, place behind, code point) of each character of a text in UTF-8.
+
+    Of a loop over a text MicroPython keeps each character that it has not met, for ever.
+    """
+    begin = code = 0
+    for at, byte in enumerate(data):
+        if byte & 0xC0 == 0x80:
+            code = code << 6 | byte & 0x3F
+            continue
+        if at:
+            yield begin, at, code
+        begin = at
+        code = byte if byte < 0x80 else byte & 0x1F >> (byte >= 0xE0) >> (byte >= 0xF0)
+    if data:
+        yield begin, len(data), code
+
+
+def _is_unseen(code):
+    if 0x20 <= code <= 0x7E:
+        return False
+    for first, last in _UNSEEN:
+        if code <= last:
+            return code >= first
+    return False

@@ -1,0 +1,237 @@
+"""What the guard makes of time: what nobody saw is no evidence, and a delay runs all the same.
+And what it lets in."""
+
+from errno import ENODEV
+
+from parallelator import settings
+from parallelator.catalog import ABSENT, ON, TRIPPED, WAITING, Reason
+from parallelator.clock import Clock
+from parallelator.hardware.i2c import I2c
+from parallelator.hardware.tca9555 import Tca9555
+from parallelator.protection import guard, rules
+from parallelator.protection.switches import Switches
+from parallelator.snapshot import BATTERIES, BOARDS, RIG, Snapshot
+
+PERIOD_MS = 1 << 30
+REGISTERS = {0x3E: 0x5449, 0x3F: 0x2370, 0x06: 0x1900, 0x0B: 0xA002}
+REGISTERS.update({0x01: 0xF6C1, 0x0C: 6000, 0x0D: 0xE890})
+"""Identification, die, flags and settings of an INA237 as the default limits set it up."""
+
+
+class Wiring:
+    """Bits of an expander's ports, by channel."""
+
+    switch = (0, 1, 2, 3)
+    alert = (7, 6, 5, 4)
+    red = (0, 2, 4, 6)
+    green = (1, 3, 5, 7)
+    leds_inverted = False
+
+
+class Wire:
+    """Sixteen INA237 and four TCA9555 that answer at once.
+
+    Attributes:
+        silent: battery indexes whose sensor does not answer; ma, mv: what each sensor feels.
+    """
+
+    def __init__(self):
+        self.silent = set()
+        self.ma = [0] * BATTERIES
+        self.mv = [26000] * BATTERIES
+        self._latch = {}
+
+    def readfrom_mem_into(self, address, register, buf):
+        if address < 0x40:
+            buf[0] = 0xF0 if register != 0x02 else self._latch.get(address, 0)
+            return
+        i = address - 0x40
+        if i in self.silent:
+            raise OSError(ENODEV)
+        if register == 0x04:
+            value = self.ma[i] * 2 // 5 & 0xFFFF
+        elif register == 0x05:
+            value = self.mv[i] * 8 // 25
+        else:
+            value = REGISTERS[register]
+        buf[0] = value >> 8
+        buf[1] = value & 0xFF
+
+    def writeto(self, address, data):
+        if address < 0x40 and data[0] == 0x02:
+            self._latch[address] = data[1]
+
+
+class Time:
+    """The ticks of an ESP32, which pass when `Rig.run` says so."""
+
+    def __init__(self, now):
+        self.now = now
+
+    def ticks_ms(self):
+        return self.now & PERIOD_MS - 1
+
+    ticks_us = sleep_us = None
+
+    def ticks_diff(self, a, b):
+        half = PERIOD_MS // 2
+        return (a - b + half & PERIOD_MS - 1) - half
+
+    def ticks_add(self, a, b):
+        return a + b & PERIOD_MS - 1
+
+
+class Rig:
+    """Sixteen batteries at 26 V, all on after ten seconds."""
+
+    def __init__(self, start_ms=0):
+        values = settings.defaults()
+        self.wire = Wire()
+        self.time = Time(start_ms)
+        self.snap = Snapshot()
+        self.codes = []
+        i2c = I2c(lambda: self.wire, lambda: True)
+        expanders = [Tca9555(i2c, 0x20 + b, 0xF0) for b in range(BOARDS)]
+        self.guard = guard.Guard(
+            Clock(self.time),
+            i2c,
+            self.snap,
+            Switches(expanders, Wiring()),
+            rules.Limits(values),
+            values["sensor.shunt_uohm"],
+            lambda code, i, state, reason, value: self.codes.append((code, i)),
+            lambda i, now_ms, voltage_mv, current_ma: None,
+        )
+        self.guard.start()
+        self.run(10000)
+        assert all(state == ON for state in self.snap.state), self.snap.state
+
+    def run(self, ms):
+        """Tick every 10 ms for `ms`."""
+        for _ in range(ms // 10):
+            self.block(10)
+
+    def block(self, ms):
+        """The guard is kept off for `ms`, then it ticks."""
+        self.time.now += ms
+        self.guard.tick()
+
+    def until(self, i, state, most_ms):
+        """Run until battery i is in `state`; returns the ms that took."""
+        for passed_ms in range(10, most_ms + 10, 10):
+            self.run(10)
+            if self.snap.state[i] == state:
+                return passed_ms
+        raise AssertionError((i, state, self.snap.state[i]))
+
+    def lose(self, i, ms):
+        """Sensor i does not answer for `ms`."""
+        self.wire.silent.add(i)
+        self.run(ms)
+        assert self.snap.state[i] == ABSENT
+        self.wire.silent.discard(i)
+
+
+def test_one_reading_of_a_sensor_that_returns_is_no_stuck_switch():
+    rig = Rig()
+    rig.lose(3, 60000)
+    rig.wire.ma[3] = 500
+    while not rig.snap.valid[3]:
+        rig.run(10)
+    rig.run(300)
+    rig.wire.ma[3] = 0
+    rig.run(1000)
+    assert ("stuck_closed", 3) not in rig.codes
+    rig.wire.ma[3] = 500
+    rig.run(700)
+    assert ("stuck_closed", 3) in rig.codes, "half a second of it is one"
+
+
+def test_a_sensor_that_returns_reads_valid_for_two_seconds_first():
+    rig = Rig()
+    rig.lose(3, 60000)
+    while not rig.snap.valid[3]:
+        rig.run(10)
+    assert 1900 <= rig.until(3, WAITING, 3000) <= 2100
+
+
+def test_one_failed_read_of_a_sensor_that_returns_loses_it_no_more():
+    rig = Rig()
+    rig.lose(3, 60000)
+    while not rig.snap.sensors >> 3 & 1:
+        rig.run(10)
+    rig.wire.silent.add(3)
+    rig.run(150)
+    rig.wire.silent.discard(3)
+    rig.until(3, WAITING, 4000)
+    assert rig.codes.count(("sensor_found", 3)) == 1
+
+
+def test_a_delay_runs_while_the_sensor_is_away():
+    for start_ms in (0, PERIOD_MS - 15000):
+        rig = Rig(start_ms)
+        rig.wire.mv[3] = 31000
+        opened_ms = rig.until(3, TRIPPED, 200)
+        rig.wire.mv[3] = 26000
+        rig.lose(3, 6000)
+        shown_ms = rig.snap.eta_ms[3]
+        assert shown_ms < 9000, shown_ms
+        passed_ms = 6000 + rig.until(3, ON, 9000)
+        assert 10000 <= passed_ms <= 11500, (opened_ms, passed_ms)
+
+
+def test_a_delay_is_over_when_a_sensor_returns_after_a_week():
+    rig = Rig()
+    rig.lose(3, 1000)
+    for _ in range(7 * 24 * 60):
+        rig.wire.silent.add(3)
+        rig.block(60000)
+    rig.wire.silent.discard(3)
+    while not rig.snap.valid[3]:
+        rig.run(10)
+    assert rig.until(3, ON, 3000), "valid for two seconds and its turn, no delay besides"
+
+
+def test_what_the_guard_did_not_see_is_no_evidence():
+    rig = Rig()
+    rig.wire.mv[3] = 23900
+    rig.run(100)
+    rig.block(4000)
+    assert rig.snap.state[3] == ON, "two readings below the limit are no second of it"
+    assert 400 <= rig.until(3, TRIPPED, 1500) <= 1000
+    assert rig.snap.reason[3] == Reason.UNDERVOLTAGE
+
+
+def test_a_read_that_fails_after_the_guard_was_kept_off_loses_no_sensor():
+    rig = Rig()
+    rig.wire.silent = set(range(0, BATTERIES, 4))
+    rig.block(900)
+    rig.run(70)
+    rig.wire.silent.clear()
+    rig.run(1000)
+    assert all(state == ON for state in rig.snap.state), rig.snap.state
+    rig.wire.silent.add(5)
+    assert rig.until(5, ABSENT, 500), "three failed reads"
+
+
+def test_a_battery_is_strained_beyond_four_fifths_of_a_limit():
+    rig = Rig()
+    assert not rig.guard.strained()
+    for ma, strained in ((8000, False), (8100, True), (-8000, False), (-8100, True)):
+        rig.wire.ma[7] = ma
+        rig.run(200)
+        assert rig.guard.strained() == strained, ma
+    rig.guard.submit("off", 7)
+    rig.run(10)
+    assert not rig.guard.strained(), "it is open"
+
+
+def test_a_lock_of_the_output_is_cleared_by_a_reset_only():
+    rig = Rig()
+    rig.snap.bus_locked = True
+    assert [rig.guard.submit(action, RIG) for action in ("on", "off", "auto")] == ["battery"] * 3
+    rig.run(10)
+    assert rig.snap.bus_locked
+    assert rig.guard.submit("reset", RIG) is None
+    rig.run(10)
+    assert not rig.snap.bus_locked
