@@ -33,7 +33,8 @@ def configured_pins():
     except Exception as error:
         print("boot: config.json:", error)
         return PINS
-    return PINS if pair[0] in FLASH_PINS or pair[1] in FLASH_PINS else pair
+    unfit = pair[0] in FLASH_PINS or pair[1] in FLASH_PINS or pair[0] == pair[1]
+    return PINS if unfit else pair
 
 
 def free_and_open(sda, scl):
@@ -53,7 +54,7 @@ def free_and_open(sda, scl):
     time.sleep_us(5)
     data.value(1)
     time.sleep_us(5)
-    i2c = I2C(0, sda=Pin(sda), scl=Pin(scl), freq=100000, timeout=10000)
+    i2c = I2C(0, sda=data, scl=clock, freq=100000, timeout=30000)
     for address in (0x20, 0x21, 0x22, 0x23):
         # A write that was disturbed on its way may have closed what it should open.
         for _ in range(3):

@@ -104,7 +104,8 @@ class App:
             self.settings["pins.i2c_scl"],
             self.settings["i2c_khz"],
         )
-        self.i2c = I2c(self.controller.connect_i2c, self.controller.release_i2c)
+        chip = self.controller
+        self.i2c = I2c(chip.connect_i2c, chip.release_i2c, chip.i2c_idle, self.clock)
         wires = wiring(self.settings)
         inputs = sum(1 << bit for bit in wires.alert)
         expanders = [Tca9555(self.i2c, _TCA_BASE + b, inputs) for b in range(BOARDS)]

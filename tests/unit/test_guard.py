@@ -71,7 +71,8 @@ class Time:
     def ticks_ms(self):
         return self.now & PERIOD_MS - 1
 
-    ticks_us = sleep_us = None
+    ticks_us = ticks_ms
+    sleep_us = None
 
     def ticks_diff(self, a, b):
         half = PERIOD_MS // 2
@@ -90,10 +91,11 @@ class Rig:
         self.time = Time(start_ms)
         self.snap = Snapshot()
         self.codes = []
-        i2c = I2c(lambda: self.wire, lambda: True)
+        clock = Clock(self.time)
+        i2c = I2c(lambda: self.wire, lambda: True, lambda: True, clock)
         expanders = [Tca9555(i2c, 0x20 + b, 0xF0) for b in range(BOARDS)]
         self.guard = guard.Guard(
-            Clock(self.time),
+            clock,
             i2c,
             self.snap,
             Switches(expanders, Wiring()),

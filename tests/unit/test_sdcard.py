@@ -28,6 +28,7 @@ class Time:
     def __init__(self):
         self.now_us = 0
         self.costs = Costs()
+        self.controller = "plain"
         self.wires = Wires()
         self.card = None
         self.on_spend = None

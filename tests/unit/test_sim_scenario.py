@@ -55,6 +55,7 @@ GOOD = {
     "settings": {"limits": {"max_trips": -1}, "no such": {"a": [1]}, "board": "straight"},
     "wiring": "straight",
     "controller": "psram",
+    "driver": "legacy",
     "boot_ticks_ms": (1 << 30) - 1,
     "load": [[0, 0], [5.5, 20]],
     "source": [],

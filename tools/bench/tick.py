@@ -89,12 +89,13 @@ def main():
     values = settings.defaults()
     quick = QuickTime()
     i2c = QuickI2C()
-    wire = I2c(lambda: i2c, lambda: True)
+    clock = Clock(quick)
+    wire = I2c(lambda: i2c, lambda: True, lambda: True, clock)
     wires = wiring(values)
     switches = Switches([Tca9555(wire, 0x20 + b, 0xF0) for b in range(BOARDS)], wires)
     snap = Snapshot()
     rig = guard.Guard(
-        Clock(quick),
+        clock,
         wire,
         snap,
         switches,

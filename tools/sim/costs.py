@@ -20,8 +20,6 @@ _HEAPS = {
     "s3": (295, 1700, 500),
 }
 CONTROLLERS = tuple(sorted(_HEAPS))
-DRIVERS = ("legacy", "i2c_master")
-"""Of I2C: images up to 1.28, and from 1.29 with IDF 5.5.2 (see wires.py)."""
 
 
 class Costs:

@@ -20,7 +20,7 @@ from sim.chips.ina237 import Ina237
 from sim.chips.tca9555 import Tca9555
 from sim.costs import MEASURED_MHZ, RESET_MHZ, Costs
 from sim.plant import Plant
-from sim.wires import Wires
+from sim.wires import DRIVERS, Wires
 
 BATTERIES = 16
 CHANNELS = 4
@@ -68,6 +68,7 @@ class World:
         servers: those of its network (servers.py), which answer whenever the rig waits.
         ports: UDP port that the firmware speaks of to the one on the host; see standins/socket.py.
         observers: what is told of steps, switch moves, steps of the scenario and resets.
+        controller: what the firmware runs on, one of costs.CONTROLLERS.
         costs: the cost model (virtual time only); mhz: the controller's clock.
         threshold: bytes of garbage after which the firmware wants a collection, -1 = none.
         locked: True while the heap is locked around a guard tick.
@@ -79,7 +80,8 @@ class World:
     def __init__(self, scenario, virtual, speed, seed, duration_us):
         self.now_us = 0
         self.ticks_offset_us = scenario.get("boot_ticks_ms", 0) * 1000
-        self.costs = Costs(scenario["controller"])
+        self.controller = scenario["controller"]
+        self.costs = Costs(self.controller)
         self.mhz = RESET_MHZ
         self.threshold = -1
         self.locked = False
@@ -119,7 +121,8 @@ class World:
         packs = [dict(pack) for pack in scenario["batteries"]]
         models = {pack["n"]: pack.pop("sensor") for pack in packs}
         self.plant = Plant(packs, seed=seed)
-        self.wires = Wires(self)
+        drivers = sorted(DRIVERS)
+        self.wires = Wires(self, scenario.get("driver") or drivers[seed % len(drivers)])
         self.sensors = [None] * BATTERIES
         self.expanders = [None] * (BATTERIES // CHANNELS)
         self.switch_bits = (0, 1, 2, 3) if scenario["wiring"] == "straight" else (3, 2, 1, 0)

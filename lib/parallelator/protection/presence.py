@@ -31,6 +31,7 @@ class Presence:
         boards: bit b set while expander b answers.
         alert_proven: mask of the batteries whose ALERT line is proven to work.
         suspect: battery that did not prove itself and shall at once be asked again, or -1.
+        returned: mask of the batteries that go on after their board came back.
         measured: battery whose temperature the last `prove_one` read, or -1.
     """
 
@@ -50,6 +51,7 @@ class Presence:
         self.boards = 0
         self.alert_proven = 0
         self.suspect = -1
+        self.returned = 0
         self.measured = -1
 
     def start(self, now):
@@ -213,9 +215,13 @@ class Presence:
             if self.boards >> b & 1:
                 if not switches.present >> b & 1:
                     self._lose_board(b)
-            elif self._states.held >> b * CHANNELS & 15 or ticks % _BOARD_PROBE_TICKS == b:
-                if switches.start(b):
-                    self._regain_board(b)
+            elif ticks % _BOARD_PROBE_TICKS == b:
+                held = self._states.held & 15 << b * CHANNELS
+                stands = switches.rejoin(b) if held else False
+                if stands:
+                    self._regain_board(b, held)
+                elif stands is not None and switches.start(b):
+                    self._regain_board(b, 0)
         if switches.faulty:
             for i in range(0, BATTERIES, CHANNELS):
                 if switches.faulty >> i // CHANNELS & 1:
@@ -235,21 +241,24 @@ class Presence:
         self.boards &= ~(1 << b)
         self._emit("expander_lost", RIG, 0, 0, b + 1)
         for i in range(b * CHANNELS, b * CHANNELS + CHANNELS):
-            self._switches.wanted &= ~(1 << i)
             self.alert_proven &= ~(1 << i)
             if self._states.on >> i & 1:
                 self._states.lose_control(i)
             else:
+                self._switches.wanted &= ~(1 << i)
                 self._states.lose(i, Reason.EXPANDER_LOST)
         self._check_topology()
 
-    def _regain_board(self, b):
+    def _regain_board(self, b, standing):
         self.boards |= 1 << b
+        self.returned |= standing
         self._emit("expander_back", RIG, 0, 0, b + 1)
         for i in range(b * CHANNELS, b * CHANNELS + CHANNELS):
             if self._sensors.chips[i]:
                 self._unproven |= 1 << i
-            if self._states.held >> i & 1:
+            if standing >> i & 1:
+                self._states.resume(i)
+            elif self._states.held >> i & 1:
                 self._states.regain_control(i)
         self._check_topology()
 

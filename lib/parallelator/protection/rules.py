@@ -121,6 +121,10 @@ class Judge:
         """Forget what was seen of battery i: called when its switch closes."""
         self._heat[i] = 0
         self._pending[i] = 0
+        self.restart(i)
+
+    def restart(self, i):
+        """Begin every row anew for battery i, after a time that nobody saw; its heat stays."""
         for k in range(i * _ROWS, i * _ROWS + _ROWS):
             self._count[k] = 0
 

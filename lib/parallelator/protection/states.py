@@ -156,6 +156,16 @@ class States:
         self._snap.alarm("uncontrolled", i, False)
         self.lose(i, Reason.EXPANDER_LOST)
 
+    def resume(self, i):
+        """Battery i's expander is back, and its switch stands as it was told: it goes on."""
+        self.held &= ~(1 << i)
+        self.on |= 1 << i
+        self._snap.alarm("uncontrolled", i, False)
+        self._enter(i, ON, Reason.NONE)
+        if self._snap.wish[i] == WISH_OFF:
+            self._open(1 << i)
+            self.settle(i)
+
     def fault(self, i, reason):
         """Battery i's switch does not do what it is told: off and locked."""
         self._open(1 << i)
