@@ -24,6 +24,7 @@ TEXT_BYTES = 200
 POINTER = "app"
 """Names the folder to boot, and while it is on trial the one before it and its starts so far."""
 
+WATCHDOG_MS = 15000
 TRIAL_MS = 60000
 TRIAL_TIMER = 1
 
@@ -58,6 +59,8 @@ def start():
         Timer(TRIAL_TIMER).deinit()
         return point(slot)
 
+    # Before all that may hang; the application makes it shorter once it protects.
+    WDT(timeout=WATCHDOG_MS)
     try:
         from parallelator import app
 
@@ -114,13 +117,11 @@ def failed(starts, why):
 
 
 def limit_trial():
-    """A minute from now the controller restarts unless the application settles or feeds.
+    """A minute from now the controller restarts unless the application settles.
 
-    The timer ends a version that goes in circles, the watchdog one that hangs in C; the
-    application's own watchdog takes over from that.
+    That ends a version that goes in circles; the watchdog one that hangs.
     """
     Timer(TRIAL_TIMER).init(mode=Timer.ONE_SHOT, period=TRIAL_MS, callback=lambda timer: reset())
-    WDT(timeout=TRIAL_MS)
 
 
 def kept_reason(store: "NVS"):

@@ -158,7 +158,7 @@ def test_11_a_failed_off_is_written_again_until_it_is_done():
     ]
     report = play(duration_s=14, batteries=LEVEL, steps=steps)
     assert report["alloc_violations"] == []
-    assert 12 <= moves(report, 2, 9)[0][0] <= 12.03
+    assert 12 <= moves(report, 2, 9)[0][0] <= 12.06
 
 
 def test_12_latches_left_on_and_the_power_on_latch_close_nothing():
@@ -357,6 +357,52 @@ def test_the_first_code_beyond_a_voltage_limit_trips():
         report = play(duration_s=12, batteries=base, steps=steps)
         clean(report)
         assert (len(moves(report, 1)) == 2) == opens, (mv, extra)
+
+
+def hang(patch):
+    """A start during which something hangs once, for good: what came of it, by the report."""
+    hung = []
+
+    def hang_once():
+        from time import sleep_ms
+
+        if not hung:
+            hung.append(True)
+            sleep_ms(600000)
+
+    report = play(duration_s=45, batteries=LEVEL, sabotage=lambda: patch(hang_once))
+    assert report["resets"] == 1 and all(on(report, n, 44) for n in range(1, 5))
+    return min(moves(report, n)[0][0] for n in range(1, 5))
+
+
+def test_19c_a_start_that_hangs_before_the_first_scan_is_reset_within_15_s():
+    def patch(hang_once):
+        from parallelator.app import App
+
+        init = App.__init__
+
+        def hanging(app, *args):
+            hang_once()
+            init(app, *args)
+
+        App.__init__ = hanging
+
+    assert 15 < hang(patch) < 25
+
+
+def test_19d_a_radio_that_hangs_is_reset_within_5_s():
+    def patch(hang_once):
+        from parallelator.network.network import Network
+
+        power_up = Network.power_up
+
+        def hanging(network):
+            hang_once()
+            power_up(network)
+
+        Network.power_up = hanging
+
+    assert 5 < hang(patch) < 15
 
 
 def test_an_alert_line_shorted_in_service_costs_its_own_battery_once_and_nobody_else():

@@ -144,9 +144,10 @@ class Controller:
         self._scl.init(machine.Pin.OPEN_DRAIN, value=1)
 
     def watchdog(self, timeout_ms):
-        """Start the hardware watchdog; it cannot be stopped again. Returns it.
+        """Start the hardware watchdog or give it another time; it cannot be stopped. Returns it.
 
-        It takes over from the timer with which boot.py returns to work.
+        The ESP32 has one, which main.py starts: another object is the same, set up anew
+        (ports/esp32/machine_wdt.c). It takes over from the timer with which boot.py returns.
         """
         watchdog = machine.WDT(timeout=timeout_ms)
         machine.Timer(_RETURN_TIMER).deinit()
