@@ -218,7 +218,7 @@ def test_the_first_code_of_an_ina228_beyond_a_limit_trips():
 
 
 def test_other_pins_and_a_faster_bus_work_and_recover():
-    settings = {"pins": {"i2c_sda": 41, "i2c_scl": 40}, "i2c_khz": 400}
+    settings = {"pins": {"i2c_sda": 21, "i2c_scl": 22}, "i2c_khz": 400}
     report = play(
         duration_s=14,
         batteries=LEVEL,

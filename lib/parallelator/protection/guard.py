@@ -8,7 +8,7 @@ from array import array
 
 from micropython import const
 
-from parallelator.catalog import ABSENT, ACTIONS, ON, Reason
+from parallelator.catalog import ABSENT, ACTIONS, ON, UNCONTROLLED, Reason
 from parallelator.protection import charge, rules
 from parallelator.protection.connector import Connector
 from parallelator.protection.presence import Presence
@@ -339,6 +339,10 @@ class Guard:
         # A battery that is not on: its delays, its return, and current it should not carry.
         states = self._states
         seen_ms = min(dt, _GAP_MS)
+        if self._snap.state[i] == UNCONTROLLED:
+            reason = self._judge.sample(i, self._snap.voltage_mv[i], current_ma, 0, seen_ms)
+            if reason:
+                states.owe(i, reason)
         self._warnings.opened(i)
         self._resistance.opened(i)
         self._watch_stuck(i, current_ma, seen_ms)
@@ -385,7 +389,8 @@ class Guard:
         if self._switches.silent != self._switches.present or self._i2c.answered:
             return False
         for i in range(BATTERIES):
-            if self._sensors.chips[i] and self._sensors.chips[i].voltage_mv() is not None:
+            chip = self._sensors.chips[i]
+            if chip and chip.voltage_mv() is not None:
                 return False
         return self._switches.present > 0 or self._sensors.found > 0
 

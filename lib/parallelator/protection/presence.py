@@ -212,16 +212,14 @@ class Presence:
             if self.boards >> b & 1:
                 switches.verify(b)
         for b in range(BOARDS):
-            if self.boards >> b & 1:
-                if not switches.present >> b & 1:
-                    self._lose_board(b)
-            elif ticks % _BOARD_PROBE_TICKS == b:
-                held = self._states.held & 15 << b * CHANNELS
-                stands = switches.rejoin(b) if held else False
-                if stands:
-                    self._regain_board(b, held)
-                elif stands is not None and switches.start(b):
-                    self._regain_board(b, 0)
+            board = 15 << b * CHANNELS
+            if not self.boards >> b & 1:
+                # One try a second; at every tick while somebody there shall open.
+                if ticks % _BOARD_PROBE_TICKS == b or self._states.held & ~switches.wanted & board:
+                    self._seek_board(b, self._states.held & board)
+            elif not switches.present >> b & 1:
+                self._lose_board(b)
+                self._seek_board(b, self._states.held & board)
         if switches.faulty:
             for i in range(0, BATTERIES, CHANNELS):
                 if switches.faulty >> i // CHANNELS & 1:
@@ -248,6 +246,13 @@ class Presence:
                 self._switches.wanted &= ~(1 << i)
                 self._states.lose(i, Reason.EXPANDER_LOST)
         self._check_topology()
+
+    def _seek_board(self, b, held):
+        stands = self._switches.rejoin(b) if held else False
+        if stands:
+            self._regain_board(b, held)
+        elif stands is not None and self._switches.start(b):
+            self._regain_board(b, 0)
 
     def _regain_board(self, b, standing):
         self.boards |= 1 << b
