@@ -108,14 +108,14 @@ def assert_true(run, n, trip_ms, rows):
     compared = 0
     for t_ms, who, mv, ma in rows:
         at_ms = trip_ms + t_ms
-        near = [row for row in run.truth[n] if at_ms - 25 <= row[0] <= at_ms + 20]
+        near = [row for row in run.truth[n] if at_ms - 25 <= row[0] <= at_ms + 30]
         if who:
             amps = [row[1] for row in near]
             good = min(amps) - 15 < ma < max(amps) + 15
             good = good and any(abs(mv - row[2]) < 8 for row in near)
         else:
             # The bus is a round of readings together, and its volts are those of the packs.
-            near = [row for row in run.truth[n] if at_ms - 190 <= row[0] <= at_ms + 20]
+            near = [row for row in run.truth[n] if at_ms - 190 <= row[0] <= at_ms + 30]
             low = min(row[3] for row in near) - 300
             high = max(row[3] for row in near) + 300
             good = low <= ma <= high and -20 < mv - near[-1][4] < 300
@@ -211,8 +211,9 @@ def test_a_sensor_that_is_lost_is_a_trip_and_an_operator_is_not():
 def test_a_tape_that_ran_slowly_for_long_does_not_mix_up_the_times():
     # Without a sensor the sample ring reaches minutes back, its times repeat after 16 s.
     steps = [
-        {"at": 10, "do": "board_unplug", "board": 0},
-        {"at": 60, "do": "board_plug", "board": 0},
+        {"at": at_s, "do": "sensor_nack", "n": n, "on": at_s < 60}
+        for at_s in (10, 60)
+        for n in range(1, 5)
     ]
     run = Boxed([2], batteries=4, duration_s=77, load=[[0, 12]], steps=steps + spike(2, 69))
     _, trip, rows = run.records()[-1]
