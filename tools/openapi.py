@@ -115,9 +115,9 @@ SCHEMAS = {
         )),
     ),
     "Event": fields(
-        number="int", uptime_ms="int", time="str?", code={"enum": EVENTS}, severity=SEVERITY,
-        n="int?", state={"enum": [*STATES, None]}, reason={"enum": REASONS}, value="int",
-        text="str",
+        number="int", count="int", uptime_ms="int", time="str?", code={"enum": EVENTS},
+        severity=SEVERITY, n="int?", state={"enum": [*STATES, None]}, reason={"enum": REASONS},
+        value="int", text="str",
     ),
     "Trip": fields(**TRIP),
     "TripRecord": fields(**TRIP, samples=array(SAMPLE)),
@@ -247,21 +247,9 @@ def page(summary, kind):
     return read(summary, "str", kind, also=UNCHANGED)
 
 
-def paths():
-    """Every route and method."""
-    since = query("after", "Number of the first event wanted.", type="integer", minimum=0)
-    which = query("n", "0 is the rig; left out: all.", type="integer", minimum=0, maximum=16)
-    span = query("span", "Seconds back from now.", type="integer", minimum=10, maximum=86400)
-    tail = query(
-        "tail", "Only the first line and this many last bytes.", minimum=1, maximum=16384,
-        type="integer",
-    )  # fmt: skip
-    trip = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
-    no_trip = refusals({"404": "There is no record of such a trip."})
+def page_paths():
+    """The files of the page."""
     language = query("language", "Else the rig's.", enum=["en", "fr"])
-    history = fields(step_ms="int", end_ms="int", series=array(ref("Series")))
-    password = fields(password="str")
-    unix_s = fields(unix_s={"type": "integer", "minimum": 1577836800, "maximum": 3092601600})
     return {
         "/": {"get": page("The page.", "text/html; charset=utf-8")},
         "/app.js": {"get": page("Its script.", "text/javascript; charset=utf-8")},
@@ -269,6 +257,21 @@ def paths():
         "/style.css": {"get": page("Its looks.", "text/css; charset=utf-8")},
         "/setup": {"get": page("The page for the first use.", "text/html; charset=utf-8")},
         "/setup.js": {"get": page("Its script.", "text/javascript; charset=utf-8")},
+        "/messages.json": {
+            "get": read(
+                "Words for the codes.", {"type": "object"}, parameters=[language], also=UNCHANGED
+            )
+        },
+        "/api/openapi.json": {
+            "get": read("This description.", {"type": "object"}, also=UNCHANGED)
+        },
+    }
+
+
+def setup_paths():
+    """First use and sessions."""
+    password = fields(password="str")
+    return {
         "/api/wifi": {"get": read("How the rig is connected.", ref("Wifi"))},
         "/api/wifi/scan": {"post": change("Look for networks.", fields(scanning="bool"))},
         "/api/setup": {
@@ -283,21 +286,31 @@ def paths():
                 },
             )
         },
-        "/messages.json": {
-            "get": read(
-                "Words for the codes.", {"type": "object"}, parameters=[language], also=UNCHANGED
+        "/api/login": {
+            "post": change(
+                "Begin a session.", fields(logged_in="bool", token="str"), "200", password
             )
         },
-        "/api/openapi.json": {
-            "get": read("This description.", {"type": "object"}, also=UNCHANGED)
-        },
+        "/api/logout": {"post": change("End the session.", fields(logged_in="bool"), "200")},
+    }
+
+
+def view_paths():
+    """What the rig tells."""
+    since = query("after", "Number of the first event wanted.", type="integer", minimum=0)
+    which = query("n", "0 is the rig; left out: all.", type="integer", minimum=0, maximum=16)
+    span = query("span", "Seconds back from now.", type="integer", minimum=10, maximum=86400)
+    trip = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
+    no_trip = refusals({"404": "There is no record of such a trip."})
+    history = fields(step_ms="int", end_ms="int", series=array(ref("Series")))
+    return {
         "/api/state": {"get": read("Everything about the rig.", ref("State"))},
         "/api/live": {
             "get": read("Server-sent events, four clients.", "str", "text/event-stream")
         },
         "/api/events": {
             "get": read(
-                "The last 64 events.",
+                "The last events of each kind.",
                 fields(events=array(ref("Event")), next="int"),
                 parameters=[since],
             )
@@ -312,6 +325,20 @@ def paths():
             "get": read("One trip.", ref("TripRecord"), parameters=[trip], also=no_trip)
         },
         "/api/system": {"get": read("Versions, memory, tasks, I2C.", ref("System"))},
+        "/metrics": {
+            "get": read("Prometheus.", "str", "text/plain; version=0.0.4; charset=utf-8")
+        },
+        "/log": {"get": read("The events as text.", "str", TEXT)},
+    }
+
+
+def log_paths():
+    """The logs on the card."""
+    tail = query(
+        "tail", "Only the first line and this many last bytes.", minimum=1, maximum=16384,
+        type="integer",
+    )  # fmt: skip
+    return {
         "/api/logs": {
             "get": read(
                 "The SD card and its logs.",
@@ -329,6 +356,12 @@ def paths():
                 | {"409": "It is being written or read.", "507": "The card did not delete it."},
             ),
         },
+    }
+
+
+def settings_paths():
+    """The settings."""
+    return {
         "/api/settings": {
             "get": read("Settings as saved.", ref("Settings")),
             "patch": change(
@@ -343,12 +376,25 @@ def paths():
             ),
         },
         "/api/settings/schema": {"get": read("The table of settings.", array(ref("Setting")))},
+    }
+
+
+def switch_paths():
+    """What moves switches."""
+    return {
         "/api/batteries/{n}/{action}": {
             "post": change("Switch a battery, or `all`.", WISH, parameters=PLACES, also=SWITCHING)
         },
         "/switch_on": {"post": OLD_SWITCH},
         "/switch_off": {"post": OLD_SWITCH},
         "/api/bus/reset": {"post": change("Unlock an overloaded output.", fields(bus="str"))},
+    }
+
+
+def controller_paths():
+    """The controller."""
+    unix_s = fields(unix_s={"type": "integer", "minimum": 1577836800, "maximum": 3092601600})
+    return {
         "/api/time": {"post": change("Set the clock.", fields(time="str"), "200", unix_s)},
         "/api/system/restart": {
             "post": change("Open all switches, restart.", fields(restart="bool"))
@@ -375,16 +421,19 @@ def paths():
                 also=UPDATE | {"507": "The flash did not take it."},
             ),
         },
-        "/api/login": {
-            "post": change(
-                "Begin a session.", fields(logged_in="bool", token="str"), "200", password
-            )
-        },
-        "/api/logout": {"post": change("End the session.", fields(logged_in="bool"), "200")},
-        "/metrics": {
-            "get": read("Prometheus.", "str", "text/plain; version=0.0.4; charset=utf-8")
-        },
-        "/log": {"get": read("The events as text.", "str", TEXT)},
+    }
+
+
+def paths():
+    """Every route and method."""
+    return {
+        **page_paths(),
+        **setup_paths(),
+        **view_paths(),
+        **log_paths(),
+        **settings_paths(),
+        **switch_paths(),
+        **controller_paths(),
     }
 
 

@@ -6,7 +6,7 @@ import time
 
 from micropython import const
 
-from parallelator import VERSION, config, health, settings
+from parallelator import VERSION, config, console, health, settings
 from parallelator.catalog import WISH_OFF
 from parallelator.clock import Clock
 from parallelator.hardware.controller import Controller, button_held, connect_card, wiring
@@ -22,15 +22,14 @@ from parallelator.records.events import Events
 from parallelator.records.history import History
 from parallelator.records.nvs_state import NvsState, count_boot
 from parallelator.records.sample_ring import SampleRing
+from parallelator.rig import Rig
 from parallelator.scheduler import Scheduler
 from parallelator.snapshot import BATTERIES, BOARDS, RIG, Snapshot
-from parallelator.wording import Words
 
 CONFIG_FILES = ("config.json", "/sd/config.json")
 GOOD_CONFIG = "config.good.json"
 _WATCHDOG_MS = const(5000)
-_CONSOLE_MS = const(100)
-_RESTART_MS = const(500)
+_SETTLING_MS = const(100)
 _SETTLED_S = const(2)
 _ENDS = {"restart": "reset_asked", "update": "reset_update", "serviced": "reset_serviced"}
 _RETURNED = "returned "
@@ -38,8 +37,6 @@ _RETURNS = {"hang": "update_hung", "power": "update_cut"}
 _CAUSES = {1: "reset_power", 2: "reset_hard", 3: "reset_watchdog", 5: "reset_soft"}
 _TCA_BASE = const(0x20)
 _POWERED_ON = const(1)  # machine.PWRON_RESET
-_SETUP_S = const(600)
-_JUMP_S = const(2)
 _WEB_MODULES = (
     "microdot",
     "parallelator.web.auth",
@@ -59,9 +56,6 @@ class App:
     """
 
     def __init__(self, why, crashed, slot, switch):
-        self._why = why
-        self.slot = slot
-        self.switch = switch
         self.safe = "safe_crash" if crashed else "safe_button" if button_held() else None
         self._small = health.start_compact(gc.mem_free(), gc.threshold)
         self.clock = Clock(time)
@@ -71,29 +65,12 @@ class App:
         sample_ring = SampleRing()
         self.events = Events(self.snap)
         self._scheduler = Scheduler(self.clock, self.events.emit)
-        self.tasks = self._scheduler.names
-        self.failures = self._scheduler.failures
-        # Where the card is must be known before what its settings say.
-        values = config.layer(CONFIG_FILES[:1])[0]
-        pins = {key: values[key] for key in values if key.startswith("pins.")}
-        self.card = Card(
-            lambda: connect_card(pins, self.clock, self._scheduler.tick_if_due),
-            self.snap,
-            self.events.emit,
-            self._greet_card,
-        )
         self.settings = None
-        if self.safe:
-            self.card.state = ABSENT
-        else:
-            self.card.mount()
-        self._card_config = fatfile.there(CONFIG_FILES[1])
-        self.datalog = None
-        self.config_files = CONFIG_FILES
-        self.settings, self.faults, self.renamed = config.load(CONFIG_FILES, GOOD_CONFIG)
+        self.card = self._connected_card()
+        self._mount_card()
+        self.settings, faults, renamed = config.load(CONFIG_FILES, GOOD_CONFIG)
         if self.safe:
             self.settings = settings.safe(self.settings)
-        self.pending = {}
         pending = lambda: self.guard.trip_pending()  # noqa: E731 - the guard is made below
         self.blackbox = BlackBox(
             sample_ring, self.events, self.card, self.clock, self.snap, pending
@@ -105,13 +82,62 @@ class App:
             self.settings["i2c_khz"],
         )
         chip = self.controller
-        self.i2c = I2c(chip.connect_i2c, chip.release_i2c, chip.i2c_idle, self.clock)
+        i2c = I2c(chip.connect_i2c, chip.release_i2c, chip.i2c_idle, self.clock)
+        self.guard = self._guard(i2c, sample_ring)
+        self._store = self.controller.storage()
+        self.nvs_state = NvsState(self._store, self.snap, self.guard)
+        self.counters = Counters(
+            self.snap, self.card, self._store, self.controller.number(), self.guard.trip_pending
+        )
+        cause = self.controller.reset_cause()
+        self._reset, why = _beginning(why, cause)
+        self.rig = Rig(
+            self.settings,
+            faults,
+            renamed,
+            CONFIG_FILES,
+            why,
+            cause == _POWERED_ON,
+            slot,
+            switch,
+            button_held,
+            self.clock,
+            self.snap,
+            self.events,
+            self.history,
+            i2c,
+            self.card,
+            self.blackbox,
+            self.guard,
+            self.counters,
+            self._scheduler,
+        )
+
+    def _connected_card(self):
+        """The card; where it is must be known before what its settings say."""
+        values = config.layer(CONFIG_FILES[:1])[0]
+        pins = {key: values[key] for key in values if key.startswith("pins.")}
+        return Card(
+            lambda: connect_card(pins, self.clock, self._scheduler.tick_if_due),
+            self.snap,
+            self.events.emit,
+            self._greet_card,
+        )
+
+    def _mount_card(self):
+        if self.safe:
+            self.card.state = ABSENT
+        else:
+            self.card.mount()
+        self._card_config = fatfile.there(CONFIG_FILES[1])
+
+    def _guard(self, i2c, sample_ring):
         wires = wiring(self.settings)
         inputs = sum(1 << bit for bit in wires.alert)
-        expanders = [Tca9555(self.i2c, _TCA_BASE + b, inputs) for b in range(BOARDS)]
-        self.guard = guard.Guard(
+        expanders = [Tca9555(i2c, _TCA_BASE + b, inputs) for b in range(BOARDS)]
+        return guard.Guard(
             self.clock,
-            self.i2c,
+            i2c,
             self.snap,
             Switches(expanders, wires),
             rules.Limits(self.settings),
@@ -119,19 +145,6 @@ class App:
             self.blackbox.emit,
             sample_ring.sample,
         )
-        self._store = self.controller.storage()
-        self.nvs_state = NvsState(self._store, self.snap, self.guard)
-        self.network = None
-        self._powered_on = self.controller.reset_cause() == _POWERED_ON
-        self.counters = Counters(
-            self.snap, self.card, self._store, self.controller.number(), self.guard.trip_pending
-        )
-        self.words = Words(self.settings["language"])
-        self.run_after_guard = self._scheduler.run_after_guard
-        self.button_held = button_held
-        self.within = self._scheduler.within
-        self.mqtt = None
-        self.boot = 0
 
     def run(self, settled):
         """Protect the rig until the program ends; every switch is open afterwards.
@@ -139,7 +152,7 @@ class App:
         Args, returns, raises: as `run` below.
         """
         try:
-            asyncio.run(self.run_after_guard(self._main(settled)))  # pyright: ignore - it runs
+            asyncio.run(self._scheduler.run_after_guard(self._main(settled)))  # pyright: ignore - it runs
         finally:
             self.guard.all_off()
             self.card.unmount()
@@ -158,45 +171,46 @@ class App:
         watchdog = self.controller.watchdog(_WATCHDOG_MS)
         self._start_radio()
         protection = asyncio.create_task(self._scheduler.protect(self.guard, watchdog))
-        self.boot = self.blackbox.boot = count_boot(self._store)
+        rig = self.rig
+        rig.boot = self.blackbox.boot = count_boot(self._store)
         print("Parallelator", VERSION)
-        self.events.emit("boot", RIG, 0, 0, self.boot)
-        self.events.emit(self._reset(), RIG, 0, 0, 0)
+        self.events.emit("boot", RIG, 0, 0, rig.boot)
+        self.events.emit(self._reset, RIG, 0, 0, 0)
         if self.safe:
             self.snap.alarm(self.safe, RIG, True)
             self.events.emit(self.safe, RIG, 0, 0, 0)
-        self.snap.alarm("config_fault", RIG, bool(self.faults))
-        asyncio.create_task(self.run_after_guard(self._settle(settled)))
-        for k in range(len(self.faults)):
+        self.snap.alarm("config_fault", RIG, bool(rig.faults))
+        asyncio.create_task(rig.run_after_guard(self._settle(settled)))
+        for k in range(len(rig.faults)):
             self.events.emit("config_fault", RIG, 0, 0, k)
-        for k in range(len(self.renamed)):
+        for k in range(len(rig.renamed)):
             self.events.emit("config_renamed", RIG, 0, 0, k)
         small, clock = self._small, self.clock
         self._start("health", lambda: health.watch(self.snap, self.events.emit, small, clock))
         self._start("nvs_state", self.nvs_state.run)
-        for name, job in self.network.jobs():
+        for name, job in rig.network.jobs():
             self._start(name, job)
         await asyncio.sleep_ms(guard.TICK_MS)  # they take their memory before the rest is there
         from parallelator.records.chart_store import ChartStore
         from parallelator.records.datalog import Datalog
 
-        self._start("console", self._console)
+        self._start("console", lambda: console.run(rig))
         self._start("counters", self.counters.run)
         self._start("history", self.history.run)
-        self.datalog = Datalog(
+        rig.datalog = Datalog(
             self.card,
             self.snap,
             self.clock,
             self.events,
             self.settings,
-            self.boot,
-            self.event_text,
+            rig.boot,
+            rig.event_text,
         )
         day = self.history.rings[-1]
-        chart_store = ChartStore(day, self.card, self.clock, self.snap, self.boot)
+        chart_store = ChartStore(day, self.card, self.clock, self.snap, rig.boot)
         if not self.safe:
             self._start("card", self.card.run)
-            self._start("log", self.datalog.run)
+            self._start("log", rig.datalog.run)
             self._start("blackbox", self.blackbox.run)
             self._start("chart_store", chart_store.run)
         self._start("web", self._web)
@@ -212,13 +226,6 @@ class App:
             self._card_config = True
             self.events.emit("config_found", RIG, 0, 0, 0)
 
-    def _reset(self):
-        if self._why.startswith(_RETURNED):
-            return _RETURNS.get(self._why[len(_RETURNED) :], "update_failed")
-        if self._why:
-            return _ENDS.get(self._why, "reset_crash")
-        return _CAUSES.get(self.controller.reset_cause(), "reset_other")
-
     def _apply_modes(self):
         for i in range(BATTERIES):
             if self.settings["batteries.%d.mode" % (i + 1)] == "off":
@@ -230,7 +237,7 @@ class App:
     async def _settle(self, settled):
         """A start counts once the guard has worked for two seconds: twenty scans or more."""
         while self.snap.uptime_s < _SETTLED_S:
-            await asyncio.sleep_ms(_CONSOLE_MS)
+            await asyncio.sleep_ms(_SETTLING_MS)
         if settled():
             self.events.emit("updated", RIG, 0, 0, 0)
 
@@ -238,134 +245,50 @@ class App:
         """Before the first battery is switched on: it keeps the controller busy."""
         from parallelator.network.network import Network
 
-        self.network = Network(
+        self.rig.network = Network(
             self.settings,
             self._store,
             self.snap,
             self.clock,
             self.events.emit,
             # On the console only: events are open to everybody.
-            lambda name, password: print(self.words.access_point(name, password)),
-            self._set_clock,
-            self.run_after_guard,
-            self.within,
+            lambda name, password: print(self.rig.words.access_point(name, password)),
+            self.rig.set_clock,
+            self.rig.run_after_guard,
+            self.rig.within,
         )
-        self.network.power_up()
-
-    def setup_s(self):
-        """For how many more seconds a first password may be set, 0 when that is over."""
-        return max(_SETUP_S - self.snap.uptime_s, 0) if self._powered_on else 0
+        self.rig.network.power_up()
 
     async def _mqtt(self):
         await _import_all(_MQTT_MODULES)
         from parallelator.network import dns, mqtt
 
-        if self.mqtt is None:
-            names = dns.Resolver(self.snap, self.network.wifi.name_server, self.within)
-            self.mqtt = mqtt.Mqtt(self, self.controller.number(), names.resolve)
-        await self.mqtt.run()
+        rig = self.rig
+        if rig.mqtt is None:
+            names = dns.Resolver(self.snap, rig.network.wifi.name_server, rig.within)
+            rig.mqtt = mqtt.Mqtt(rig, self.controller.number(), names.resolve)
+        await rig.mqtt.run()
 
     async def _web(self):
         await _import_all(_WEB_MODULES)
         from parallelator.web import server
 
         gc.collect()
-        await server.serve(self)
+        await server.serve(self.rig)
 
-    def alarms(self):
-        """Active alarms as `GET /api/state` shows them: a dict each, in turn."""
-        return self.words.alarms(self.snap, self.faults)
 
-    def event_text(self, event):
-        """An event of `Events.after` as a sentence in the rig's language."""
-        return self.words.event(event, self._detail(event))
+def _beginning(why, cause):
+    """The event that tells why the firmware begins, and what it ended with, as text.
 
-    def take_over(self, changes):
-        """Note settings that were saved; those that may change while running do so now."""
-        for key, value in changes.items():
-            if settings.is_live(key):
-                self.settings[key] = value
-            else:
-                self.pending[key] = value
-                if self.settings[key] == value:
-                    del self.pending[key]
-        if "language" in changes:
-            self.words = Words(self.settings["language"])
-        if "time.zone" in changes:
-            self.clock.set_zone(self.settings["time.zone"])
-        if "time.ntp" in changes:
-            self.network.sntp.wake()
-        protective = any(settings.is_protective(key) for key in changes)
-        code = "limits_saved" if protective else "settings_saved"
-        self.events.emit(code, RIG, 0, 0, len(changes))
-
-    def set_time(self, unix_s):
-        """Set the wall time as a person's browser tells it, in seconds since 1970."""
-        self._set_clock(unix_s)
-        self.network.sntp.wake()
-
-    def _set_clock(self, unix_s):
-        """Take over a time; one that is more than a second off is an event."""
-        known_s = self.clock.unix()
-        self.clock.set(unix_s)
-        if known_s is None or abs(unix_s - known_s) >= _JUMP_S:
-            self.events.emit("time_set", RIG, 0, 0, 0)
-
-    def restart(self, why="restart"):
-        """Restart the controller in half a second, with every switch open.
-
-        Args:
-            why: "restart" or "update", the code of the event.
-        """
-        self.events.emit(why, RIG, 0, 0, 0)
-        self.card.leave()
-        asyncio.create_task(self.run_after_guard(self._restart(why)))
-
-    async def _restart(self, why):
-        await asyncio.sleep_ms(_RESTART_MS)
-        self._scheduler.finish(why)
-        self.guard.all_off()
-        self.counters.save(last=True)
-        self.card.unmount()
-
-    async def _console(self):
-        number = 0
-        while True:
-            event = self.events.after(number)
-            if event is None:
-                await asyncio.sleep_ms(_CONSOLE_MS)
-                continue
-            number = event[0] + 1
-            if self.settings["serial_messages"]:
-                when = self.clock.local(self.snap.uptime_s - event[1]) or "%d s" % event[1]
-                print("[%s] %s" % (when, self.event_text(event)))
-            await asyncio.sleep_ms(0)
-
-    def _detail(self, event):
-        code, value = event[2], event[6]
-        if code == "reset_crash":
-            return self._why
-        if code == "update_failed":
-            return self._why[len(_RETURNED) :]
-        if code == "updated":
-            return VERSION
-        if code == "config_fault":
-            return self.words.fault(self.faults[value])
-        if code == "config_renamed":
-            return "%s -> %s" % self.renamed[value]
-        if code == "topology":
-            return self.words.missing(self.snap).strip()
-        if code == "time_set":
-            return self.clock.iso(self.snap.uptime_s - event[1]) or ""
-        if code == "task_died":
-            return self.tasks[value]
-        if code == "mqtt_down" or code == "command_refused":
-            return self.mqtt.detail(event)
-        if code == "wifi_up":
-            return self.network.wifi.ip
-        if code == "wifi_ap":
-            return self.network.wifi.ap_name
-        return ""
+    Args:
+        why: as of `run`; cause: machine.reset_cause().
+    """
+    if why.startswith(_RETURNED):
+        why = why[len(_RETURNED) :]
+        return _RETURNS.get(why, "update_failed"), why
+    if why:
+        return _ENDS.get(why, "reset_crash"), why
+    return _CAUSES.get(cause, "reset_other"), why
 
 
 async def _import_all(names):

@@ -114,6 +114,11 @@ LEDS = const(32)  # the red LED of the battery is lit while it stands
 RIG_ONLY = const(64)  # it is never that of one battery
 ACKNOWLEDGE = const(128)  # an operator may say that it is known
 BY_HAND = const(256)  # a person did it
+FROM_PAGE = const(512)  # whoever is in reach may bring it about: of the page,
+FROM_BROKER = const(1024)  # of the broker,
+FROM_RADIO = const(2048)  # of the radio
+SOURCES = (BY_HAND, FROM_PAGE, FROM_BROKER, FROM_RADIO)
+"""What has few places among the events, however often it happens."""
 
 _EVENT = const(EVENT | PAGE | LOG | MQTT)
 _HAND = const(EVENT | PAGE | LOG | MQTT | BY_HAND)
@@ -176,9 +181,9 @@ CODES = (
     ("update", "notice", "", _HAND),
     ("log_deleted", "notice", "day", _HAND),
     ("setup_opened", "notice", "", _HAND),
-    ("login_failed", "notice", "", _EVENT),
-    ("login_limit", "trouble", "", _EVENT),
-    ("command_refused", "notice", "text", _EVENT),
+    ("login_failed", "notice", "", _EVENT | FROM_PAGE),
+    ("login_limit", "trouble", "", _EVENT | FROM_PAGE),
+    ("command_refused", "notice", "text", _EVENT | FROM_BROKER),
     # The controller
     ("boot", "info", "", _EVENT),
     ("reset_power", "info", "", _EVENT),
@@ -191,6 +196,7 @@ CODES = (
     ("reset_serviced", "info", "", _EVENT),
     ("reset_other", "notice", "", _EVENT),
     ("task_died", "trouble", "text", _EVENT),
+    ("events_lost", "notice", "", _EVENT),
     ("updated", "notice", "version", _EVENT),
     ("update_failed", "trouble", "text", _EVENT),
     ("update_hung", "trouble", "", _EVENT),
@@ -199,15 +205,15 @@ CODES = (
     ("config_found", "notice", "", _EVENT),
     ("sd_ready", "info", "", _EVENT),
     # The network
-    ("wifi_up", "info", "text", _EVENT),
-    ("wifi_down", "notice", "", _EVENT),
-    ("wifi_ap", "notice", "text", _EVENT),
-    ("wifi_ap_off", "info", "", _EVENT),
-    ("wifi_not_found", "notice", "", _EVENT),
-    ("wifi_password", "trouble", "", _EVENT),
-    ("wifi_failed", "notice", "", _EVENT),
-    ("mqtt_up", "info", "", _EVENT),
-    ("mqtt_down", "notice", "text", _EVENT),
+    ("wifi_up", "info", "text", _EVENT | FROM_RADIO),
+    ("wifi_down", "notice", "", _EVENT | FROM_RADIO),
+    ("wifi_ap", "notice", "text", _EVENT | FROM_RADIO),
+    ("wifi_ap_off", "info", "", _EVENT | FROM_RADIO),
+    ("wifi_not_found", "notice", "", _EVENT | FROM_RADIO),
+    ("wifi_password", "trouble", "", _EVENT | FROM_RADIO),
+    ("wifi_failed", "notice", "", _EVENT | FROM_RADIO),
+    ("mqtt_up", "info", "", _EVENT | FROM_BROKER),
+    ("mqtt_down", "notice", "text", _EVENT | FROM_BROKER),
 )
 
 ALWAYS = const(0)

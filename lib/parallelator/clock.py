@@ -38,7 +38,7 @@ class Clock:
         Raises:
             ValueError: it is none.
         """
-        from parallelator.network import zone
+        from parallelator import zone
 
         self._zone = zone.parsed(text)
         self._zone_offset_s = zone.offset_s
@@ -54,17 +54,28 @@ class Clock:
 
         What programs read and what is logged: no hour of it comes twice or is missing.
         """
-        unix_s = self.unix(ago_s)
+        return self.stamp(self.unix(ago_s))
+
+    def stamp(self, unix_s: "int | None"):
+        """A wall time in seconds since 1970 as `iso` writes it, None of None."""
         return None if unix_s is None else "%04d-%02d-%02dT%02d:%02d:%02dZ" % self._date(unix_s)
 
-    def local(self, ago_s: int = 0):
-        """Wall time `ago_s` seconds ago as `2026-07-14 04:00:00` on the clock of the zone.
+    def step(self, unix_s: "int | None", jump_s: int):
+        """What setting the clock did, as text: `2026-07-14T01:00:00Z -> 2026-07-14T02:00:00Z`.
 
-        For people, on the console and as text; as `iso` while no zone is set.
+        Args:
+            unix_s: what it was set to; jump_s: by how much, 0 when it was not set before.
         """
-        unix_s = self.unix(ago_s)
+        now = self.stamp(unix_s) or ""
+        return "%s -> %s" % (self.stamp(unix_s - jump_s), now) if now and jump_s else now
+
+    def local(self, unix_s: "int | None"):
+        """A wall time in seconds since 1970 as `2026-07-14 04:00:00` on the clock of the zone.
+
+        For people, on the console and as text; as `stamp` while no zone is set.
+        """
         if unix_s is None or self._zone is None:
-            return self.iso(ago_s)
+            return self.stamp(unix_s)
         unix_s += self._zone_offset_s(self._zone, unix_s)
         return "%04d-%02d-%02d %02d:%02d:%02d" % self._date(unix_s)
 

@@ -116,7 +116,7 @@ class Scheduler:
             await asyncio.sleep_ms(retry_ms)
             retry_ms = min(retry_ms * 2, _LAST_RETRY_MS)
 
-    async def within(self, ms, coroutine):
+    async def within(self, ms: int, coroutine):
         """What a coroutine returns or raises; asyncio.TimeoutError when it takes more than `ms`.
 
         As asyncio's `wait_for_ms`, but the coroutine is a part of the task that asks. It is
@@ -133,7 +133,7 @@ class Scheduler:
         finally:
             timer.cancel()
 
-    def run_after_guard(self, coroutine):
+    def run_after_guard(self, coroutine) -> "Any":
         """Awaitable that runs a coroutine, and the guard when it is due before a step of it; what
         the coroutine returns or raises.
 

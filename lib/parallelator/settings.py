@@ -8,8 +8,8 @@ import sys
 
 from micropython import const
 
+from parallelator import formats
 from parallelator.hardware.ina2xx import DRIVERS, Ina237
-from parallelator.network import values as network
 from parallelator.snapshot import BATTERIES
 from parallelator.texts import printable, slip
 
@@ -90,7 +90,7 @@ TABLE = (
     ("time.ntp", "pool.ntp.org", 0, 64, ""),
     ("time.zone", "UTC0", 4, 64, ""),
     ("web.port", 80, 1, 65535, ""),
-    ("web.password", "", 8, network.PASSWORD_BYTES, ""),
+    ("web.password", "", 8, formats.PASSWORD_BYTES, ""),
     ("web.hosts", "", 0, 128, ""),
     ("mqtt.host", "", 0, 64, ""),
     ("mqtt.port", 1883, 1, 65535, ""),
@@ -312,14 +312,14 @@ def checking(changes, values, faults, renamed):
         row = _row(key)
         if row is None:
             faults.append(fault_of(key, value, "no such setting"))
-        elif not _fits(row, value) and not (key == "web.password" and network.is_hash(value)):
+        elif not _fits(row, value) and not (key == "web.password" and formats.is_hash(value)):
             faults.append(fault_of(key, value, _allowed(row)))
         elif isinstance(value, str) and isinstance(row[2], int) and slip(value, key in _FOREIGN):
             allowed = _allowed(row) + slip(value, key in _FOREIGN)
             faults.append(fault_of(key, value, allowed))
         else:
             values[key] = value
-    for fault in network.faults(values):
+    for fault in formats.faults(values):
         yield
         if fault:
             faults.append(fault_of(fault[0], values[fault[0]], fault[1]))

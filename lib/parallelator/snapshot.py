@@ -1,15 +1,14 @@
 """What one scan knows of the rig: plain arrays, written by the guard, read by everybody.
 
 Index i = 0..15 is the battery's place on I2C, its number on the case is i + 1. Positive
-current is discharge. Nothing here takes time or decides; `summary` and `battery_view` are for
-readers outside the guard's tick and may allocate.
+current is discharge. Nothing here takes time or decides. What is told of it as JSON is in `views`.
 """
 
 from array import array
 
 from micropython import const
 
-from parallelator import VERSION, catalog
+from parallelator import catalog
 from parallelator.catalog import ON, UNCONTROLLED
 
 BATTERIES = const(16)
@@ -162,97 +161,12 @@ def connected(snap: "Snapshot", i):
     return snap.state[i] == ON or snap.state[i] == UNCONTROLLED
 
 
-def flow(current_ma):
-    """`charging`, `discharging` or `idle` for a current in mA, positive = discharge."""
-    if current_ma > IDLE_MA:
-        return "discharging"
-    if current_ma < -IDLE_MA:
-        return "charging"
-    return "idle"
-
-
-def summary(snap: "Snapshot"):
-    """Totals over the connected batteries with valid readings, as `GET /api/state` shows them.
+def bus(snap: "Snapshot"):
+    """What the connected batteries with valid readings say of the bus; may allocate.
 
     Returns:
-        dict: `bus` (voltage_mv: median of the connected or None, current_ma, power_w, connected),
-        `max` and `min` ({n, voltage_mv} or None) and `mean_mv` over all valid batteries,
-        `discharge_mah` and `charge_mah` summed.
+        (median of their voltages in mV, None when there is none; sum of their currents in mA).
     """
-    volts = sorted(
-        snap.voltage_mv[i] for i in range(BATTERIES) if snap.valid[i] and connected(snap, i)
-    )
-    bus_mv = volts[len(volts) // 2] if volts else None
-    valid = [i for i in range(BATTERIES) if snap.valid[i]]
-    current_ma = sum(snap.current_ma[i] for i in valid if connected(snap, i))
-    high = max(valid, key=lambda i: snap.voltage_mv[i]) if valid else None
-    low = min(valid, key=lambda i: snap.voltage_mv[i]) if valid else None
-    return {
-        "bus": {
-            "voltage_mv": bus_mv,
-            "current_ma": current_ma,
-            "power_w": round(bus_mv * current_ma / 1000000, 1) if volts else None,
-            "connected": sum(1 for i in range(BATTERIES) if connected(snap, i)),
-        },
-        "max": _named(snap, high),
-        "min": _named(snap, low),
-        "mean_mv": sum(snap.voltage_mv[i] for i in valid) // len(valid) if valid else None,
-        "discharge_mah": sum(snap.discharge_mah),
-        "charge_mah": sum(snap.charge_mah),
-    }
-
-
-def _named(snap: "Snapshot", i):
-    return None if i is None else {"n": i + 1, "voltage_mv": snap.voltage_mv[i]}
-
-
-def rig_view(rig):
-    """The rig as `GET /api/state` and MQTT show it, without batteries and alarms: a dict.
-
-    Args:
-        rig: its `snap`, `settings`, `clock` and `boot` are used.
-    """
-    view = summary(rig.snap)
-    view["name"] = rig.settings["name"]
-    view["version"] = VERSION
-    view["language"] = rig.settings["language"]
-    view["uptime_ms"] = rig.snap.uptime_s * 1000
-    view["time"] = rig.clock.iso()
-    view["boot"] = rig.boot
-    return view
-
-
-def state_view(snap: "Snapshot", i):
-    """(state, reason, code of what clears it) of battery i, as words of the API."""
-    state = snap.state[i]
-    reason = snap.reason[i]
-    end = catalog.ends(state, reason, snap.eta_ms[i] > 0)
-    return catalog.state_name(state), catalog.reason_name(reason), end
-
-
-def battery_view(snap: "Snapshot", i, label):
-    """Battery i as `GET /api/state` shows it: a dict, unknown values None."""
-    valid = snap.valid[i]
-    state, reason, end = state_view(snap, i)
-    temperature = snap.temperature_c[i]
-    return {
-        "n": i + 1,
-        "label": label,
-        "state": state,
-        "wish": catalog.WISHES[snap.wish[i]],
-        "reason": reason,
-        "clears": end,
-        "since_ms": snap.since_s[i] * 1000,
-        "eta_ms": snap.eta_ms[i] or None,
-        "voltage_mv": snap.voltage_mv[i] if valid else None,
-        "current_ma": snap.current_ma[i] if valid else None,
-        "discharge_mah": snap.discharge_mah[i],
-        "charge_mah": snap.charge_mah[i],
-        "soc_pct": None,
-        "r_mohm": snap.r_mohm[i] or None,
-        "trips": snap.trips[i],
-        "temperature_c": None if temperature == NO_TEMPERATURE else temperature,
-        "on_s": snap.on_s[i],
-        "switchings": snap.switchings[i],
-        "flow": flow(snap.current_ma[i]) if valid else None,
-    }
+    known = [i for i in range(BATTERIES) if snap.valid[i] and connected(snap, i)]
+    volts = sorted(snap.voltage_mv[i] for i in known)
+    return volts[len(volts) // 2] if volts else None, sum(snap.current_ma[i] for i in known)

@@ -55,13 +55,14 @@ class Words:
             event: what `Events.after` returned; detail: what the code's number stands for, when
                 only the caller knows.
         """
-        _, _, code, i, state, reason, value = event
-        return self._word("event", code).format(
+        code, i, state, reason, value, count = event[2:8]
+        text = self._word("event", code).format(
             n=i + 1,
             v=detail or self._value(code, reason, value),
             r=self._word("reason", catalog.reason_name(reason)) if reason else "",
             s=self._word("state", catalog.state_name(state)),
         )
+        return text if count == 1 else self._word("console", "repeated").format(v=text, n=count)
 
     def access_point(self, name, password):
         """How to reach a rig that has no network, as a line for the console."""

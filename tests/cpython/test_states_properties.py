@@ -19,7 +19,7 @@ from parallelator.catalog import (
     Reason,
 )
 from parallelator.protection import rules
-from parallelator.protection.connector import Connector
+from parallelator.protection.joining import Connector
 from parallelator.protection.states import States
 from parallelator.snapshot import Snapshot
 

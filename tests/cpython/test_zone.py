@@ -5,7 +5,7 @@ import zoneinfo
 
 import pytest
 
-from parallelator.network import zone
+from parallelator import zone
 
 UTC = datetime.UTC
 zoneinfo.reset_tzpath([])  # not the host's database: the pinned one

@@ -275,7 +275,7 @@ class Restarted(Boxed):
 
         if current.world.resets == 0:
             await asyncio.sleep_ms(self._time_at_s * 1000)
-            app.restart()
+            app.rig.restart()
         await asyncio.sleep_ms(1 << 29)
 
 

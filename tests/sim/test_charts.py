@@ -37,7 +37,7 @@ class Charted(Run):
         import asyncio
 
         await asyncio.sleep_ms(self._time_at_s * 1000)
-        app.set_time(1784000000 + current.world.now_us // 1000000)
+        app.rig.set_time(1784000000 + current.world.now_us // 1000000)
         await asyncio.sleep_ms(1 << 29)
 
     def stepped(self, at_us):

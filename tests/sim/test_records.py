@@ -88,7 +88,7 @@ class Run:
         import asyncio
 
         await asyncio.sleep_ms(self._time_at_s * 1000)
-        app.set_time(1784000000)  # 2026-07-14T03:33:20Z
+        app.rig.set_time(1784000000)  # 2026-07-14T03:33:20Z
         await asyncio.sleep_ms(1 << 28)
 
     def codes(self):

@@ -42,7 +42,7 @@ class Boots:
             for event in events(app):
                 if event[2].startswith("reset_"):
                     self.causes[-1] = event[2]
-                    self.texts[-1] = app.event_text(event)
+                    self.texts[-1] = app.rig.event_text(event)
             await settle(app, settled)
 
         App._main = main
@@ -112,9 +112,9 @@ def test_a_guard_that_dies_in_its_first_tick_leads_to_safe_mode_too():
     assert boots.count == 4
     assert boots.app.safe == "safe_crash"
     assert "safe_crash" in [event[2] for event in events(boots.app)]
-    alarms = {alarm["code"]: alarm["text"] for alarm in boots.app.alarms()}
+    alarms = {alarm["code"]: alarm["text"] for alarm in boots.app.rig.alarms()}
     assert "failed three times" in alarms["safe_crash"]
-    assert boots.app.card.state == "sd_absent" and "log" not in boots.app.tasks
+    assert boots.app.card.state == "sd_absent" and "log" not in boots.app.rig.tasks
 
 
 def test_protection_is_not_called_late_before_anything_is_connected():
@@ -150,7 +150,7 @@ def test_boot_held_at_the_start_is_safe_mode():
     assert boots.causes == ["reset_power", "reset_power"]
     assert state_at(report, 1, 8)[0] != "on"
     assert state_at(report, 1, 29)[0] == "on"
-    assert "BOOT" in next(boots.app.alarms())["text"]
+    assert "BOOT" in next(boots.app.rig.alarms())["text"]
 
 
 def test_safe_mode_keeps_what_says_how_the_rig_is_built_and_reached():
@@ -169,7 +169,7 @@ def test_safe_mode_keeps_what_says_how_the_rig_is_built_and_reached():
     assert found["web.port"] != 80
     assert found["i2c_khz"] == 100
     assert found["limits.max_trips"] == 5
-    assert "trois fois" in next(boots.app.alarms())["text"]
+    assert "trois fois" in next(boots.app.rig.alarms())["text"]
 
 
 def test_a_hang_is_told_as_the_watchdogs_reset():
@@ -216,7 +216,7 @@ def test_a_guard_that_dies_later_opens_every_switch_and_tells_why():
 
 def test_a_restart_from_the_page_is_told():
     def ask():
-        boots.count == 1 and boots.app.restart()
+        boots.count == 1 and boots.app.rig.restart()
 
     boots = Boots()
     begin = boots.__call__
@@ -299,3 +299,35 @@ def test_nothing_worn_keeps_the_rig_off():
         esp32.NVS.commit = commit
     assert boots.count >= 1
     assert state_at(report, 1, 14)[0] == "on"
+
+
+def test_boot_held_while_the_rig_runs_opens_the_set_up_and_nothing_else():
+    def hold():
+        import asyncio  # the one of this boot
+
+        from parallelator.app import App
+
+        begin = App._main
+
+        async def press():
+            for seconds in (9, 13):
+                await asyncio.sleep(8)
+                current.world.button = True
+                await asyncio.sleep(seconds)
+                current.world.button = False
+
+        async def main(app, settled):
+            pressing = asyncio.create_task(press())
+            await begin(app, settled)
+            pressing.cancel()
+
+        App._main = main
+
+    boots = Boots(1, hold)
+    report = play(boots, batteries=FOUR, duration_s=45, load=[[0, 10]])
+    clean(report)
+    told = [event for event in events(boots.app) if event[2] == "setup_opened"]
+    assert len(told) == 1 and 34 <= told[0][1] <= 38, told
+    assert report["resets"] == 0
+    for n in (1, 2, 3, 4):
+        assert state_at(report, n, 44) == ("on", "")

@@ -142,9 +142,9 @@ class Trial:
             await asyncio.sleep_ms(100)
         self._asked = True
         self.before_mah = app.snap.discharge_mah[0]
-        assert app.slot == "app-a"
-        assert app.switch("app-b")
-        app.restart("update")
+        assert app.rig.slot == "app-a"
+        assert app.rig.switch("app-b")
+        app.rig.restart("update")
 
     def codes(self):
         """Of the events since the last start."""
@@ -153,7 +153,7 @@ class Trial:
     def text(self, code):
         """Of the first event with this code."""
         found = [event for event in events(self.app) if event[2] == code]
-        return self.app.event_text(found[0])
+        return self.app.rig.event_text(found[0])
 
     def kept(self, hung=False):
         """Everything that must outlive the switch, and that nothing was closed in between."""
@@ -181,7 +181,7 @@ def test_a_good_version_stays():
     assert trial.pointer == "app-b"
     assert "reset_update" in trial.codes()
     assert trial.text("updated") == "Update finished: version 0.2.0 is in use"
-    assert trial.app.slot == "app-b"
+    assert trial.app.rig.slot == "app-b"
     assert not current.world.timers
 
 

@@ -4,7 +4,7 @@ import asyncio
 import json
 from binascii import hexlify
 
-from parallelator.network import values
+from parallelator import formats
 from parallelator.web import Refused, auth
 
 PERIOD = 1 << 30  # of time.ticks_ms on the ESP32
@@ -195,7 +195,7 @@ def test_a_damaged_hash_is_an_ordinary_password():
         "pbkdf2$1000$" + "00" * 15 + digest,
         "pbkdf2$1000$" + "00" * 16 + digest + "00",
     ):
-        assert not values.is_hash(text)
+        assert not formats.is_hash(text)
         _, _, guard = make(password=text)
         assert login(guard, password=text).status_code == 200
         assert login(guard, password="").status_code == 401
@@ -203,7 +203,7 @@ def test_a_damaged_hash_is_an_ordinary_password():
 
 def test_the_rig_takes_its_own_hashes():
     stored = asyncio.run(auth.hashed("from the page"))
-    assert values.is_hash(stored) and asyncio.run(auth.hashed(stored)) == stored
+    assert formats.is_hash(stored) and asyncio.run(auth.hashed(stored)) == stored
     _, _, guard = make(password=stored)
     assert login(guard, password="from the page").status_code == 200
     assert login(guard, password=stored).status_code == 401

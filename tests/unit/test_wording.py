@@ -40,8 +40,10 @@ def test_the_ring_keeps_the_newest_and_tells_what_was_dropped():
     for k in range(100):
         snap.uptime_s = k
         events.emit("joined", k % 16, 0, 0, k)
-    number, uptime_s, code, i, _, _, value = events.after(0)
-    assert (number, uptime_s, code, i, value) == (36, 36, "joined", 4, 36)
+    number, uptime_s, code, i, _, _, value = events.after(0)[:7]
+    assert (number, uptime_s, code, i, value) == (59, 60, "events_lost", RIG, 60)
+    number, uptime_s, code, i, _, _, value = events.after(60)[:7]
+    assert (number, uptime_s, code, i, value) == (60, 60, "joined", 12, 60)
     assert events.after(99)[6] == 99 and events.after(100) is None
 
 

@@ -1,4 +1,4 @@
-"""A rig that is not there: serves the page over a made-up Snapshot, for tests and for design.
+"""A rig whose parts are not there: serves the page over a made-up Snapshot, for tests and design.
 
     micropython tests/web/fake_rig.py PORT [PASSWORD [LANGUAGE]]
 
@@ -6,19 +6,18 @@ Needs lib/ and microdot on MICROPYPATH; saves settings in the present folder. Wh
 on standard input, a command a line: `trip N`, `lock N`, `lose N` (absent), `hold N`
 (uncontrolled), `wait N`, `heat N`, `alarm CODE [N]`, `calm` (no alarms), `extreme` (the longest
 numbers everywhere), `freeze`, `run`, `busy`, `password TEXT`, `hold-log NAME`, `pull` (the card),
-`setup S` (the window for a first password), `ap IP` (an access point), `press` and `release` (a
-trip is pending, or not any more), `hold-boot` and `free-boot`, `slot NAME` (what it was installed
-into), `idle` (no current).
+`setup S` (S seconds are left for a first password, and time stands still), `ap IP` (an access
+point), `press` and `release` (a trip is pending, or not any more), `hold-boot` and
+`free-boot`, `slot NAME` (what it was installed into), `idle` (no current).
 Each is answered with `ok` on standard output, and the first line of output is `ready`.
 """
 
 import asyncio
-import json
 import os
 import sys
 import time
 
-from parallelator import catalog, settings, snapshot
+from parallelator import catalog, settings
 from parallelator.catalog import Reason
 from parallelator.clock import Clock
 from parallelator.records.blackbox import BlackBox
@@ -27,10 +26,10 @@ from parallelator.records.datalog import LOGS
 from parallelator.records.events import Events
 from parallelator.records.history import History
 from parallelator.records.sample_ring import BUS, SampleRing
+from parallelator.rig import Rig
 from parallelator.scheduler import Scheduler
 from parallelator.snapshot import ALL, BATTERIES, RIG, Snapshot
 from parallelator.web import server
-from parallelator.wording import Words
 
 _CARD_BYTES = 200 * 1024
 
@@ -73,6 +72,12 @@ class Card:
     def fail(self, error):
         """As the card's."""
         raise error
+
+    def leave(self):
+        """As the card's, which stays."""
+
+    def unmount(self):
+        """As the card's, which stays."""
 
     def readblocks(self, number, buf):
         at = 512 * number
@@ -118,131 +123,52 @@ class Wifi:
 
 
 class Network:
-    """The network side of a rig."""
+    """The network side of a rig; it asks nobody for the time."""
 
     wifi = Wifi()
+
+    def __init__(self):
+        self.sntp = self
+
+    def wake(self):
+        """As the time's."""
 
     def hostname(self):
         """What it is called."""
         return "parallelator"
 
 
-class Rig:
-    """A rig as server.serve wants it, whose batteries do as they are told."""
+class Counters:
+    """Counters that are not kept."""
 
-    boot = 7
-    config_files = ("config.json",)
-    tasks = ("web", "wifi")
-    failures = (0, 2)
-    faults = ()
-    mqtt = None
-    network = Network()
+    def save(self, last):
+        """As the counters'."""
 
-    def __init__(self, port, password, language):
-        folder = snapshot.__file__.rsplit("/", 1)[0]
-        with open("%s/messages/%s.json" % (folder, language)) as file:
-            self.words = json.load(file)
-        self.sentences = Words(language)
-        self.settings = settings.defaults()
-        self.settings.update(
-            {
-                "name": "Fake rig",
-                "language": language,
-                "web.port": port,
-                "web.password": password,
-                "batteries.3.label": "Stage <left>",
-            }
-        )
-        self.pending = {}
-        self.clock = Clock(time)
-        self.clock.set(1784000000)
-        scheduler = Scheduler(self.clock, None)  # without a guard that has to go first
-        self.run_after_guard = scheduler.run_after_guard
-        self.within = scheduler.within
-        self.i2c = I2c()
-        self.card = Card()
-        self.datalog = Datalog()
-        self.guard = self
-        self.snap = Snapshot()
-        self.snap.boards = self.snap.known_boards = 15
-        self.snap.sensors = 65535
-        self.events = Events(self.snap)
-        self.events.emit("boot", RIG, 0, 0, self.boot)
-        self.history = History(self.snap)
-        self.sample_ring = SampleRing()
-        self.blackbox = BlackBox(
-            self.sample_ring, Deaf(), self.card, self.clock, self.snap, lambda: False
-        )
-        self.blackbox.boot = self.boot
-        self.active = []
-        self.frozen = False
+
+class Guard:
+    """A guard that says yes, unless it is busy or a battery is locked or absent."""
+
+    def __init__(self, snap, events):
+        self._snap = snap
+        self._events = events
         self.full = False
-        self.left_s = 0
-        self.slot = "app-a"
         self.presses = False
-        self.boot_held = False
-        for i in range(BATTERIES):
-            self.snap.state[i] = catalog.ON
-            self.snap.valid[i] = 1
-            self.snap.voltage_mv[i] = 26300 + 7 * (i * 5 % 16)
-            self.snap.current_ma[i] = 4200 + 90 * (i * 7 % 16)
-            self.snap.discharge_mah[i] = 1500 + 31 * i
-            self.snap.charge_mah[i] = 12 * i
-            self.blackbox.emit("joined", i, catalog.ON, Reason.NONE, 0)
-        # Of this one there is a record, five seconds from now.
-        self.blackbox.emit("trip", 3, catalog.TRIPPED, Reason.OVERCURRENT, 16000)
-
-    def alarms(self):
-        """As the app's."""
-        return self.active
-
-    def event_text(self, event):
-        """As the app's."""
-        return self.sentences.event(event)
-
-    def take_over(self, changes):
-        """As the app's; what is not live waits."""
-        for key, value in changes.items():
-            if settings.is_live(key):
-                self.settings[key] = value
-            else:
-                self.pending[key] = value
-        self.events.emit("settings_saved", RIG, 0, 0, len(changes))
-
-    def set_time(self, unix_s):
-        """As the app's."""
-        self.clock.set(unix_s)
-
-    def setup_s(self):
-        """As the app's."""
-        return self.left_s
-
-    def button_held(self):
-        """As the app's."""
-        return self.boot_held
-
-    def restart(self, why="restart"):
-        """As the app's, but it only tells."""
-        self.events.emit(why, RIG, 0, 0, 0)
 
     def trip_pending(self):
         """As the guard's."""
         return self.presses
 
-    def switch(self, folder):
-        """As main's, but nothing boots from it."""
-        with open("app", "w") as file:
-            file.write(folder)
-        return True
+    def all_off(self):
+        """As the guard's, but nothing is switched."""
 
     def submit(self, action, i):
         """As the guard's: None, or why not."""
-        snap = self.snap
+        snap = self._snap
         if self.full:
             return "busy"
         if i < 0:
-            self.active.clear()
-            self.events.emit("bus_reset", RIG, 0, 0, 0)
+            snap.alarm("bus_overload", RIG, False)
+            self._events.emit("bus_reset", RIG, 0, 0, 0)
             return None
         if i == ALL:
             for k in range(BATTERIES):
@@ -264,7 +190,7 @@ class Rig:
 
     def put(self, i, state, reason):
         """Puts battery i into a state; it carries no current unless it is on."""
-        snap = self.snap
+        snap = self._snap
         snap.state[i] = state
         snap.reason[i] = reason
         snap.since_s[i] = snap.uptime_s
@@ -273,30 +199,101 @@ class Rig:
         if state not in (catalog.ON, catalog.UNCONTROLLED):
             snap.current_ma[i] = 0
 
+
+class FakeRig(Rig):
+    """A rig with a password or "", whose batteries do as they are told."""
+
+    def __init__(self, port, password, language):
+        values = settings.defaults()
+        values.update(
+            {
+                "name": "Fake rig",
+                "language": language,
+                "web.port": port,
+                "web.password": password,
+                "batteries.3.label": "Stage <left>",
+            }
+        )
+        clock = Clock(time)
+        clock.set(1784000000)
+        snap = Snapshot()
+        snap.boards = snap.known_boards = 15
+        snap.sensors = 65535
+        events = Events(snap)
+        events.know(clock.unix())
+        scheduler = Scheduler(clock, None)  # without a guard that has to go first
+        scheduler.names = ["web", "wifi"]
+        scheduler.failures = [0, 2]
+        card = Card()
+        self.sample_ring = SampleRing()
+        super().__init__(
+            values,
+            faults=[],
+            renamed=[],
+            config_files=("config.json",),
+            why="",
+            powered_on=False,
+            slot="app-a",
+            switch=switch,
+            button_held=lambda: self.boot_held,
+            clock=clock,
+            snap=snap,
+            events=events,
+            history=History(snap),
+            i2c=I2c(),
+            card=card,
+            blackbox=BlackBox(self.sample_ring, Deaf(), card, clock, snap, lambda: False),
+            guard=Guard(snap, events),
+            counters=Counters(),
+            scheduler=scheduler,
+            boot=7,
+            datalog=Datalog(),
+            network=Network(),
+        )
+        self.blackbox.boot = self.boot
+        self.frozen = False
+        self.boot_held = False
+        self._begin()
+
+    def _begin(self):
+        """All batteries are on; of a trip of the fourth there is a record in five seconds."""
+        snap = self.snap
+        self.events.emit("boot", RIG, 0, 0, self.boot)
+        for i in range(BATTERIES):
+            snap.state[i] = catalog.ON
+            snap.valid[i] = 1
+            snap.voltage_mv[i] = 26300 + 7 * (i * 5 % 16)
+            snap.current_ma[i] = 4200 + 90 * (i * 7 % 16)
+            snap.discharge_mah[i] = 1500 + 31 * i
+            snap.charge_mah[i] = 12 * i
+            self.blackbox.emit("joined", i, catalog.ON, Reason.NONE, 0)
+        self.blackbox.emit("trip", 3, catalog.TRIPPED, Reason.OVERCURRENT, 16000)
+
     def obey(self, command, *args):
         """Does one command of the module's list."""
         i = int(args[0]) - 1 if args and args[0].isdigit() else 0
         if command == "trip":
-            self.put(i, catalog.TRIPPED, Reason.OVERLOAD)
+            self.guard.put(i, catalog.TRIPPED, Reason.OVERLOAD)
             self.snap.trips[i] += 1
             self.events.emit("trip", i, 0, Reason.OVERLOAD, 14000)
             self.blackbox.emit("trip", i, catalog.TRIPPED, Reason.OVERLOAD, 14000)
         elif command == "lock":
-            self.put(i, catalog.LOCKED, Reason.OVERCURRENT)
+            self.guard.put(i, catalog.LOCKED, Reason.OVERCURRENT)
             self.snap.trips[i] = 5
         elif command == "lose":
-            self.put(i, catalog.ABSENT, Reason.SENSOR_LOST)
+            self.guard.put(i, catalog.ABSENT, Reason.SENSOR_LOST)
         elif command == "hold":
-            self.put(i, catalog.UNCONTROLLED, Reason.EXPANDER_LOST)
-            self.alarm("uncontrolled", i + 1)
+            self.guard.put(i, catalog.UNCONTROLLED, Reason.EXPANDER_LOST)
+            self.alarm("uncontrolled", i)
         elif command == "wait":
-            self.put(i, catalog.WAITING, Reason.BUS_LOWER)
+            self.guard.put(i, catalog.WAITING, Reason.BUS_LOWER)
         elif command == "heat":
             self.snap.temperature_c[i] = 78
         elif command == "alarm":
-            self.alarm(args[0], int(args[1]) if len(args) > 1 else None)
+            self.alarm(args[0], int(args[1]) - 1 if len(args) > 1 else RIG)
         elif command == "calm":
-            self.active.clear()
+            for code, i, _ in self.snap.alarms():
+                self.snap.alarm(code, i, False)
         elif command == "hold-log":
             self.datalog.held.append(args[0])
         elif command == "pull":
@@ -307,9 +304,9 @@ class Rig:
         elif command in ("freeze", "run"):
             self.frozen = command == "freeze"
         elif command == "busy":
-            self.full = True
+            self.guard.full = True
         elif command in ("press", "release"):
-            self.presses = command == "press"
+            self.guard.presses = command == "press"
         elif command in ("hold-boot", "free-boot"):
             self.boot_held = command == "hold-boot"
         elif command == "slot":
@@ -318,18 +315,19 @@ class Rig:
             for i in range(BATTERIES):
                 self.snap.current_ma[i] = 0
         elif command == "setup":
-            self.left_s = int(args[0])
+            self._powered_on = self.frozen = True
+            self.snap.uptime_s = 600 - int(args[0])
         elif command == "ap":
             self.network.wifi.ap_ip = args[0]
         else:
             raise ValueError(command)
 
-    def alarm(self, code, n):
-        """Raises an alarm."""
-        since_ms = self.snap.uptime_s * 1000
-        text = self.words["alarm"][code]
-        alarm = {"code": code, "severity": catalog.severity(code), "n": n}
-        self.active.append(dict(alarm, since_ms=since_ms, text=text))
+    def alarm(self, code, i):
+        """Raises an alarm; that of the settings stands for one more fault."""
+        if code == "config_fault":
+            fault = {"file": "config.json", "key": "x", "found": 1, "allowed": "no such setting"}
+            self.faults.append(fault)
+        self.snap.alarm(code, i, True)
         self.events.emit("alert_dead", RIG, 0, 0, 0)
 
     def extreme(self):
@@ -337,8 +335,8 @@ class Rig:
         snap = self.snap
         snap.uptime_s = 99999999
         for i in range(BATTERIES):
-            self.put(i, catalog.UNCONTROLLED, Reason.SWITCH_FAULT)
-            self.alarm("deadline_missed", 16)
+            self.guard.put(i, catalog.UNCONTROLLED, Reason.SWITCH_FAULT)
+            self.alarm("stuck_closed", i)
             snap.wish[i] = catalog.WISH_OFF
             snap.voltage_mv[i] = 30000
             snap.current_ma[i] = -15000
@@ -364,6 +362,13 @@ class Rig:
                 self.sample_ring.sample(i, self.clock.ms(), snap.voltage_mv[i], snap.current_ma[i])
 
 
+def switch(folder):
+    """As main's, but nothing boots from it."""
+    with open("app", "w") as file:
+        file.write(folder)
+    return True
+
+
 async def listen(rig):
     """Obeys standard input until it ends."""
     lines = asyncio.StreamReader(sys.stdin)
@@ -380,7 +385,7 @@ async def listen(rig):
 
 async def main(port, password="", language="en"):
     """Runs for ever."""
-    rig = Rig(int(port), password, language)
+    rig = FakeRig(int(port), password, language)
     asyncio.create_task(rig.live())
     asyncio.create_task(rig.history.run())
     asyncio.create_task(rig.blackbox.run())

@@ -67,6 +67,18 @@ def test_charts_grow_without_asking_again(visit, stage):
     assert [path for path in asked if "/api/history" in path] == ["/api/history?span=600"], asked
 
 
+def test_an_event_that_repeats_is_one_line(visit, rig):
+    page = visit(rig)
+    page.get_by_role("link", name="Events").click()
+    lines = page.locator("#event-list li", has_text="wrong password")
+    for times in ("", " (2 times)", " (3 times)"):
+        assert rig.ask("POST", "/api/login", {"password": "wrong"})[0] == 401
+        expect(lines).to_have_count(1)
+        expect(lines).to_contain_text("log in with a wrong password" + times)
+    page.locator("#language").click()
+    expect(page.locator("#event-list")).to_contain_text("un mauvais mot de passe (3 fois)")
+
+
 def test_events_are_filtered(visit, stage):
     page = visit(stage)
     open_view(page, "events")

@@ -51,6 +51,14 @@ def test_wrong_passwords(rig):
         assert answer[1]["Set-Cookie"] is None
 
 
+def test_wrong_passwords_are_one_event_with_a_count(rig):
+    for _ in range(3):
+        assert rig.ask("POST", "/api/login", {"password": "wrong"})[0] == 401
+    event = rig.ask("GET", "/api/events")[2]["events"][-1]
+    assert (event["code"], event["count"]) == ("login_failed", 3)
+    assert event["text"] == "Somebody tried to log in with a wrong password (3 times)"
+
+
 def test_two_sessions_never_share_a_token(rig):
     tokens = {rig.login()["Authorization"] for _ in range(3)}
     assert len(tokens) == 3

@@ -27,6 +27,7 @@ MALFORMED = {
     "too many words": (b"GET / / HTTP/1.1\r\n\r\n", 400),
     "binary": (bytes(range(128, 256)) + b"\r\n\r\n", 400),
     "tls hello": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400),
+    "first bytes of a tls hello": (b"\x16\x03\x01\x02\x00\x01", 400),
     "http 2": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),
     "version 2": (b"GET / HTTP/2.0\r\n\r\n", 505),
     "version 1.2": (b"GET / HTTP/1.2\r\n\r\n", 505),

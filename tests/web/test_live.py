@@ -70,10 +70,10 @@ def test_shape_of_the_state(rig):
     assert tripped["clears"] == "delay" and 8000 <= tripped["eta_ms"] <= 10000
     assert state["batteries"][2]["label"] == "Stage <left>"
     assert [(a["code"], a["n"]) for a in state["alarms"]] == [
-        ("topology", None),
         ("stuck_closed", 3),
+        ("topology", None),
     ]
-    assert set(state["alarms"][0]) == {"code", "n", "since_ms", "text"}
+    assert set(state["alarms"][0]) == {"code", "severity", "n", "since_ms", "text"}
 
 
 def test_stream_opens_with_codes_and_full_state(rig):

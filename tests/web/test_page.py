@@ -202,7 +202,7 @@ def test_reset_of_the_bus(visit, rig):
 
 def test_read_only_without_a_password(visit, open_rig):
     page = visit(open_rig)
-    expect(page.locator("#read-only")).to_contain_text("open /setup within ten minutes")
+    expect(page.locator("#read-only")).to_contain_text("Open /setup on the")
     expect(page.locator("#account")).to_be_hidden()
     assert page.locator("article button:visible").count() == 0
 

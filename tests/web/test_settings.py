@@ -52,7 +52,7 @@ def test_a_change_is_saved_and_says_what_waits_for_a_restart(rig):
     assert (state["name"], state["batteries"][3]["label"]) == ("Nuit blanche", "Basse")
     shown = rig.ask("GET", "/api/settings")[2]
     assert shown["values"]["limits.max_trips"] == 3 and shown["pending"] == ["limits.max_trips"]
-    assert rig.ask("GET", "/api/events")[2]["events"][-1]["code"] == "settings_saved"
+    assert rig.ask("GET", "/api/events")[2]["events"][-1]["code"] == "limits_saved"
     status, answer = patch(rig, session, {"limits.max_trips": 5})
     assert (status, answer["saved"]) == (200, ["limits.max_trips"])
 
@@ -108,7 +108,7 @@ def test_hostile_values_are_refused_and_leave_no_mark(rig):
         status, _, answer = rig.ask(
             "PATCH", "/api/settings", body, f"127.0.0.{k % 9 + 1}", **session
         )
-        assert status == 422, (body, answer)
+        assert status in (400, 422), (body, answer)  # no JSON for the reader, or no settings
         assert len(json.dumps(answer)) < 2000
     for body in ([], "text", 3, None):
         status, answer = patch(rig, session, body)
@@ -155,7 +155,10 @@ def test_events_after_a_number(rig):
     for _ in range(20):
         rig.tell("trip 1", "trip 2", "trip 3", "trip 4")
     answer = rig.ask("GET", "/api/events")[2]
-    assert len(answer["events"]) == 64 and answer["events"][0]["number"] == 83 - 64
+    boot, lost, *trips = answer["events"]
+    assert (boot["code"], boot["number"]) == ("boot", 0), "trips push out nothing else"
+    assert (lost["code"], lost["value"]) == ("events_lost", 66)
+    assert [event["number"] for event in trips] == list(range(67, 83))
 
 
 def test_history(rig):

@@ -30,7 +30,7 @@ def hook():
     def started(app, name, job):
         async def browser():
             await asyncio.sleep_ms(CLOCK_AT_MS)
-            app.set_time(UNIX_S)
+            app.rig.set_time(UNIX_S)
             await asyncio.sleep_ms(1 << 28)
 
         if name == "log":

@@ -301,21 +301,21 @@ def switch_everything_on():
 
 
 def start():
-    """Start the firmware and its clients; return its `App`."""
+    """Start the firmware and its clients; return its `Rig`."""
     from parallelator import app
     from parallelator.hardware.sdcard import SpiCard
 
     switch_everything_on()
     SpiCard.init_card = lambda card, baudrate: None
     SpiCard.check = lambda card: None
-    rig = app.App("", False, "", None)
-    asyncio.create_task(rig._main(lambda: None))
+    firmware = app.App("", False, "", None)
+    asyncio.create_task(firmware._main(lambda: None))
     asyncio.create_task(clients())
-    return rig
+    return firmware.rig
 
 
 def look(rig):
-    """What the firmware is doing, as JSON; `rig` is its `App`."""
+    """What the firmware is doing, as JSON; `rig` is its `Rig`."""
     from parallelator.catalog import ON
 
     logs = os.listdir("/sd/log")

@@ -228,8 +228,11 @@ def _table(name, columns, numbers, lines, flaws):
             refuse(column, bad, ", ".join(STATES))
             table[column] = table[column].mask(bad)
     table = table[~lost & table["uptime_ms"].notna()]
-    if wide:
-        table = _long(table)
+    return _typed(_long(table) if wide else table)
+
+
+def _typed(table):
+    """The columns of a log in their types, those that an old one lacks too; uptime in seconds."""
     table = table[table["battery"].notna() & table["state"].notna()]
     table = table.reindex(columns=[*table.columns, *(set(_MEASURED) - set(table.columns))])
     return pd.DataFrame(

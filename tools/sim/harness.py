@@ -72,23 +72,13 @@ def run(
         dict: the report.
     """
     duration_s = plan["duration_s"]
-    world = World(
-        plan, virtual, speed, plan["seed"], None if duration_s is None else int(duration_s * 1e6)
-    )
-    current.world = world
+    end_us = None if duration_s is None else int(duration_s * 1e6)
+    world = current.world = World(plan, virtual, speed, plan["seed"], end_us)
     fresh = flash is None and image is None
     home = os.getcwd()
     modules = list(sys.path)
-    if image:
-        flash = _IMAGE_MOUNT
-        os.mount(os.VfsLfs2(Flash(open(image, "r+b"))), flash)  # noqa: SIM115 - until the end
-    else:
-        if fresh:
-            flash = "%s/build/sim/%s-%s" % (root, plan["name"], os.urandom(4).hex())
-        make_dirs(flash)
+    flash = _file_system(root, plan, flash, image)
     try:
-        if card is None and any(step["do"].startswith("sd_") for step in plan["steps"]):
-            card = SdCard(Image(SD_SECTORS))
         source = flash if image else root
         recorder = _furnish(world, plan, card, source, flash, port)
         if image:
@@ -110,8 +100,25 @@ def run(
             os.umount(flash)
         if fresh:
             _remove(flash)
+    return _report(world, recorder, plan, quiet)
+
+
+def _file_system(root, plan, flash, image):
+    """The folder that stands for the ESP32's, made or mounted; arguments as of `run`."""
+    if image:
+        os.mount(os.VfsLfs2(Flash(open(image, "r+b"))), _IMAGE_MOUNT)  # noqa: SIM115 - until the end
+        return _IMAGE_MOUNT
+    if flash is None:
+        flash = "%s/build/sim/%s-%s" % (root, plan["name"], os.urandom(4).hex())
+    make_dirs(flash)
+    return flash
+
+
+def _report(world, recorder, plan, quiet):
+    """The report of a run that is over, also in words unless `quiet`."""
     report = recorder.freeze()
     report["open_at_end"] = not any(world.plant.switch)
+    card = world.card
     if card:
         report["sd"] = {
             "writes": card.written,
@@ -143,6 +150,8 @@ def _furnish(world, plan, card, source, flash, port):
     with open(flash + "/config.json", "w") as file:
         json.dump(config, file)
     os.chdir(flash)
+    if card is None and any(step["do"].startswith("sd_") for step in plan["steps"]):
+        card = SdCard(Image(SD_SECTORS))
     if card:
         world.card = card
         card.image.volume()

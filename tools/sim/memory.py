@@ -133,7 +133,7 @@ def main(port, folder):
     from sim.chips.sdcard import SdCard
     from sim.chips.sdimage import Image
 
-    scene = scenario.complete(plan("stage-night"))
+    scene = scenario.complete(plan("backstage"))
     scene["duration_s"] = None
     card = SdCard(Image(harness.SD_SECTORS, folder + "/card.img"))
     card.image.volume()

@@ -78,7 +78,7 @@ def _is_profile(value):
 
 
 def _is_ip(value):
-    from parallelator.network.values import is_ip
+    from parallelator.formats import is_ip
 
     return type(value) is str and is_ip(value)
 

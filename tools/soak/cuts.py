@@ -126,8 +126,8 @@ class Night:
 
         def noted(card, state):
             note(card, state)
-            if state == READY and first and self.app and self.app.datalog:
-                name = self.app.datalog.name
+            if state == READY and first and self.app and self.app.rig.datalog:
+                name = self.app.rig.datalog.name
                 if name:
                     size = self.card.image.volume().stat("/log/" + name)[6]
                     self.flushed.append([self.card.written, name, size])
@@ -173,7 +173,7 @@ class Night:
         await asyncio.sleep_ms((_SAVE_AT_S - _DAY_AT_S) * 1000)
         self.operation = OPERATIONS[3]
         try:
-            await saving.write(CHANGES, app.settings, app.config_files, app.card)
+            await saving.write(CHANGES, app.settings, app.rig.config_files, app.card)
         except OSError:
             pass  # the card is not itself any more
         self.operation = OPERATIONS[1]
@@ -282,7 +282,7 @@ def logs_again(night):
 
 def tells(night):
     """True when the rig says that something of the card cannot be used."""
-    return bool(night.app.faults) or any(
+    return bool(night.app.rig.faults) or any(
         code in ("sd_unreadable", "sd_foreign") or code == "sd_full" for code in night.events
     )
 

@@ -124,6 +124,28 @@ class Sampler:
         os.remove(self._path)
 
 
+def _plan(duration_s, wrap_s, wifi):
+    """The scenario, as a file would have it; arguments as of `play`."""
+    steps = air(wifi, duration_s)
+    for at_s, n, kind in trials(duration_s, wrap_s):
+        step = {"at": at_s, "do": "inject_voltage", "n": n, "mv": KINDS[kind][0]}
+        steps += [step, dict(step, at=at_s + 2.5, mv=0)]
+    return {
+        "name": "day",
+        "duration_s": duration_s,
+        "batteries": [{"n": n, "soc": 0.8, "capacity_ah": 1000} for n in (1, 2)],
+        "settings": {
+            "serial_messages": False,
+            "limits": {"max_trips": 1000},
+            "log": {"interval_s": _LOG_S},
+            "wifi": {"ssid": "stage" if wifi else "", "password": "night-show"},
+        },
+        "load": [[0, 2]],
+        "steps": steps,
+        "boot_ticks_ms": WRAP_MS - int(wrap_s * 1000),
+    }
+
+
 def play(root, duration_s, wrap_s, wifi=None):
     """Play it.
 
@@ -139,24 +161,6 @@ def play(root, duration_s, wrap_s, wifi=None):
     from sim.chips.sdimage import Image
     from sim.slow import slow_down
 
-    steps = air(wifi, duration_s)
-    for at_s, n, kind in trials(duration_s, wrap_s):
-        step = {"at": at_s, "do": "inject_voltage", "n": n, "mv": KINDS[kind][0]}
-        steps += [step, dict(step, at=at_s + 2.5, mv=0)]
-    plan = {
-        "name": "day",
-        "duration_s": duration_s,
-        "batteries": [{"n": n, "soc": 0.8, "capacity_ah": 1000} for n in (1, 2)],
-        "settings": {
-            "serial_messages": False,
-            "limits": {"max_trips": 1000},
-            "log": {"interval_s": _LOG_S},
-            "wifi": {"ssid": "stage" if wifi else "", "password": "night-show"},
-        },
-        "load": [[0, 2]],
-        "steps": steps,
-        "boot_ticks_ms": WRAP_MS - int(wrap_s * 1000),
-    }
     until_s = duration_s - _LOOK_S
     from_s = trials(duration_s, wrap_s)[1][0] + _SETTLED_S
     from_s += (until_s - from_s) % 120
@@ -177,7 +181,7 @@ def play(root, duration_s, wrap_s, wifi=None):
 
         guard.Guard.tick = sampled
 
-    plan = scenario.complete(plan)
+    plan = scenario.complete(_plan(duration_s, wrap_s, wifi))
     try:
         report = harness.run(root, plan, True, quiet=True, sabotage=hook, card=card)
         samplers[0].restore(report)

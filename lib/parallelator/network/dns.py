@@ -11,8 +11,9 @@ import struct
 
 from micropython import const
 
+from parallelator.formats import is_ip
+
 from .udp import address, opened, receive
-from .values import is_ip
 
 MDNS_GROUP = "224.0.0.251"
 MDNS_PORT = const(5353)

@@ -18,8 +18,8 @@ from parallelator import catalog
 from parallelator.catalog import ACTIONS, MQTT_PROBLEMS
 from parallelator.network import discovery
 from parallelator.network.mqtt_link import Denied, Garbage, Link, tls_context
-from parallelator.records.events import event_view
-from parallelator.snapshot import BATTERIES, BOARDS, CHANNELS, RIG, battery_view, rig_view
+from parallelator.snapshot import BATTERIES, BOARDS, CHANNELS, RIG
+from parallelator.views import battery_view, event_view, rig_view
 
 _FIRST_MS = const(2000)
 _LEAST_RETRY_MS = const(500)
@@ -47,14 +47,12 @@ class Mqtt:
     """The rig on its broker.
 
     Args:
-        rig: an object with `settings`, `snap`, `events`, `guard`, `clock`, `boot`, `words`,
-            `alarms()`, `event_text(event)`, `run_after_guard` and `within`, as web.server.serve
-            describes them.
+        rig: the `Rig` that is published.
         number: the controller's own, twelve hexadecimal digits.
         resolve: coroutine that makes an IP address of the broker's name, or raises OSError.
     """
 
-    def __init__(self, rig, number, resolve):
+    def __init__(self, rig: "Rig", number, resolve):
         self._rig = rig
         self._resolve = resolve
         value = rig.settings
@@ -108,7 +106,7 @@ class Mqtt:
 
     def detail(self, event):
         """What the number of `mqtt_down` or `command_refused` stands for, in words."""
-        _, _, code, i, _, _, value = event
+        _, _, code, i, _, _, value = event[:7]
         words = self._rig.words
         if code == "mqtt_down":
             return words.problem(MQTT_PROBLEMS[value])
@@ -248,7 +246,7 @@ class Mqtt:
         return clock.add(due if timely else now, self._interval_ms)
 
     async def _send_event(self, link, event):
-        self._dropped += event[0] - self._event
+        self._dropped += event[6] if event[2] == "events_lost" else 0
         self._event = event[0] + 1
         if not catalog.is_told(event[2], catalog.MQTT):
             return

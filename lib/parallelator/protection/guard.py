@@ -9,10 +9,9 @@ from array import array
 from micropython import const
 
 from parallelator.catalog import ABSENT, ACTIONS, ON, UNCONTROLLED, Reason
-from parallelator.protection import charge, rules
-from parallelator.protection.connector import Connector
+from parallelator.protection import metering, rules
+from parallelator.protection.joining import Connector
 from parallelator.protection.presence import Presence
-from parallelator.protection.resistance import Resistance
 from parallelator.protection.sensors import Sensors
 from parallelator.protection.states import States
 from parallelator.protection.warnings import Warnings
@@ -72,7 +71,7 @@ class Guard:
         self._judge = rules.Judge(limits)
         self._balance = rules.Balance(snap, limits)
         self._warnings = Warnings(snap, limits, self._balance, emit)
-        self._resistance = Resistance(snap)
+        self._resistance = metering.Resistance(snap)
         self._sensors = Sensors(i2c, snap, limits, shunt_uohm)
         self._states = States(snap, switches, limits, self._judge, self._balance, emit)
         self._connector = Connector(snap, limits, self._states, emit)
@@ -292,7 +291,7 @@ class Guard:
             self._valid_ms[i] = 0
         current_ma = snap.current_ma[i]
         self._sample(i, now, snap.voltage_mv[i], current_ma)
-        charge.count(snap, i, current_ma, min(dt, _CHARGE_GAP_MS))
+        metering.count_charge(snap, i, current_ma, min(dt, _CHARGE_GAP_MS))
         if snap.state[i] == ON:
             if self._doubted >> i & 1:
                 self._believe(i)
@@ -333,7 +332,7 @@ class Guard:
             self._states.forgive(i, seen_ms)
             self._warnings.connected(i, voltage_mv, current_ma, seen_ms)
             self._resistance.sample(i, voltage_mv, current_ma)
-            charge.count_time(self._snap, i, dt)
+            metering.count_time(self._snap, i, dt)
 
     def _attend(self, i, current_ma, dt):
         # A battery that is not on: its delays, its return, and current it should not carry.

@@ -187,10 +187,10 @@ class Datalog:
                 raise
 
     def _event_row(self, event, text):
-        _, uptime_s, code, i, _, _, _ = event
+        uptime_s, code, i = event[1:4]
         return self._comma.join(
             (
-                self._clock.iso(self._snap.uptime_s - uptime_s) or "",
+                self._clock.stamp(event[8]) or "",
                 str(uptime_s * 1000),
                 catalog.severity(code),
                 code,

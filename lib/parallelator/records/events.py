@@ -1,7 +1,8 @@
-"""What happened, as numbers in a preallocated ring: filled by anybody, read by the console.
+"""What happened, as numbers in preallocated places: filled by anybody, read by the console.
 
-The ring discards its oldest entry when full and counts what a reader missed. `emit` allocates
-nothing, so the guard may call it.
+Each kind of event has places of its own, so that what strangers cause, a wrong password or a
+refused command a hundred times, pushes out nothing but its like; least of all a danger or a trip.
+What repeats in a row is one entry with a count. `emit` allocates nothing: the guard may call it.
 """
 
 from array import array
@@ -9,26 +10,59 @@ from array import array
 from micropython import const
 
 from parallelator import catalog
+from parallelator.catalog import UNCONTROLLED
 from parallelator.snapshot import RIG
 
-_SIZE = const(64)
+_DANGER = const(0)  # and trips
+_TROUBLE = const(1)
+_CALM = const(2)
+_SOURCES = const(3)  # the first of those in catalog.SOURCES
+_PLACES = (16, 10, 40, 6, 2, 3, 3)
+"""Of each kind: sixteen batteries may trip at once, and start with two events each."""
+
+_ROW_S = const(60)
+_UNIX_OF_2020 = const(1577836800)
+_UNKNOWN = const(-0x40000000)
+
+# What is known of an entry, in this order.
+_NUMBER = const(0)
+_COUNT = const(1)
+_UPTIME = const(2)
+_EPOCH = const(3)  # when the rig started, s since 2020, as the clock was then
+_WHAT = const(4)  # place in catalog.CODES, battery + 1, reason, state: 5 + 5 + 3 bits from below
+_VALUE = const(5)
+_FIELDS = const(6)
+
+_MEASURED = const(8)  # a repeat may measure something else
 
 
 class Events:
-    """The last 64 events.
+    """The last events of each kind, 80 in all.
 
     Args:
         snap: the `Snapshot`, for the uptime of an event.
 
     Attributes:
-        count: events since boot; event number k lives until event k + 64.
+        count: events since boot, repeats included; the next one has this number.
     """
 
     def __init__(self, snap: "Snapshot"):
         self._snap = snap
-        self._codes: list[str | None] = [None] * _SIZE
-        self._numbers = array("i", bytes(4 * 5 * _SIZE))
+        self._codes = tuple(catalog.names(catalog.CODES))
+        self._kinds = bytes(_kind(row) for row in catalog.CODES)
+        begins = [sum(_PLACES[:kind]) for kind in range(len(_PLACES))]
+        self._next = bytearray(begins)
+        self._following = bytearray(range(1, sum(_PLACES) + 1))  # place, of one of the same kind
+        for begin, places in zip(begins, _PLACES):
+            self._following[begin + places - 1] = begin
+        self._numbers = array("i", [-1] * (_FIELDS * sum(_PLACES)))
+        self._last = 0
+        self._epoch_s = _UNKNOWN
         self.count = 0
+
+    def know(self, unix_s: int):
+        """The clock was set, to seconds since 1970. What has happened keeps the time it had."""
+        self._epoch_s = unix_s - self._snap.uptime_s - _UNIX_OF_2020
 
     def emit(self, code: str, i: int, state: int, reason: int, value: int):
         """Record an event.
@@ -37,49 +71,65 @@ class Events:
             code: of an event of the catalogue; i: battery 0..15 or RIG;
             state, reason: snapshot constants; value: mA, mV or a count, as the code says.
         """
-        at = self.count % _SIZE
-        self._codes[at] = code
+        place = self._codes.index(code)
+        kind = self._kinds[place]
+        what = ((place << 5 | i + 1) << 5 | reason) << 3 | state
+        uptime_s = self._snap.uptime_s
         numbers = self._numbers
-        at *= 5
-        numbers[at] = self._snap.uptime_s
-        numbers[at + 1] = i
-        numbers[at + 2] = state
-        numbers[at + 3] = reason
-        numbers[at + 4] = value
+        at = self._last
+        if (
+            (numbers[at + _WHAT] ^ what) >> 3
+            or uptime_s - numbers[at + _UPTIME] > _ROW_S
+            or not (kind & _MEASURED or numbers[at + _VALUE] == value)
+        ):
+            kind = _DANGER if state == UNCONTROLLED and code == "state" else kind & 7
+            slot = self._next[kind]  # the oldest of this kind goes
+            self._next[kind] = self._following[slot]
+            at = slot * _FIELDS
+            numbers[at + _COUNT] = 0
+        numbers[at + _NUMBER] = self.count
+        numbers[at + _COUNT] += 1
+        numbers[at + _UPTIME] = uptime_s
+        numbers[at + _EPOCH] = self._epoch_s
+        numbers[at + _WHAT] = what
+        numbers[at + _VALUE] = value
+        self._last = at
         self.count += 1
 
     def after(self, number: int):
-        """The next event from `number` on: (number, uptime_s, code, i, state, reason, value).
+        """The next event from `number` on.
+
+        One that repeats comes again with each repeat, if it is asked for in between, under the
+        number of the last. Those that are no longer kept come as one `events_lost`.
 
         Returns:
-            tuple or None: None when there is none yet. A number larger than asked for means
-            that the ones between were discarded.
+            tuple or None: (number, uptime in s, code, i, state, reason, value, count, wall time
+            in s since 1970 as it was known then, or None); None when there is none yet.
         """
-        number = max(number, self.count - _SIZE)
         if number >= self.count:
             return None
-        at = number % _SIZE
-        return (number, self._numbers[at * 5], self._codes[at]) + tuple(
-            self._numbers[at * 5 + 1 : at * 5 + 5]
-        )
+        numbers = self._numbers
+        found = -1
+        for at in range(0, len(numbers), _FIELDS):
+            if numbers[at] >= number and (found < 0 or numbers[at] < numbers[found]):
+                found = at
+        last, count, uptime_s, epoch_s, what, value = numbers[found : found + _FIELDS]
+        unix_s = None if epoch_s == _UNKNOWN else epoch_s + uptime_s + _UNIX_OF_2020
+        first = last - count + 1
+        if first > number:
+            return first - 1, uptime_s, "events_lost", RIG, 0, 0, first - number, 1, unix_s
+        code = self._codes[what >> 13]
+        i = (what >> 8 & 31) - 1
+        return last, uptime_s, code, i, what & 7, what >> 3 & 31, value, count, unix_s
 
 
-def event_view(rig: "App", event: tuple):
-    """An event of `after` as `GET /api/events` and MQTT show it: a dict.
-
-    Args:
-        rig: its `clock`, `snap` and `event_text` are used.
-    """
-    number, uptime_s, code, i, state, reason, value = event
-    return {
-        "number": number,
-        "uptime_ms": uptime_s * 1000,
-        "time": rig.clock.iso(rig.snap.uptime_s - uptime_s),
-        "code": code,
-        "severity": catalog.severity(code),
-        "n": None if i == RIG else i + 1,
-        "state": catalog.state_name(state) if code == "state" else None,
-        "reason": catalog.reason_name(reason),
-        "value": value,
-        "text": rig.event_text(event),
-    }
+def _kind(row: tuple):
+    """What places the events of a row of the catalogue have, and whether they are measured."""
+    code, severity, unit, holds = row
+    measured = _MEASURED if unit in ("mA", "mV", "ms", "C", "reason") else 0
+    for k, source in enumerate(catalog.SOURCES):
+        if holds & source:
+            return measured | _SOURCES + k
+    if severity == "danger" or code == "trip":
+        return measured | _DANGER
+    return measured | (_TROUBLE if severity == "trouble" else _CALM)

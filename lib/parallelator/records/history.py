@@ -12,7 +12,7 @@ from struct import pack_into, unpack_from
 
 from micropython import const
 
-from parallelator.snapshot import BATTERIES, summary
+from parallelator.snapshot import BATTERIES, bus
 
 SERIES = const(17)
 """0 is the rig, 1..16 are the batteries."""
@@ -152,10 +152,10 @@ class History:
     def sample(self):
         """Add the present readings to the finest ring; unknown ones are left out."""
         snap = self._snap
-        bus = summary(snap)["bus"]
+        bus_mv, bus_ma = bus(snap)
         ring = self.rings[0]
-        if bus["voltage_mv"] is not None:
-            ring.add(0, bus["voltage_mv"], bus["current_ma"])
+        if bus_mv is not None:
+            ring.add(0, bus_mv, bus_ma)
         for i in range(BATTERIES):
             if snap.valid[i]:
                 ring.add(i + 1, snap.voltage_mv[i], snap.current_ma[i])

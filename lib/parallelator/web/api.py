@@ -99,10 +99,10 @@ class Api:
     `captive_redirect(request)` comes before them: a response, or None (`Setup`).
 
     Args:
-        rig: as server.serve; access: an auth.Auth; stream: a live.Live.
+        rig: the `Rig`; access: an auth.Auth; stream: a live.Live.
     """
 
-    def __init__(self, rig, access, stream):
+    def __init__(self, rig: "Rig", access, stream):
         self._rig = rig
         self._access = access
         self._live = stream

@@ -12,7 +12,7 @@ from binascii import hexlify, unhexlify
 
 from micropython import const
 
-from parallelator.network.values import ITERATIONS, PBKDF2, host_of, hosts, is_hash, is_ip
+from parallelator.formats import ITERATIONS, PBKDF2, host_of, hosts, is_hash, is_ip
 from parallelator.snapshot import RIG
 
 from . import answer, json_object, problem

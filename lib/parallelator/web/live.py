@@ -22,7 +22,7 @@ import asyncio
 
 from micropython import const
 
-from parallelator import catalog, snapshot
+from parallelator import catalog, snapshot, views
 
 from . import dump
 
@@ -120,7 +120,7 @@ def opening(state):
 async def frame(snap: "Snapshot", alarms, slow):
     """One frame as an event, `slow` of battery 0..15; other tasks run between the batteries."""
     await asyncio.sleep_ms(0)
-    total = snapshot.summary(snap)
+    total = views.summary(snap)
     bus = total["bus"]
     highest = total["max"]
     lowest = total["min"]
@@ -146,10 +146,9 @@ async def frame(snap: "Snapshot", alarms, slow):
         count += 1
     await asyncio.sleep_ms(0)
     parts = [f"data: [{snap.uptime_s},{dump(bus)},{dump(shown)},{count}"]
-    celsius = snap.temperature_c[slow]
-    known = None if celsius == snapshot.NO_TEMPERATURE else celsius
+    celsius = views.celsius(snap, slow)
     r_mohm = snap.r_mohm[slow] or None
-    parts.append(dump((slow + 1, known, snap.on_s[slow], snap.switchings[slow], r_mohm)))
+    parts.append(dump((slow + 1, celsius, snap.on_s[slow], snap.switchings[slow], r_mohm)))
     for i in range(snapshot.BATTERIES):
         await asyncio.sleep_ms(0)
         parts.append(dump(_row(snap, i)))

@@ -26,10 +26,10 @@ class Logs:
     """The logs of a rig.
 
     Args:
-        rig: as server.serve; of it `card`, `datalog` and `events`.
+        rig: the `Rig`; of it `card`, `datalog` and `events`.
     """
 
-    def __init__(self, rig, access):
+    def __init__(self, rig: "Rig", access):
         self._rig = rig
         self._access = access
 
@@ -118,7 +118,7 @@ class Body:
         OSError: it cannot be opened.
     """
 
-    def __init__(self, rig, name):
+    def __init__(self, rig: "Rig", name):
         self._card = rig.card
         self._volume = rig.card.volume
         self._held = rig.datalog.held
@@ -208,7 +208,7 @@ def span_of(text, size):
     return None if end < begin and last else (begin, min(end + 1, size))
 
 
-def card_view(rig):
+def card_view(rig: "Rig"):
     """The SD card as the API shows it: a dict, unknown values None."""
     card = rig.card
     known = card.mounted and card.size

@@ -11,9 +11,9 @@ from array import array
 from microdot import Response
 
 from parallelator import VERSION, catalog, snapshot
-from parallelator.records.events import event_view
 from parallelator.records.history import SPANS
 from parallelator.snapshot import BATTERIES
+from parallelator.views import celsius, event_view, state_view
 
 from . import answer, dump, problem, whole
 from .logs import card_view
@@ -39,7 +39,7 @@ _GAUGES = (
     (
         "temperature_celsius",
         "Die of the sensor, next to shunt and switch.",
-        lambda snap, i: _known(snap.temperature_c[i]),
+        celsius,
     ),
     (
         "trips",
@@ -84,10 +84,10 @@ class Reports:
     """Reports of one rig.
 
     Args:
-        rig: as server.serve.
+        rig: the `Rig`.
     """
 
-    def __init__(self, rig):
+    def __init__(self, rig: "Rig"):
         self._rig = rig
         # Kept counts can lose a minute when the power goes. Prometheus takes any step back for a
         # start from zero, so they are made to start there.
@@ -135,7 +135,7 @@ class Reports:
                 return
             number = event[0] + 1
             yield ""
-            when = rig.clock.local(rig.snap.uptime_s - event[1]) or "%d s" % event[1]
+            when = rig.clock.local(event[8]) or "%d s" % event[1]
             yield when
             yield "  %s\n" % rig.event_text(event)
 
@@ -232,7 +232,7 @@ class Reports:
                 yield "parallelator_mqtt_%s %d\n" % (name, report[key])
         yield _head("battery_state", "gauge", "1 for the present state and why.")
         for i in range(BATTERIES):
-            state, reason, clears = snapshot.state_view(rig.snap, i)
+            state, reason, clears = state_view(rig.snap, i)
             yield _STATE % (i + 1, state, reason, clears or "")
         yield _head("battery_info", "gauge", "Label of the battery.")
         for n in range(1, BATTERIES + 1):
@@ -253,10 +253,6 @@ class Reports:
 
 def _head(name, kind, text):
     return "# HELP parallelator_%s %s\n# TYPE parallelator_%s %s\n" % (name, text, name, kind)
-
-
-def _known(celsius):
-    return None if celsius == snapshot.NO_TEMPERATURE else celsius
 
 
 def _coulombs(mah):

@@ -21,11 +21,11 @@ class Saving:
     """The settings of a rig.
 
     Args:
-        rig: as server.serve; of it `settings` (in use), `pending` (saved, in use after the next
+        rig: the `Rig`; of it `settings` (in use), `pending` (saved, in use after the next
             restart), `faults`, `config_files` and `take_over`.
     """
 
-    def __init__(self, rig, access):
+    def __init__(self, rig: "Rig", access):
         self._rig = rig
         self._access = access
         self._one_at_a_time = asyncio.Lock()

@@ -25,6 +25,7 @@ _LINGER_MS = const(300)
 _HEAD = const(4096)
 _SMALL_BODY = const(512)
 _READ = const(1024)
+_TLS = const(22)  # the first byte of a handshake, RFC 8446 section 5.1
 _SEGMENT = const(1400)  # a TCP segment on Wi-Fi
 _LARGE = const(1000)
 _SLOW = (408, "slow", "The request took more than 3 s.")
@@ -41,32 +42,11 @@ _SECURITY = (
 )
 
 
-async def serve(rig):
+async def serve(rig: "Rig"):
     """Serves until it is cancelled; then closes the listening socket and every connection.
 
     Args:
-        rig: what is served, an object with
-            settings: dict of the settings in use, complete; `web.port` is the TCP port.
-            pending: dict of those saved but not in use before a restart.
-            config_files: the settings files, the one to save to first.
-            faults: what was wrong with these files at boot, as `config.load` gives it.
-            take_over(changes): called with the settings that were saved.
-            snap: the Snapshot; events: the Events; history: the History; i2c: the I2c.
-            blackbox: the BlackBox; card: the Card.
-            guard: its `submit(action, i)` asks for a change of battery i, or of the bus when i
-                is -1, and returns None or the code of the refusal.
-            alarms(): yields the present alarms, {"code", "n", "since_ms", "text"} each.
-            event_text(event): an event of `events.after` as a sentence.
-            clock: a Clock; set_time(unix_s): sets its wall time, seconds since 1970.
-            restart(why): restarts the controller, late enough for an answer to leave.
-            slot, switch(folder): as of `app.run`; guard.trip_pending(): as of `Guard`.
-            card: the Card; datalog: the Datalog.
-            mqtt: the Mqtt, None without a broker.
-            network: a network.network.Network, of it `wifi` and `hostname`.
-            run_after_guard(coroutine), within(ms, coroutine): as of `Scheduler`.
-            setup_s(): for how many more seconds a first password may be set.
-            button_held(): True while somebody holds BOOT down.
-            boot: number of this boot; tasks: names of the tasks; failures: times each failed.
+        rig: the `Rig` that is served.
 
     Raises:
         OSError: the port is taken.
@@ -204,6 +184,8 @@ class HttpServer:
                     raise Refused(400, "cut", "The request ends in the middle.")
                 return None
             data += chunk
+            if data[0] == _TLS:
+                raise Refused(400, "tls", "The rig takes http://, not https://.")
             if data.startswith(b"\r\n") and not data.startswith(b"\r\n\r\n"):
                 data = data[2:]  # RFC 9112 section 2.2: what some clients send behind a body
             end = data.find(b"\r\n\r\n")

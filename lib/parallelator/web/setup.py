@@ -13,7 +13,7 @@ from microdot import Response
 from micropython import const
 
 from parallelator import settings
-from parallelator.network.values import host_of, is_ip
+from parallelator.formats import host_of, is_ip
 from parallelator.snapshot import RIG
 
 from . import answer, json_object, problem
@@ -26,10 +26,10 @@ class Setup:
     """What a new rig needs.
 
     Args:
-        rig: as server.serve; access: an auth.Auth; saving: a saving.Saving.
+        rig: the `Rig`; access: an auth.Auth; saving: a saving.Saving.
     """
 
-    def __init__(self, rig, access, saving):
+    def __init__(self, rig: "Rig", access, saving):
         self._rig = rig
         self._access = access
         self._saving = saving

@@ -4,7 +4,8 @@ import asyncio
 
 from micropython import const
 
-from parallelator.snapshot import BATTERIES, battery_view, rig_view
+from parallelator.snapshot import BATTERIES
+from parallelator.views import battery_view, rig_view
 
 from . import dump
 
@@ -18,10 +19,10 @@ class StateText:
     happened: as fresh as the frames of the live stream.
 
     Args:
-        rig: as server.serve; access: an auth.Auth.
+        rig: the `Rig`; access: an auth.Auth.
     """
 
-    def __init__(self, rig, access):
+    def __init__(self, rig: "Rig", access):
         self._rig = rig
         self._access = access
         self._key = None

@@ -16,10 +16,10 @@ class Trips:
     """What the black box of one rig tells.
 
     Args:
-        rig: as server.serve.
+        rig: the `Rig`.
     """
 
-    def __init__(self, rig):
+    def __init__(self, rig: "Rig"):
         self._rig = rig
 
     def all(self, request):

@@ -9,7 +9,8 @@ from binascii import unhexlify
 
 from micropython import const
 
-from parallelator.snapshot import BATTERIES, connected, flow, summary
+from parallelator.snapshot import BATTERIES, bus, connected
+from parallelator.views import flow
 
 from . import IDLE, answer, json_object, problem, whole
 from .auth import pads
@@ -27,10 +28,10 @@ class Update:
     """The update of a rig.
 
     Args:
-        rig: as server.serve; access: an auth.Auth.
+        rig: the `Rig`; access: an auth.Auth.
     """
 
-    def __init__(self, rig, access):
+    def __init__(self, rig: "Rig", access):
         self._rig = rig
         self._access = access
         self._receiver = None
@@ -127,7 +128,7 @@ class Update:
         if not confirmed and any(
             connected(snap, i) and flow(snap.current_ma[i]) != "idle" for i in range(BATTERIES)
         ):
-            amperes = "%.1f" % (abs(summary(snap)["bus"]["current_ma"]) / 1000)
+            amperes = "%.1f" % (abs(bus(snap)[1]) / 1000)
             message = (
                 "The batteries carry %s A. Confirm: writing delays the protection by parts of a "
                 "second, and the switch turns everything off for some seconds."

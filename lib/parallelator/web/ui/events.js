@@ -55,7 +55,11 @@ async function load() {
     }
     const answer = await (await fetch(`/api/events?after=${next}`)).json();
     if (answer.events.length) {
-      events = events.concat(answer.events).slice(-KEPT);
+      // One that repeats comes again: the number of its first time is that of the last, less how
+      // often it came.
+      const [{ number: last, count }] = answer.events;
+      const before = events.filter((event) => event.number <= last - count);
+      events = before.concat(answer.events).slice(-KEPT);
       list();
       setTimeout(loadTrips, RECORDED_MS);
     }
@@ -77,7 +81,6 @@ function list() {
       make("time", {}, whenOf(event)), " ", textOf(event))
   )));
   $("no-events").hidden = wanted.length > 0;
-  $("missed").hidden = !events.length || events[0].number === 0;
 }
 
 // ---- records of trips --------------------------------------------------------------------
@@ -154,9 +157,10 @@ export function textOf(event) {
   const template = words.event[event.code];
   const known = language === model.language || !codes || !template;
   if (known || CODES[event.code].unit === "text") return event.text;
-  return fill(template, {
+  const text = fill(template, {
     n: event.n, r: words.reason[event.reason], s: words.state[event.state], v: valueOf(event),
   });
+  return event.count > 1 ? fill(words.console.repeated, { v: text, n: event.count }) : text;
 }
 
 // As Words._value in wording.py.
@@ -167,10 +171,15 @@ function valueOf({ code, reason, time, value }) {
   if (unit === "day") return logName(value);
   if (unit === "mV") return `${number(value, 2, 1000)} V`;
   if (unit === "mA") return `${value < 0 ? "-" : ""}${number(value, 1, 1000)} A`;
-  if (unit === "time") return time;
+  if (unit === "time") return value ? `${earlier(time, value)} -> ${time}` : time;
   if (unit === "version") return app.model.version;
   if (unit === "C") return `${value} °C`;
   return unit ? `${value} ${unit}` : value;
+}
+
+// As Clock.step in clock.py.
+function earlier(time, seconds) {
+  return `${new Date(Date.parse(time) - seconds * 1000).toISOString().slice(0, 19)}Z`;
 }
 
 // As log_name in wording.py.

@@ -1,7 +1,6 @@
 """What a text of the settings may be: limits in bytes, names of hosts, what nobody can mean."""
 
-from parallelator import settings, texts
-from parallelator.network import values
+from parallelator import formats, settings, texts
 
 
 def faults(**changes):
@@ -117,5 +116,5 @@ def test_the_name_in_an_authority():
         ("[fe80::1]:80", "[fe80::1]:80"),
         ("", ""),
     ):
-        assert values.host_of(text) == name
-    assert values.hosts("") == [] and values.hosts("A.lan, b.") == ["a.lan", "b"]
+        assert formats.host_of(text) == name
+    assert formats.hosts("") == [] and formats.hosts("A.lan, b.") == ["a.lan", "b"]

@@ -1,8 +1,9 @@
-"""The resistance inside each pack, from the steps of its own load. Fed by `guard`.
+"""What is metered of each pack: ampere-hours, hours, the resistance inside it. Called by `guard`.
 
-Nothing is switched for it: two steady readings around a step of the current give
-R = -dV / dI. What relaxes within the few scans of a step counts as resistance, which is what a
-joining pack will feel.
+What adds up does so in integers with the remainder kept. The resistance comes from the steps of
+the pack's own load. Nothing is switched for it: two steady readings around a step of the current
+give R = -dV / dI. What relaxes within the few scans of a step counts as resistance, which is what
+a joining pack will feel.
 """
 
 from array import array
@@ -11,6 +12,8 @@ from micropython import const
 
 from parallelator.snapshot import BATTERIES
 
+_MAH = const(3600000)
+"""One mAh in mA*ms."""
 _STEADY_MA = const(200)
 _STEP_MA = const(2000)
 _AGE = const(5)
@@ -19,6 +22,31 @@ _LEAST_MOHM = const(5)
 _MOST_MOHM = const(500)
 _STEPS = const(3)
 """Steps that are seen before a resistance is believed."""
+
+
+def count_charge(snap: "Snapshot", i, current_ma, dt_ms):
+    """Add `dt_ms` (0..1000) of `current_ma` to battery i's discharge or charge."""
+    if current_ma >= 0:
+        rest = snap.discharge_rest[i] + current_ma * dt_ms
+        if rest >= _MAH:
+            snap.discharge_mah[i] += rest // _MAH
+            rest %= _MAH
+        snap.discharge_rest[i] = rest
+    else:
+        rest = snap.charge_rest[i] - current_ma * dt_ms
+        if rest >= _MAH:
+            snap.charge_mah[i] += rest // _MAH
+            rest %= _MAH
+        snap.charge_rest[i] = rest
+
+
+def count_time(snap: "Snapshot", i, dt_ms):
+    """Add `dt_ms` to the time battery i spent ON."""
+    rest = snap.on_rest_ms[i] + dt_ms
+    if rest >= 1000:
+        snap.on_s[i] += rest // 1000
+        rest %= 1000
+    snap.on_rest_ms[i] = rest
 
 
 class Resistance:

@@ -1,6 +1,6 @@
 """Resistance from the steps of a pack's own load."""
 
-from parallelator.protection.resistance import Resistance
+from parallelator.protection.metering import Resistance
 from parallelator.snapshot import Snapshot
 
 

@@ -1,4 +1,5 @@
-"""What the settings of the network must be, beyond type and range. Called by settings; pure."""
+"""How addresses, names, password hashes and their like are written: what settings must be beyond
+type and range. Called by settings, web and network; pure."""
 
 from micropython import const
 
@@ -123,7 +124,7 @@ def faults(values):
     if "+" in prefix or "#" in prefix or prefix[0] == "$" or "" in prefix.strip("/").split("/"):
         yield "mqtt.prefix", "a topic as stage/rigs: no + and #, no $ in front, no empty level"
     if values["time.zone"] != "UTC0":
-        from . import zone
+        from parallelator import zone
 
         try:
             zone.parsed(values["time.zone"])

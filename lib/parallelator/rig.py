@@ -1,0 +1,182 @@
+"""What the web side and MQTT may ask of the application. Made by app, and by the tests."""
+
+import asyncio
+
+from micropython import const
+
+from parallelator import VERSION, settings
+from parallelator.snapshot import RIG
+from parallelator.wording import Words
+
+_RESTART_MS = const(500)
+_SETUP_S = const(600)
+_JUMP_S = const(2)
+
+
+class Rig:
+    """One rig.
+
+    Args:
+        values: dict of the settings in use, complete; faults, renamed: what was wrong with the
+            files and which old names they have, as `config.load` gives all three.
+        config_files: the settings files, the one to save to first.
+        why: what the firmware ended with last, as text; powered_on: it begins with the power.
+        slot, switch: as of `app.run`; button_held: as of `controller`.
+        counters: the `Counters`; scheduler: the `Scheduler`; the others as below.
+
+    Attributes:
+        settings: the settings in use; `web.port` is the TCP port.
+        pending: dict of those that are saved but not in use before a restart.
+        config_files, faults, renamed, slot: as above; `switch(folder)` as of `app.run`;
+            `button_held()` as of `controller`.
+        clock: the `Clock`; snap: the `Snapshot`; events: the `Events`; history: the `History`;
+            i2c: the `I2c`; card: the `Card`; blackbox: the `BlackBox`; words: the `Words`.
+        guard: its `submit(action, i)` asks for a change of battery i, of ALL, or of the bus when i
+            is RIG, and returns None or the code of the refusal; `trip_pending()` as of `Guard`.
+        tasks: names of the tasks; failures: how often each failed.
+        run_after_guard, within: as of `Scheduler`.
+        boot: number of this boot; datalog: the `Datalog`; network: the `Network`, of it `wifi`
+            and `hostname`; mqtt: the `Mqtt`, None without a broker. They come after the others.
+    """
+
+    def __init__(
+        self,
+        values: dict,
+        faults: list,
+        renamed: list,
+        config_files: tuple,
+        why: str,
+        powered_on: bool,
+        slot: str,
+        switch: "Callable[[str], bool]",
+        button_held: "Callable[[], bool]",
+        clock: "Clock",
+        snap: "Snapshot",
+        events: "Events",
+        history: "History",
+        i2c: "I2c",
+        card: "Card",
+        blackbox: "BlackBox",
+        guard: "Guard",
+        counters: "Counters",
+        scheduler: "Scheduler",
+        boot: int = 0,
+        datalog: "Datalog | None" = None,
+        network: "Network | None" = None,
+        mqtt: "Mqtt | None" = None,
+    ):
+        self.settings = values
+        self.pending = {}
+        self.faults = faults
+        self.renamed = renamed
+        self.config_files = config_files
+        self._why = why
+        self._powered_on = powered_on
+        self.slot = slot
+        self.switch = switch
+        self.button_held = button_held
+        self.clock = clock
+        self.snap = snap
+        self.events = events
+        self.history = history
+        self.i2c = i2c
+        self.card = card
+        self.blackbox = blackbox
+        self.guard = guard
+        self._counters = counters
+        self._finish = scheduler.finish
+        self.tasks = scheduler.names
+        self.failures = scheduler.failures
+        self.run_after_guard = scheduler.run_after_guard
+        self.within = scheduler.within
+        self.boot = boot
+        self.datalog = datalog
+        self.network = network
+        self.mqtt = mqtt
+        self.words = Words(values["language"])
+
+    def setup_s(self):
+        """For how many more seconds a first password may be set, 0 when that is over."""
+        return max(_SETUP_S - self.snap.uptime_s, 0) if self._powered_on else 0
+
+    def alarms(self):
+        """Active alarms as `GET /api/state` shows them: a dict each, in turn."""
+        return self.words.alarms(self.snap, self.faults)
+
+    def event_text(self, event: tuple):
+        """An event of `Events.after` as a sentence in the rig's language."""
+        return self.words.event(event, self._detail(event))
+
+    def take_over(self, changes: dict):
+        """Note settings that were saved; those that may change while running do so now."""
+        for key, value in changes.items():
+            if settings.is_live(key):
+                self.settings[key] = value
+            else:
+                self.pending[key] = value
+                if self.settings[key] == value:
+                    del self.pending[key]
+        if "language" in changes:
+            self.words = Words(self.settings["language"])
+        if "time.zone" in changes:
+            self.clock.set_zone(self.settings["time.zone"])
+        if "time.ntp" in changes:
+            self.network.sntp.wake()
+        protective = any(settings.is_protective(key) for key in changes)
+        code = "limits_saved" if protective else "settings_saved"
+        self.events.emit(code, RIG, 0, 0, len(changes))
+
+    def set_time(self, unix_s: int):
+        """Set the wall time as a person's browser tells it, in seconds since 1970."""
+        self.set_clock(unix_s)
+        self.network.sntp.wake()
+
+    def set_clock(self, unix_s: int):
+        """Take over a time; one that is more than a second off is an event."""
+        known_s = self.clock.unix()
+        self.clock.set(unix_s)
+        self.events.know(unix_s)
+        jump_s = 0 if known_s is None else unix_s - known_s
+        if known_s is None or abs(jump_s) >= _JUMP_S:
+            self.events.emit("time_set", RIG, 0, 0, jump_s)
+
+    def restart(self, why: str = "restart"):
+        """Restart the controller in half a second, with every switch open.
+
+        Args:
+            why: "restart" or "update", the code of the event.
+        """
+        self.events.emit(why, RIG, 0, 0, 0)
+        self.card.leave()
+        asyncio.create_task(self.run_after_guard(self._restart(why)))
+
+    async def _restart(self, why: str):
+        await asyncio.sleep_ms(_RESTART_MS)
+        self._finish(why)
+        self.guard.all_off()
+        self._counters.save(last=True)
+        self.card.unmount()
+
+    def _detail(self, event: tuple):
+        code, value = event[2], event[6]
+        if code == "reset_crash" or code == "update_failed":
+            return self._why
+        if code == "updated":
+            return VERSION
+        if code == "config_fault":
+            return self.words.fault(self.faults[value])
+        if code == "config_renamed":
+            return "%s -> %s" % self.renamed[value]
+        if code == "topology":
+            return self.words.missing(self.snap).strip()
+        if code == "time_set":
+            return self.clock.step(event[8], value)
+        if code == "task_died":
+            return self.tasks[value]
+        if code == "mqtt_down" or code == "command_refused":
+            return self.mqtt.detail(event)
+        if code == "wifi_up":
+            return self.network.wifi.ip
+        if code == "wifi_ap":
+            return self.network.wifi.ap_name
+        return ""

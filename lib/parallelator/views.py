@@ -1,0 +1,126 @@
+"""The rig as the page, the API and MQTT tell it: dicts that become JSON. Called by web and mqtt.
+
+Numbers that are not known are None. Nothing here is for the guard's tick: all of it allocates.
+"""
+
+from parallelator import VERSION, catalog
+from parallelator.snapshot import BATTERIES, IDLE_MA, NO_TEMPERATURE, RIG, bus, connected
+
+
+def flow(current_ma: int):
+    """`charging`, `discharging` or `idle` for a current in mA, positive = discharge."""
+    if current_ma > IDLE_MA:
+        return "discharging"
+    if current_ma < -IDLE_MA:
+        return "charging"
+    return "idle"
+
+
+def celsius(snap: "Snapshot", i: int):
+    """The temperature of battery i's sensor in degrees Celsius, None when it is not known."""
+    temperature = snap.temperature_c[i]
+    return None if temperature == NO_TEMPERATURE else temperature
+
+
+def summary(snap: "Snapshot"):
+    """Totals over the connected batteries with valid readings, as `GET /api/state` shows them.
+
+    Returns:
+        dict: `bus` (voltage_mv: median of the connected or None, current_ma, power_w, connected),
+        `max` and `min` ({n, voltage_mv} or None) and `mean_mv` over all valid batteries,
+        `discharge_mah` and `charge_mah` summed.
+    """
+    bus_mv, current_ma = bus(snap)
+    valid = [i for i in range(BATTERIES) if snap.valid[i]]
+    high = max(valid, key=lambda i: snap.voltage_mv[i]) if valid else None
+    low = min(valid, key=lambda i: snap.voltage_mv[i]) if valid else None
+    return {
+        "bus": {
+            "voltage_mv": bus_mv,
+            "current_ma": current_ma,
+            "power_w": None if bus_mv is None else round(bus_mv * current_ma / 1000000, 1),
+            "connected": sum(1 for i in range(BATTERIES) if connected(snap, i)),
+        },
+        "max": _named(snap, high),
+        "min": _named(snap, low),
+        "mean_mv": sum(snap.voltage_mv[i] for i in valid) // len(valid) if valid else None,
+        "discharge_mah": sum(snap.discharge_mah),
+        "charge_mah": sum(snap.charge_mah),
+    }
+
+
+def _named(snap: "Snapshot", i: "int | None"):
+    return None if i is None else {"n": i + 1, "voltage_mv": snap.voltage_mv[i]}
+
+
+def rig_view(rig: "Rig"):
+    """The rig as `GET /api/state` and MQTT show it, without batteries and alarms: a dict.
+
+    Args:
+        rig: its `snap`, `settings`, `clock` and `boot` are used.
+    """
+    view = summary(rig.snap)
+    view["name"] = rig.settings["name"]
+    view["version"] = VERSION
+    view["language"] = rig.settings["language"]
+    view["uptime_ms"] = rig.snap.uptime_s * 1000
+    view["time"] = rig.clock.iso()
+    view["boot"] = rig.boot
+    return view
+
+
+def state_view(snap: "Snapshot", i: int):
+    """(state, reason, code of what clears it) of battery i, as words of the API."""
+    state = snap.state[i]
+    reason = snap.reason[i]
+    end = catalog.ends(state, reason, snap.eta_ms[i] > 0)
+    return catalog.state_name(state), catalog.reason_name(reason), end
+
+
+def battery_view(snap: "Snapshot", i: int, label: str):
+    """Battery i as `GET /api/state` shows it: a dict, unknown values None."""
+    valid = snap.valid[i]
+    state, reason, end = state_view(snap, i)
+    return {
+        "n": i + 1,
+        "label": label,
+        "state": state,
+        "wish": catalog.WISHES[snap.wish[i]],
+        "reason": reason,
+        "clears": end,
+        "since_ms": snap.since_s[i] * 1000,
+        "eta_ms": snap.eta_ms[i] or None,
+        "voltage_mv": snap.voltage_mv[i] if valid else None,
+        "current_ma": snap.current_ma[i] if valid else None,
+        "discharge_mah": snap.discharge_mah[i],
+        "charge_mah": snap.charge_mah[i],
+        "soc_pct": None,
+        "r_mohm": snap.r_mohm[i] or None,
+        "trips": snap.trips[i],
+        "temperature_c": celsius(snap, i),
+        "on_s": snap.on_s[i],
+        "switchings": snap.switchings[i],
+        "flow": flow(snap.current_ma[i]) if valid else None,
+    }
+
+
+def event_view(rig: "Rig", event: tuple):
+    """An event of `after` as `GET /api/events` and MQTT show it: a dict.
+
+    Args:
+        rig: its `clock` and `event_text` are used.
+    """
+    number, uptime_s, code, i, state, reason, value, count, unix_s = event
+    return {
+        "number": number,
+        "count": count,
+        "uptime_ms": uptime_s * 1000,
+        "time": rig.clock.stamp(unix_s),
+        "code": code,
+        "severity": catalog.severity(code),
+        "n": None if i == RIG else i + 1,
+        "state": catalog.state_name(state) if code == "state" else None,
+        "reason": catalog.reason_name(reason),
+        "value": value,
+        "text": rig.event_text(event),
+    }
