@@ -370,8 +370,8 @@ def hang(patch):
             hung.append(True)
             sleep_ms(600000)
 
-    report = play(duration_s=45, batteries=LEVEL, sabotage=lambda: patch(hang_once))
-    assert report["resets"] == 1 and all(on(report, n, 44) for n in range(1, 5))
+    report = play(duration_s=26, batteries=LEVEL, sabotage=lambda: patch(hang_once))
+    assert report["resets"] == 1 and all(on(report, n, 25) for n in range(1, 5))
     return min(moves(report, n)[0][0] for n in range(1, 5))
 
 

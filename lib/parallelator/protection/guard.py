@@ -234,6 +234,10 @@ class Guard:
             closed = self._states.start(group)
         self._urgent |= closed
         self._closed = closed
+        for i in range(BATTERIES):
+            if closed >> i & 1:
+                # What it carries counts from now on, not from its last reading.
+                self._seen[i] = self._now
         self._map_ms = _MAP_MS
 
     # The scan
