@@ -27,6 +27,7 @@ SLOTS = ("app-a", "app-b")
 POINTER = "app"
 """Names the folder to boot, and while it is on trial the one before it and its starts so far."""
 
+WATCHDOG_MS = 15000
 START_MS = 60000
 START_TIMER = 1
 
@@ -129,13 +130,13 @@ def failed(starts, why):
 
 
 def limit_start():
-    """A minute from now the controller restarts unless the application settles or feeds.
+    """A minute from now the controller restarts unless the application settles.
 
-    The timer ends one that goes in circles, the watchdog one that hangs in C; the application's
-    own watchdog takes over from that.
+    The timer ends one that goes in circles; the watchdog one that hangs in an import or in C, and
+    the application makes it shorter once it protects.
     """
     Timer(START_TIMER).init(mode=Timer.ONE_SHOT, period=START_MS, callback=lambda timer: reset())
-    WDT(timeout=START_MS)
+    WDT(timeout=WATCHDOG_MS)
 
 
 class NoStorage:

@@ -84,7 +84,8 @@ class App:
             self.settings["pins.i2c_scl"],
             self.settings["i2c_khz"],
         )
-        i2c = I2c(self.controller.connect_i2c, self.controller.release_i2c)
+        chip = self.controller
+        i2c = I2c(chip.connect_i2c, chip.release_i2c, chip.i2c_idle, self.clock)
         self.guard = self._guard(i2c, sample_ring)
         self._store = Storage(self.controller.storage(), self._tell_storage)
         self.nvs_state = NvsState(self._store, self.snap, self.guard)
@@ -171,9 +172,9 @@ class App:
         self._apply_modes()
         self.guard.start()
         self.clock.set_zone(self.settings["time.zone"])
-        self._start_radio()
         watchdog = self.controller.watchdog(_WATCHDOG_MS)
         self._card_until = None
+        self._start_radio()
         protection = asyncio.create_task(self._scheduler.protect(self.guard, watchdog))
         rig = self.rig
         rig.boot = self.blackbox.boot = count_boot(self._store)

@@ -36,7 +36,7 @@ def imported(**settings):
         from parallelator.protection.guard import Guard
 
         # Here only to be listened to: the firmware imports for itself.
-        start, active, write = Guard.start, network.WLAN.active, machine.I2C.writeto
+        start, active, write = Guard.start, network.WLAN.active, machine.Unit.writeto
 
         def watched_start(guard):
             note("GUARD")
@@ -52,7 +52,7 @@ def imported(**settings):
 
         Guard.start = watched_start
         network.WLAN.active = watched_active
-        machine.I2C.writeto = watched_write
+        machine.Unit.writeto = watched_write
         seen.clear()
 
     real = builtins.__import__

@@ -5,6 +5,7 @@ import time
 
 from parallelator import scheduler as module
 from parallelator.clock import Clock
+from parallelator.protection.guard import TICK_MS
 from parallelator.scheduler import Scheduler
 
 
@@ -129,7 +130,7 @@ async def test_the_guard_goes_first_at_every_step_of_a_task():
 
     async def greedy():
         for _ in range(5):
-            time.sleep_ms(11)  # longer than a tick
+            time.sleep_ms(TICK_MS + 1)
             await asyncio.sleep_ms(0)
             seen.append(guard.ticks)
 

@@ -180,6 +180,21 @@ def test_the_shipped_config_is_valid():
     assert faults == []
 
 
+def test_pins_that_are_not_there_or_cannot_drive_are_refused():
+    for key, pin, fits in (
+        ("i2c_sda", 34, False),
+        ("i2c_scl", 39, False),
+        ("sd_cs", 36, False),
+        ("sd_miso", 39, True),
+        ("sd_miso", 40, False),
+        ("i2c_sda", 24, False),
+        ("i2c_sda", 27, True),
+        ("i2c_sda", 33, False),
+    ):
+        _, faults, _ = settings.check({"pins." + key: pin}, settings.defaults())
+        assert (faults == []) == fits, (key, pin, faults)
+
+
 def test_the_pins_of_the_flash_memory_are_refused():
     for pin in (6, 11):
         _, faults, _ = settings.check({"pins.i2c_sda": pin}, settings.defaults())

@@ -54,6 +54,7 @@ def complete(data):
         "batteries": BATTERIES,
         "settings": {},
         "wiring": "kxkm-v2",
+        "controller": "plain",
         "load": [],
         "source": [],
         "steps": [],

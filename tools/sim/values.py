@@ -1,6 +1,6 @@
 """What the values of a scenario may be, and how one that is not is refused. Called by scenario."""
 
-from sim import plant
+from sim import costs, plant, wires
 
 BATTERIES = 16
 CHANNELS = 4
@@ -112,6 +112,8 @@ KEYS = {
     ),
     "settings": (lambda value: type(value) is dict, "an object of settings"),
     "wiring": word("kxkm-v2", "straight"),
+    "controller": word(*costs.CONTROLLERS),
+    "driver": word(*sorted(wires.DRIVERS)),
     "boot_ticks_ms": whole(0, (1 << 30) - 1),
     "load": _PROFILE,
     "source": _PROFILE,
