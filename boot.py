@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """First I2C action after any boot: every switch off, before anything else can fail.
 
 The outputs of the expanders keep their state while the controller resets. This file needs nothing

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Starts the application, and the controller anew when it ends; keeps why across the reset.
 
 After Ctrl-C, which mpremote sends, the controller comes back without application and watchdog, so

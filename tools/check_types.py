@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-only
 """Checks the firmware's calls against the type stubs of the ESP32; `make check` calls it.
 
 Every call of `machine`, `network`, `esp32`, `os`, `time`, `asyncio` and their like must exist,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Composition root: settings, then parts, then tasks under supervision. Called by main.py."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Every code of the rig, once: states, reasons, actions, alarms, events. Read by everybody.
 
 A code is the word for something that programs read; people read its sentence, in messages/. What

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The settings files: read, layered over the defaults, the last good ones kept.
 
 `load` is called by app at boot. A file that is not wholly valid changes nothing: the rig starts

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """How addresses, names, password hashes and their like are written: what settings must be beyond
 type and range. Called by settings, web and network; pure."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Watches the controller's own memory and clock. A task of app."""
 
 import asyncio

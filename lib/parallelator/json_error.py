@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Names what is wrong in a text that is not JSON, so that its writer can mend it. For json_reader.
 
 What is found is shown short and without control characters.

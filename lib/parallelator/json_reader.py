@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Reads JSON that comes from outside: RFC 8259 and no more, in short steps, within limits.
 
     tree = yield from json_reader.reading_object(file)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The guard's task and the others beside it: who runs when, and what a failure means. Used by app.
 
 The guard goes first: in a task of its own, before every step of every other task, and while the SD

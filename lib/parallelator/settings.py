@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The one table of settings, and what may stand in them. `config` reads the files.
 
 Values come in as a flat dict, go through `check`, and every fault names what was found and what

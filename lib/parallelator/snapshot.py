@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """What one scan knows of the rig: plain arrays, written by the guard, read by everybody.
 
 Index i = 0..15 is the battery's place on I2C, its number on the case is i + 1. Positive

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """What nobody can have meant in a text that is typed or pasted. Called by settings; pure."""
 
 _BLANKS = (0x20, 0xA0, 0x2002, 0x2003, 0x2009, 0x202F, 0x3000)

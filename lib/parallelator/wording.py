@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Turns codes and numbers into sentences in the rig's language, for console and API."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Local time from a POSIX TZ string: pure code, also for CPython. Used by clock and settings.
 
 `CET-1CEST,M3.5.0,M10.5.0/3` reads: CET is one hour ahead of UTC (the sign counts westwards), CEST

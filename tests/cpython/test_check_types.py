@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """tools/check_types.py finds calls that the ESP32 lacks, wherever the object comes from."""
 
 import re

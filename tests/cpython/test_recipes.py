@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The recipes for developers: what they name exists, and a copy of the repository follows them."""
 
 import ast

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """What things take on an ESP32 at 240 MHz, in microseconds: the cost model of virtual time."""
 
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The ESP32: pins, I2C, watchdog, reset. The only module that imports `machine`."""
 
 from binascii import hexlify

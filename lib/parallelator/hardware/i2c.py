@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """I2C: bounded transactions, counted errors, recovery. Used by the chips, owned by guard.
 
 No call here raises: a transaction that fails returns False. Reads and writes allocate nothing

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The INA2xx current and voltage sensors. Called by protection/sensors.
 
 Positive current leaves the battery (IN+ is the battery side). Current comes from the shunt

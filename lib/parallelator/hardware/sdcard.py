@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """SD card over SPI: micropython-lib's driver with bounded waits, checksums and told errors.
 
 Made by `controller`, mounted by `records.card`. Every wait calls the `idle` hook, so that the

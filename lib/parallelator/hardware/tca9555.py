@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """TCA9555/TCA9535: the 16-bit expander of a board. Called by protection/switches.
 
 Source: TI SCPS200 (TCA9555), register map in section 8.6. Port 0 carries four switch outputs and

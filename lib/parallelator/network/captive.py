@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Leads a phone on the rig's access point to the rig: every name is the rig's. Run by network.
 
 What a phone asks to see whether it has the internet arrives here then, and web.setup answers with

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """What Home Assistant has to know to show the rig as one device. Published by mqtt, retained.
 
 Home Assistant, MQTT discovery: https://www.home-assistant.io/integrations/mqtt#mqtt-discovery

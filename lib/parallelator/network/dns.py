@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Names to IPv4 addresses without ever blocking, as `getaddrinfo` would. Used by mqtt and sntp.
 
 Messages are those of RFC 1035 section 4. Names under `.local` are asked for by multicast

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Publishes the rig on an MQTT broker and obeys its commands. Run by app when a broker is set.
 
 Topics below `<prefix>/<name>`: `status` (online or offline, retained, the will), `state` (totals

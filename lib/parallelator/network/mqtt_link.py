@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """One MQTT 3.1.1 connection: umqtt.simple makes and reads the packets, an asyncio stream carries
 them. Used by mqtt.
 

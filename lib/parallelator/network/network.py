@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The network side of a rig, put together: radio, names, time. Built by app, asked by web."""
 
 import asyncio

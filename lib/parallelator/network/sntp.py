@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Asks a time server for the wall time (SNTP, RFC 4330). Run by app.
 
 Whichever speaks last is believed: a browser that sets the clock, and the server, which is asked

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """UDP sockets that never block. Used by dns, sntp and captive."""
 
 import errno

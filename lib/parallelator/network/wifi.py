@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Keeps the rig in reach: a station, and an access point while no network can be had. Run by app.
 
 Nothing else waits for the network: losing it is an event and nothing more. The driver's own

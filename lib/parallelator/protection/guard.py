@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The one owner of I2C and the switches: sense, decide, switch, every tick.
 
 `tick` is synchronous, never re-entered, allocates nothing in steady state and waits for nobody.

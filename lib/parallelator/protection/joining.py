@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Who may join, and when: one by one onto a live bus, as a group onto a dead one. Run by `guard`.
 
 Sets of batteries are 16-bit masks, bit i = battery i. No hardware, no clock; `scratch` is a kept

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """What is metered of each pack: ampere-hours, hours, the resistance inside it. Called by `guard`.
 
 What adds up does so in integers with the remainder kept. The resistance comes from the steps of

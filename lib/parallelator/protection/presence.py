@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Which boards and sensors are there, and whether they are still what they were. Run by `guard`.
 
 A chip that was reset or plugged in live has lost its settings and reads a healthy 0 A: one chip

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The protection policy: when a connected battery opens, and when it may return.
 
 One table, a line per rule; numbers in, a decision out. No hardware, no clock, no I/O: it runs

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The current sensors of the rig: found, set up, read with doubt. Owned by `guard`.
 
 A voltage far from the last one is read again at once: two that agree are the truth, however bad;

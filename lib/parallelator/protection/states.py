@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The state of every battery, and every way from one state to another. Owned by `guard`.
 
 Opening comes first, explaining afterwards. A battery that is not connected is put by `settle`

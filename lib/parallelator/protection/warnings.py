@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Alarms that open nothing: what a person should know before it becomes a trip. Run by `guard`."""
 
 from array import array

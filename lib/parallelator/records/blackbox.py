@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """What led to a trip: the rig's readings from ten seconds before it to five after. Run by app.
 
 They go from the sample ring to the SD card as they are, one file for all trips of a moment;

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The SD card as a place for files: mounted at /sd, given up and taken back. Run by app.
 
 Nothing here formats or repairs: a card that cannot be read may hold what somebody wants back.

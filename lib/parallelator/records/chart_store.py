@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Keeps the points of the 24 h chart on the SD card, and brings them back. Run by app.
 
 Records of 82 bytes, only ever appended: /sd/history/NNNNNN.bin holds 144 of them, two days, and

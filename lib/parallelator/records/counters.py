@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Keeps ampere-hours, hours and switchings of each battery across reboots. Run by app.
 
 Once a minute of uptime, when something changed, a record goes to the SD card, so a power cut costs

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Writes samples of all batteries, and the events, to files on the SD card. Run by app.
 
 A file is only ever appended to. FatFs collects rows into whole blocks of 512 bytes; what a power

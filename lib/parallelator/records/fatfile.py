@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Replaces a small file on FAT so that a power cut at any moment leaves the old or the new text.
 
 Used by app and web.saving for the settings file on the SD card. FAT has no safe rename: two

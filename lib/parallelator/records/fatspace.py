@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """How much of a FAT volume is free, from its allocation table itself. Used by card.
 
 FAT32 keeps how many clusters are free, and where to look for the next one, in a block called

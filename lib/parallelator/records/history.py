@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The last ten minutes, hour and day of the rig and of each battery, for the charts. Filled by
 app's task, read by the API; the day is kept on the SD card by `chart_store`.
 

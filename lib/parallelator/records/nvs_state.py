@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Keeps wishes, trips and locks across reboots, in non-volatile storage. Run by app.
 
 A write keeps everybody off the processor for some 20 ms and wears the flash, so it is never made

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The last ten seconds of every reading, for the black box. Filled by the guard.
 
 A preallocated ring of 2560 readings of 6 bytes each, 15360 in all. A scan takes 200 readings a

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The controller's non-volatile storage, which tells when it fails. Made by app."""
 
 from micropython import const

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The records of the black box: what they hold, their files, their readings. Used by `blackbox`.
 
 A file is a piece of the sample ring as it was, then what is known of each trip, then an end of

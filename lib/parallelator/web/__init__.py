@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The rig's web side: HTTP front, API, live stream, login and page. `app` starts `server.serve`.
 
 `problem` is the one way a request is refused; server, api, live and auth all answer with it.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """What can be asked over HTTP: routes, state, changes, page files. Built by server.serve."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Who may change things: password, sessions, limits on tries, names of the rig. Used by api and
 swept by server. All of it is asked before the body of a request is read.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Takes a bundle, piece by piece, into the slot that does not run. Used by update, imported late.
 
 A bundle (tools/device/bundle.py makes one) is a line of JSON that says what it is; for each file

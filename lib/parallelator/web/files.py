@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The files of the page, and the words for it. Routed by api.
 
 What is kept gzipped is sent so to whoever takes that, and unpacked to others: curl and many

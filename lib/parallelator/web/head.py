@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The head of a request: line and headers, with a bound on all of it. Read by server."""
 
 import asyncio

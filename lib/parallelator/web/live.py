@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Live data for the page: GET /api/live, server-sent events. Routed by api, paced by server.
 
 A stream starts with two named events, then sends unnamed ones, at least one a second and one

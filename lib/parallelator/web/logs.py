@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The logs on the SD card over HTTP: listed, read, deleted. Routed by api.
 
 A name is that of a file in the log folder and nothing else; no path leaves it. What is sent goes

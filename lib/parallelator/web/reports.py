@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """What the rig tells besides its state: events, history, health, metrics. Routed by api.
 
 Everything long is sent in small pieces, other tasks run in between.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Settings over HTTP: shown, described, and saved all or nothing. Routed by api.
 
 Secrets never leave: GET tells only whether they are set.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The HTTP front: everything between the socket and the routes, with a bound on all of it.
 
 `app` runs `serve` as a task. Microdot routes and formats; it never reads from a socket here,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """First use over HTTP: the first password, the networks in reach, and how a phone finds the page.
 
 Routed by api. The network is chosen with PATCH /api/settings, which Wi-Fi follows at once.

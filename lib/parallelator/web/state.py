@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The text of GET /api/state, kept as long as it is true. Asked by api, for polls and streams."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The records of trips over HTTP. Routed by api.
 
 Everything is sent in small pieces, other tasks run in between.

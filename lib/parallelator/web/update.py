@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Updates over HTTP: pieces of a bundle, and the switch to it. Imported by api when one begins.
 
 A bundle is uploaded in order, piece by piece; the answer to a piece, and GET, say how far it has
