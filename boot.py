@@ -37,7 +37,7 @@ def configured_pins():
     return PINS
 
 
-def free_and_open(sda, scl):
+def free_and_open(sda: int, scl: int):
     """Free I2C, then write 0 to both latches of every expander that answers."""
     import time
 

@@ -27,7 +27,7 @@ class Wiring:
         leds_inverted: True when an LED lights on a low output.
     """
 
-    def __init__(self, switch, alert, red, green, leds_inverted):
+    def __init__(self, switch: tuple, alert: tuple, red: tuple, green: tuple, leds_inverted: bool):
         self.switch = switch
         self.alert = alert
         self.red = red
@@ -35,7 +35,7 @@ class Wiring:
         self.leds_inverted = leds_inverted
 
 
-def wiring(settings):
+def wiring(settings: dict):
     """The `Wiring` of a preset with what the settings change of it.
 
     `kxkm-v2` is the PCB netlist of the board; v1 has inverted LEDs; `straight` is an older wiring
@@ -58,7 +58,7 @@ def wiring(settings):
     return wires
 
 
-def connect_card(settings, clock: "Clock", idle):
+def connect_card(settings: dict, clock: "Clock", idle: "Callable[[], object]"):
     """The SD card, awake: a fresh `sdcard.SpiCard`.
 
     Args:
@@ -82,7 +82,7 @@ def button_held():
 class NoStorage:
     """Stands for a storage that cannot be opened: whatever is asked of it fails."""
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str):
         raise OSError(EIO)
 
 
@@ -95,7 +95,7 @@ class Controller:
         i2c_khz: I2C clock in kHz.
     """
 
-    def __init__(self, clock: "Clock", sda, scl, i2c_khz):
+    def __init__(self, clock: "Clock", sda: int, scl: int, i2c_khz: int):
         self._clock = clock
         self._sda = sda
         self._scl = scl
@@ -129,7 +129,7 @@ class Controller:
         pause(_HALF_CLOCK_US)
         return bool(sda.value())
 
-    def watchdog(self, timeout_ms):
+    def watchdog(self, timeout_ms: int):
         """Start the hardware watchdog; it cannot be stopped again. Returns it.
 
         It takes over from the timer with which boot.py returns to work.

@@ -25,7 +25,7 @@ class I2c:
             `recover` succeeds.
     """
 
-    def __init__(self, connect: "Callable[[], I2C]", release):
+    def __init__(self, connect: "Callable[[], I2C]", release: "Callable[[], bool]"):
         self._connect = connect
         self._release = release
         self._i2c = connect()
@@ -42,7 +42,7 @@ class I2c:
         """Start a tick: time-outs count from here."""
         self._timeouts_now = 0
 
-    def read(self, address, register, buf):
+    def read(self, address: int, register: int, buf: bytearray):
         """Fill `buf` from `register` of the chip at `address`; one retry after a NACK."""
         if self.stuck:
             return False
@@ -60,20 +60,20 @@ class I2c:
             self._may_retry(error)
             return False
 
-    def write8(self, address, register, value):
+    def write8(self, address: int, register: int, value: int):
         """Write one byte (0..255) to `register`."""
         self._command[0] = register
         self._command[1] = value
         return self._write(address, self._command)
 
-    def write16(self, address, register, value):
+    def write16(self, address: int, register: int, value: int):
         """Write 16 bits (0..0xFFFF), most significant byte first, to `register`."""
         self._triple[0] = register
         self._triple[1] = value >> 8
         self._triple[2] = value & 0xFF
         return self._write(address, self._triple)
 
-    def _write(self, address, data):
+    def _write(self, address: int, data: bytearray):
         if self.stuck:
             return False
         self.transactions += 1
@@ -90,7 +90,7 @@ class I2c:
             self._may_retry(error)
             return False
 
-    def _may_retry(self, error):
+    def _may_retry(self, error: OSError):
         self.errors += 1
         if error.errno != errno.ETIMEDOUT:
             return True

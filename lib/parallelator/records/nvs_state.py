@@ -57,7 +57,7 @@ class NvsState:
         snap: the `Snapshot`; guard: the `Guard`, of it `locks`, `trip_pending` and `strained`.
     """
 
-    def __init__(self, store: "Storage", snap: "Snapshot", guard):
+    def __init__(self, store: "Storage", snap: "Snapshot", guard: "Guard"):
         self._store = store
         self._snap = snap
         self._guard = guard
