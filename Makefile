@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: GPL-3.0-only
+
 # Every target works on a fresh clone: what it needs is set up under build/ the first time.
 # `make sim` is the firmware without hardware; `make test` runs every test.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """First I2C action after any boot: every switch off, before anything else can fail.
 
 The outputs of the expanders keep their state while the controller resets. This file needs nothing
@@ -41,7 +42,7 @@ def configured_pins():
     return PINS
 
 
-def free_and_open(sda, scl):
+def free_and_open(sda: int, scl: int):
     """Free I2C, then write 0 to both latches of every expander that answers."""
     import time
 

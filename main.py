@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Starts the application, and the controller anew when it ends; keeps why across the reset.
 
 After Ctrl-C, which mpremote sends, the controller comes back without application and watchdog, so
@@ -108,7 +109,7 @@ def pointer():
         return words[0], "", 0
 
 
-def point(folder, previous="", starts=0):
+def point(folder: str, previous: str = "", starts: int = 0):
     """From the next start on, boot from `folder`; on trial when there is a `previous` one.
 
     Returns:
@@ -124,7 +125,7 @@ def point(folder, previous="", starts=0):
     return True
 
 
-def failed(starts, why):
+def failed(starts: int, why: str):
     """True when a trial is over: any end before it settled but a power cut, or three of those."""
     return starts and (why or reset_cause() != PWRON_RESET or starts >= TRIES)
 
@@ -142,7 +143,7 @@ def limit_start():
 class NoStorage:
     """Stands for a storage that cannot be opened: whatever is asked of it fails."""
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str):
         raise OSError(EIO)
 
 
@@ -155,7 +156,7 @@ def storage():
         return NoStorage()
 
 
-def kept_reason(store):
+def kept_reason(store: "NVS | NoStorage"):
     """Why the application ended last: a word or the text of an exception, "" = not known."""
     text = bytearray(TEXT_BYTES)
     try:
@@ -164,7 +165,7 @@ def kept_reason(store):
         return ""
 
 
-def vain_starts(store):
+def vain_starts(store: "NVS | NoStorage"):
     """How many starts in a row came to nothing before this one, 0 to 2 * TRIES."""
     try:
         return min(max(store.get_i32("starts"), 0), 2 * TRIES)
@@ -172,7 +173,7 @@ def vain_starts(store):
         return 0
 
 
-def keep(store, key, value):
+def keep(store: "NVS | NoStorage", key: str, value: "int | str"):
     """Write a number or a text; a storage that is full or worn must not keep the rig off.
 
     Returns:
@@ -192,7 +193,7 @@ def keep(store, key, value):
     return False
 
 
-def erase(store, key):
+def erase(store: "NVS | NoStorage", key: str):
     """Forget what is kept: something of another type may be in the way."""
     try:
         store.erase_key(key)
@@ -200,7 +201,7 @@ def erase(store, key):
         pass
 
 
-def told(error):
+def told(error: Exception):
     """The last lines of a traceback as one, TEXT_BYTES at most."""
     text = io.StringIO()
     sys.print_exception(error, text)

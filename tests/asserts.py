@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Copies of tests for MicroPython whose asserts tell what was found; tests/run.py makes them.
 
 `assert a == b` becomes `assert _compared(a, '==', b), _found()`: unit/micropython_runner.py has

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-only
 """Runs the tests: every file in a process of its own, three at a time. `make test` calls it.
 
     tests/run.py [-k TEXT] [--timeout SECONDS] [--show] [FILE or FOLDER ...]

@@ -1,4 +1,6 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-3.0-only
+
 # Makes sure that the programs the tests drive are there: tools/apt.sh PROGRAM[:PACKAGE]...
 # A missing one is installed as the Debian package of the same name, or PACKAGE, by root or through
 # sudo.

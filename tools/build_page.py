@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-only
 """Builds the page: lib/parallelator/web/ui/ bundled and gzipped into build/page/. Run by make.
 
 Installs what tools/package.json pins under build/npm/ first. Ends with an error when the whole
@@ -7,6 +8,7 @@ page is larger than what it may be.
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -25,6 +27,7 @@ PAGE = ROOT / "build/page"
 LINK = ROOT / "build/mpy-lib/page"
 MAX_BYTES = 60 * 1024
 OLDEST_BROWSERS = "es2021"
+COMMENT = re.compile(rb"<!--.*?-->\n?", re.DOTALL)
 WINDOW_BITS = 13
 """8 KB: the memory that the rig takes to unpack a file for who does not take gzip (`web.api`)."""
 
@@ -88,7 +91,7 @@ def bundle():
 def files():
     """Name and content of each file of the page."""
     for name in ("index.html", "setup.html"):
-        yield name, (SOURCES / name).read_bytes()
+        yield name, COMMENT.sub(b"", (SOURCES / name).read_bytes())
     for path in sorted(BUNDLE.iterdir()):
         yield path.name, path.read_bytes()
     yield "openapi.json", json.dumps(openapi.document(), separators=(",", ":")).encode()

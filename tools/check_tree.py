@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-only
 """Checks the rules of the source tree that ruff does not know; `make lint` calls it.
 
 Prints one line per fault, `path:line: what is wrong`, and exits with 1 when there is any.
@@ -43,6 +44,11 @@ FORBIDDEN_TEXT = (
         "host name of a package registry",
     ),
 )
+
+SOURCES = (".conf", ".css", ".html", ".js", ".mjs", ".py", ".sh", ".toml", ".yml", "Makefile")
+"""How the names of our sources end; so is whatever begins with `#!`."""
+
+LICENCE = re.compile(r"(#!.*\n)?(#|//|/\*|<!--) SPDX-License-Identifier: GPL-3\.0-only\b")
 
 PACKAGE = "lib/parallelator/"
 CONTROLLER = PACKAGE + "hardware/controller.py"
@@ -204,6 +210,8 @@ def file_faults(path, text):
                 yield number, fault
     if path.endswith(".py"):
         yield from python_faults(path, text)
+    if (path.endswith(SOURCES) or text.startswith("#!")) and not LICENCE.match(text):
+        yield 1, "does not begin with the SPDX line of its licence"
 
 
 def circle_faults(texts):

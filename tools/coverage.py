@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-only
 """Measures which statements of the firmware the tests run; `make coverage` calls it.
 
     tools/coverage.py [--under FOLDER=PER_CENT ...]

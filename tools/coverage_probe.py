@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Keeps which statements have run; every file that tools/coverage.py instruments imports it.
 
 The simulator forgets the firmware's modules before each boot, but not this one: a file that is

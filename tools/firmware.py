@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The firmware's own tables for the tools of this host, which run on CPython."""
 
 import sys

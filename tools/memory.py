@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-only
 """The memory that the firmware takes with everything on: in the simulator, and on 32 bits.
 
     tools/memory.py [--seconds N]

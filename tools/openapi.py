@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Writes the description of the rig's HTTP interface, OpenAPI 3.1. Called by build_page.py.
 
 A test compares it with the route table of the firmware, both ways; another one sends requests

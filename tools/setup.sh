@@ -1,4 +1,6 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-3.0-only
+
 # Checks the host, then makes build/venv with MicroPython and build/mpy-lib with the modules
 # that MicroPython imports from elsewhere. The Makefile calls it once, for every target.
 set -euo pipefail

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Parallelator: safe parallel connection of 4 to 16 battery packs."""
 
 VERSION = "0.1.0"

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Composition root: settings, then parts, then tasks under supervision. Called by main.py."""
 
 import asyncio
@@ -58,7 +59,7 @@ class App:
         crashed: as of `run`.
     """
 
-    def __init__(self, why, crashed, slot, switch):
+    def __init__(self, why: str, crashed: int, slot: str, switch: "Callable[[str], bool]"):
         self.safe = "safe_crash" if crashed else "safe_button" if button_held() else None
         self._small = health.start_compact(gc.mem_free(), gc.threshold)
         self.clock = Clock(time)
@@ -70,7 +71,7 @@ class App:
         self._scheduler = Scheduler(self.clock, self.events.emit)
         values = self._flash_settings(crashed)
         self._card_until = self.clock.add(self.clock.ms(), _CARD_MS)
-        self.settings = None
+        self.settings: dict = None  # pyright: ignore - until they are read
         self.card = self._connected_card(values)
         self.settings, faults, renamed = self._load(values)
         self._card_config = fatfile.there(CONFIG_FILES[1])
@@ -116,7 +117,7 @@ class App:
             self._scheduler,
         )
 
-    def _connected_card(self, values):
+    def _connected_card(self, values: dict):
         """The card; where it is must be known before what its settings say."""
         pins = {key: values[key] for key in values if key.startswith("pins.")}
         return Card(
@@ -126,7 +127,7 @@ class App:
             self._greet_card,
         )
 
-    def _load(self, values):
+    def _load(self, values: dict):
         """The settings of all files, as `config.load`; safe mode has `values` and no card."""
         if self.safe:
             self.card.state = ABSENT
@@ -134,7 +135,7 @@ class App:
         self.card.mount()
         return config.load(CONFIG_FILES, GOOD_CONFIG)
 
-    def _guard(self, i2c, sample_ring):
+    def _guard(self, i2c: "I2c", sample_ring: "SampleRing"):
         wires = wiring(self.settings)
         inputs = sum(1 << bit for bit in wires.alert)
         expanders = [Tca9555(i2c, _TCA_BASE + b, inputs) for b in range(BOARDS)]
@@ -149,7 +150,7 @@ class App:
             sample_ring.sample,
         )
 
-    def run(self, settled):
+    def run(self, settled: "Callable[[], bool]"):
         """Protect the rig until the program ends; every switch is open afterwards.
 
         Args, returns, raises: as `run` below.
@@ -164,7 +165,7 @@ class App:
             raise self._scheduler.end
         return self._scheduler.end
 
-    async def _main(self, settled):
+    async def _main(self, settled: "Callable[[], bool]"):
         # Switches safe first; what takes memory comes after.
         self.nvs_state.restore()
         if not self.safe:
@@ -223,7 +224,7 @@ class App:
             self._start("mqtt", self._mqtt)
         await protection
 
-    def _flash_settings(self, crashed):
+    def _flash_settings(self, crashed: int):
         """What the flash says of the pins; in safe mode all that is to be known of the rig.
 
         That mode begins with what was in use last, and with nothing when it has failed as well.
@@ -257,10 +258,10 @@ class App:
             if self.settings["batteries.%d.mode" % (i + 1)] == "off":
                 self.snap.wish[i] = WISH_OFF
 
-    def _start(self, name, job):
+    def _start(self, name: str, job: "Callable[[], Coroutine]"):
         return self._scheduler.start(name, job)
 
-    async def _settle(self, settled):
+    async def _settle(self, settled: "Callable[[], bool]"):
         """A start counts once the guard has worked for two seconds: twenty scans or more."""
         while self.snap.uptime_s < _SETTLED_S:
             await asyncio.sleep_ms(_SETTLING_MS)
@@ -303,7 +304,7 @@ class App:
         await server.serve(self.rig)
 
 
-def _beginning(why, cause):
+def _beginning(why: str, cause: int):
     """The event that tells why the firmware begins, and what it ended with, as text.
 
     Args:
@@ -317,13 +318,19 @@ def _beginning(why, cause):
     return _CAUSES.get(cause, "reset_other"), why
 
 
-async def _import_all(names):
+async def _import_all(names: tuple):
     for name in names:
         __import__(name)
         await asyncio.sleep_ms(guard.TICK_MS)
 
 
-def run(why, crashed, settled, slot, switch):
+def run(
+    why: str,
+    crashed: int,
+    settled: "Callable[[], bool]",
+    slot: str,
+    switch: "Callable[[str], bool]",
+) -> str:
     """Build the rig and run it until it ends; the controller must restart then.
 
     Args:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Every code of the rig, once: states, reasons, actions, alarms, events. Read by everybody.
 
 A code is the word for something that programs read; people read its sentence, in messages/. What
@@ -237,22 +238,22 @@ LOG_COLUMNS = (
 )
 
 
-def state_name(state):
+def state_name(state: int):
     """The code of a state, ABSENT..UNCONTROLLED."""
     return STATES[state][0]
 
 
-def reason_name(reason):
+def reason_name(reason: int):
     """The code of a `Reason`, "" for none."""
     return REASONS[reason][0]
 
 
-def names(rows):
+def names(rows: "Iterable[tuple]"):
     """The codes of the rows, a list."""
     return [row[0] for row in rows]
 
 
-def row(code):
+def row(code: str):
     """The row of `code` in CODES.
 
     Raises:
@@ -264,17 +265,17 @@ def row(code):
     raise ValueError("no such code: " + code)
 
 
-def is_told(code, to):
+def is_told(code: str, to: int):
     """True when those of `to` (PAGE, LOG or MQTT) are told of `code`."""
     return row(code)[3] & to != 0
 
 
-def severity(code):
+def severity(code: str):
     """One of SEVERITIES; raises ValueError as `row` does."""
     return row(code)[1]
 
 
-def ends(state, reason, cooling):
+def ends(state: int, reason: int, cooling: bool):
     """What ends this state, one of CLEARS; None when nothing has to.
 
     Args:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Ticks and wall time, injected into everything that needs to know either.
 
 Ticks wrap (at 2**30 ms, 12.4 days, on the ESP32): compare them with `diff` only, and only across

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The settings files: read, layered over the defaults, the last good ones kept.
 
 `load` is called by app at boot. A file that is not wholly valid changes nothing: the rig starts
@@ -17,7 +18,7 @@ _ROWS_A_STEP = const(8)
 _MOST_KEYS = const(128)  # of one object: a file may give all 98 settings by their whole names
 
 
-def load(paths, good_path):
+def load(paths: tuple, good_path: str):
     """The settings to run with: the files of `paths` over the defaults, or the last good ones.
 
     Args:
@@ -37,7 +38,7 @@ def load(paths, good_path):
     return values, faults, renamed
 
 
-def first_good(paths):
+def first_good(paths: tuple):
     """The settings of the first of these files that can be used, else the defaults."""
     for path in paths:
         changes, problem = read(path)
@@ -47,7 +48,7 @@ def first_good(paths):
     return settings.defaults()
 
 
-def _good(changes):
+def _good(changes: "dict | None"):
     """The settings of a file, without what an update has made a fault if no limit is among it;
     None when that is not so, or there is no file."""
     while changes is not None:
@@ -62,7 +63,7 @@ def _good(changes):
     return None
 
 
-def layer(paths):
+def layer(paths: tuple):
     """The files of `paths` over the defaults: (values, faults, renamed) as `load` gives them."""
     values = {}
     faults = []
@@ -72,7 +73,9 @@ def layer(paths):
     return values, faults, renamed
 
 
-def layering(paths, values, faults, renamed, instead=None):
+def layering(
+    paths: tuple, values: dict, faults: list, renamed: list, instead: "tuple | None" = None
+):
     """What `layer` does, as a generator with short steps; fills the three.
 
     Args:
@@ -99,12 +102,12 @@ def layering(paths, values, faults, renamed, instead=None):
             faults += found
 
 
-def read(path):
+def read(path: str):
     """(flat dict or None, fault or None); a missing file is neither."""
     return settings.finish(reading(path))
 
 
-def reading(path):
+def reading(path: str):
     """What `read` does, as a generator with short steps that returns the same."""
     try:
         with open(path, "rb") as file:
@@ -120,7 +123,7 @@ def reading(path):
         return None, settings.fault_of("", "OSError %s" % error.errno, "a file that can be read")
 
 
-def _keep(values, path):
+def _keep(values: dict, path: str):
     kept, problem = read(path)
     if kept == values and not problem:
         return

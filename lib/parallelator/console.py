@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Prints every event on the serial console. A task of app."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """How addresses, names, password hashes and their like are written: what settings must be beyond
 type and range. Called by settings, web and network; pure."""
 
@@ -15,13 +16,13 @@ _LABEL = 63
 """Longest part of a name between its dots, RFC 1035 section 2.3.4."""
 
 
-def is_ip(text):
+def is_ip(text: str):
     """True for an IPv4 address: four decimal numbers, 0 to 255."""
     parts = text.split(".")
     return len(parts) == 4 and all(p.isdigit() and len(p) < 4 and int(p) < 256 for p in parts)
 
 
-def is_netmask(text):
+def is_netmask(text: str):
     """True for an IPv4 netmask: ones, then zeros, some of each."""
     if not is_ip(text):
         return False
@@ -31,12 +32,12 @@ def is_netmask(text):
     return 0 < zeros < 0xFFFFFFFF and not zeros & zeros + 1
 
 
-def is_hex(text, count):
+def is_hex(text: str, count: int):
     """True for `count` hexadecimal digits."""
     return len(text) == count and all(char in _HEX for char in text)
 
 
-def is_hash(text):
+def is_hash(text: object):
     """True for the hash of a password as the rig makes it; nothing else is taken for one."""
     if not isinstance(text, str) or not text.startswith(PBKDF2):
         return False
@@ -44,7 +45,7 @@ def is_hash(text):
     return is_hex(salt, 32) and is_hex(digest, 64)
 
 
-def host_of(authority):
+def host_of(authority: str):
     """The name in `name:port` in small letters, without the dot of the root behind it."""
     name = authority.lower()
     if not name.startswith("["):  # else an IPv6 address
@@ -52,12 +53,12 @@ def host_of(authority):
     return name.rstrip(".")
 
 
-def hosts(text):
+def hosts(text: str):
     """The names in a list with commas, as of `host_of`."""
     return [host_of(name.strip()) for name in text.split(",") if name.strip()]
 
 
-def slip(text):
+def slip(text: str):
     """What keeps a text from being the name or address of a host, in words; "" if it is one."""
     scheme, _, rest = text.partition("://")
     if rest or text.endswith("://"):
@@ -80,7 +81,7 @@ def slip(text):
     return ""
 
 
-def faults(values):
+def faults(values: dict):
     """Yields (key, what is allowed) for each setting that is not as it must be, None between.
 
     Args:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Watches the controller's own memory and clock. A task of app."""
 
 import asyncio
@@ -17,7 +18,9 @@ _CLOCK_S = const(600)
 _SMALL_HEAP = const(1048576)
 
 
-def look(snap: "Snapshot", emit, free, collect):
+def look(
+    snap: "Snapshot", emit: "Emit", free: "Callable[[], int]", collect: "Callable[[], object]"
+):
     """Raise or clear the alarm `heap_low`.
 
     Args:
@@ -32,7 +35,7 @@ def look(snap: "Snapshot", emit, free, collect):
         emit("heap_low", RIG, 0, 0, free())
 
 
-def start_compact(free, set_threshold):
+def start_compact(free: int, set_threshold: "Callable[[int], object]"):
     """Have garbage collected after every 4 KB while the rig starts; True for a small heap.
 
     That of a controller without PSRAM: if it filled up first, what lives would lie scattered over
@@ -47,7 +50,7 @@ def start_compact(free, set_threshold):
     return free < _SMALL_HEAP
 
 
-async def watch(snap: "Snapshot", emit, small, clock: "Clock"):
+async def watch(snap: "Snapshot", emit: "Emit", small: bool, clock: "Clock"):
     """Look every 10 s, for ever; if the heap is small, collect garbage four times a second.
 
     After the start no longer by bytes: the frames of the guard's functions count as well.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Names what is wrong in a text that is not JSON, so that its writer can mend it. For json_reader.
 
 What is found is shown short and without control characters.
@@ -19,7 +20,9 @@ class JsonError(ValueError):
         allowed: how it is to be written, or the limit; "" when the code says it.
     """
 
-    def __init__(self, code, line, column, found="", allowed=""):
+    def __init__(
+        self, code: str, line: int, column: int, found: str = "", allowed: "str | int" = ""
+    ):
         self.code = code
         self.line = line
         self.column = column
@@ -40,7 +43,7 @@ class JsonError(ValueError):
         }
 
 
-def refuse_wide_encoding(head):
+def refuse_wide_encoding(head: bytes):
     """Raise a JsonError when the first four bytes are those of a wider encoding than UTF-8."""
     zeros = "".join("x" if byte else "0" for byte in head)
     if zeros in ("x000", "000x") or head in (b"\xff\xfe\0\0", b"\0\0\xfe\xff"):
@@ -49,7 +52,7 @@ def refuse_wide_encoding(head):
         raise JsonError("wide", 1, 1, "UTF-16")
 
 
-def slip(char):
+def slip(char: str):
     """(code, found, allowed) of a character that stands nowhere outside texts, else None."""
     if char < " " or char == "\x7f" or _is_odd_blank(char):
         return "blank", "U+%04X" % ord(char), ""
@@ -60,7 +63,7 @@ def slip(char):
     return None
 
 
-def misspelt(word):
+def misspelt(word: bytes):
     """(code, found, allowed) of a word (bytes) that is no value."""
     text = word.decode()
     plain = text.lower()
@@ -76,7 +79,7 @@ def misspelt(word):
     return "word", text, '"%s"' % text
 
 
-def is_number(word):
+def is_number(word: bytes):
     """True when a word (bytes) is a number as RFC 8259 has it."""
     whole, e, exponent = word.lower().partition(b"e")
     whole, point, fraction = whole.partition(b".")
@@ -92,7 +95,7 @@ def is_number(word):
     )
 
 
-def _shown(text):
+def _shown(text: str):
     """A text as it is shown. It is gone through by bytes: MicroPython would keep each character
     that a loop over a text meets for ever."""
     if len(text) > _SHOWN_CHARS:
@@ -106,7 +109,7 @@ def _shown(text):
     return data.decode()
 
 
-def _is_odd_blank(char):
+def _is_odd_blank(char: str):
     return (
         "\x80" <= char <= "\xa0"
         or "\u2000" <= char <= "\u200f"

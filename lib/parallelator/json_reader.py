@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Reads JSON that comes from outside: RFC 8259 and no more, in short steps, within limits.
 
     tree = yield from json_reader.reading_object(file)
@@ -49,7 +50,13 @@ _ESCAPES = {0x22: 0x22, 0x5C: 0x5C, 0x2F: 0x2F, 0x62: 8, 0x66: 12, 0x6E: 10, 0x7
 
 
 def reading(
-    source, most_bytes=16384, levels=8, entries=64, values=256, key_bytes=64, text_bytes=512
+    source: "Buffer | IO",
+    most_bytes: int = 16384,
+    levels: int = 8,
+    entries: int = 64,
+    values: int = 256,
+    key_bytes: int = 64,
+    text_bytes: int = 512,
 ):
     """Read one JSON text: a generator with short steps that returns its value.
 
@@ -83,7 +90,7 @@ def reading(
     return reader.end()
 
 
-def reading_object(source, **limits):
+def reading_object(source: "Buffer | IO", **limits: int):
     """As `reading`, of a text that must be an object: returns a dict."""
     value = yield from reading(source, **limits)
     if not isinstance(value, dict):
@@ -91,7 +98,7 @@ def reading_object(source, **limits):
     return value
 
 
-def _pieces(source):
+def _pieces(source: "Any"):
     if hasattr(source, "read"):
         piece = source.read(_PIECE_BYTES)
         while piece:
@@ -105,11 +112,11 @@ def _pieces(source):
 class _Reader:
     """What is known of a text between two pieces of it."""
 
-    def __init__(self, levels, entries, values, key_bytes, text_bytes):
+    def __init__(self, levels: int, entries: int, values: int, key_bytes: int, text_bytes: int):
         self._levels, self._entries = levels, entries
         self._values = self._values_left = values
         self._key_bytes, self._text_bytes = key_bytes, text_bytes
-        self._open = [[]]  # what is open, outermost first; the whole value goes into the first
+        self._open: list = [[]]  # what is open, outermost first; the first takes the whole value
         self._key = ""  # under which the next value comes, or the last one came
         self._want = _VALUE
         self._letters = b""  # of a word so far
@@ -131,20 +138,20 @@ class _Reader:
             self.fail_at(0, "cut")
         return self._open[0][0]
 
-    def fail_at(self, at, code, found="", allowed=""):
+    def fail_at(self, at: int, code: str, found: str = "", allowed: "str | int" = ""):
         """Raise the JsonError of a fault at a place in the piece."""
         self._column = self.bytes + at - self._line_start + 1
         self._fail(code, found, allowed)
 
-    def _fail(self, code, found="", allowed=""):
+    def _fail(self, code: str, found: str = "", allowed: "str | int" = ""):
         if len(found) > 1 and self._key.lower().endswith(_SECRET):
             found = "***"
-            allowed = found if len(allowed) > 1 else allowed
+            allowed = found if len(allowed) > 1 else allowed  # pyright: ignore - it is a text
         raise JsonError(code, self._line, self._column, found, allowed)
 
     # Structure: what is between texts and words.
 
-    def _structure(self, piece, at):
+    def _structure(self, piece: bytes, at: int):
         byte = piece[at]
         while byte == 0x20 or byte == 0x0D or byte == 0x09:
             at += 1
@@ -190,14 +197,14 @@ class _Reader:
             return 0
         return 0x7D if isinstance(self._open[-1], dict) else 0x5D
 
-    def _descend(self, container, want):
+    def _descend(self, container: "dict | list", want: int):
         if len(self._open) > self._levels:
             self._fail("deep", "", self._levels)
         self._put(container)
         self._open.append(container)
         self._want = want
 
-    def _put(self, value):
+    def _put(self, value: object):
         container = self._open[-1]
         full = len(container) == self._entries
         if full or not self._values_left:
@@ -213,7 +220,7 @@ class _Reader:
         self._want = _COMMA if len(self._open) > 1 else _END
         self._number = b""
 
-    def _refuse(self, char):
+    def _refuse(self, char: str):
         want = self._want
         known = slip(char)
         if known and (known[0] != "quotes" or want <= _FIRST_KEY):
@@ -222,13 +229,13 @@ class _Reader:
             self._fail("trailing", char)
         self._fail_missing(char)
 
-    def _fail_missing(self, found):
+    def _fail_missing(self, found: str):
         want = self._want
         self._fail(_MISSING[want], found, chr(self._closing()) if want == _COMMA else "")
 
     # Words: what has no quotes, so numbers and names.
 
-    def _word(self, piece, at):
+    def _word(self, piece: bytes, at: int):
         start = at
         size = len(piece)
         marks = _WORD_MARKS
@@ -239,7 +246,7 @@ class _Reader:
             self._take_word(self._letters, piece[at] if at < size else 0)
         return at
 
-    def _take_word(self, word, following):
+    def _take_word(self, word: bytes, following: int):
         self.mode = _STRUCTURE
         if self._want > _ITEM:
             self._refuse_word(word, following)
@@ -255,27 +262,27 @@ class _Reader:
         else:
             self._fail(*misspelt(word))
 
-    def _refuse_word(self, word, following):
+    def _refuse_word(self, word: bytes, following: int):
         """A word where there must be a key, a colon, a comma or nothing."""
         want = self._want
         number = self._number.decode()
-        word = word.decode()
-        thousands = len(word) > 2 and word[:3].isdigit() and not word[3:4].isdigit()
+        text = word.decode()
+        thousands = len(text) > 2 and text[:3].isdigit() and not text[3:4].isdigit()
         if number and want == _COMMA and thousands:
             self._column = self._number_end - len(number)
-            self._fail("blank_in_number", number + " " + word, number + word)
+            self._fail("blank_in_number", number + " " + text, number + text)
         if want == _KEY or want == _FIRST_KEY:
             joined = self._column == self._number_end + 1 and following != 0x3A
-            if number and joined and word.isdigit():
+            if number and joined and text.isdigit():
                 self._column = self._number_end - len(number)
-                self._fail("decimal_comma", number + "," + word, number + "." + word)
+                self._fail("decimal_comma", number + "," + text, number + "." + text)
             self._key = ""
-            self._fail("unquoted", word, '"%s"' % word)
-        self._fail_missing(word)
+            self._fail("unquoted", text, '"%s"' % text)
+        self._fail_missing(text)
 
     # Texts: what is between quotes.
 
-    def _text(self, piece, at):
+    def _text(self, piece: bytes, at: int):
         start = at
         size = len(piece)
         while at < size:
@@ -304,7 +311,7 @@ class _Reader:
             self.fail_at(at, "newline" if newline else "control", "U+%04X" % byte)
         return at + 1
 
-    def _take_text(self, text):
+    def _take_text(self, text: str):
         if self._want <= _ITEM:
             self._put(text)
         elif text in self._open[-1]:
@@ -312,7 +319,7 @@ class _Reader:
         else:
             self._key, self._want = text, _COLON
 
-    def _escape(self, piece, at):
+    def _escape(self, piece: bytes, at: int):
         byte = piece[at]
         if byte == 0x75:
             self.mode = _HEX
@@ -326,7 +333,7 @@ class _Reader:
             self._token.append(_ESCAPES[byte])
         return at + 1
 
-    def _hex(self, piece, at):
+    def _hex(self, piece: bytes, at: int):
         byte = piece[at]
         if 0x30 <= byte <= 0x39:
             digit = byte - 0x30
@@ -339,7 +346,7 @@ class _Reader:
             self._take_unit(self._unit & 0xFFFF, at)
         return at + 1
 
-    def _take_unit(self, unit, at):
+    def _take_unit(self, unit: int, at: int):
         """A UTF-16 code unit: a character, or half of one."""
         pair = self._pair
         if bool(pair) != (0xDC00 <= unit < 0xE000):
@@ -355,7 +362,7 @@ class _Reader:
 
     # UTF-8: the bounds of each byte are those of Unicode's table of well-formed sequences.
 
-    def _lead(self, byte):
+    def _lead(self, byte: int):
         self._back, self.mode = self.mode, _TAIL
         self._tails = 1 if byte < 0xE0 else 2 if byte < 0xF0 else 3
         self._low = 0xA0 if byte == 0xE0 else 0x90 if byte == 0xF0 else 0x80
@@ -365,7 +372,7 @@ class _Reader:
         self._first = byte
         self._token.append(byte)
 
-    def _tail(self, piece, at):
+    def _tail(self, piece: bytes, at: int):
         byte = piece[at]
         if not self._low <= byte <= self._high:
             first = self._first
@@ -387,7 +394,7 @@ class _Reader:
     takers = (_structure, _word, _text, _escape, _hex, _tail)
 
 
-def _utf8(unit):
+def _utf8(unit: int):
     """The bytes of a character. MicroPython keeps for ever what `chr` makes."""
     if unit < 0x80:
         return bytes((unit,))

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """What the web side and MQTT may ask of the application. Made by app, and by the tests."""
 
 import asyncio

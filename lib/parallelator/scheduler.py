@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The guard's task and the others beside it: who runs when, and what a failure means. Used by app.
 
 The guard goes first: in a task of its own, before every step of every other task, and while the SD
@@ -33,7 +34,7 @@ class Scheduler:
         end: why the program ends, the exception that killed the guard or a word; None = it runs.
     """
 
-    def __init__(self, clock: "Clock", emit):
+    def __init__(self, clock: "Clock", emit: "Emit"):
         self._clock = clock
         self._emit = emit
         self._guard = None
@@ -44,7 +45,7 @@ class Scheduler:
         self.failures = []
         self.end = None
 
-    async def protect(self, protector, watchdog):
+    async def protect(self, protector: "Guard", watchdog: "WDT"):
         """The guard's task: tick every `guard.TICK_MS` until there is an `end`.
 
         Args:
@@ -85,17 +86,17 @@ class Scheduler:
         if clock.diff(self._due, now) < 0:
             self._due = now
 
-    def finish(self, why):
+    def finish(self, why: str):
         """End the program, for a reason that is a word."""
         self.end = why
 
-    def start(self, name, job):
+    def start(self, name: str, job: "Callable[[], Coroutine]"):
         """Run `job`, a function that returns a coroutine, for ever; returns the task."""
         self.names.append(name)
         self.failures.append(0)
         return asyncio.create_task(self._supervise(len(self.names) - 1, job))
 
-    async def _supervise(self, number, job):
+    async def _supervise(self, number: int, job: "Callable[[], Coroutine]"):
         """Run task `number` for ever: record its death, restart it with growing delay.
 
         One that has lived for a minute comes back as soon as after its first death.
@@ -116,7 +117,7 @@ class Scheduler:
             await asyncio.sleep_ms(retry_ms)
             retry_ms = min(retry_ms * 2, _LAST_RETRY_MS)
 
-    async def within(self, ms: int, coroutine):
+    async def within(self, ms: int, coroutine: "Coroutine"):
         """What a coroutine returns or raises; asyncio.TimeoutError when it takes more than `ms`.
 
         As asyncio's `wait_for_ms`, but the coroutine is a part of the task that asks. It is
@@ -133,7 +134,7 @@ class Scheduler:
         finally:
             timer.cancel()
 
-    def run_after_guard(self, coroutine) -> "Any":
+    def run_after_guard(self, coroutine: "Coroutine") -> "Any":
         """Awaitable that runs a coroutine, and the guard when it is due before a step of it; what
         the coroutine returns or raises.
 
@@ -157,7 +158,7 @@ class Scheduler:
                 thrown = error
 
 
-async def _interrupt(task, ms):
+async def _interrupt(task: "Task", ms: int):
     """Cancel a task after `ms`, with a sign that it was this timer; not one that somebody else has
     just cancelled."""
     await asyncio.sleep_ms(ms)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The one table of settings, and what may stand in them. `config` reads the files.
 
 Values come in as a flat dict, go through `check`, and every fault names what was found and what
@@ -25,9 +26,9 @@ _KEYS_A_STEP = 12
 _S3 = "ESP32S3" in getattr(sys.implementation, "_machine", "")
 _SDA, _SCL, _SCK, _MOSI, _MISO, _CS = (41, 40, 12, 11, 13, 10) if _S3 else (32, 33, 18, 23, 19, 5)
 _FLASH_PINS = (26, 32) if _S3 else (6, 11)
+"""First and last GPIO of the controller's own flash memory: driven, they crash it."""
 _NO_PINS = (22, 23, 24, 25) if _S3 else (20, 24, 28, 29, 30, 31)
 _LAST_PIN, _LAST_OUTPUT = (48, 48) if _S3 else (39, 33)
-"""First and last GPIO of the controller's own flash memory: driven, they crash it."""
 
 _BITS = const("four different whole numbers, 0 to 7")
 FLAG = const("true or false")
@@ -151,7 +152,7 @@ def rows():
             yield ("batteries.%d.%s" % (n, row[0]),) + row[1:]
 
 
-def _row(key):
+def _row(key: str):
     """The row of setting `key`, None when there is no such setting."""
     for row in TABLE:
         if row[0] == key:
@@ -174,7 +175,7 @@ class Twice(ValueError):
     """A setting that is given both nested and with its dotted key; its text is the key."""
 
 
-def flatten(tree):
+def flatten(tree: dict):
     """A nested dict as one with dotted keys; what is nested deeper than settings are stays.
 
     Raises:
@@ -183,7 +184,7 @@ def flatten(tree):
     return finish(flattening(tree))
 
 
-def flattening(tree, prefix="", depth=_DEPTH):
+def flattening(tree: dict, prefix: str = "", depth: int = _DEPTH):
     """What `flatten` does, as a generator with short steps that returns the same."""
     flat = {}
     for key, value in tree.items():
@@ -199,7 +200,7 @@ def flattening(tree, prefix="", depth=_DEPTH):
     return flat
 
 
-def nesting(flat):
+def nesting(flat: dict):
     """The reverse of `settings.flattening`; `board.switch` and its like stay dotted, because
     `board` is itself a value."""
     tree = {}
@@ -216,7 +217,7 @@ def nesting(flat):
     return tree
 
 
-def finish(steps):
+def finish(steps: "Generator"):
     """Go through a generator without a pause; returns what it returns."""
     while True:
         try:
@@ -225,17 +226,17 @@ def finish(steps):
             return end.value
 
 
-def is_live(key):
+def is_live(key: str):
     """True when a change of setting `key` needs no restart."""
     return key in LIVE or key.endswith(".label") or key.startswith("time.")
 
 
-def is_protective(key):
+def is_protective(key: str):
     """True when setting `key` bears on what opens and closes the switches."""
     return key.split(".")[0] in ("limits", "sensor", "board")
 
 
-def _kind(value):
+def _kind(value: object):
     if isinstance(value, bool):
         return FLAG
     if isinstance(value, int):
@@ -243,7 +244,7 @@ def _kind(value):
     return "text" if isinstance(value, str) else None
 
 
-def _allowed(row):
+def _allowed(row: tuple) -> str:
     _, default, low, high, unit = row
     if default is None:
         return low
@@ -257,7 +258,7 @@ def _allowed(row):
     return ("a whole number, %d to %d %s" % (low, high, unit)).rstrip()
 
 
-def _fits(row, value):
+def _fits(row: tuple, value: object):
     _, default, low, high, unit = row
     if default is None:
         return value is None or (isinstance(value, bool) if low == FLAG else _are_bits(value))
@@ -273,7 +274,7 @@ def _fits(row, value):
     return low <= value <= high
 
 
-def _are_bits(value):
+def _are_bits(value: object):
     return (
         isinstance(value, list)
         and len(value) == 4
@@ -282,7 +283,7 @@ def _are_bits(value):
     )
 
 
-def check(changes, base):
+def check(changes: dict, base: dict):
     """Lay `changes` over `base` and check the result.
 
     Args:
@@ -301,7 +302,7 @@ def check(changes, base):
     return values, faults, renamed
 
 
-def checking(changes, values, faults, renamed):
+def checking(changes: dict, values: dict, faults: list, renamed: list):
     """What `check` does, as a generator with a short step for each change; adds to the three."""
     faulty = len(faults)
     for key, value in changes.items():
@@ -328,7 +329,7 @@ def checking(changes, values, faults, renamed):
         yield from _contradicting(values, faults)
 
 
-def fault_of(key, found, allowed):
+def fault_of(key: str, found: object, allowed: str):
     """A fault as `check` reports it; what was found is cut short, and secrets are not shown."""
     if key in SECRETS:
         found = "***"
@@ -341,7 +342,7 @@ def fault_of(key, found, allowed):
     return {"key": printable(key[:_SHOWN_CHARS]), "found": found, "allowed": allowed}
 
 
-def _contradicting(v, faults):
+def _contradicting(v: dict, faults: list):
     """Adds what does not go together to `faults`."""
     low = v["limits.min_voltage_mv"]
     high = v["limits.max_voltage_mv"]
@@ -401,13 +402,13 @@ def _contradicting(v, faults):
         )
 
 
-def _is_usable(key, pin):
+def _is_usable(key: str, pin: int):
     """True when a pin is there, and can drive its line; an input only needs to be there."""
     last = _LAST_PIN if key == "pins.sd_miso" else _LAST_OUTPUT
     return pin <= last and pin not in _NO_PINS
 
 
-def safe(values):
+def safe(values: dict):
     """The settings of safe mode: those that say how the rig is built and how it is reached as in
     `values`, what `config.load` found; all others, and so every limit, as in the table."""
     kept = {key: value for key, value in values.items() if key.split(".")[0] in SAFE}

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """What one scan knows of the rig: plain arrays, written by the guard, read by everybody.
 
 Index i = 0..15 is the battery's place on I2C, its number on the case is i + 1. Positive
@@ -82,7 +83,7 @@ class Snapshot:
         places = self._of_batteries * (BATTERIES - 1) + len(alarms)
         self._alarm_s = array("i", [-1] * places)
 
-    def alarm(self, code, i, active):
+    def alarm(self, code: str, i: int, active: bool):
         """Raise or clear an alarm; allocates nothing.
 
         Args:
@@ -131,7 +132,7 @@ def _words():
     return array("i", bytes(4 * BATTERIES))
 
 
-def missing(snap: "Snapshot", report):
+def missing(snap: "Snapshot", report: "Callable[[str, int], object] | None"):
     """Name what a complete rig of the known boards lacks.
 
     Args:
@@ -156,7 +157,7 @@ def missing(snap: "Snapshot", report):
     return count
 
 
-def connected(snap: "Snapshot", i):
+def connected(snap: "Snapshot", i: int):
     """True when battery i carries or may carry the bus (on, or held by a lost expander)."""
     return snap.state[i] == ON or snap.state[i] == UNCONTROLLED
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """What nobody can have meant in a text that is typed or pasted. Called by settings; pure."""
 
 _BLANKS = (0x20, 0xA0, 0x2002, 0x2003, 0x2009, 0x202F, 0x3000)
@@ -15,7 +16,7 @@ _UNSEEN = (
 """Characters that nobody sees, from first to last, in rising order."""
 
 
-def slip(text, foreign):
+def slip(text: str, foreign: bool):
     """What nobody can have meant in a text, as words for what is allowed; "" for nothing.
 
     Args:
@@ -34,7 +35,7 @@ def slip(text, foreign):
     return ""
 
 
-def printable(text):
+def printable(text: str):
     """`text` with `?` in place of what nobody sees, such as control characters."""
     data = text.encode()
     shown = bytearray()
@@ -43,7 +44,7 @@ def printable(text):
     return shown.decode()
 
 
-def _characters(data):
+def _characters(data: bytes):
     """Yields (place, place behind, code point) of each character of a text in UTF-8.
 
     Of a loop over a text MicroPython keeps each character that it has not met, for ever.
@@ -61,7 +62,7 @@ def _characters(data):
         yield begin, len(data), code
 
 
-def _is_unseen(code):
+def _is_unseen(code: int):
     if 0x20 <= code <= 0x7E:
         return False
     for first, last in _UNSEEN:

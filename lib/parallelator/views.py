@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The rig as the page, the API and MQTT tell it: dicts that become JSON. Called by web and mqtt.
 
 Numbers that are not known are None. Nothing here is for the guard's tick: all of it allocates.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Turns codes and numbers into sentences in the rig's language, for console and API."""
 
 import json
@@ -38,7 +39,7 @@ class Words:
         OSError: there is no such file.
     """
 
-    def __init__(self, language):
+    def __init__(self, language: str):
         try:
             self._text = __import__("words_" + language).TEXT
         except ImportError:
@@ -46,12 +47,12 @@ class Words:
         # A text is searched from its beginning to find the place of a letter, bytes are not.
         self._begins = {part: self._text.index(("\n%s." % part).encode()) for part in _PARTS}
 
-    def _word(self, part, key):
+    def _word(self, part: str, key: str):
         begin = ("\n%s.%s\t" % (part, key)).encode()
         at = self._text.index(begin, self._begins[part]) + len(begin)
         return self._text[at : self._text.index(b"\n", at)].decode()
 
-    def event(self, event, detail=""):
+    def event(self, event: tuple, detail: str = ""):
         """One event as a sentence.
 
         Args:
@@ -67,11 +68,11 @@ class Words:
         )
         return text if count == 1 else self._word("console", "repeated").format(v=text, n=count)
 
-    def access_point(self, name, password):
+    def access_point(self, name: str, password: str):
         """How to reach a rig that has no network, as a line for the console."""
         return self._word("console", "access_point").format(n=name, v=password)
 
-    def _value(self, code, reason, value):
+    def _value(self, code: str, reason: int, value: int):
         unit = catalog.row(code)[2]
         if unit == "reason":
             unit = catalog.REASONS[reason][1]
@@ -87,21 +88,21 @@ class Words:
             return "%d \u00b0C" % value
         return "%d ms" % value if unit == "ms" else str(value)
 
-    def problem(self, code):
+    def problem(self, code: str):
         """Why there is no connection to the broker, one of `mqtt.PROBLEMS`, in words."""
         return self._word("mqtt", code)
 
-    def refused(self, code, n):
+    def refused(self, code: str, n: int):
         """Why something was refused to battery n, in words."""
         return self._word("refused", code).format(n=n, v="10")
 
-    def json_error(self, fault):
+    def json_error(self, fault: dict):
         """What is wrong where in a text that is not JSON, a `JsonError.fault`, in words."""
         place = self._word("json", "place").format(n=fault["line"], v=fault["column"])
         said = self._word("json", fault["code"])
         return place + said.format(v=fault["found"], n=fault["allowed"])
 
-    def fault(self, fault):
+    def fault(self, fault: dict):
         """One fault of a settings file in words: file, place or key, what is wrong."""
         if "code" in fault:
             return "%s, %s" % (fault["file"], self.json_error(fault))
@@ -112,12 +113,12 @@ class Words:
             fault["allowed"],
         )
 
-    def entity(self, key, n=None):
+    def entity(self, key: str, n: "int | None" = None):
         """What Home Assistant calls a value of battery n, or of the whole rig."""
         name = self._word("entity", key)
         return name if n is None else self._word("entity", "battery").format(n=n, v=name)
 
-    def alarms(self, snap: "Snapshot", faults, obstacles=()):
+    def alarms(self, snap: "Snapshot", faults: list, obstacles: "Iterable[tuple]" = ()):
         """Active alarms as `GET /api/state` shows them.
 
         Args:
@@ -146,22 +147,22 @@ class Words:
                     "text": text + detail,
                 }
 
-    def blocked(self, what, path):
+    def blocked(self, what: str, path: str):
         """What lies in the way on the card, in words, see `records.card.Card`."""
         return self._word("blocked", what).format(v=path)
 
-    def missing(self, snap):
+    def missing(self, snap: "Snapshot"):
         """What a complete rig of the known boards lacks, in words, each with a leading space."""
         parts = []
 
-        def name(what, n):
+        def name(what: str, n: int):
             parts.append(" " + self._word("missing", what).format(n=n))
 
         missing(snap, name)
         return "".join(parts)
 
 
-def log_name(number):
+def log_name(number: int):
     """The name of a log, without its ending, from the number that its event carries.
 
     That is its day as YYYYMMDD or the number of its boot, and FURTHER_LOG for each further log.
@@ -174,7 +175,7 @@ def log_name(number):
     return "%04d-%02d-%02d%s" % (number // 10000, number // 100 % 100, number % 100, more)
 
 
-def log_number(file_name):
+def log_number(file_name: str):
     """The number from which `log_name` makes the name of this file; None when there is none."""
     parts = file_name[:-4].split("-")
     digits = parts[1:2] if parts[0] == "boot" else parts[:3]
@@ -186,7 +187,7 @@ def log_number(file_name):
     return number if log_name(number) + ".csv" == file_name else None
 
 
-def data_path(name):
+def data_path(name: str):
     """Where a file that is no module lies: beside the modules, None if nowhere.
 
     Modules may be frozen into MicroPython; what is read as a file never is.
@@ -201,7 +202,7 @@ def data_path(name):
     return None
 
 
-def spoken(language):
+def spoken(language: str):
     """The words of a language that are said here, as one text in UTF-8: half the memory of many.
 
     `make build` makes a module of it, `words_en` for example: frozen, it takes no memory at all.
@@ -215,6 +216,6 @@ def spoken(language):
     return ("\n" + "\n".join(lines) + "\n").encode()
 
 
-def messages_file(language):
+def messages_file(language: str):
     """The name of the file with the words of a language, see `data_path`."""
     return "parallelator/messages/%s.json" % language

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Local time from a POSIX TZ string: pure code, also for CPython. Used by clock and settings.
 
 `CET-1CEST,M3.5.0,M10.5.0/3` reads: CET is one hour ahead of UTC (the sign counts westwards), CEST
@@ -16,7 +17,7 @@ _QUOTED = _LETTERS + "+-0123456789"
 ALLOWED = "a POSIX time zone, as UTC0, CET-1CEST,M3.5.0,M10.5.0/3 or <+03>-3"
 
 
-def parsed(text):
+def parsed(text: str):
     """A zone as (standard offset in s, daylight offset or None, begin rule, end rule).
 
     Offsets are added to UTC; a rule is (month, week, weekday, seconds after midnight).
@@ -39,7 +40,7 @@ def parsed(text):
     return standard_s, daylight_s, _rule(parts[1]), _rule(parts[2])
 
 
-def offset_s(zone, unix_s):
+def offset_s(zone: tuple, unix_s: int) -> int:
     """What to add to UTC for local time at `unix_s`, seconds since 1970; zone: as `parsed` gives.
 
     A change of the clocks within a day of New Year is not looked for.
@@ -57,7 +58,7 @@ def offset_s(zone, unix_s):
     return daylight_s if summer else standard_s
 
 
-def _rule(text):
+def _rule(text: str):
     """`Mm.w.d`, with `/time` or at 2:00."""
     reader = _Reader(text)
     reader.take("M")
@@ -75,7 +76,7 @@ def _rule(text):
     return month, week, weekday, time_s
 
 
-def _moment(rule, year):
+def _moment(rule: tuple, year: int):
     """When a rule holds in a year: seconds since 1970 on a clock without zone."""
     month, week, weekday, time_s = rule
     first = days(year, month, 1)
@@ -87,7 +88,7 @@ def _moment(rule, year):
     return day * _DAY_S + time_s
 
 
-def days(year, month, day):
+def days(year: int, month: int, day: int):
     """Days from 1970-01-01 to a date of the years 1970 to 2099."""
     leap_days = (year - 1969) // 4
     if year % 4 == 0 and month > 2:
@@ -95,7 +96,7 @@ def days(year, month, day):
     return (year - 1970) * 365 + leap_days + _DAYS_BEFORE[month - 1] + day - 1
 
 
-def _year_of(day):
+def _year_of(day: int):
     year = 1970 + day // 366
     while days(year + 1, 1, 1) <= day:
         year += 1
@@ -105,7 +106,7 @@ def _year_of(day):
 class _Reader:
     """Reads a text from left to right; what is not as it must be raises ValueError."""
 
-    def __init__(self, text):
+    def __init__(self, text: str):
         self._text = text
         self._at = 0
 
@@ -113,7 +114,7 @@ class _Reader:
         """True when nothing is left."""
         return self._at == len(self._text)
 
-    def take(self, chars):
+    def take(self, chars: str):
         """The next character if it is one of `chars`."""
         char = self._text[self._at : self._at + 1]
         if not char or char not in chars:
@@ -136,7 +137,7 @@ class _Reader:
         if quoted:
             self.take(">")
 
-    def number(self, highest, lowest=0):
+    def number(self, highest: int, lowest: int = 0):
         """A whole number within its range."""
         begin = self._at
         while self._text[self._at : self._at + 1].isdigit():
@@ -148,7 +149,7 @@ class _Reader:
             raise ValueError
         return value
 
-    def time(self, hours):
+    def time(self, hours: int):
         """`[+-]h[:m[:s]]` with at most `hours`, in seconds."""
         sign = self._text[self._at : self._at + 1]
         if sign in ("+", "-"):

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Hypothesis draws the same examples every time and keeps nothing on disk."""
 
 from hypothesis import settings

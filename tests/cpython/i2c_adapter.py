@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The simulated chips on I2C for drivers that run under CPython.
 
 test_second_opinion.py puts CircuitPython drivers and those of the firmware on one `I2C`, which

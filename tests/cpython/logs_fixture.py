@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Logs as the firmware writes them, made up for the tests of tools/logs."""
 
 from datetime import datetime, timedelta

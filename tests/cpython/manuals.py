@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The documents of the repository as their readers see them: for the tests of what they say."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The catalogue is the only list of codes, and nothing of a code is forgotten."""
 
 import ast

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """tools/check_tree.py finds each kind of fault, and nothing in a clean tree."""
 
 import subprocess
@@ -7,9 +8,12 @@ import pytest
 import check_tree
 
 PACKAGE = "lib/parallelator/"
+LICENCE = "# SPDX-License-Identifier: GPL-3.0-only\n"
 CLEAN = {
     "README.md": "See /api/home/ and ./work/ and https://www.gnu.org/licenses/.\n",
-    ".ci/run": "make test\n",
+    ".ci/run": "#!/bin/sh\n# SPDX-License-Identifier: GPL-3.0-only\nmake test\n",
+    "Makefile": LICENCE,
+    PACKAGE + "web/ui/index.html": "<!-- SPDX-License-Identifier: GPL-3.0-only -->\n",
     ".gitignore": "/build/\n",
     "boot.py": "from machine import I2C\n",
     "main.py": "from parallelator import app\n\napp.main()\n",
@@ -33,6 +37,8 @@ FAULTS = [
     ("tests/unit/test_a.py", "try:\n    f()\nexcept:\n    pass\n", "3: bare except"),
     ("tools/a.py", "def f(:\n", "1: syntax error"),
     ("tools/a.py", 'def f(c: "Clock"):\n    return Clock()\n', "2: Clock is not imported"),
+    ("main.py", '"""Starts."""\n', "1: does not begin with the SPDX line of its licence"),
+    (".ci/run", "#!/bin/sh\nmake test\n", "1: does not begin with the SPDX line"),
     ("README.md", f"\ncd /{'home'}/ann/rig\n", "README.md:2: path of somebody's machine"),
     ("tools/a.sh", f"cp /{'root'}/x .\n", "1: path of somebody's machine"),
     ("tests/a.json", f"//registry.{'npmjs'}.org/x\n", "1: host name of a package"),
@@ -105,7 +111,7 @@ def tree(tmp_path):
     """A git work tree without faults; nothing in it is committed."""
     subprocess.run(["git", "init", "-q", tmp_path], check=True)
     for path, text in CLEAN.items():
-        write(tmp_path, path, text)
+        write(tmp_path, path, LICENCE + text if path.endswith(".py") else text)
     return tmp_path
 
 
@@ -135,7 +141,7 @@ def test_a_circle_of_imports_is_found_and_named(tree, folder):
         ("b", f"def f():\n    import {package}.c\n"),
         ("c", f"from {package}.a import x\n"),
     ):
-        write(tree, f"{folder}{name}.py", text)
+        write(tree, f"{folder}{name}.py", LICENCE + text)
     (found,) = check_tree.faults(tree)
     assert "1: imports in a circle: " in found
     assert {f"{package}.{name}" for name in "abc"} == set(found.split(": ")[2].split(", "))

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """tools/check_types.py finds calls that the ESP32 lacks, wherever the object comes from."""
 
 import re
@@ -28,6 +29,8 @@ BREAKAGES = [
     ("lib/parallelator/records/card.py", "mount(volume, FOLDER)", "mount(volume)", BOTH),
     ("lib/parallelator/clock.py", "time.sleep_us", "time.sleep_usec", BOTH),
     ("lib/parallelator/records/events.py", 'snap: "Snapshot"', 'snap: "Snapshop"', BOTH),
+    ("lib/parallelator/protection/guard.py", "Judge(limits)", "Judge(snap)", BOTH),
+    ("lib/parallelator/protection/states.py", "limits.max_trips", "limits.most_trips", BOTH),
     ("lib/parallelator/app.py", 'set_zone(self.settings["time.zone"])', "set_zone(1)", BOTH),
     ("lib/parallelator/web/auth.py", "os.urandom(16)", "os.urandom()", BOTH),
     ("lib/parallelator/web/auth.py", "asyncio.sleep_ms(0)", "asyncio.sleep_ms()", BOTH),

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """tools/coverage.py counts what ran and what did not, in the lines of the original files."""
 
 import re

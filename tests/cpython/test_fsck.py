@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """What a pulled plug leaves on the card, as the file system check of a PC sees it."""
 
 import json

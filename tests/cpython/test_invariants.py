@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Invariants of the house, read from the source."""
 
 import ast

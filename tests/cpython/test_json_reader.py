@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The strict JSON reader against CPython's, made strict: what both read is the same."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """tools/logs joins logs to one timeline, names what is missing, and counts what flowed."""
 
 from datetime import timedelta

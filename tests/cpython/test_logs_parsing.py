@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """tools/logs/parsing.py reads every row that the firmware writes, and names every other line."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """tools/logs/night.py from a folder, a card's image and a rig to a report and a picture."""
 
 import json

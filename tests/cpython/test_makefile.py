@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The Makefile makes what it is asked for even when a file has the name of the target."""
 
 import re

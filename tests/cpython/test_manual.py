@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Every document: links, commands, completeness; and what has a French twin says the same."""
 
 import json

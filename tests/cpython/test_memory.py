@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The heap of the whole firmware in the simulator, with everything on: it does not grow."""
 
 import pytest

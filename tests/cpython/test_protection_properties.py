@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Properties of the pure decisions, whatever the numbers."""
 
 from array import array

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The recipes for developers: what they name exists, and a copy of the repository follows them."""
 
 import ast
@@ -224,7 +225,11 @@ def test_a_rule(copy):
         "    (Reason.SAGGING, _LOWNESS, lambda lim: -lim.sag_voltage_mv, 5000, 1, False),\n",
     )
     copy.edit(rules, "_ROWS = const(9)", "_ROWS = const(10)")
-    copy.add(rules, '            "min_voltage_mv",\n', '            "sag_voltage_mv",\n')
+    copy.add(
+        rules,
+        '        self.min_voltage_mv = limit("min_voltage_mv")\n',
+        '        self.sag_voltage_mv = limit("sag_voltage_mv")\n',
+    )
     copy.edit(
         rules, "and lim.min_voltage_mv <= voltage_mv", "and lim.sag_voltage_mv <= voltage_mv"
     )

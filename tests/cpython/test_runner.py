@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """tests/run.py counts every way in which a test file can go wrong, and passes what is good."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Drivers that nobody here wrote run against the simulated chips, next to those of the firmware.
 
 They are Adafruit's for the INA237, INA228 and INA219 and James Carr's for the TCA9555. Each has

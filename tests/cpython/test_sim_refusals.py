@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """A scenario or an argument that the simulator refuses: one line, and nothing is left behind."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Properties of the state machine, whatever happens to the batteries in whatever order."""
 
 from hypothesis import given

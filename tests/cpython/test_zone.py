@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Local time from POSIX TZ strings, against Python's zoneinfo."""
 
 import datetime

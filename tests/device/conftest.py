@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """What the tests of the device share: the built application, for the host's processor."""
 
 import pytest

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """A stand-in for an ESP32 at the end of a cable: one life of it, from reset to reset.
 
     micropython -i tests/device/controller.py IMAGE STORAGE

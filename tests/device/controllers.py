@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """A stand-in for an ESP32 on a serial port: controller.py on a pseudo-terminal, and its cable."""
 
 import fcntl

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """make build: everything that the ESP32 needs is there, and nothing else."""
 
 import gzip

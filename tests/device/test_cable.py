@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Backup, restore, monitor, flash, mip and the freeze manifest."""
 
 import json

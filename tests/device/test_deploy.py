@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """make deploy: through mpremote onto a stand-in device with a LittleFS image."""
 
 import gzip

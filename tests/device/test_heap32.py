@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The built tree in a 32-bit MicroPython: it runs in the newest and in the oldest one supported,
 and the figures of its heap are true."""
 

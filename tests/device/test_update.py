@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """make bundle and make update: from a build on this host to a rig that runs it, or returns."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """A real broker with all its moods, and somebody who listens to everything on it."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Judges discovery messages with Home Assistant's own code. Run by test_home_assistant.py.
 
     build/home-assistant/bin/python tests/network/home_assistant.py < MESSAGES

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """How long a busy host keeps a process from running that could run: no gap of the rig's."""
 
 import threading

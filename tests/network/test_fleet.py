@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """What tools/fleet/ brings along, against real engines: Prometheus and its promtool, mosquitto,
 and rigs that run the firmware."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Many rigs on one broker are as many devices. With `SOAK=1` they are twenty, and Home Assistant
 itself judges what it is told."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """A real broker that stops, freezes, is slow or says no: the rig comes back by itself.
 
 The simulator runs several times as fast as real time, so that the rig's patience costs the tests

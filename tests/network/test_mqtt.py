@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The firmware in the simulator and a real broker, mosquitto."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """`/metrics` as Prometheus takes it: its linter finds no fault, and it scrapes without a gap."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Bundles, made here by the description of the format, and what tests of updates do with them."""
 
 import hashlib

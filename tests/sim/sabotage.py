@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Firmware broken on purpose, one fault each, to see that the referee finds it.
 
 Every function here takes no argument and changes the classes of the firmware that is about to

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Runs scenarios in virtual time for the whole-firmware tests, and reads their reports."""
 
 import sys

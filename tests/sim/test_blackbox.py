@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The black box with the whole firmware in virtual time: what it tells is what the plant did."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """boot.py alone: every switch off before anything else, whatever else is broken."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Power-on with broken files, storage and cards: protection all the same, and the fault is named.
 
 Every state is a row of a table; the whole firmware runs for thirteen seconds of virtual time.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """A fault in every single transaction, one at a time: safe, and recovered in time.
 
 `make test` tries every twentieth transaction under two drivers of I2C, `make soak` all of them

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """A small share of `make soak`: random scenarios, and ten minutes of the virtual day."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Room on the SD card, and what lies in the way there: the whole firmware in virtual time."""
 
 import struct

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The charts of the hour and the day across a restart, with the whole firmware in virtual time.
 
 Points of 5, 10 and 20 s stand for those of 10 s, two minutes and twenty.

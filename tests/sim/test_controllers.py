@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The guard on each controller, as the cost model knows it: its share, its gaps, the clock."""
 
 from sim import costs

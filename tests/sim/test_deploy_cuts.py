@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Power cuts while a version is brought onto a device: at every write to its flash.
 
 The steps are those that tools/device/deploy.py lets agent.py do; boot.py chooses what boots.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """What the rig promises in numbers, counted in virtual time on a full rig at full tick rate."""
 
 import json

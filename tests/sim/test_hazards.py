@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The hazards that bit earlier controllers, each through guard, chips and plant.
 
 The number in a test's name is the hazard's in the protection document's list.

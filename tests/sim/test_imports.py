@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """What is imported, and when: the switches come first, then Wi-Fi, then what takes memory."""
 
 import builtins

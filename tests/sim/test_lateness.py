@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Late ticks of a firmware whose guard goes first are explained; of one where it does not, not."""
 
 import sabotage

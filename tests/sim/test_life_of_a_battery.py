@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Start-up, trip, cooling, rejoining, locking and reset, through guard, chips and plant."""
 
 from support import clean, moves, play, state_at

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Hours of the campaign that logs for days, across midnight."""
 
 from soak import month

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The whole firmware with a broker that misbehaves, in virtual time.
 
 Whatever the broker does, protection goes on as if there were none, and when the broker is good

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The network in whole-firmware runs: absent, flapping, refusing, lying. Virtual time."""
 
 from sim import current

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """I2C fails as a whole: nothing opens that stands as commanded, and what is due comes first."""
 
 from sim.wires import DRIVERS

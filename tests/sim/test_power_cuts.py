@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """A sample of the campaign of power cuts at every block written to the card."""
 
 from soak import cuts

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Chips that lost their settings, freeze, lie or vanish; boards that come and go, or miswired."""
 
 from support import clean, moves, play, state_at

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The SD card and what is written to it, with the whole firmware in virtual time."""
 
 from sim import current, harness, scenario

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The referee finds a broken firmware by the right rule, and a sound one clean.
 
 Every scenario of a sabotage is also played without it, and is clean.

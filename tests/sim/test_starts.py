@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Starts that fail, safe mode, causes of resets, maintenance: the whole firmware, virtual time."""
 
 from sim import current

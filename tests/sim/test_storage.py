@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The stand-in for `esp32.NVS`: what is kept, what is lost, what is refused."""
 
 import support  # noqa: F401 - puts the stand-ins first

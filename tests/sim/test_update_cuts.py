@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Bundles over the air onto a LittleFS image: taken, refused, and cut at every write of the flash.
 
 The receiver is the rig's, the pointer is moved by main.py's own functions, boot.py chooses.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """A new version on trial: the whole firmware, virtual time, two versions on a LittleFS image.
 
 Version 0.1.0 in app-a asks for the switch as the page does; what the one in app-b does differs.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """A bench for the tests of the simulated INA237: register names, and a chip with one pack."""
 
 from sim.chips.ina237 import Ina237

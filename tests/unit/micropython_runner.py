@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Runs the tests of one file under MicroPython; tests/run.py starts it once per file.
 
     micropython micropython_runner.py FILE [TEXT]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Packets that are cut and changed at random, always the same ones, for tests of parsers.
 
 `make test` tries 2,000 on each parser, `make soak` 50,000 (SOAK=1).

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """A plant moved by hand and watched by a referee, for the tests of the referee."""
 
 from parallelator import settings

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """A phone's questions on the access point: every name is the rig's."""
 
 import asyncio

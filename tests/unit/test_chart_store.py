@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The day's points on the card: kept, brought back, put where they belong."""
 
 import os

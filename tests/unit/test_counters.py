@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Ampere-hours, hours and switchings survive reboots, whichever card is in."""
 
 import os

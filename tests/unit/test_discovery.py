@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """What Home Assistant is told: unique on a broker that many rigs share, and the topics of MQTT."""
 
 from parallelator import settings

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Names by UDP: answers, aliases, cache, and servers that lie, delay or die."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The events in memory: what is kept, what repeats, which time they have."""
 
 import micropython

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """A settings file on a FAT card is the old or the new one after a power cut at any block."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The free space of a FAT volume: counted as statvfs counts it, whatever FSInfo says."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """What a text of the settings may be: limits in bytes, names of hosts, what nobody can mean."""
 
 from parallelator import formats, settings, texts

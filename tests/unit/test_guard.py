@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """What the guard makes of time: what nobody saw is no evidence, and a delay runs all the same.
 And what it lets in."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The alarm of a heap that is nearly full."""
 
 from parallelator.health import LEAST_BYTES, look, start_compact

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The rings behind the charts, and the clock."""
 
 import time

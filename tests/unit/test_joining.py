@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Who may join: median rest voltage, circulating currents, start groups; reasons and pauses."""
 
 from array import array

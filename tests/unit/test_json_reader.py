@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The strict JSON reader: what it takes, what it refuses, and in which words."""
 
 import gc

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Resistance from the steps of a pack's own load."""
 
 from parallelator.protection.metering import Resistance

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """What the rig says first, and what becomes of events that nobody has taken."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """MQTT packets, byte for byte, and what is made of those that are none."""
 
 import asyncio

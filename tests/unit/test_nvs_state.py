@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Wishes, trips and locks survive a reboot; what cannot be trusted does not."""
 
 from errno import EINVAL, EIO

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Cut and mutated packets: no exception leaves a parser, its memory and its work are bounded.
 
 `make test` tries 2,000 on each parser, `make soak` 50,000 (SOAK=1): always the same ones.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Proof of life in detail: fresh conversions, lost settings, ALERT lines, flags in passing."""
 
 from parallelator.catalog import ON, Reason

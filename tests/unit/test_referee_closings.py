@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Tests the referee on closings: states, distances, groups, locks and wishes. No firmware."""
 
 from parallelator.catalog import TRIPPED, WAITING

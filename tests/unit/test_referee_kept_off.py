@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Tests the referee on packs that could be on the bus and are not. No firmware."""
 
 from parallelator.catalog import LOCKED

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Tests the referee on switches that are closed and open: limits, bounds, causes. No firmware."""
 
 from parallelator.catalog import ON, UNCONTROLLED, WAITING

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The protection policy in numbers: the borders, the delays, the counts."""
 
 from parallelator import settings

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The ring under the black box, and what a record says of it."""
 
 import struct

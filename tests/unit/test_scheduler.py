@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The tasks beside the guard: who dies is told and started again, and the guard goes first."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Tests the SD card driver of the firmware against the simulated card, down to the wire."""
 
 import errno

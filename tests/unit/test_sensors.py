@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Readings with doubt: what is believed, what is asked again, what counts as lost."""
 
 from parallelator import settings

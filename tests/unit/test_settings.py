@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The one table of settings: checking, layering, last good values."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Tests the limits and the ALERT pin of the simulated INA237, and `Comparators` (tools/sim/chips).
 
 Expected values are worked out from the data sheet (SBOSA20), not from the model.

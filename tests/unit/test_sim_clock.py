@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The simulator's real time: never back and never far at once, whatever the host does."""
 
 import random

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Tests the simulated INA219 (tools/sim/chips/ina219.py).
 
 Expected values are worked out from the data sheet (SBOS448), not from the model.

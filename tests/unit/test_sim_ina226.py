@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Tests the simulated INA226 (tools/sim/chips/ina226.py).
 
 Expected values are worked out from the data sheet (SBOS547), not from the model.

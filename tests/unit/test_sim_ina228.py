@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Tests what the simulated INA228 (tools/sim/chips/ina228.py) has beyond the INA237.
 
 Expected values are worked out from the data sheet (SLYS021), not from the model.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Tests the registers and conversions of the simulated INA237 (tools/sim/chips/ina237.py).
 
 Expected values are worked out from the data sheet (SBOSA20), not from the model.

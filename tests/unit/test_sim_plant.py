@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Tests the physics of the simulator (tools/sim/plant.py): nodes, charges, relaxation, faults."""
 
 import random

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """A scenario with a bad value is refused on one line: where, what was found, what is allowed."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Tests the scenario steps that move batteries, loads and switches (tools/sim/scenario.py)."""
 
 from refereed import Rig

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Tests the simulated port expander (tools/sim/chips/tca9555.py) against its data sheet."""
 
 from sim.chips.tca9555 import Tca9555

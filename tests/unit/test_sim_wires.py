@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The drivers of the ESP32's I2C as the simulator plays them (tools/sim/wires.py)."""
 
 from errno import ENODEV, ETIMEDOUT

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The snapshot's alarms: each place its own, for every code and every battery."""
 
 from parallelator import catalog

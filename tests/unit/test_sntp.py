@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Time from a server: answers that are right, wrong, late, doubtful or missing."""
 
 import asyncio

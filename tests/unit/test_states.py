@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """States and wishes: what an operator may do, and what no wish can do."""
 
 from parallelator import settings

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Storage that tells when it fails, in front of the stand-in for `esp32.NVS`."""
 
 import sim.standins.esp32 as esp32

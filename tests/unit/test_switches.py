@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Masks of batteries in, register bytes out: maps, LEDs, verification, boards that fail."""
 
 import sys

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The alarm of a protection that reacts late: once a minute, unless it gets worse."""
 
 from parallelator.protection.warnings import Warnings

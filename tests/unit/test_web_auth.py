@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Password hash, sessions and quotas, across the wrap of the clock."""
 
 import asyncio

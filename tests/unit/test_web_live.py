@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """A stream gets a frame a second, and one at most 200 ms after a change of state."""
 
 import asyncio

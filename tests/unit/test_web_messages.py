@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The words of the rig: complete, the same keys and placeholders in both languages."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Settings are saved all or nothing, at every power cut."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The front's parts without a browser: request head, body length, writer, shutdown."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Who may set a password without knowing one: whoever is there."""
 
 from parallelator import settings

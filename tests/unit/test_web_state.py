@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The text of the state is made once for all who ask at the same time."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """What an upload leaves in memory: nothing before it begins, nothing when it is given up."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The station's attempts and the access point, second by second, on a scripted radio.
 
 With SOAK=1 many more networks with damaged names are in reach.

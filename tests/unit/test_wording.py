@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Sentences in both languages, with units, numbers and what is missing."""
 
 from parallelator.catalog import TRIPPED, Reason

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Fixtures of the web tests: fake rigs and a browser."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """A rig whose parts are not there: serves the page over a made-up Snapshot, for tests and design.
 
     micropython tests/web/fake_rig.py PORT [PASSWORD [LANGUAGE]]

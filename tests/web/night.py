@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Makes the image of an SD card with the points of the past day, for the charts.
 
     micropython tests/web/night.py IMAGE UNIX_S

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """A fake rig in a MicroPython process, and how the web tests talk to it."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """What can be done in the views of the page, over the firmware on a simulated rig."""
 
 import datetime

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Who may change what over HTTP: no password, login, origin, limits, refusals of the rig."""
 
 from rigs import PASSWORD

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """A rig under abuse and under steady use: it answers, keeps its memory, and never stops guarding.
 
 `SOAK=1` makes the campaigns long.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The HTTP front against clients that are wrong, slow, many or hostile."""
 
 import gzip

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The HTTP interface as a whole: its description, its limits, and what holds for every route."""
 
 import os

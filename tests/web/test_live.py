@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """GET /api/state and the live stream: shape, pace, size, number of clients."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The logs on the SD card over HTTP and on the page."""
 
 import datetime

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The page in Chromium: phone and desktop, light and dark, English and French."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """What the page tells of the past: the charts of an hour and a day, and the records of trips."""
 
 import os

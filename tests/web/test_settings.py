@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Settings, clock, restart and reports over HTTP: what is shown, saved, refused."""
 
 import hashlib

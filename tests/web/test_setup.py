@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """First use from a phone: the captive page, the first password, the choice of the network."""
 
 import json

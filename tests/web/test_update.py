@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Updates over HTTP: a bundle uploaded in pieces, every refusal, and the page's card for it."""
 
 import json

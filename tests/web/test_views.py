@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Every view of the page in Chromium, over the firmware on a simulated rig."""
 
 import pytest

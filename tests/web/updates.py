@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Bundles for fake rigs, made by the tool that makes the real ones."""
 
 import json

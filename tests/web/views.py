@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """What the tests of the views share: a rig in trouble, ways around the page, axe-core."""
 
 from playwright.sync_api import expect

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """What the log costs the SD card: bytes written per byte of log, and how long the card keeps busy.
 
     micropython -X heapsize=64m tools/bench/card.py LAYOUT INTERVAL_S SECONDS

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The same crossings on the same plant under our firmware and under earlier decision loops.
 
     micropython -X heapsize=64m tools/bench/controllers.py LOOP COUNT

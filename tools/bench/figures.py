@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """What a steady rig costs: load, wire, memory, speed, ampere-hours.
 
     micropython -X heapsize=64m tools/bench/figures.py KHZ

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """How long the guard may have to wait while a text of JSON is read: the longest step, on an ESP32.
 
     micropython -X heapsize=8m tools/bench/json_steps.py

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """How soon a switch opens after its sensor's input has crossed the hard current limit.
 
     micropython -X heapsize=64m tools/bench/reaction.py BATTERIES KHZ alert|scan idle|busy COUNT

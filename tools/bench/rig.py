@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """What the MicroPython programs of the bench share: the simulator, set up and played."""
 
 import sys

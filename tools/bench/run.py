@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-only
 """Measures everything in one run, prints the table, writes it into tests/README.md. `make bench`.
 
     tools/bench/run.py [--share PERCENT] [--print]

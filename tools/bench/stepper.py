@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Times the steps of the firmware's tasks in one run: for steps.py, which knows what it means.
 
     micropython -X heapsize=32m tools/bench/stepper.py PORT SHIFT

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-only
 """How long a tick may have to wait for another task: the longest step of each, on an ESP32.
 
     tools/bench/steps.py [--alike N]

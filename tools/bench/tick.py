@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Python share of a steady guard tick: host time, and what it stands for on an ESP32.
 
     MICROPYPATH=tools/sim/standins:lib:tools:build/mpy-lib:.frozen micropython tools/bench/tick.py

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """A browser for stepper.py: asks for one thing after the other, beside two live streams."""
 
 import json

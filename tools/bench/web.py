@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-only
 """Requests per second of /api/state, next to a bare Microdot handler that returns the same bytes.
 
     build/venv/bin/python tools/bench/web.py

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Runs on the device, sent there by link.py: looks at its files, changes them, switches.
 
 Answers are Python literals, one a line. Nothing that the present version needs changes before

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-only
 """Copies what belongs to a rig off its device, or back onto one. Run by `make backup`, `restore`.
 
     tools/device/backup.py save|restore FOLDER [--port PORT]

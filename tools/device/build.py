@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Builds what goes onto the ESP32. Called by sizes.py for `make build`, and by tests.
 
 boot.py, main.py and config.json stay source. Everything else is the application, in `app/`: the

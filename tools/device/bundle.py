@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-only
 """Makes one file of a build, for updates over the air. Run by `make bundle`.
 
     tools/device/bundle.py [--build FOLDER] [--key FILE] [--into FILE]

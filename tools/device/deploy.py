@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-only
 """Brings the built application onto a device: only what changed, verified. Run by `make deploy`.
 
     tools/device/deploy.py [--port PORT] [--build FOLDER] [--key FILE]

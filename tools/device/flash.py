@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-only
 """Puts MicroPython onto a blank ESP32, or a newer one onto a rig. Run by `make flash`.
 
     tools/device/flash.py [--port PORT] [--controller CONTROLLER] [--keep]

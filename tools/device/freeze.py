@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """What to freeze into an image of MicroPython of one's own: a controller without PSRAM needs it.
 
 With ESP-IDF 5.5.2 installed and sourced, and MicroPython's repository at v1.29.0, which was made

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """What frozen.sh freezes: the firmware, what the ESP32's image brings along, and the measuring."""
 
 # ruff: noqa: F821 - the functions are those of MicroPython's manifest files

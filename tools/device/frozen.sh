@@ -1,4 +1,6 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-3.0-only
+
 # Builds for `make memory`: build/frozen/micropython32.run and 64, the unix port with the
 # firmware frozen into it as tools/device/freeze.py says, and what measures it. After `make build`.
 #

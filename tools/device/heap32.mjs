@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-3.0-only
+
 // Runs the built tree in a 32-bit MicroPython (its WebAssembly port) and prints what heap it takes,
 // as JSON. Called by heap32.py, which says what is measured.
 //

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The heap that the firmware takes on a 32-bit chip, measured in a 32-bit MicroPython.
 
 Called by sizes.py, which shows what each module takes, and by tools/memory.py, which shows what

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The I2C bus of the 32-bit runs of heap32.py, and its chips: a full rig of 16 batteries at rest.
 
 As much of the chips as the guard looks at: see tools/sim/chips for whole ones.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Runs the frozen firmware and prints what heap it takes, as JSON. Called by heap32.py, which says
 what is measured.
 

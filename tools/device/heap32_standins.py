@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The ESP32's modules and the clients for the 32-bit runs of heap32.py.
 
 Runs inside the measured MicroPython before the firmware is imported: what it takes is measured

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The key with which bundles are sealed and rigs check them. Used by bundle and deploy.
 
 32 random bytes as hexadecimal text, in `.update-key` beside the Makefile unless KEY= names another

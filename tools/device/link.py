@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The cable to a device: finds the port, stops whatever runs there, calls agent.py on it.
 
 Used by deploy, backup and their tests. A device that runs the application restarts into

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-only
 """Shows what a device says on its serial port. Run by `make monitor`.
 
     tools/device/monitor.py [--port PORT]

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-only
 """Writes lib/package.json, with which `mpremote mip install` fetches the application as source.
 
     tools/device/package.py

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-only
 """Builds what goes onto the ESP32 and shows what each file of it takes. Run by `make build`.
 
 cd tools; python -m device.sizes [--march ARCH] [--into FOLDER]

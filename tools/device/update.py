@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-only
 """Brings a bundle onto a rig over the network. Run by `make update HOST=...`.
 
     tools/device/update.py HOST [BUNDLE] [--confirm]

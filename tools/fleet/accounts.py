@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-only
 """Makes the broker's accounts and the list for Prometheus from one list of rigs.
 
     tools/fleet/accounts.py RIGS.csv FOLDER

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """A broker, a Prometheus and simulated rigs on this machine, configured by this folder's files.
 
 Used by run.py, by measure.py and by the tests.

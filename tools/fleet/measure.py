@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-only
 """Measures what a fleet costs its broker and its Prometheus, and how it comes back when the broker
 restarts; prints a table. Some sixteen minutes for 10, 25 and 50 rigs.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """One rig of a simulated fleet, in real time with a slowed guard. Started by run.py.
 
     micropython -X heapsize=16m tools/fleet/rig.py SCENARIO PORT FLASH

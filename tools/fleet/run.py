@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-only
 """A broker, a Prometheus and n simulated rigs on this machine, until Ctrl-C. `make fleet RIGS=n`.
 
 tools/fleet/run.py [RIGS]

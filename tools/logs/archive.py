@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Joins the logs of a card into one timeline of boots, and names what is missing. Pure.
 
 For night.py. A log row carries wall time and uptime: within one boot their difference stays the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """What both pictures share: colours, ranges, thinned lines, labels that keep apart. Pure."""
 
 from dataclasses import dataclass

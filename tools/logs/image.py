@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Draws a night as a PNG: a lane for the log, the rig, then a strip per pack. For night.py."""
 
 import matplotlib

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-only
 """Draws a night from the logs of a rig, and names what is missing or damaged in them.
 
     tools/logs/night.py SOURCE [-o night.html] [--night DATE]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Picks one night of an archive and works out what it shows. Pure; for report.py and pictures."""
 
 from dataclasses import dataclass

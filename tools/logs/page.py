@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Draws a night as one HTML page that works offline, on a phone too. For night.py."""
 
 from html import escape

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Reads the text of one log or of events.csv into a table, and names what is damaged in it.
 
 Pure; for archive.py. The format is that of the firmware's records/datalog.py.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """What the tool says in words: the numbers of a night and every flaw. Pure; for night.py."""
 
 import pandas as pd

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Where logs are read from: a folder, a card, an image of a card, a rig. For night.py.
 
 Each source is a pair: the names of the logs that are there, in small letters, and a function

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """How durations and amounts are written, in the report and in the pictures."""
 
 

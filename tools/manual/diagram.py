@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Draws how a rig is wired, as SVG. Called by run.py."""
 
 from xml.sax.saxutils import escape

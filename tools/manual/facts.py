@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """What the documents say of the firmware, asked of the firmware. Runs on MicroPython for run.py.
 
 Prints one line of JSON: settings, rules, states, LED patterns, what clears each state, wiring.

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-only
 """Makes the pictures of the manual from those that tests/web took of the page. `make pictures`."""
 
 import sys

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-only
 """Writes the generated parts of the documents. `make manual`; `make lint` checks.
 
     tools/manual/run.py [--check]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """What the steps of a scenario take, from the table of the simulator. Called by run.py."""
 
 from sim import scenario

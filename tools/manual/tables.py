@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The generated parts of the documents, as Markdown. Called by run.py; facts in, text out."""
 
 GROUPS = ("general", "limits", "batteries", "web", "wifi", "time", "mqtt", "log", "hardware")

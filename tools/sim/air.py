@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """What is on the air around the rig's radio: networks, and people at its access point."""
 
 from errno import EPERM

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """An MQTT broker on loopback with moods, served by the world's clock. For scenario and harness.
 
 It knows just enough of MQTT 3.1.1 to be believed, and how to misbehave: what a real broker makes

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Judges closings, and packs that never close, from the plant's truth. Called by the referee."""
 
 from sim.evidence import FOREVER, HARD, MS, S

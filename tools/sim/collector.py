@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Stand-in for MicroPython's `gc` in virtual time: the heap of the controller, not of the host.
 
 run.py's harness puts it in the place of the built-in module before the firmware is imported.

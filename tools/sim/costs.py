@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """What things take on the controller, in us of virtual time: the cost model.
 
 Figures without another source were measured on official MicroPython 1.28.0 images in an emulated

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """What the stand-ins speak to: harness.py sets the first two before the firmware starts."""
 
 world = None

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """What the referee holds of each battery: limits passed, faults, wishes, counted trips."""
 
 CHANNELS = 4

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The ESP32's file system in a file of the host: a LittleFS image, and power that goes.
 
 For runs of what was deployed (run.py --image), and for the stand-in of a device in tests/device.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Puts the firmware's guard under observation: heap lock around every tick, costs, requests.
 
 The firmware knows nothing of it: three of its methods are wrapped before it starts.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Boots the firmware in a simulated world and lets it run to the end. For run.py and tests."""
 
 import builtins

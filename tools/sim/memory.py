@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The heap that the firmware takes in the simulator, without what the simulator takes.
 
     micropython -X heapsize=64m tools/sim/memory.py PORT FOLDER

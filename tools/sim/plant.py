@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The batteries, the bus bar and what the sensors feel: the physics of the simulator.
 
 The simulated world steps the plant once per tick and again at every switch move; the sensor

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Writes down what happened in a run, and refereeing it from the plant's truth: the report."""
 
 from sim import referee

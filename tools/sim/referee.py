@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Judges a run by what the plant really did and the scenario did to it. Called by the recorder.
 
 It never looks at the firmware's numbers. Of its states it takes two things: that a closed switch

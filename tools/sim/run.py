@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Runs the whole firmware on a simulated rig: boot.py, main.py and lib/, unchanged.
 
     micropython tools/sim/run.py [--scenario F] [--clock real|virtual] [--speed N] [--duration S]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Scenario files: read, checked, and played into a world step by step.
 
 Every value is checked before anything of a run is made: a scenario that is refused leaves

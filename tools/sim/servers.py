@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Name and time servers on loopback that can lie, delay or die. For the world and for tests.
 
 They answer when `serve` is called: it takes in what has arrived and sends what is due.

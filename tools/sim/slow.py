@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Slows the guard down, from outside: for long campaigns and for many rigs on one machine."""
 
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Tasks and their queue in pure Python, for asyncio under a clock that the simulator owns.
 
 The host's C module reads the host's clock. run.py puts this module in its place before asyncio is

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """What the values of a scenario may be, and how one that is not is refused. Called by scenario."""
 
 from sim import costs, plant, wires

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The simulated I2C: two lines, the chips on them, wire time, and what can go wrong.
 
 The stand-in `machine` calls it. A transaction takes its bits at the configured clock plus the

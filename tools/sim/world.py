@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The simulated world: time, batteries, boards and the controller around the firmware.
 
 run.py builds one; the stand-in modules speak to it. In virtual time only waiting and costs move

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-only
 """Plays many random scenarios in virtual time and shrinks those that fail. For `make soak`.
 
     tools/soak/campaign.py [--count N] [--first N] [--seconds S] [--whole] [--replay FILE]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Cuts the power at blocks that the rig writes to its SD card. For power_cuts.py and tests.
 
     micropython -X heapsize=64m tools/soak/cuts.py EVERY OFFSET

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """A long time on a slowed rig, across the wrap of the ticks. For `make soak` and tests.
 
     micropython -X heapsize=64m tools/soak/day.py [SECONDS [absent | flapping | refusing]]

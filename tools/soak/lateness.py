@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Why ticks are late: asks of each what the rig did since the one before. Used by player.py."""
 
 from sim import guard_probe, harness, recorder, world

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Logs for days on a slowed rig and counts what lies on the card. For `make soak` and tests.
 
     micropython -X heapsize=64m tools/soak/month.py [SECONDS INTERVAL_S]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Settings files and bodies of requests with mistakes in them, read. For `make soak` and tests.
 
     micropython tools/soak/mutations.py [COUNT [SEED]]

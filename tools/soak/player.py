@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Plays scenarios one after another: a line of JSON in, a line of JSON out. Run by campaign.py.
 
     micropython -X heapsize=64m tools/soak/player.py PORT

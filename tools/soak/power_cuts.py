@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-only
 """Cuts the power at every block that the rig writes to its SD card; prints a table. `make soak`.
 
     tools/soak/power_cuts.py

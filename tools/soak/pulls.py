@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Pulls the SD card out and puts it back, again and again, while the rig logs. Run by a test.
 
     micropython -X heapsize=64m tools/soak/pulls.py IMAGE PULLS

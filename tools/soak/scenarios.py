@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Random scenarios for the campaign, each the same for its number. Called by campaign.py.
 
 A scenario has 1 to 16 packs of one chemistry, loads and chargers, settings within their ranges

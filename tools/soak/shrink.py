@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Makes a failing scenario small: less of everything while it still fails. For campaign.py."""
 
 MOST_PLAYS = 150

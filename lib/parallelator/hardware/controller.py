@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The ESP32: pins, I2C, watchdog, reset. The only module that imports `machine`."""
 
 from binascii import hexlify
@@ -27,7 +28,7 @@ class Wiring:
         leds_inverted: True when an LED lights on a low output.
     """
 
-    def __init__(self, switch, alert, red, green, leds_inverted):
+    def __init__(self, switch: tuple, alert: tuple, red: tuple, green: tuple, leds_inverted: bool):
         self.switch = switch
         self.alert = alert
         self.red = red
@@ -35,7 +36,7 @@ class Wiring:
         self.leds_inverted = leds_inverted
 
 
-def wiring(settings):
+def wiring(settings: dict):
     """The `Wiring` of a preset with what the settings change of it.
 
     `kxkm-v2` is the PCB netlist of the board; v1 has inverted LEDs; `straight` is an older wiring
@@ -58,7 +59,7 @@ def wiring(settings):
     return wires
 
 
-def connect_card(settings, clock: "Clock", idle):
+def connect_card(settings: dict, clock: "Clock", idle: "Callable[[], object]"):
     """The SD card, awake: a fresh `sdcard.SpiCard`.
 
     Args:
@@ -82,7 +83,7 @@ def button_held():
 class NoStorage:
     """Stands for a storage that cannot be opened: whatever is asked of it fails."""
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str):
         raise OSError(EIO)
 
 
@@ -98,7 +99,7 @@ class Controller:
         ValueError: it has no such pins, or both are the same.
     """
 
-    def __init__(self, clock: "Clock", sda, scl, i2c_khz):
+    def __init__(self, clock: "Clock", sda: int, scl: int, i2c_khz: int):
         self._clock = clock
         if sda == scl:
             raise ValueError("I2C: SDA and SCL on the same pin")
@@ -151,7 +152,7 @@ class Controller:
         self._sda.init(machine.Pin.OPEN_DRAIN, value=1)
         self._scl.init(machine.Pin.OPEN_DRAIN, value=1)
 
-    def watchdog(self, timeout_ms):
+    def watchdog(self, timeout_ms: int):
         """Start the hardware watchdog or give it another time; it cannot be stopped. Returns it.
 
         The ESP32 has one, which main.py starts: another object is the same, set up anew

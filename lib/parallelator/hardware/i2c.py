@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """I2C: bounded transactions, counted errors, recovery. Used by the chips, owned by guard.
 
 No call here raises: a transaction that fails returns False. Reads and writes allocate nothing
@@ -31,7 +32,13 @@ class I2c:
             in one tick, and then every call fails at once until `recover` succeeds.
     """
 
-    def __init__(self, connect: "Callable[[], I2C]", release, idle, clock: "Clock"):
+    def __init__(
+        self,
+        connect: "Callable[[], I2C]",
+        release: "Callable[[], bool]",
+        idle: "Callable[[], bool]",
+        clock: "Clock",
+    ):
         self._connect = connect
         self._release = release
         self._idle = idle
@@ -53,7 +60,7 @@ class I2c:
         self._failed_us = 0
         self.answered = False
 
-    def read(self, address, register, buf):
+    def read(self, address: int, register: int, buf: bytearray):
         """Fill `buf` from `register` of the chip at `address`; one retry."""
         if self.stuck:
             return False
@@ -75,20 +82,20 @@ class I2c:
             self._may_retry(began_us)
             return False
 
-    def write8(self, address, register, value):
+    def write8(self, address: int, register: int, value: int):
         """Write one byte (0..255) to `register`."""
         self._command[0] = register
         self._command[1] = value
         return self._write(address, self._command)
 
-    def write16(self, address, register, value):
+    def write16(self, address: int, register: int, value: int):
         """Write 16 bits (0..0xFFFF), most significant byte first, to `register`."""
         self._triple[0] = register
         self._triple[1] = value >> 8
         self._triple[2] = value & 0xFF
         return self._write(address, self._triple)
 
-    def _write(self, address, data):
+    def _write(self, address: int, data: bytearray):
         if self.stuck:
             return False
         self.transactions += 1
@@ -109,7 +116,7 @@ class I2c:
             self._may_retry(began_us)
             return False
 
-    def _may_retry(self, began_us):
+    def _may_retry(self, began_us: int):
         took_us = self._diff(self._us(), began_us)
         self._failed_us += took_us
         self.errors += 1

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The INA2xx current and voltage sensors. Called by protection/sensors.
 
 Positive current leaves the battery (IN+ is the battery side). Current comes from the shunt
@@ -19,7 +20,7 @@ _TEXAS_INSTRUMENTS = const(0x5449)
 _RESET = const(0x8000)
 
 
-class _Ina2xx:
+class Ina2xx:
     """What the family shares.
 
     Args:
@@ -34,6 +35,12 @@ class _Ina2xx:
         HAS_ALERT: whether it has an ALERT output.
     """
 
+    NAME: str
+    RANGE_UV: int
+    MAX_MV: int
+    current_ma: "Callable[[], int | None]"
+    voltage_mv: "Callable[[], int | None]"
+    _plan: "Callable[[int, int], tuple]"
     HAS_ALERT = True
     _FLAGS = 0  # register with the settings and flags of ALERT
     _CONTROL = 0  # what is written to it
@@ -62,7 +69,7 @@ class _Ina2xx:
             bool: True when everything reads back as written.
         """
         self._centre_mv = centre_mv
-        self._settings = self._plan(discharge_ma, charge_ma)  # pyright: ignore - each family has one
+        self._settings = self._plan(discharge_ma, charge_ma)
         if not self._write(0, _RESET):
             return False
         for register, value in self._settings:
@@ -136,7 +143,7 @@ class _Ina2xx:
         return self._i2c.write16(self._address, register, value)
 
 
-class Ina237(_Ina2xx):
+class Ina237(Ina2xx):
     """INA237 and INA238: 16 bits, 5 uV shunt and 3.125 mV bus steps.
 
     Bus, shunt and die are converted in turn, 280, 280 and 50 us, and averaged over four: a new
@@ -217,7 +224,7 @@ class Ina228(Ina237):
         return triple[0] << 12 | triple[1] << 4 | triple[2] >> 4
 
 
-class Ina226(_Ina2xx):
+class Ina226(Ina2xx):
     """INA226: 16 bits, 2.5 uV shunt and 1.25 mV bus steps; ALERT compares discharge only.
 
     Bus and shunt, 332 us each, averaged over four: a new result every 2.66 ms.
@@ -248,7 +255,7 @@ class Ina226(_Ina2xx):
         return None if code is None else code * 5 // 4
 
 
-class Ina219(_Ina2xx):
+class Ina219(Ina2xx):
     """INA219: 12 bits, 10 uV shunt and 4 mV bus steps; no ALERT, no identification.
 
     Shunt range 160 mV, bus range 32 V, four samples each: a new result every 4.26 ms. It is fit
@@ -291,7 +298,7 @@ def _signed(code: int):
     return code - 0x10000 if code & 0x8000 else code
 
 
-def detect(i2c: "I2c", address: int, word: "Buffer"):
+def detect(i2c: "I2c", address: int, word: bytearray):
     """The driver class for the chip at `address`, None when none of the family answers.
 
     The INA219 has no identification: it is known by its configuration after a reset.
@@ -316,5 +323,5 @@ def detect(i2c: "I2c", address: int, word: "Buffer"):
     return None
 
 
-def _value(word: "Buffer"):
+def _value(word: bytearray):
     return word[0] << 8 | word[1]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """SD card over SPI: micropython-lib's driver with bounded waits, checksums and told errors.
 
 Made by `controller`, mounted by `records.card`. Every wait calls the `idle` hook, so that the
@@ -149,7 +150,7 @@ class SpiCard(SDCard):
 
     # Blocks
 
-    def readblocks(self, block_num: int, buf: bytearray):
+    def readblocks(self, block_num: int, buf: "bytearray | memoryview"):
         """Fill `buf`, a multiple of 512 bytes, from block `block_num` on."""
         if self._detached:
             for k in range(len(buf)):
@@ -191,7 +192,7 @@ class SpiCard(SDCard):
 
     # What the base class calls
 
-    def cmd(self, cmd: int, arg: int, *_, **__):
+    def cmd(self, cmd: int, arg: int, *_: object, **__: object):
         """Send a command; its R1 (0 = done, 1 = done and idle), -1 when nothing answers.
 
         The versions of the base class describe the answer in different ways, all of them ignored
@@ -227,7 +228,7 @@ class SpiCard(SDCard):
             raise Garbled(errno.EIO)
         return answer
 
-    def readinto(self, buf: bytearray):
+    def readinto(self, buf: "bytearray | memoryview"):
         """Receive one block; `buf` stays as it is unless all of it was good."""
         self._idle()
         self.cs(0)

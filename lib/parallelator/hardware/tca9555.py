@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """TCA9555/TCA9535: the 16-bit expander of a board. Called by protection/switches.
 
 Source: TI SCPS200 (TCA9555), register map in section 8.6. Port 0 carries four switch outputs and
@@ -22,13 +23,13 @@ class Tca9555:
         inputs: port 0 bits that are inputs (the ALERT lines); all others are outputs.
     """
 
-    def __init__(self, i2c: "I2c", address, inputs):
+    def __init__(self, i2c: "I2c", address: int, inputs: int):
         self._i2c = i2c
         self._address = address
         self._inputs = inputs
         self._byte = bytearray(1)
 
-    def start(self, leds):
+    def start(self, leds: int):
         """All switches off, then outputs enabled; True when every step was acknowledged.
 
         The order matters: the latch powers up as 0xFF, and enabling the outputs before it is
@@ -53,11 +54,11 @@ class Tca9555:
             and i2c.write16(at, _DIRECTION, self._inputs << 8)
         )
 
-    def switches(self, bits):
+    def switches(self, bits: int):
         """Write the switch outputs (port 0 latch, 0..255); True when acknowledged."""
         return self._i2c.write8(self._address, _OUTPUT, bits)
 
-    def leds(self, bits):
+    def leds(self, bits: int):
         """Write the LED outputs (port 1 latch, 0..255); True when acknowledged."""
         return self._i2c.write8(self._address, _OUTPUT + 1, bits)
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Leads a phone on the rig's access point to the rig: every name is the rig's. Run by network.
 
 What a phone asks to see whether it has the internet arrives here then, and web.setup answers with
@@ -16,7 +17,7 @@ _SIZE = const(512)
 _TTL_S = const(5)  # a phone that leaves shall not keep our answers
 
 
-async def answer_names(ip, port=53):
+async def answer_names(ip: str, port: int = 53):
     """Answer queries with the access point's `ip` until cancelled; for ever silent when it is "".
 
     Raises:
@@ -38,7 +39,7 @@ async def answer_names(ip, port=53):
         sock.close()
 
 
-def answered(query, ip):
+def answered(query: bytes, ip: str):
     """The answer to a query: `ip` for any name, no record of another type; None for anything else.
 
     Args:

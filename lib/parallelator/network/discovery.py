@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """What Home Assistant has to know to show the rig as one device. Published by mqtt, retained.
 
 Home Assistant, MQTT discovery: https://www.home-assistant.io/integrations/mqtt#mqtt-discovery
@@ -50,7 +51,7 @@ class Device:
         words: a `wording.Words`.
     """
 
-    def __init__(self, node, base, name, words):
+    def __init__(self, node: str, base: str, name: str, words: "Words"):
         self._node = node
         self._base = base
         self._name = name
@@ -71,7 +72,7 @@ class Device:
                     yield None
         yield self._topic("event", "event"), config
 
-    def battery(self, n, commands):
+    def battery(self, n: int, commands: bool):
         """The messages of battery n = 1..16, as `rig`; with a switch if `commands` are obeyed."""
         place = "/battery/%d" % n
         for row in _SENSORS:
@@ -87,10 +88,10 @@ class Device:
             config["payload_off"] = "OFF"
             yield self._topic("switch", key), config
 
-    def _topic(self, component, key):
+    def _topic(self, component: str, key: str):
         return _CONFIG % (component, self._node, key)
 
-    def _sensor(self, key, name, place, row):
+    def _sensor(self, key: str, name: str, place: str, row: tuple):
         _, template, value, unit, device_class, state_class = row
         config = self._entity(key, name, place)
         values = (value,) * template.count("%s")
@@ -104,7 +105,7 @@ class Device:
                 config[option] = content
         return self._topic("sensor", key), config
 
-    def _entity(self, key, name, place):
+    def _entity(self, key: str, name: str, place: str):
         return {
             "name": name,
             "unique_id": "%s_%s" % (self._node, key),

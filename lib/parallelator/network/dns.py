@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Names to IPv4 addresses without ever blocking, as `getaddrinfo` would. Used by mqtt and sntp.
 
 Messages are those of RFC 1035 section 4. Names under `.local` are asked for by multicast
@@ -37,7 +38,14 @@ class Resolver:
         within: as of `scheduler.Scheduler`; port, mdns_port: where servers listen.
     """
 
-    def __init__(self, snap: "Snapshot", server, within, port=53, mdns_port=MDNS_PORT):
+    def __init__(
+        self,
+        snap: "Snapshot",
+        server: "Callable[[], str]",
+        within: "Callable[[int, Coroutine], Coroutine]",
+        port: int = 53,
+        mdns_port: int = MDNS_PORT,
+    ):
         self._snap = snap
         self._server = server
         self._within = within
@@ -45,7 +53,7 @@ class Resolver:
         self._mdns_port = mdns_port
         self._cache = {}
 
-    async def resolve(self, name):
+    async def resolve(self, name: str):
         """The IPv4 address "a.b.c.d" of `name`; an address is its own. Takes 6 s at most.
 
         Raises:
@@ -68,7 +76,7 @@ class Resolver:
             self._cache[name] = (found, self._snap.uptime_s + min(ttl_s, _LONGEST_S))
         return self._cache[name][0]
 
-    async def _ask(self, name):
+    async def _ask(self, name: str):
         question = encoded(name) + struct.pack(">HH", TYPE_A, CLASS_IN)
         if name.endswith(".local"):
             server = None
@@ -93,7 +101,7 @@ class Resolver:
         raise OSError(errno.ETIMEDOUT)
 
 
-async def _answer(sock, server, ident, question):
+async def _answer(sock: "Socket", server: "tuple | Buffer | None", ident: bytes, question: bytes):
     """The first answer that is one; whatever else arrives is passed over."""
     while True:
         packet, sender = await receive(sock, _SIZE)
@@ -108,7 +116,7 @@ async def _answer(sock, server, ident, question):
         raise OSError(errno.EIO if code not in (0, _NAME_ERROR) else errno.ENOENT)
 
 
-def encoded(name):
+def encoded(name: str):
     """A host name as labels (RFC 1035 section 3.1).
 
     Raises:
@@ -124,7 +132,7 @@ def encoded(name):
     return packed + b"\0"
 
 
-def name_at(packet, at):
+def name_at(packet: bytes, at: int):
     """The name at offset `at` of a message: (its labels in lower case, offset behind it).
 
     Raises:
@@ -147,7 +155,7 @@ def name_at(packet, at):
     raise ValueError
 
 
-async def parsed(packet, ident, question):
+async def parsed(packet: bytes, ident: bytes, question: bytes):
     """What an answer says: (response code, "a.b.c.d" or None, seconds it holds).
 
     None when it is damaged, or no answer to this query. Aliases are followed in the order in

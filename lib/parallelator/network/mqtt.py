@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Publishes the rig on an MQTT broker and obeys its commands. Run by app when a broker is set.
 
 Topics below `<prefix>/<name>`: `status` (online or offline, retained, the will), `state` (totals
@@ -52,7 +53,7 @@ class Mqtt:
         resolve: coroutine that makes an IP address of the broker's name, or raises OSError.
     """
 
-    def __init__(self, rig: "Rig", number, resolve):
+    def __init__(self, rig: "Rig", number: str, resolve: "Callable[[str], Awaitable]"):
         self._rig = rig
         self._resolve = resolve
         value = rig.settings
@@ -104,7 +105,7 @@ class Mqtt:
             "commands": self._obeyed,
         }
 
-    def detail(self, event):
+    def detail(self, event: tuple):
         """What the number of `mqtt_down` or `command_refused` stands for, in words."""
         _, _, code, i, _, _, value = event[:7]
         words = self._rig.words
@@ -130,12 +131,12 @@ class Mqtt:
             await asyncio.sleep_ms(_LEAST_RETRY_MS + self._random(retry_ms))
             retry_ms = min(retry_ms * 2, _LAST_RETRY_MS)
 
-    def _random(self, below):
+    def _random(self, below: int):
         """A number that differs from rig to rig, so that they do not all come at once."""
         self._dice = (self._dice * 69069 + 12345) & 0x3FFFFFFF
         return (self._dice >> 8) % below
 
-    def _fail(self, problem):
+    def _fail(self, problem: int):
         # Told when a connection is lost or a second try has failed: one try may just be too early.
         self._failures += 1
         if self._up or (self._failures == 2 or self._failures > 2 and problem != self._problem):
@@ -179,14 +180,14 @@ class Mqtt:
         finally:
             receiver.cancel()
 
-    async def _receive(self, link):
+    async def _receive(self, link: "Link"):
         try:
             while True:
                 await link.receive()
         except (OSError, EOFError, Garbage) as error:
             self._lost = error
 
-    async def _greet(self, link):
+    async def _greet(self, link: "Link"):
         """What every connection begins with; everything is due at once."""
         if self._commands:
             await link.subscribe(self._topic("/battery/+/set"))
@@ -206,7 +207,7 @@ class Mqtt:
         self._boards = 0
         self._configs = self._device.rig() if self._rig.settings["mqtt.discovery"] else iter(())
 
-    async def _next(self, link):
+    async def _next(self, link: "Link"):
         """Send what is most urgent; False when there is nothing to send."""
         clock = self._rig.clock
         now = clock.ms()
@@ -233,19 +234,19 @@ class Mqtt:
             return True
         return await self._send_config(link, now)
 
-    def _is_due(self, i, now):
+    def _is_due(self, i: int, now: int):
         snap = self._rig.snap
         if not snap.known_boards >> i // CHANNELS & 1:
             return False
         return _look(snap, i) != self._seen[i] or self._rig.clock.diff(now, self._due[i]) >= 0
 
-    def _next_due(self, due, now):
+    def _next_due(self, due: int, now: int):
         # From due time to due time, or late messages would come too seldom.
         clock = self._rig.clock
         timely = 0 <= clock.diff(now, due) < self._interval_ms
         return clock.add(due if timely else now, self._interval_ms)
 
-    async def _send_event(self, link, event):
+    async def _send_event(self, link: "Link", event: tuple):
         self._dropped += event[6] if event[2] == "events_lost" else 0
         self._event = event[0] + 1
         if not catalog.is_told(event[2], catalog.MQTT):
@@ -255,7 +256,7 @@ class Mqtt:
         view["event_type"] = view["code"]  # the name that Home Assistant wants it to have
         await self._send(link, "/event", json.dumps(view))
 
-    async def _send_battery(self, link, i, now):
+    async def _send_battery(self, link: "Link", i: int, now: int):
         rig = self._rig
         await asyncio.sleep_ms(0)
         self._seen[i] = _look(rig.snap, i)
@@ -279,7 +280,7 @@ class Mqtt:
         view["alarm_count"] = count
         return '%s, "alarms": [%s]}' % (json.dumps(view)[:-1], ", ".join(parts))
 
-    async def _send_config(self, link, now):
+    async def _send_config(self, link: "Link", now: int):
         """Go on with what Home Assistant has to know, a message at a time."""
         clock = self._rig.clock
         if self._birth_due is not None and clock.diff(now, self._birth_due) >= 0:
@@ -308,22 +309,22 @@ class Mqtt:
                 return True
         return False
 
-    def _board(self, b):
+    def _board(self, b: int):
         for i in range(b * CHANNELS, (b + 1) * CHANNELS):
             yield from self._device.battery(i + 1, self._commands)
             self._seen[i] = -1  # it may have been told before it was known
 
-    async def _send(self, link, place, text):
+    async def _send(self, link: "Link", place: str, text: str):
         await asyncio.sleep_ms(0)
         await link.publish(self._topic(place), text.encode())
         self._sent += 1
 
-    def _topic(self, place):
+    def _topic(self, place: str):
         return (self._base + place).encode()
 
     # Commands
 
-    def _heard(self, topic, payload, retained):
+    def _heard(self, topic: bytes, payload: bytes, retained: bool):
         if topic == discovery.BIRTH:
             if payload == b"online" and not retained:
                 due = self._rig.clock.add(self._rig.clock.ms(), self._random(_BIRTH_MS))
@@ -360,30 +361,30 @@ class Mqtt:
             self._refuse(RIG, "rate")
         return self._allowed >= 0
 
-    def _refuse(self, i, code):
+    def _refuse(self, i: int, code: str):
         self._rig.events.emit("command_refused", i, 0, 0, REFUSALS.index(code))
 
 
-def _look(snap: "Snapshot", i):
+def _look(snap: "Snapshot", i: int):
     """A number that changes when something happens to battery i; its readings are not in it."""
     return snap.state[i] | snap.wish[i] << 4 | snap.reason[i] << 5 | snap.trips[i] << 11
 
 
-def _level(name):
+def _level(name: str):
     """`name` as one level of a topic, where `/`, `+`, `#` and a `$` in front mean something."""
     for char in "/+#$":
         name = name.replace(char, "-")
     return name
 
 
-def _cut(text, size):
+def _cut(text: str, size: int):
     """`text` cut so that it takes at most `size` bytes as UTF-8."""
     while len(text.encode()) > size:
         text = text[:-1]
     return text
 
 
-def _problem(error):
+def _problem(error: Exception):
     """Which of MQTT_PROBLEMS ended a connection."""
     code = error.args[0] if error.args else 0
     if isinstance(error, asyncio.TimeoutError):

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """One MQTT 3.1.1 connection: umqtt.simple makes and reads the packets, an asyncio stream carries
 them. Used by mqtt.
 
@@ -44,23 +45,23 @@ class Wire:
     def socket(self):
         return self
 
-    def getaddrinfo(self, host, port):
+    def getaddrinfo(self, host: bytes, port: int):
         return ((None,),)
 
-    def connect(self, address):
+    def connect(self, address: object):
         """Nothing to do: the stream is connected before."""
 
     settimeout = setblocking = connect
 
-    def write(self, data, size=None):
+    def write(self, data: "Buffer", size: "int | None" = None):
         self._sent += data if size is None else data[:size]
 
-    def read(self, size):
+    def read(self, size: int):
         data = self._received[:size]
         self._received = self._received[size:]
         return data
 
-    def answer(self, data):
+    def answer(self, data: bytes):
         """Lay down what umqtt will read next."""
         self._received = data
 
@@ -86,7 +87,15 @@ class Link:
         pongs: answers to `ping` so far.
     """
 
-    def __init__(self, client_id, user, password, will, heard, within):
+    def __init__(
+        self,
+        client_id: bytes,
+        user: bytes,
+        password: bytes,
+        will: tuple,
+        heard: "Callable[[bytes, bytes, bool], None]",
+        within: "Callable[[int, Coroutine], Coroutine]",
+    ):
         self._wire = Wire()
         self._client = umqtt.MQTTClient(
             client_id, b"", 1, user or None, password, keepalive=_KEEPALIVE_S
@@ -101,7 +110,13 @@ class Link:
         self.refused = 0
         self.pongs = 0
 
-    async def open(self, address, port, context=None, name=None):
+    async def open(
+        self,
+        address: str,
+        port: int,
+        context: "SSLContext | None" = None,
+        name: "str | None" = None,
+    ):
         """Connect, and wait until the broker has accepted.
 
         Args:
@@ -125,11 +140,13 @@ class Link:
         if body[1]:
             raise Denied(body[1])
 
-    async def _connect(self, address, port, context, name):
+    async def _connect(
+        self, address: str, port: int, context: "SSLContext | None", name: "str | None"
+    ):
         connecting = asyncio.open_connection(address, port, context, name)  # pyright: ignore - TLS
         _, self._stream = await connecting
 
-    async def publish(self, topic, payload, retain=False):
+    async def publish(self, topic: bytes, payload: bytes, retain: bool = False):
         """Send a message at QoS 0; topic and payload are bytes.
 
         Raises:
@@ -139,7 +156,7 @@ class Link:
         await asyncio.sleep_ms(0)
         await self._flush()
 
-    async def subscribe(self, topic):
+    async def subscribe(self, topic: bytes):
         """Ask for the messages of a topic filter of at most 122 bytes, at QoS 0."""
         pid = self._client.pid + 1
         self._wire.answer(bytes((_SUBACK, 3, pid >> 8, pid & 0xFF, 0)))
@@ -174,7 +191,7 @@ class Link:
             self._stream.s.close()
             self._stream = None
 
-    def _take(self, head, body):
+    def _take(self, head: bytes, body: "bytes | None"):
         if body is None:
             self.skipped += 1
             return
@@ -185,7 +202,7 @@ class Link:
         self._wire.answer(head + body)
         self._client.wait_msg()
 
-    def _called(self, topic, payload):
+    def _called(self, topic: bytes, payload: bytes):
         self._heard(topic, payload, self._retained)
 
     async def _packet(self):
@@ -223,7 +240,7 @@ class Link:
             await asyncio.sleep_ms(0)
 
 
-def tls_context(ca_file):
+def tls_context(ca_file: str):
     """An ssl.SSLContext.
 
     Args:

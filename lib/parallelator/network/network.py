@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The network side of a rig, put together: radio, names, time. Built by app, asked by web."""
 
 import asyncio
@@ -24,15 +25,15 @@ class Network:
 
     def __init__(
         self,
-        settings,
+        settings: dict,
         store: "Storage",
         snap: "Snapshot",
         clock: "Clock",
-        emit,
-        tell,
-        take,
-        run_after_guard,
-        within,
+        emit: "Emit",
+        tell: "Callable[[str, str], object]",
+        take: "Callable[[int], object]",
+        run_after_guard: "Callable[[Coroutine], Coroutine]",
+        within: "Callable[[int, Coroutine], Coroutine]",
     ):
         self._emit = emit
         self._run_after_guard = run_after_guard
@@ -57,7 +58,7 @@ class Network:
             ("time", self.sntp.run),
         )
 
-    async def resolve(self, name):
+    async def resolve(self, name: str):
         """The IPv4 address "a.b.c.d" of a host; OSError as of `dns.Resolver.resolve`."""
         return await self._resolver.resolve(name)
 
@@ -81,7 +82,7 @@ class Network:
             except OSError:
                 await asyncio.sleep_ms(_RETRY_MS)
 
-    def _event(self, code, i, state, reason, value):
+    def _event(self, code: str, i: int, state: int, reason: int, value: int):
         self._emit(code, i, state, reason, value)
         if code == "wifi_up":
             self.sntp.wake()

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Asks a time server for the wall time (SNTP, RFC 4330). Run by app.
 
 Whichever speaks last is believed: a browser that sets the clock, and the server, which is asked
@@ -38,7 +39,15 @@ class Sntp:
         within: as of `scheduler.Scheduler`; port: where the server listens.
     """
 
-    def __init__(self, clock: "Clock", settings, resolve, take, within, port=123):
+    def __init__(
+        self,
+        clock: "Clock",
+        settings: dict,
+        resolve: "Callable[[str], Awaitable]",
+        take: "Callable[[int], object]",
+        within: "Callable[[int, Coroutine], Coroutine]",
+        port: int = 123,
+    ):
         self._clock = clock
         self._settings = settings
         self._resolve = resolve
@@ -72,7 +81,7 @@ class Sntp:
             except asyncio.TimeoutError:
                 continue
 
-    def _judge(self, unix_s):
+    def _judge(self, unix_s: int):
         """True when a time is taken over; a minute off, it needs a second answer that agrees."""
         known_s = self._clock.unix()
         if known_s is not None and abs(unix_s - known_s) > _BELIEVED_S:
@@ -84,7 +93,7 @@ class Sntp:
         self._take(unix_s)
         return True
 
-    async def _ask(self, server):
+    async def _ask(self, server: str):
         """The time by the server in seconds since 1970, or OSError."""
         target = address(await self._resolve(server), self._port)
         await asyncio.sleep_ms(0)
@@ -105,7 +114,7 @@ class Sntp:
             sock.close()
 
 
-async def _answer(sock, server, nonce):
+async def _answer(sock: "Socket", server: "tuple | Buffer", nonce: bytes):
     """The first answer that can be believed, in ms since 1970."""
     while True:
         packet, sender = await receive(sock, 2 * _SIZE)
@@ -114,7 +123,7 @@ async def _answer(sock, server, nonce):
             return time_ms
 
 
-def parsed(packet, nonce):
+def parsed(packet: bytes, nonce: bytes):
     """The time that a server's answer tells, in ms since 1970; None if it is not to be believed.
 
     Section 5: it must be a server's (mode 4) of a known version, synchronised (no leap alarm,

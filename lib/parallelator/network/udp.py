@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """UDP sockets that never block. Used by dns, sntp and captive."""
 
 import errno
@@ -5,7 +6,7 @@ import socket
 from asyncio import core  # pyright: ignore - the stubs lack it; its queue of sockets
 
 
-def opened(port=0):
+def opened(port: int = 0):
     """A socket on UDP `port`, 0 for any; its calls raise OSError instead of waiting.
 
     Raises:
@@ -22,7 +23,7 @@ def opened(port=0):
     return sock
 
 
-def address(ip, port):
+def address(ip: str, port: int):
     """What `sendto` takes and `recvfrom` gives for an IPv4 address "a.b.c.d", see
     `values.is_ip`.
 
@@ -31,7 +32,7 @@ def address(ip, port):
     return socket.getaddrinfo(ip, port)[0][-1]
 
 
-def receive(sock, size):
+def receive(sock: "Socket", size: int):
     """Awaitable: the next datagram as (its first `size` bytes, address of the sender).
 
     Raises:
@@ -46,11 +47,11 @@ def receive(sock, size):
                 raise
 
 
-def host(peer):
+def host(peer: "tuple | Buffer"):
     """The "a.b.c.d" of an address: of (host, port) on the ESP32, of a sockaddr_in on Unix."""
     return peer[0] if isinstance(peer, tuple) else "%d.%d.%d.%d" % tuple(peer[4:8])
 
 
-def port_of(peer):
+def port_of(peer: "tuple | Buffer"):
     """The port of an address."""
     return peer[1] if isinstance(peer, tuple) else peer[2] << 8 | peer[3]

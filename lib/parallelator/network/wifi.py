@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Keeps the rig in reach: a station, and an access point while no network can be had. Run by app.
 
 Nothing else waits for the network: losing it is an event and nothing more. The driver's own
@@ -61,7 +62,9 @@ class Wifi:
             password).
     """
 
-    def __init__(self, settings, store: "Storage", emit, tell):
+    def __init__(
+        self, settings: dict, store: "Storage", emit: "Emit", tell: "Callable[[str, str], object]"
+    ):
         self._settings = settings
         self._store = store
         self._emit = emit
@@ -201,7 +204,7 @@ class Wifi:
             except OSError:
                 self._give_up(FAILED)
 
-    def _give_up(self, state):
+    def _give_up(self, state: str):
         if self.ip or self._attempt_s is not None:
             try:
                 self._station.disconnect()
@@ -276,7 +279,7 @@ class Wifi:
             self._found = found
 
 
-def strongest(found):
+def strongest(found: "Iterable[tuple]"):
     """What `scan` found as (name, dBm, secured): each name once, the strongest twenty.
 
     Args:

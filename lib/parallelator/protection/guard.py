@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The one owner of I2C and the switches: sense, decide, switch, every tick.
 
 `tick` is synchronous, never re-entered, allocates nothing in steady state and waits for nobody.
@@ -54,11 +55,11 @@ class Guard:
         clock: "Clock",
         i2c: "I2c",
         snap: "Snapshot",
-        switches,
-        limits,
-        shunt_uohm,
-        emit,
-        sample,
+        switches: "Switches",
+        limits: "Limits",
+        shunt_uohm: int,
+        emit: "Emit",
+        sample: "Callable[[int, int, int, int], None]",
     ):
         self._ms = clock.ms
         self._diff = clock.diff
@@ -134,7 +135,7 @@ class Guard:
 
     # Requests
 
-    def submit(self, action, i):
+    def submit(self, action: str, i: int):
         """Queue an operator's wish for the next tick. Never blocks.
 
         Args:
@@ -196,7 +197,7 @@ class Guard:
         if self._i2c.stuck:
             self._recover_i2c()
 
-    def _watch_alerts(self, alerts, dt):
+    def _watch_alerts(self, alerts: int, dt: int):
         states = self._states
         if alerts:
             if self._quiet_ms > 0:
@@ -209,7 +210,7 @@ class Guard:
             self._map_ms -= dt
         states.pass_time(dt)
 
-    def _answer_alerts(self, alerts):
+    def _answer_alerts(self, alerts: int):
         # Off first, all boards; the flags only tell why. No flag: it is the line that is at fault.
         self._switches.open(alerts)
         for i in range(BATTERIES):
@@ -220,12 +221,12 @@ class Guard:
                 else:
                     self._states.trip(i, Reason.OVERCURRENT, self._sensors.alert_ma(i))
 
-    def _clear_alerts(self, mask):
+    def _clear_alerts(self, mask: int):
         for i in range(BATTERIES):
             if mask >> i & 1:
                 self._sensors.clear_alert(i)
 
-    def _connect(self, group):
+    def _connect(self, group: int):
         self._clear_alerts(group)
         if self._states.on | self._states.held | self._states.stuck:
             closed = self._states.connect(group)
@@ -277,7 +278,7 @@ class Guard:
         balance.look(self._states.on)
         self._sample(BATTERIES, self._now, balance.mean_mv, balance.total_ma)
 
-    def _visit(self, i):
+    def _visit(self, i: int):
         # `dt` is real time, for what runs on whether anybody looks or not: delays, hours. What a
         # reading proves for the time before it is limited by _GAP_MS.
         snap = self._snap
@@ -322,7 +323,7 @@ class Guard:
                 if reason:
                     self._states.trip(i, reason, celsius)
 
-    def _judge_sample(self, i, current_ma, dt):
+    def _judge_sample(self, i: int, current_ma: int, dt: int):
         voltage_mv = self._snap.voltage_mv[i]
         lag_mv = self._balance.lag_mv(i, voltage_mv)
         seen_ms = min(dt, _GAP_MS)
@@ -338,7 +339,7 @@ class Guard:
             self._resistance.sample(i, voltage_mv, current_ma)
             metering.count_time(self._snap, i, dt)
 
-    def _attend(self, i, current_ma, dt):
+    def _attend(self, i: int, current_ma: int, dt: int):
         # A battery that is not on: its delays, its return, and current it should not carry.
         states = self._states
         seen_ms = min(dt, _GAP_MS)
@@ -355,7 +356,7 @@ class Guard:
             if self._valid_ms[i] >= _VALID_MS:
                 states.settle(i)
 
-    def _watch_stuck(self, i, current_ma, seen_ms):
+    def _watch_stuck(self, i: int, current_ma: int, seen_ms: int):
         states = self._states
         bit = 1 << i
         if -_STUCK_MA <= current_ma <= _STUCK_MA or states.held & bit:
@@ -373,7 +374,7 @@ class Guard:
                 self._snap.alarm("stuck_closed", i, True)
                 self._emit("stuck_closed", i, self._snap.state[i], 0, current_ma)
 
-    def _moved_instead(self, i):
+    def _moved_instead(self, i: int):
         # Battery i began to carry current right after another of its board was told to close:
         # when that one carries none, the board's wiring map is wrong.
         if self._closed >> i & 1:
@@ -397,7 +398,7 @@ class Guard:
                 return False
         return self._switches.present > 0 or self._sensors.found > 0
 
-    def _hold(self, dt):
+    def _hold(self, dt: int):
         if not self._out:
             self._out = True
             self._out_ms = 0
@@ -426,13 +427,13 @@ class Guard:
                     self._judge.restart(i)
         self._doubt(self._states.on)
 
-    def _doubt(self, mask):
+    def _doubt(self, mask: int):
         self._doubted |= mask
         self._urgent |= mask
         self._read_once = 0
         self._return_ms = _RETURN_MS
 
-    def _believe(self, i):
+    def _believe(self, i: int):
         # Two readings inside the limits end the doubt.
         limits = self._limits
         current_ma = self._snap.current_ma[i]
@@ -448,7 +449,7 @@ class Guard:
             self._read_once |= 1 << i
             self._urgent |= 1 << i
 
-    def _await_readings(self, dt):
+    def _await_readings(self, dt: int):
         self._return_ms -= dt
         self._doubted &= self._states.on
         if not self._doubted:
@@ -473,7 +474,7 @@ class Guard:
 
     # Housekeeping
 
-    def _count_time(self, dt):
+    def _count_time(self, dt: int):
         self._sub_ms += dt
         if self._sub_ms >= 1000:
             self._snap.uptime_s += self._sub_ms // 1000

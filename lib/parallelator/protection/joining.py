@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Who may join, and when: one by one onto a live bus, as a group onto a dead one. Run by `guard`.
 
 Sets of batteries are 16-bit masks, bit i = battery i. No hardware, no clock; `scratch` is a kept
@@ -24,7 +25,7 @@ class Connector:
         emit: function (code, i, state, reason, value) that records an event.
     """
 
-    def __init__(self, snap: "Snapshot", limits, states, emit):
+    def __init__(self, snap: "Snapshot", limits: "Limits", states: "States", emit: "Emit"):
         self._snap = snap
         self._limits = limits
         self._states = states
@@ -34,7 +35,7 @@ class Connector:
         self._pause_ms = 0
         self._ready = 0
 
-    def choose(self, dt_ms):
+    def choose(self, dt_ms: int):
         """Who may close now; the others learn why not.
 
         Args:
@@ -63,7 +64,7 @@ class Connector:
         # A dead bus waits for company: those that recover together start together.
         return self._group(ready) if steady else 0
 
-    def _may_join(self, i):
+    def _may_join(self, i: int):
         snap = self._snap
         reason = rules.outside(self._limits, snap.voltage_mv[i])
         if not reason:
@@ -76,7 +77,7 @@ class Connector:
         snap.reason[i] = reason
         return reason == Reason.IN_TURN and snap.valid[i]
 
-    def _next(self, ready, live):
+    def _next(self, ready: int, live: int):
         snap = self._snap
         limits = self._limits
         bus_mv = bus_rest_mv(snap, live, limits.pack_mohm, self._scratch)
@@ -94,7 +95,7 @@ class Connector:
                     best_mv = abs(delta_mv)
         return best
 
-    def _group(self, ready):
+    def _group(self, ready: int):
         group = start_group(self._snap, ready, self._limits.start_spread_mv, self._scratch)
         for i in range(BATTERIES):
             if ready >> i & 1 and not group >> i & 1:
@@ -103,7 +104,7 @@ class Connector:
         return group
 
 
-def size(mask):
+def size(mask: int):
     """How many batteries a mask holds."""
     count = 0
     while mask:
@@ -112,12 +113,12 @@ def size(mask):
     return count
 
 
-def rest_mv(voltage_mv, current_ma, pack_mohm):
+def rest_mv(voltage_mv: int, current_ma: int, pack_mohm: int):
     """The voltage a loaded pack would show at rest: V + I * R, in mV, mA, mOhm."""
     return voltage_mv + current_ma * pack_mohm // 1000
 
 
-def bus_rest_mv(snap: "Snapshot", mask, pack_mohm, scratch):
+def bus_rest_mv(snap: "Snapshot", mask: int, pack_mohm: int, scratch: "array"):
     """Median rest voltage in mV of the connected batteries in `mask` (at least one).
 
     Args:
@@ -132,7 +133,7 @@ def bus_rest_mv(snap: "Snapshot", mask, pack_mohm, scratch):
     return (scratch[count // 2] + scratch[(count - 1) // 2]) // 2
 
 
-def _insert(scratch, count, value, shift):
+def _insert(scratch: "array", count: int, value: int, shift: int):
     at = count
     while at and scratch[at - 1] >> shift > value >> shift:
         scratch[at] = scratch[at - 1]
@@ -140,7 +141,7 @@ def _insert(scratch, count, value, shift):
     scratch[at] = value
 
 
-def refusal(limits, snap: "Snapshot", mask, delta_mv, pack_mohm):
+def refusal(limits: "Limits", snap: "Snapshot", mask: int, delta_mv: int, pack_mohm: int):
     """Whether a battery may join the live bus of the batteries in `mask`.
 
     Args:
@@ -176,7 +177,7 @@ def refusal(limits, snap: "Snapshot", mask, delta_mv, pack_mohm):
     return Reason.NONE
 
 
-def _beyond_share(limits, predicted_ma, now_ma):
+def _beyond_share(limits: "Limits", predicted_ma: int, now_ma: int):
     """True when a current exceeds its share of the hard limit and is worse than the present."""
     hard_ma = limits.hard_discharge_ma if predicted_ma > 0 else limits.hard_charge_ma
     return (
@@ -186,7 +187,7 @@ def _beyond_share(limits, predicted_ma, now_ma):
     )
 
 
-def start_group(snap: "Snapshot", mask, spread_mv, scratch):
+def start_group(snap: "Snapshot", mask: int, spread_mv: int, scratch: "array"):
     """The largest group of `mask` that may close together onto a dead bus.
 
     Args:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """What is metered of each pack: ampere-hours, hours, the resistance inside it. Called by `guard`.
 
 What adds up does so in integers with the remainder kept. The resistance comes from the steps of
@@ -24,7 +25,7 @@ _STEPS = const(3)
 """Steps that are seen before a resistance is believed."""
 
 
-def count_charge(snap: "Snapshot", i, current_ma, dt_ms):
+def count_charge(snap: "Snapshot", i: int, current_ma: int, dt_ms: int):
     """Add `dt_ms` (0..1000) of `current_ma` to battery i's discharge or charge."""
     if current_ma >= 0:
         rest = snap.discharge_rest[i] + current_ma * dt_ms
@@ -40,7 +41,7 @@ def count_charge(snap: "Snapshot", i, current_ma, dt_ms):
         snap.charge_rest[i] = rest
 
 
-def count_time(snap: "Snapshot", i, dt_ms):
+def count_time(snap: "Snapshot", i: int, dt_ms: int):
     """Add `dt_ms` to the time battery i spent ON."""
     rest = snap.on_rest_ms[i] + dt_ms
     if rest >= 1000:
@@ -65,7 +66,7 @@ class Resistance:
         self._steady_mv = array("i", bytes(4 * BATTERIES))
         self._age = bytearray(BATTERIES)
 
-    def sample(self, i, voltage_mv, current_ma):
+    def sample(self, i: int, voltage_mv: int, current_ma: int):
         """A healthy reading of the connected battery i, one per scan."""
         steady = -_STEADY_MA <= current_ma - self._last_ma[i] <= _STEADY_MA
         self._last_ma[i] = current_ma
@@ -80,15 +81,15 @@ class Resistance:
         self._steady_mv[i] = voltage_mv
         self._age[i] = _AGE
 
-    def opened(self, i):
+    def opened(self, i: int):
         """Battery i is not connected: what it reads next is no step of its load."""
         self._age[i] = 0
 
-    def forget(self, i):
+    def forget(self, i: int):
         """Sensor i is gone: it may come back with another pack."""
         self._r_mohm[i] = self._mean_mohm[i] = self._steps[i] = self._age[i] = 0
 
-    def _learn(self, i, mohm):
+    def _learn(self, i: int, mohm: int):
         if not _LEAST_MOHM <= mohm <= _MOST_MOHM:
             return
         if self._steps[i] < _STEPS:

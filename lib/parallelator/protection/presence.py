@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Which boards and sensors are there, and whether they are still what they were. Run by `guard`.
 
 A chip that was reset or plugged in live has lost its settings and reads a healthy 0 A: one chip
@@ -35,7 +36,15 @@ class Presence:
         measured: battery whose temperature the last `prove_one` read, or -1.
     """
 
-    def __init__(self, clock: "Clock", snap: "Snapshot", switches, sensors, states, emit):
+    def __init__(
+        self,
+        clock: "Clock",
+        snap: "Snapshot",
+        switches: "Switches",
+        sensors: "Sensors",
+        states: "States",
+        emit: "Emit",
+    ):
         self._diff = clock.diff
         self._snap = snap
         self._switches = switches
@@ -54,7 +63,7 @@ class Presence:
         self.returned = 0
         self.measured = -1
 
-    def start(self, now):
+    def start(self, now: int):
         """First look at everything: every board with all switches off, every sensor set up."""
         for b in range(BOARDS):
             if self._switches.start(b):
@@ -71,7 +80,7 @@ class Presence:
 
     # Sensors
 
-    def probe(self, i, now):
+    def probe(self, i: int, now: int):
         """Look for the missing sensor i when its pause is over; True when I2C was used."""
         if self._diff(now, self._probed[i]) < self._pause[i]:
             return False
@@ -85,7 +94,7 @@ class Presence:
             self._pause[i] = min(self._pause[i] * 2, _PROBE_CAP_MS)
         return True
 
-    def _adopt(self, i, driver):
+    def _adopt(self, i: int, driver: "type[Ina2xx]"):
         reason = self._sensors.adopt(i, driver)
         if reason:
             if self._snap.state[i] == ABSENT:
@@ -96,7 +105,7 @@ class Presence:
         self._unproven |= 1 << i
         return True
 
-    def lose_sensor(self, i, now):
+    def lose_sensor(self, i: int, now: int):
         """Sensor i is gone: its battery opens unless its board holds it."""
         bit = 1 << i
         self._sensors.drop(i)
@@ -108,7 +117,7 @@ class Presence:
             self._states.lose(i, Reason.SENSOR_LOST)
         self._check_topology()
 
-    def prove_one(self, now):
+    def prove_one(self, now: int):
         """Let one chip prove itself: settings, limits, a fresh conversion; mend what it lost.
 
         Returns:
@@ -148,13 +157,13 @@ class Presence:
                 break
         return self._turn
 
-    def _measure(self, i, chip):
+    def _measure(self, i: int, chip: "Ina2xx"):
         celsius_mc = chip.temperature_mc()
         if celsius_mc is not None:
             self._snap.temperature_c[i] = celsius_mc // 1000
             self.measured = i
 
-    def _doubt(self, i, now):
+    def _doubt(self, i: int, now: int):
         # No new conversion: look again, then set it up anew, then give it up, a tick apart each.
         self._stale[i] += 1
         self.suspect = i
@@ -163,14 +172,14 @@ class Presence:
         elif self._stale[i] > 2:
             self.lose_sensor(i, now)
 
-    def _mend(self, i, now):
+    def _mend(self, i: int, now: int):
         self._emit("sensor_reset", i, self._snap.state[i], 0, 0)
         if not self._sensors.configure(i):
             self.lose_sensor(i, now)
 
     # ALERT lines
 
-    def doubt_alert(self, i):
+    def doubt_alert(self, i: int):
         """Battery i's ALERT was low without a cause: unheard until it is proven again."""
         self.alert_proven &= ~(1 << i)
         self._unproven |= 1 << i
@@ -182,7 +191,7 @@ class Presence:
                 self._prove_alert(i)
                 return
 
-    def _prove_alert(self, i):
+    def _prove_alert(self, i: int):
         # Toggle the polarity and see the expander's input follow.
         chip = self._sensors.chips[i]
         if not chip or not chip.HAS_ALERT or not self.boards >> i // CHANNELS & 1:
@@ -200,7 +209,7 @@ class Presence:
 
     # Boards
 
-    def watch_boards(self, ticks):
+    def watch_boards(self, ticks: int):
         """Verify one board in turn, notice lost ones, try to reach them again.
 
         Args:
@@ -226,7 +235,7 @@ class Presence:
                     self.lock_board(i, Reason.SWITCH_FAULT)
             switches.faulty = 0
 
-    def lock_board(self, i, reason):
+    def lock_board(self, i: int, reason: int):
         """The board of battery i does not switch what it is told: all of it off and locked."""
         if reason == Reason.WIRING_MAP:
             self._snap.alarm("wiring_map", i, True)
@@ -235,7 +244,7 @@ class Presence:
             if self._snap.state[k] != ABSENT:
                 self._states.fault(k, reason)
 
-    def _lose_board(self, b):
+    def _lose_board(self, b: int):
         self.boards &= ~(1 << b)
         self._emit("expander_lost", RIG, 0, 0, b + 1)
         for i in range(b * CHANNELS, b * CHANNELS + CHANNELS):
@@ -247,14 +256,14 @@ class Presence:
                 self._states.lose(i, Reason.EXPANDER_LOST)
         self._check_topology()
 
-    def _seek_board(self, b, held):
+    def _seek_board(self, b: int, held: int):
         stands = self._switches.rejoin(b) if held else False
         if stands:
             self._regain_board(b, held)
         elif stands is not None and self._switches.start(b):
             self._regain_board(b, 0)
 
-    def _regain_board(self, b, standing):
+    def _regain_board(self, b: int, standing: int):
         self.boards |= 1 << b
         self.returned |= standing
         self._emit("expander_back", RIG, 0, 0, b + 1)

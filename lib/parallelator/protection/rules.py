@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The protection policy: when a connected battery opens, and when it may return.
 
 One table, a line per rule; numbers in, a decision out. No hardware, no clock, no I/O: it runs
@@ -56,32 +57,32 @@ class Limits:
         hard_discharge_ma, hard_charge_ma: the hard limits, 0 = none.
     """
 
-    def __init__(self, settings):
-        ceiling = settings["limits.max_current_ma"]
-        hard_pct = settings["limits.hard_current_pct"]
-        self.discharge_ma = min(ceiling, settings["limits.max_discharge_current_ma"])
-        self.charge_ma = min(ceiling, settings["limits.max_charge_current_ma"])
+    def __init__(self, settings: dict):
+        def limit(key: str):
+            return settings["limits." + key]
+
+        ceiling = limit("max_current_ma")
+        hard_pct = limit("hard_current_pct")
+        self.discharge_ma = min(ceiling, limit("max_discharge_current_ma"))
+        self.charge_ma = min(ceiling, limit("max_charge_current_ma"))
         self.hard_discharge_ma = self.discharge_ma * hard_pct // 100
         self.hard_charge_ma = self.charge_ma * hard_pct // 100
-        self.pack_mohm = settings["limits.pack_resistance_mohm"]
-        self.path_mohm = settings["limits.path_resistance_mohm"]
-        for key in (
-            "min_voltage_mv",
-            "max_voltage_mv",
-            "voltage_offset_mv",
-            "start_spread_mv",
-            "imbalance_mv",
-            "temperature_alarm_c",
-            "temperature_trip_c",
-            "uv_hysteresis_mv",
-            "ov_hysteresis_mv",
-            "reconnect_delay_ms",
-            "max_trips",
-            "trip_decay_s",
-            "join_interval_ms",
-            "start_delay_ms",
-        ):
-            setattr(self, key, settings["limits." + key])
+        self.pack_mohm = limit("pack_resistance_mohm")
+        self.path_mohm = limit("path_resistance_mohm")
+        self.min_voltage_mv = limit("min_voltage_mv")
+        self.max_voltage_mv = limit("max_voltage_mv")
+        self.voltage_offset_mv = limit("voltage_offset_mv")
+        self.start_spread_mv = limit("start_spread_mv")
+        self.imbalance_mv = limit("imbalance_mv")
+        self.temperature_alarm_c = limit("temperature_alarm_c")
+        self.temperature_trip_c = limit("temperature_trip_c")
+        self.uv_hysteresis_mv = limit("uv_hysteresis_mv")
+        self.ov_hysteresis_mv = limit("ov_hysteresis_mv")
+        self.reconnect_delay_ms = limit("reconnect_delay_ms")
+        self.max_trips = limit("max_trips")
+        self.trip_decay_s = limit("trip_decay_s")
+        self.join_interval_ms = limit("join_interval_ms")
+        self.start_delay_ms = limit("start_delay_ms")
 
 
 class Judge:
@@ -98,7 +99,7 @@ class Judge:
             conversion of this battery must be read before the next scan.
     """
 
-    def __init__(self, limits):
+    def __init__(self, limits: "Limits"):
         if len(RULES) != _ROWS:
             raise ValueError("RULES: %d rows, not %d" % (len(RULES), _ROWS))
         if any(row[1] >= _QUANTITIES for row in RULES):
@@ -117,22 +118,22 @@ class Judge:
         self._pending = bytearray(BATTERIES)
         self.urgent = False
 
-    def clear(self, i):
+    def clear(self, i: int):
         """Forget what was seen of battery i: called when its switch closes."""
         self._heat[i] = 0
         self._pending[i] = 0
         self.restart(i)
 
-    def restart(self, i):
+    def restart(self, i: int):
         """Begin every row anew for battery i, after a time that nobody saw; its heat stays."""
         for k in range(i * _ROWS, i * _ROWS + _ROWS):
             self._count[k] = 0
 
-    def trip_pending(self, mask):
+    def trip_pending(self, mask: int):
         """True while a battery of `mask` is beyond a limit, or has not made up for it yet."""
         return any(mask >> i & 1 and self._pending[i] for i in range(BATTERIES))
 
-    def strained(self, mask, current_ma):
+    def strained(self, mask: int, current_ma: "array"):
         """True while a battery of `mask` carries more than 80 % of its continuous limit.
 
         Args:
@@ -145,7 +146,7 @@ class Judge:
             for i in range(BATTERIES)
         )
 
-    def sample(self, i, voltage_mv, current_ma, lag_mv, dt_ms):
+    def sample(self, i: int, voltage_mv: int, current_ma: int, lag_mv: int, dt_ms: int):
         """Judge one reading of a connected battery.
 
         Args:
@@ -178,12 +179,12 @@ class Judge:
         self._pending[i] = heat > 0
         return self._apply(self._reading_rows, i, dt_ms)
 
-    def temperature(self, i, celsius):
+    def temperature(self, i: int, celsius: int):
         """Judge a new die temperature of a connected battery; returns as `sample` does."""
         self._sample[_TEMPERATURE] = celsius
         return self._apply(self._temperature_rows, i, 0)
 
-    def _apply(self, rows, i, dt_ms):
+    def _apply(self, rows: tuple, i: int, dt_ms: int):
         present = 0
         fires = False
         for row, reason, quantity, limit, for_ms, samples in rows:
@@ -207,7 +208,7 @@ class Judge:
                 present = present or reason
         return present if fires else 0
 
-    def _heated(self, i, current_ma, dt_ms):
+    def _heated(self, i: int, current_ma: int, dt_ms: int):
         # Permille keep every product below 2**30: the ratio is capped at thirty times the limit.
         lim = self._limits
         if current_ma >= 0:
@@ -223,7 +224,7 @@ class Judge:
         return heat
 
 
-def outside(limits, voltage_mv):
+def outside(limits: "Limits", voltage_mv: int):
     """The Reason a voltage in mV is outside the window (its borders are inside), else NONE."""
     if voltage_mv > limits.max_voltage_mv:
         return Reason.OVERVOLTAGE
@@ -232,7 +233,7 @@ def outside(limits, voltage_mv):
     return Reason.NONE
 
 
-def recovered(limits, reason, voltage_mv, charging):
+def recovered(limits: "Limits", reason: int, voltage_mv: int, charging: bool):
     """True when a battery opened for `reason` may come back.
 
     An empty pack cannot rise by itself, so while the live bus is being charged it needs no
@@ -251,7 +252,7 @@ def recovered(limits, reason, voltage_mv, charging):
 _RETRY_CAP_MS = const(600000)
 
 
-def cooling_ms(limits, repeats):
+def cooling_ms(limits: "Limits", repeats: int):
     """How long an opened battery stays off, in ms.
 
     Args:
@@ -280,7 +281,7 @@ class Balance:
         total_ma: current of the connected packs together; mean_mv: their mean voltage, 0 = none.
     """
 
-    def __init__(self, snap: "Snapshot", limits):
+    def __init__(self, snap: "Snapshot", limits: "Limits"):
         self._snap = snap
         self._limits = limits
         self._scratch = array("i", bytes(4 * BATTERIES))
@@ -291,7 +292,7 @@ class Balance:
         self.mean_mv = 0
         self.charging = False
 
-    def look(self, mask):
+    def look(self, mask: int):
         """Compare the batteries of `mask`."""
         volts = self._snap.voltage_mv
         amps = self._snap.current_ma
@@ -327,14 +328,14 @@ class Balance:
             self.odd = high
             self.reference_mv = next_mv
 
-    def lag_mv(self, i, voltage_mv):
+    def lag_mv(self, i: int, voltage_mv: int):
         """How far battery i is out of balance, mV; negative when it is not."""
         if i == self.odd:
             return voltage_mv - self.median_mv
         return self.reference_mv - voltage_mv
 
 
-def _sorted(values, mask, scratch):
+def _sorted(values: "array", mask: int, scratch: "array"):
     count = 0
     for i in range(BATTERIES):
         if mask >> i & 1:

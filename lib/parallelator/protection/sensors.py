@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The current sensors of the rig: found, set up, read with doubt. Owned by `guard`.
 
 A voltage far from the last one is read again at once: two that agree are the truth, however bad;
@@ -34,7 +35,7 @@ class Sensors:
         found: mask of the places whose chip answers.
     """
 
-    def __init__(self, i2c: "I2c", snap: "Snapshot", limits, shunt_uohm):
+    def __init__(self, i2c: "I2c", snap: "Snapshot", limits: "Limits", shunt_uohm: int):
         self._i2c = i2c
         self._snap = snap
         self._limits = limits
@@ -42,14 +43,14 @@ class Sensors:
         self._word = bytearray(2)
         self._misses = bytearray(BATTERIES)
         self._rescued = 0
-        self.chips = [None] * BATTERIES
+        self.chips: list = [None] * BATTERIES
         self.found = 0
 
-    def detect(self, i):
+    def detect(self, i: int):
         """The driver for the chip at place i, None when none answers. Allocates nothing."""
         return ina2xx.detect(self._i2c, _BASE + i, self._word)
 
-    def adopt(self, i, driver):
+    def adopt(self, i: int, driver: "type[Ina2xx]"):
         """Set up the chip at place i.
 
         Returns:
@@ -73,19 +74,19 @@ class Sensors:
         self._snap.voltage_mv[i] = 0
         return Reason.NONE
 
-    def configure(self, i):
+    def configure(self, i: int):
         """Write chip i's settings and limits again; True when they read back."""
         limits = self._limits
         centre_mv = (limits.min_voltage_mv + limits.max_voltage_mv) // 2
         return self.chips[i].configure(limits.hard_discharge_ma, limits.hard_charge_ma, centre_mv)
 
-    def drop(self, i):
+    def drop(self, i: int):
         """Forget chip i: it must be found again."""
         self._snap.valid[i] = 0
         self.chips[i] = None
         self.found &= ~(1 << i)
 
-    def read(self, i):
+    def read(self, i: int):
         """Read battery i into the snapshot; True when its values are new and believed."""
         chip = self.chips[i]
         voltage_mv = chip.voltage_mv()
@@ -106,7 +107,7 @@ class Sensors:
             self._rescued &= ~(1 << i // CHANNELS)
         return True
 
-    def missed(self, i, unread_ms):
+    def missed(self, i: int, unread_ms: int):
         """A read of battery i failed.
 
         Args:
@@ -126,13 +127,13 @@ class Sensors:
         self._i2c.recover()
         return False
 
-    def _whole_board_fails(self, b):
+    def _whole_board_fails(self, b: int):
         for i in range(b * CHANNELS, b * CHANNELS + CHANNELS):
             if self.chips[i] and not self._misses[i]:
                 return False
         return True
 
-    def clear_alert(self, i):
+    def clear_alert(self, i: int):
         """Read battery i's flags, which releases a latched ALERT.
 
         Returns:
@@ -140,7 +141,7 @@ class Sensors:
         """
         return self.chips[i].clear_alert() if self.chips[i] else None
 
-    def alert_ma(self, i):
+    def alert_ma(self, i: int):
         """What tripped battery i's ALERT: its present current, at least the limit it passed."""
         limits = self._limits
         current_ma = self.chips[i].current_ma() if self.chips[i] else None
@@ -149,7 +150,7 @@ class Sensors:
         return min(current_ma, -limits.hard_charge_ma)
 
 
-def _confirmed(chip, first_mv):
+def _confirmed(chip: "Ina2xx", first_mv: int):
     second_mv = chip.voltage_mv()
     if second_mv is None:
         return None
@@ -161,5 +162,5 @@ def _confirmed(chip, first_mv):
     return None
 
 
-def _agree(a_mv, b_mv):
+def _agree(a_mv: int, b_mv: int):
     return abs(a_mv - b_mv) * 100 <= max(a_mv, b_mv) * _AGREE_PCT

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The state of every battery, and every way from one state to another. Owned by `guard`.
 
 Opening comes first, explaining afterwards. A battery that is not connected is put by `settle`
@@ -48,7 +49,15 @@ class States:
         starting_ms: what is left of the first second after the start of a dead bus.
     """
 
-    def __init__(self, snap: "Snapshot", switches, limits, judge, balance, emit):
+    def __init__(
+        self,
+        snap: "Snapshot",
+        switches: "Switches",
+        limits: "Limits",
+        judge: "Judge",
+        balance: "Balance",
+        emit: "Emit",
+    ):
         self._snap = snap
         self._switches = switches
         self._limits = limits
@@ -73,7 +82,7 @@ class States:
 
     # Onto the bus
 
-    def connect(self, mask):
+    def connect(self, mask: int):
         """Close the switches of `mask`, which the joining rules have admitted."""
         if self._joined & self.on:
             self._failed_joins = 0
@@ -90,12 +99,12 @@ class States:
             self._snap.alarm("bus_unheld", RIG, False)
         return closed
 
-    def start(self, group):
+    def start(self, group: int):
         """Close the group that starts a dead bus; over-current is now the bus's fault."""
         self.starting_ms = _START_MS
         return self.connect(group)
 
-    def pass_time(self, dt_ms):
+    def pass_time(self, dt_ms: int):
         """`dt_ms` passed since whoever closed last."""
         if self.starting_ms > 0:
             self.starting_ms -= dt_ms
@@ -106,7 +115,7 @@ class States:
 
     # Off the bus
 
-    def trip(self, i, reason, value):
+    def trip(self, i: int, reason: int, value: int):
         """Open battery i for `reason` and decide how it may return.
 
         Args:
@@ -134,7 +143,7 @@ class States:
             self._cool(group)
             self._failed_joins = 0
 
-    def lose(self, i, reason):
+    def lose(self, i: int, reason: int):
         """Open battery i, whose sensor or expander is gone; it returns as after a trip."""
         snap = self._snap
         self._open(1 << i)
@@ -143,20 +152,20 @@ class States:
             snap.eta_ms[i] = max(snap.eta_ms[i], self._uncounted_delay(i))
             self._enter(i, ABSENT, reason)
 
-    def lose_control(self, i):
+    def lose_control(self, i: int):
         """Battery i's expander is gone while its switch was closed: it may still carry load."""
         self.on &= ~(1 << i)
         self.held |= 1 << i
         self._snap.alarm("uncontrolled", i, True)
         self._enter(i, UNCONTROLLED, Reason.EXPANDER_LOST)
 
-    def regain_control(self, i):
+    def regain_control(self, i: int):
         """Battery i's expander is back, and has been told and seen to open its switch."""
         self.held &= ~(1 << i)
         self._snap.alarm("uncontrolled", i, False)
         self.lose(i, Reason.EXPANDER_LOST)
 
-    def resume(self, i):
+    def resume(self, i: int):
         """Battery i's expander is back, and its switch stands as it was told: it goes on."""
         bit = 1 << i
         self.held &= ~bit
@@ -170,12 +179,12 @@ class States:
         else:
             self.trip(i, self._cause[i], self._snap.current_ma[i])
 
-    def owe(self, i, reason):
+    def owe(self, i: int, reason: int):
         """Battery i is beyond a limit but out of control: it opens once its expander answers."""
         self._cause[i] = reason
         self._switches.wanted &= ~(1 << i)
 
-    def fault(self, i, reason):
+    def fault(self, i: int, reason: int):
         """Battery i's switch does not do what it is told: off and locked."""
         self._open(1 << i)
         self.lock[i] = reason
@@ -204,7 +213,7 @@ class States:
         )
         self._cool(group)
 
-    def _joined_in_vain(self, i, current_ma):
+    def _joined_in_vain(self, i: int, current_ma: int):
         """True when battery i, off again, is the second one in a row that joins and has to carry
         a load alone while those on carry nothing: the bus is dead, their switches do not conduct,
         and only a group can start it. Of a single one the sensor may be wrong."""
@@ -218,14 +227,14 @@ class States:
         self._failed_joins |= 1 << i
         return self._failed_joins & self._failed_joins - 1 != 0 and not self.held | self.stuck
 
-    def _cool(self, group):
+    def _cool(self, group: int):
         for i in range(BATTERIES):
             if group >> i & 1:
                 self._cause[i] = Reason.BUS_OVERLOAD
                 self._snap.eta_ms[i] = self._limits.reconnect_delay_ms
                 self.settle(i)
 
-    def _open(self, mask):
+    def _open(self, mask: int):
         self._switches.open(mask)
         last = mask & self.on
         self.on &= ~mask
@@ -239,7 +248,7 @@ class States:
                 self._snap.alarm("bus_unheld", RIG, True)
                 self._emit("bus_unheld", RIG, 0, 0, current_ma)
 
-    def _uncounted_delay(self, i):
+    def _uncounted_delay(self, i: int):
         uptime_s = self._snap.uptime_s
         if uptime_s - self._repeat_s[i] > _REPEAT_S:
             self._repeats[i] = 0
@@ -250,7 +259,7 @@ class States:
 
     # At rest
 
-    def settle(self, i):
+    def settle(self, i: int):
         """Put a battery that is not connected, and reads valid, into the state it belongs in."""
         snap = self._snap
         cause = self._cause[i]
@@ -266,7 +275,7 @@ class States:
             self._cause[i] = Reason.NONE
             self._enter(i, WAITING, Reason.STARTING)
 
-    def count_down(self, i, dt_ms):
+    def count_down(self, i: int, dt_ms: int):
         """`dt_ms` passed for a battery that is not ON; a tripped one may become WAITING."""
         snap = self._snap
         if snap.eta_ms[i]:
@@ -274,7 +283,7 @@ class States:
         if snap.state[i] == TRIPPED and not snap.eta_ms[i]:
             self.settle(i)
 
-    def forgive(self, i, dt_ms):
+    def forgive(self, i: int, dt_ms: int):
         """`dt_ms` passed in good health while ON: one trip is forgiven per trip_decay_s."""
         if not self._snap.trips[i] or not self._limits.trip_decay_s:
             return
@@ -286,7 +295,7 @@ class States:
                 self._healthy_s[i] = 0
                 self._snap.trips[i] -= 1
 
-    def _enter(self, i, state, reason):
+    def _enter(self, i: int, state: int, reason: int):
         snap = self._snap
         if snap.state[i] != state:
             snap.state[i] = state
@@ -297,7 +306,7 @@ class States:
 
     # Wishes of the operator
 
-    def refusal(self, action, i):
+    def refusal(self, action: str, i: int):
         """Why a wish is refused: `locked`, `absent`; `battery` when i is RIG and it is not a
         reset, which alone concerns the whole rig. None when it is granted.
         """
@@ -309,7 +318,7 @@ class States:
             return "absent"
         return None
 
-    def obey(self, action, i):
+    def obey(self, action: int, i: int):
         """Carry out a wish (index into ACTIONS) for battery i or ALL, or RIG: reset the bus."""
         if i == RIG:
             if action == _RESET:
@@ -327,7 +336,7 @@ class States:
                 self._emit("wish", i, self._snap.state[i], 0, action)
             self._grant(action, i)
 
-    def _grant(self, action, i):
+    def _grant(self, action: int, i: int):
         snap = self._snap
         state = snap.state[i]
         if action == _RESET:

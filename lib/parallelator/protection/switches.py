@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The expanders as one: masks of batteries in, verified switches out. Owned by `guard`.
 
 Bit i of a mask is battery i; its board is i // 4. An opening that a board did not take stays
@@ -27,7 +28,7 @@ class Switches:
         faulty: bit b set when board b's read-back stayed wrong after one rewrite.
     """
 
-    def __init__(self, expanders, wiring):
+    def __init__(self, expanders: "list[Tca9555]", wiring: "Wiring"):
         self._expanders = expanders
         self._port = bytes(
             sum(1 << wiring.switch[c] for c in range(CHANNELS) if nibble >> c & 1)
@@ -46,7 +47,7 @@ class Switches:
         self.present = 0
         self.faulty = 0
 
-    def start(self, b):
+    def start(self, b: int):
         """Bring board b up with every switch off; True when it answers and verifies."""
         expander = self._expanders[b]
         self.wanted &= ~(15 << b * CHANNELS)
@@ -59,7 +60,7 @@ class Switches:
         self.present |= 1 << b
         return True
 
-    def poll(self, watched):
+    def poll(self, watched: int):
         """Read the ALERT lines of every board.
 
         Args:
@@ -82,19 +83,19 @@ class Switches:
                         alerts |= self._confirmed(b, low, watched)
         return alerts
 
-    def alert_low(self, i):
+    def alert_low(self, i: int):
         """True while battery i's ALERT line is low; None when its board does not answer."""
         levels = self._expanders[i // CHANNELS].levels()
         return None if levels is None else not levels >> self._alert_bits[i % CHANNELS] & 1
 
-    def _confirmed(self, b, low, watched):
+    def _confirmed(self, b: int, low: int, watched: int):
         mask = self._channels(low) << b * CHANNELS & watched
         if mask:
             levels = self._expanders[b].levels()
             mask &= 0 if levels is None else self._channels(~levels) << b * CHANNELS
         return mask
 
-    def _channels(self, port):
+    def _channels(self, port: int):
         mask = 0
         for c in range(CHANNELS):
             if port >> self._alert_bits[c] & 1:
@@ -109,7 +110,7 @@ class Switches:
                 if self._failures[b] >= _LOST_AFTER:
                     self.present &= ~(1 << b)
 
-    def rejoin(self, b):
+    def rejoin(self, b: int):
         """Look whether board b's latch, direction and pins stand as written.
 
         Returns:
@@ -129,12 +130,12 @@ class Switches:
             self.present |= 1 << b
         return stands
 
-    def open(self, mask):
+    def open(self, mask: int):
         """Open the switches of `mask`: one write per board, then read back."""
         self.wanted &= ~mask
         self.flush()
 
-    def close(self, mask):
+    def close(self, mask: int):
         """Close the switches of `mask`, the only place where a switch closes.
 
         Returns:
@@ -162,7 +163,7 @@ class Switches:
                 self._expanders[b].switches(bits)
                 self.verify(b)
 
-    def verify(self, b):
+    def verify(self, b: int):
         """Read board b's outputs back; rewrite the latch once, give up on a reset expander."""
         expander = self._expanders[b]
         bits = self._written[b]
@@ -180,7 +181,7 @@ class Switches:
         else:
             self.faulty |= 1 << b
 
-    def show(self, b, states, alarmed, blink):
+    def show(self, b: int, states: bytearray, alarmed: int, blink: bool):
         """Light board b's LEDs as the catalogue says of states and alarms.
 
         Args:

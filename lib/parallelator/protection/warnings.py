@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Alarms that open nothing: what a person should know before it becomes a trip. Run by `guard`."""
 
 from array import array
@@ -21,7 +22,7 @@ class Warnings:
         emit: function (code, i, state, reason, value) that records an event.
     """
 
-    def __init__(self, snap: "Snapshot", limits, balance, emit):
+    def __init__(self, snap: "Snapshot", limits: "Limits", balance: "Balance", emit: "Emit"):
         self._snap = snap
         self._limits = limits
         self._balance = balance
@@ -33,7 +34,7 @@ class Warnings:
         self._late_s = -1
         self._worst_ms = 0
 
-    def connected(self, i, voltage_mv, current_ma, dt_ms):
+    def connected(self, i: int, voltage_mv: int, current_ma: int, dt_ms: int):
         """A healthy reading of a connected battery: `low_soon` and `no_contact`."""
         bit = 1 << i
         low = current_ma > IDLE_MA and voltage_mv < self._limits.min_voltage_mv + _LOW_MARGIN_MV
@@ -59,7 +60,7 @@ class Warnings:
             if lost:
                 self._emit("no_contact", i, self._snap.state[i], 0, voltage_mv)
 
-    def opened(self, i):
+    def opened(self, i: int):
         """Battery i is no longer connected: its alarms of a connected one end."""
         bit = 1 << i
         if (self._low | self._apart) & bit:
@@ -69,7 +70,7 @@ class Warnings:
             self._snap.alarm("no_contact", i, False)
         self._apart_ms[i] = 0
 
-    def temperature(self, i, celsius):
+    def temperature(self, i: int, celsius: int):
         """A new die temperature: `temperature`, until it is five degrees lower again."""
         bit = 1 << i
         if not self._hot & bit:
@@ -82,7 +83,7 @@ class Warnings:
             if hot:
                 self._emit("temperature", i, self._snap.state[i], 0, celsius)
 
-    def deadline(self, dt_ms):
+    def deadline(self, dt_ms: int):
         """Time between two ticks, 0 while nothing is connected that the guard could be late for:
         `deadline_missed` for a minute when it was beyond 80 ms.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """What led to a trip: the rig's readings from ten seconds before it to five after. Run by app.
 
 They go from the sample ring to the SD card as they are, one file for all trips of a moment;
@@ -44,9 +45,9 @@ class Copy:
     def __init__(self):
         self.entries = bytearray(COPY_ENTRIES * ENTRY)
         self.size = 0
-        self.record = None
+        self.record: Record = None  # pyright: ignore - until `begin`
 
-    def begin(self, record, trip, number, cursor):
+    def begin(self, record: "Record", trip: "Trip", number: int, cursor: int):
         """Copy for a trip of a record, from entry `cursor` of the sample ring on."""
         self.size = 0
         self.record = Record(record.boot, number, [trip], record.zero)
@@ -57,7 +58,7 @@ class Copy:
         self.complete = False
         self._kept = [-_SPARSE_STEPS, -_SPARSE_STEPS]
 
-    def advance(self, sample_ring):
+    def advance(self, sample_ring: "SampleRing"):
         """Take some entries; False when there is no new one to take.
 
         Readings less than 72 ms apart are thinned out, but for a quarter of a second before and
@@ -107,7 +108,13 @@ class BlackBox:
     """
 
     def __init__(
-        self, sample_ring, events: "Events", card, clock: "Clock", snap: "Snapshot", trip_pending
+        self,
+        sample_ring: "SampleRing",
+        events: "Events",
+        card: "Card",
+        clock: "Clock",
+        snap: "Snapshot",
+        trip_pending: "Callable[[], bool]",
     ):
         self._sample_ring = sample_ring
         self._events = events
@@ -129,7 +136,7 @@ class BlackBox:
         self.boot = 0
         self.missed = 0
 
-    def emit(self, code, i, state, reason, value):
+    def emit(self, code: str, i: int, state: int, reason: int, value: int):
         """Record an event, as `Events.emit`, and take note when it is a trip."""
         self._events.emit(code, i, state, reason, value)
         if i == RIG:
@@ -167,7 +174,7 @@ class BlackBox:
         card = self._card
         return card.writable and card.state == READY and card.volume is not self._refusing
 
-    async def _pause(self, ms):
+    async def _pause(self, ms: int):
         # Where the sample ring was in each of the last seconds: its times alone repeat after 16 s.
         await asyncio.sleep_ms(ms)
         while self._counted_s < self._snap.uptime_s:
@@ -188,12 +195,12 @@ class BlackBox:
                 self._fail(error)
         await self._keep(record, cursor)
 
-    def _fail(self, error):
+    def _fail(self, error: OSError):
         # Where something lies in the way it will do so until somebody takes the card out.
         if self._card.fail(error):
             self._refusing = self._card.volume
 
-    async def _write(self, record, cursor):
+    async def _write(self, record: "Record", cursor: int):
         """Write a record, cut short if the card is asked to leave; False when it was lost."""
         card = self._card
         losses = card.losses
@@ -212,7 +219,7 @@ class BlackBox:
             file.write(tripfile.ending(record))
         return card.losses == losses and card.state == READY
 
-    async def _append(self, file, cursor):
+    async def _append(self, file: "IO", cursor: int):
         """Take entries from the ring, and write them when they fill a block; the next cursor.
 
         Not while a battery is beyond a limit, for a fifth of a second at most.
@@ -237,7 +244,7 @@ class BlackBox:
         await self._pause(_BETWEEN_MS)
         return cursor
 
-    async def _keep(self, record, cursor):
+    async def _keep(self, record: "Record", cursor: int):
         copies = []
         over = False
         while not over:
@@ -256,13 +263,13 @@ class BlackBox:
         self._copies += copies
         self.missed += len(record.trips) - len(copies)
 
-    def _empty_copy(self, used):
+    def _empty_copy(self, used: int):
         """A copy to fill, while `used` others are being filled; the oldest kept one goes."""
         if self._spare:
             return self._spare.pop()
         return self._copies.pop(0) if len(self._copies) + used == COPIES else Copy()
 
-    def _collect(self, record):
+    def _collect(self, record: "Record"):
         """Take new trips into a record; False when it is over: the last one lies far back."""
         clock = self._clock
         age_ms = clock.diff(clock.ms(), self._start_ms)
@@ -279,7 +286,7 @@ class BlackBox:
             self._taken += 1
         return age_ms - trips[-1].at_ms <= AFTER_MS
 
-    async def _save(self, copy):
+    async def _save(self, copy: "Copy"):
         """Move a copy from memory to the card."""
         card = self._card
         losses = card.losses
@@ -310,7 +317,7 @@ class BlackBox:
         if self._card.mounted:
             yield from tripfile.records()
 
-    def find(self, boot, number):
+    def find(self, boot: int, number: int) -> "tuple[Record, Iterable] | None":
         """The record with trip `number` of a boot: (record, its entries in pieces), or None.
 
         Raises:
@@ -322,7 +329,7 @@ class BlackBox:
         found = tripfile.find(boot, number) if self._card.mounted else None
         return found and (found[0], self._while_there(found[1]))
 
-    def _while_there(self, pieces):
+    def _while_there(self, pieces: "Iterable"):
         # An open file needs its volume; a card that was lost gives zeros.
         card = self._card
         volume = card.volume

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The SD card as a place for files: mounted at /sd, given up and taken back. Run by app.
 
 Nothing here formats or repairs: a card that cannot be read may hold what somebody wants back.
@@ -59,7 +60,13 @@ class Card:
         volume: the `VfsFat` mounted last; a file that is open on it needs it until it is closed.
     """
 
-    def __init__(self, connect, snap: "Snapshot", emit, greet):
+    def __init__(
+        self,
+        connect: "Callable[[], SpiCard]",
+        snap: "Snapshot",
+        emit: "Emit",
+        greet: "Callable[[], object]",
+    ):
         self._connect = connect
         self._greet = greet
         self._snap = snap
@@ -67,7 +74,7 @@ class Card:
         self._device = None
         self._leaving = False
         self._failures = 0
-        self._space = None
+        self._space: FatSpace = None  # pyright: ignore - until there was a card
         self._counting = None
         self._found = 0
         self._written = 0
@@ -121,13 +128,13 @@ class Card:
         except OSError as error:
             self.fail(error)
 
-    def attach(self, space):
+    def attach(self, space: "FatSpace"):
         """Mount the volume in the place of the one before; raises OSError as `vfs.mount` does.
 
         Whoever had a file open on that one has closed it.
         """
         self._detach_volume()
-        volume = vfs.VfsFat(space)
+        volume = vfs.VfsFat(space)  # pyright: ignore - it has the methods of a block device
         vfs.mount(volume, FOLDER)
         self.volume = volume
 
@@ -136,7 +143,7 @@ class Card:
             vfs.umount(FOLDER)
             self.volume = None
 
-    def fail(self, error):
+    def fail(self, error: OSError):
         """Take note of an OSError that an access to a file under /sd ended with.
 
         A card that is full is not written to until there is room again. Where something lies in
@@ -165,7 +172,7 @@ class Card:
             self.note(UNREADABLE)
         return False
 
-    def _tell_obstacle(self, error):
+    def _tell_obstacle(self, error: OSError):
         found = (obstacle(*error.args), error.args[1][len(FOLDER) + 1 :])
         if found not in self.obstacles:
             if len(self.obstacles) == _OBSTACLES:
@@ -195,7 +202,7 @@ class Card:
             self._device.detach()
             self._device = None
 
-    def note(self, state):
+    def note(self, state: str):
         """Take over a state; a new one is an event."""
         if state != UNREADABLE:
             self._failures = 0
@@ -253,7 +260,7 @@ class Card:
         self.attach(self._space)
         self.writable = True
 
-    async def _count(self, ms):
+    async def _count(self, ms: int):
         """Let a time go by; count the free clusters meanwhile, if that is to be done."""
         while ms > 0:
             counting = self._counting
@@ -261,7 +268,7 @@ class Card:
             await asyncio.sleep_ms(pause)
             ms -= pause
 
-    def _go_on(self, counting):
+    def _go_on(self, counting: "Generator"):
         """Go on with the count; False at its end."""
         try:
             self._found = next(counting)
@@ -284,7 +291,7 @@ class Opened:
         OSError: it cannot be opened; the error carries the path as well.
     """
 
-    def __init__(self, card, path, mode):
+    def __init__(self, card: "Card", path: str, mode: str):
         self._card = card
         try:
             self._file = open(path, mode)  # noqa: SIM115 - closed by __exit__
@@ -294,7 +301,7 @@ class Opened:
     def __enter__(self):
         return self._file
 
-    def __exit__(self, kind, error, trace):
+    def __exit__(self, kind: "type | None", error: "BaseException | None", trace: object):
         try:
             if kind is None:
                 self._file.flush()
@@ -307,7 +314,7 @@ class Opened:
             self._file.close()
 
 
-def make_folder(path):
+def make_folder(path: str):
     """Make a folder unless it is there; raises OSError, with the path, if the card refuses."""
     try:
         os.mkdir(path)
@@ -316,7 +323,7 @@ def make_folder(path):
             raise OSError(error.errno, path)
 
 
-def obstacle(code, path):
+def obstacle(code: int, path: str):
     """What lies at `path`, of which opening or making ended with the errno `code`: see `Card`."""
     try:
         if os.stat(path)[0] & _DIRECTORY:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Keeps the points of the 24 h chart on the SD card, and brings them back. Run by app.
 
 Records of 82 bytes, only ever appended: /sd/history/NNNNNN.bin holds 144 of them, two days, and
@@ -32,7 +33,7 @@ class ChartStore:
         snap: the `Snapshot`; boot: number of this boot.
     """
 
-    def __init__(self, ring, card, clock: "Clock", snap: "Snapshot", boot):
+    def __init__(self, ring: "Ring", card: "Card", clock: "Clock", snap: "Snapshot", boot: int):
         self._ring = ring
         self._card = card
         self._clock = clock
@@ -71,7 +72,7 @@ class ChartStore:
         if self._card.losses == losses:
             self._saved = k + 1
 
-    def _fill(self, k):
+    def _fill(self, k: int):
         record = self._record
         end_s = (k + 1) * self._ring.step_s
         unix_s = self._clock.unix(self._snap.uptime_s - end_s) or 0
@@ -159,6 +160,6 @@ def _books():
         return []
 
 
-def _is_book(entry):
+def _is_book(entry: tuple):
     name = entry[0]
     return entry[1] == _FILE and name[6:] == ".bin" and name[:6].isdigit()

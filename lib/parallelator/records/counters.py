@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Keeps ampere-hours, hours and switchings of each battery across reboots. Run by app.
 
 Once a minute of uptime, when something changed, a record goes to the SD card, so a power cut costs
@@ -53,7 +54,14 @@ class Counters:
         trip_pending: function that returns True while a battery is beyond a limit.
     """
 
-    def __init__(self, snap: "Snapshot", card, store: "Storage", owner, trip_pending):
+    def __init__(
+        self,
+        snap: "Snapshot",
+        card: "Card",
+        store: "Storage",
+        owner: str,
+        trip_pending: "Callable[[], bool]",
+    ):
         self._snap = snap
         self._card = card
         self._store = store
@@ -111,7 +119,7 @@ class Counters:
                 self._adopt(self._record)
                 self._slot = 1 - slot
 
-    def _adopt(self, record):
+    def _adopt(self, record: bytearray):
         at = _HEAD
         for words in self._fields:
             for i in range(BATTERIES):
@@ -127,7 +135,7 @@ class Counters:
         self._base[:] = record
         self._run = max(self._run, _age(record)[0] + 1)
 
-    def save(self, last=False):
+    def save(self, last: bool = False):
         """Save the counters where it is time to: on the card, in the flash.
 
         Args:
@@ -187,12 +195,12 @@ class Counters:
             await asyncio.sleep_ms(_POLL_MS)
 
 
-def _valid(record):
+def _valid(record: bytearray):
     magic = struct.unpack_from("<I", record, 0)[0]
     return magic == _MAGIC and struct.unpack_from("<I", record, _SUM_AT)[0] == crc32(
         record[:_SUM_AT]
     )
 
 
-def _age(record):
+def _age(record: bytearray):
     return struct.unpack_from("<II", record, 4)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Writes samples of all batteries, and the events, to files on the SD card. Run by app.
 
 A file is only ever appended to. FatFs collects rows into whole blocks of 512 bytes; what a power
@@ -44,7 +45,14 @@ class Datalog:
     """
 
     def __init__(
-        self, card, snap: "Snapshot", clock: "Clock", events: "Events", settings, boot, describe
+        self,
+        card: "Card",
+        snap: "Snapshot",
+        clock: "Clock",
+        events: "Events",
+        settings: dict,
+        boot: int,
+        describe: "Callable[[tuple], str]",
     ):
         self._card = card
         self._snap = snap
@@ -85,7 +93,7 @@ class Datalog:
         while self._card.writable:
             await self._write_file(self._day())
 
-    async def _write_file(self, day):
+    async def _write_file(self, day: "str | None"):
         """Fill one file until its day is over, or the day gets known."""
         self._spared = None
         self.name = await self._choose(day)
@@ -103,7 +111,7 @@ class Datalog:
                 link = (self._clock.iso(), self._snap.uptime_s * 1000, self._day())
                 file.write("# %s is uptime_ms %d; goes on in %s.csv\n" % link)
 
-    async def _fill(self, file, day):
+    async def _fill(self, file: "IO", day: "str | None"):
         snap = self._snap
         flushed_s = snap.uptime_s
         while self._day() == day and self._card.writable:
@@ -154,7 +162,7 @@ class Datalog:
             await asyncio.sleep_ms(0)
         return [wide + "\n"] if self._wide else rows
 
-    def _cells(self, i):
+    def _cells(self, i: int):
         # As LOG_COLUMNS; what is not known stays empty.
         snap = self._snap
         known = catalog.ALWAYS
@@ -195,7 +203,7 @@ class Datalog:
                 event = self._events.after(self._next_event)
         return not event
 
-    def _event_row(self, event, text):
+    def _event_row(self, event: tuple, text: str):
         uptime_s, code, i = event[1:4]
         return self._comma.join(
             (
@@ -214,7 +222,7 @@ class Datalog:
         now = self._clock.iso()
         return now and now[:10]
 
-    async def _choose(self, day):
+    async def _choose(self, day: "str | None"):
         """The name of the log to write: a new file, or one with this header that may go on.
 
         The log of a day goes on after a restart; one without a day only if this run began it.
@@ -231,7 +239,7 @@ class Datalog:
             self._own = name
         return name
 
-    def _fits(self, name):
+    def _fits(self, name: str):
         """True when a log has this header, or none; sees whether its end is torn."""
         try:
             file = open(LOGS + "/" + name, "r+b")  # noqa: SIM115 - closed by the `with` below
@@ -247,7 +255,7 @@ class Datalog:
                 self._torn = file.read(1) != b"\n"
         return header in (b"", (self._header() + "\n").encode())
 
-    async def _tell_future(self, today):
+    async def _tell_future(self, today: int):
         """Tell of the newest log that is dated after `today`: a clock was wrong, or is."""
         newest = today
         for name in own_logs():
@@ -292,7 +300,7 @@ class Datalog:
             self._card.recount()
             return
 
-    async def _oldest(self, after):
+    async def _oldest(self, after: tuple):
         """The oldest log behind `after` that nobody writes or reads, None when there is none.
 
         Returns:
@@ -322,7 +330,7 @@ def own_logs():
             yield entry[0]
 
 
-def beginning(name):
+def beginning(name: str):
     """When a log of the rig begins, as its rows tell it, or its last line: an ISO text.
 
     Returns:
@@ -340,7 +348,7 @@ def beginning(name):
     return time.decode() if b"0" <= time < b":" else ""
 
 
-def exists(name):
+def exists(name: str):
     """True when there is a file of this name in the log folder."""
     try:
         os.stat(LOGS + "/" + name)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """What happened, as numbers in preallocated places: filled by anybody, read by the console.
 
 Each kind of event has places of its own, so that what strangers cause, a wrong password or a

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Replaces a small file on FAT so that a power cut at any moment leaves the old or the new text.
 
 Used by app and web.saving for the settings file on the SD card. FAT has no safe rename: two
@@ -14,7 +15,7 @@ BACKUP = ".bak"
 _PIECE = 512
 
 
-def replace(card, path, texts):
+def replace(card: "Card", path: str, texts: list):
     """Write the file at `path`, which exists, anew.
 
     Args:
@@ -31,7 +32,7 @@ def replace(card, path, texts):
     os.remove(path + BACKUP)
 
 
-def mend(card, path, sound):
+def mend(card: "Card", path: str, sound: "Callable[[str], bool]"):
     """End what a power cut interrupted in `replace`.
 
     Args:
@@ -47,7 +48,7 @@ def mend(card, path, sound):
         os.remove(path + BACKUP)
 
 
-def copy(card, source, target):
+def copy(card: "Card", source: str, target: str):
     """Copy a file on a card, over another one if need be."""
     with Opened(card, source, "rb") as old, Opened(card, target, "wb") as new:
         while True:
@@ -57,7 +58,7 @@ def copy(card, source, target):
             new.write(piece)
 
 
-def there(path):
+def there(path: str):
     """True when there is a file at `path`."""
     try:
         os.stat(path)

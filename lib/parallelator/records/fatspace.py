@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """How much of a FAT volume is free, from its allocation table itself. Used by card.
 
 FAT32 keeps how many clusters are free, and where to look for the next one, in a block called
@@ -39,7 +40,7 @@ class FatSpace:
         OSError: the card does not answer.
     """
 
-    def __init__(self, device):
+    def __init__(self, device: "SpiCard"):
         self._device = device
         self._block = bytearray(BLOCK)
         self._info = None
@@ -51,7 +52,7 @@ class FatSpace:
         if start is not None:
             self._measure(start)
 
-    def _read(self, number):
+    def _read(self, number: int):
         self._device.readblocks(number, self._block)
         return self._block
 
@@ -69,7 +70,7 @@ class FatSpace:
                 return start
         return None
 
-    def _measure(self, start):
+    def _measure(self, start: int):
         block = self._block
         size, per_cluster, reserved, tables = struct.unpack_from("<HBHB", block, 11)
         entries, blocks = struct.unpack_from("<HH", block, 17)
@@ -117,7 +118,7 @@ class FatSpace:
 
     # The block device
 
-    def readblocks(self, number, buf):
+    def readblocks(self, number: int, buf: "bytearray | memoryview"):
         """As the card, but for FSInfo."""
         if number == self._info:
             buf[:] = bytes(BLOCK)
@@ -127,25 +128,25 @@ class FatSpace:
         else:
             self._device.readblocks(number, buf)
 
-    def writeblocks(self, number, buf):
+    def writeblocks(self, number: int, buf: "Buffer"):
         """As the card."""
         self.written += len(buf) // BLOCK
         self._device.writeblocks(number, buf)
 
-    def ioctl(self, op, arg):
+    def ioctl(self, op: int, arg: int):
         """As the card."""
         return self._device.ioctl(op, arg)
 
 
-def _u16(block, at):
+def _u16(block: bytearray, at: int):
     return struct.unpack_from("<H", block, at)[0]
 
 
-def _u32(block, at):
+def _u32(block: bytearray, at: int):
     return struct.unpack_from("<I", block, at)[0]
 
 
-def _is_volume(block):
+def _is_volume(block: bytearray):
     """True for the first block of a FAT volume, as FatFs knows it."""
     named = block[54:57] == b"FAT" or block[82:86] == b"FAT3"
     return block[510:] == b"\x55\xaa" and block[0] in (0xE8, 0xE9, 0xEB) and named

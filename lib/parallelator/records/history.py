@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The last ten minutes, hour and day of the rig and of each battery, for the charts. Filled by
 app's task, read by the API; the day is kept on the SD card by `chart_store`.
 
@@ -38,7 +39,7 @@ class Ring:
         count: the number of the point in the making.
     """
 
-    def __init__(self, step_s, points):
+    def __init__(self, step_s: int, points: int):
         self.step_s = step_s
         self.points = points
         self.count = 0
@@ -56,13 +57,13 @@ class Ring:
         """The number of the oldest point that may be known, at most 0 until there are many."""
         return max(self.count - self.points, self._first)
 
-    def add(self, series, voltage_mv, current_ma):
+    def add(self, series: int, voltage_mv: int, current_ma: int):
         """Add a reading to the point in the making."""
         self._sum_mv[series] += voltage_mv
         self._sum_ma[series] += current_ma
         self._samples[series] += 1
 
-    def close(self, coarser):
+    def close(self, coarser: "Ring | None"):
         """Write the means of the readings into the ring and begin a new point.
 
         Args:
@@ -84,11 +85,11 @@ class Ring:
             self._sum_mv[series] = self._sum_ma[series] = self._samples[series] = 0
         self.count += 1
 
-    def _put(self, at, series, mv, units):
+    def _put(self, at: int, series: int, mv: int, units: int):
         self._mv[series * self.points + at] = mv
         self._units[series * self.points + at] = units
 
-    def read(self, series, begin, end):
+    def read(self, series: int, begin: int, end: int):
         """Points `begin` to `end` - 1 of a series.
 
         Args:
@@ -109,20 +110,20 @@ class Ring:
             currents.append(self._units[at] * _CURRENT_UNIT_MA if known else None)
         return voltages, currents
 
-    def save(self, k, record):
+    def save(self, k: int, record: "bytearray | memoryview"):
         """Copy point k into a bytearray of POINT_BYTES."""
         for series in range(SERIES):
             at = series * self.points + k % self.points
             pack_into("<Hh", record, 4 * series, self._mv[at], self._units[at])
 
-    def restore(self, k, record):
+    def restore(self, k: int, record: "bytearray | memoryview"):
         """Take point k, before 0 and not yet overwritten, over from what `save` made."""
         for series in range(SERIES):
             mv, units = unpack_from("<Hh", record, 4 * series)
             self._put(k % self.points, series, mv, units)
         self._first = min(self._first, k)
 
-    def forget(self, k):
+    def forget(self, k: int):
         """Point k is not known."""
         for series in range(SERIES):
             self._put(k % self.points, series, _UNKNOWN_MV, 0)
@@ -142,7 +143,7 @@ class History:
         self._snap = snap
         self.rings = [Ring(step_s, points) for step_s, points in SPANS]
 
-    def ring(self, span_s):
+    def ring(self, span_s: int):
         """The finest ring that reaches `span_s` back, else the coarsest."""
         for ring in self.rings:
             if ring.step_s * ring.points >= span_s:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Keeps wishes, trips and locks across reboots, in non-volatile storage. Run by app.
 
 A write keeps everybody off the processor for some 20 ms and wears the flash, so it is never made
@@ -56,7 +57,7 @@ class NvsState:
         snap: the `Snapshot`; guard: the `Guard`, of it `locks`, `trip_pending` and `strained`.
     """
 
-    def __init__(self, store: "Storage", snap: "Snapshot", guard):
+    def __init__(self, store: "Storage", snap: "Snapshot", guard: "Guard"):
         self._store = store
         self._snap = snap
         self._guard = guard

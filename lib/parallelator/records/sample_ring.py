@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The last ten seconds of every reading, for the black box. Filled by the guard.
 
 A preallocated ring of 1280 readings of 6 bytes each, 7680 in all. A scan takes 100 readings a
@@ -36,7 +37,7 @@ class SampleRing:
         self._at = 0
         self.count = 0
 
-    def sample(self, place, now_ms, voltage_mv, current_ma):
+    def sample(self, place: int, now_ms: int, voltage_mv: int, current_ma: int):
         """Add a reading. Allocates nothing.
 
         Args:
@@ -51,16 +52,16 @@ class SampleRing:
         self._at = at if at < _SIZE else 0
         self.count = self.count + 1 & _COUNT_MASK
 
-    def add(self, place, voltage_mv, current_ma):
+    def add(self, place: int, voltage_mv: int, current_ma: int):
         """Add a reading from between two of the scan, with the time of the last one."""
         steps = self._ring[self._at - ENTRY] | self._ring[self._at - ENTRY + 1] << 8
         self.sample(place, (steps & STEPS - 1) * STEP_MS, voltage_mv, current_ma)
 
-    def behind(self, number):
+    def behind(self, number: int):
         """How many entries were added after `number` was the count."""
         return self.count - number & _COUNT_MASK
 
-    def since(self, number, most):
+    def since(self, number: int, most: int):
         """Entries from `number` on, or from the oldest that is left.
 
         Args:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The controller's non-volatile storage, which tells when it fails. Made by app."""
 
 from micropython import const
@@ -17,16 +18,16 @@ class Storage:
         OSError: in every method: nothing is kept under this name; or a fault, which is told.
     """
 
-    def __init__(self, nvs, tell):
+    def __init__(self, nvs: "NVS | NoStorage", tell: "Callable[[], object]"):
         self._nvs = nvs
         self._tell = tell
         self._told = False
 
-    def get_i32(self, key):
+    def get_i32(self, key: str) -> int:
         """The number that is kept under `key`."""
         return self._try(lambda: self._nvs.get_i32(key))
 
-    def get_blob(self, key, buffer):
+    def get_blob(self, key: str, buffer: bytearray):
         """Fill the buffer with what is kept under `key`; returns its length.
 
         What is not as long as the buffer is a fault, and leaves it as it was or half filled.
@@ -37,11 +38,11 @@ class Storage:
             raise OSError(_NOT_FOUND)
         return size
 
-    def set_i32(self, key, value):
+    def set_i32(self, key: str, value: int):
         """Keep a number, -2^31 to 2^31 - 1, from the next `commit` on."""
         self._set(key, lambda: self._nvs.set_i32(key, value))
 
-    def set_blob(self, key, value):
+    def set_blob(self, key: str, value: "Buffer"):
         """Keep bytes from the next `commit` on."""
         self._set(key, lambda: self._nvs.set_blob(key, value))
 
@@ -55,7 +56,7 @@ class Storage:
             self._told = True
             self._tell()
 
-    def _set(self, key, job):
+    def _set(self, key: str, job: "Callable[[], object]"):
         try:
             job()
         except OSError as error:
@@ -65,7 +66,7 @@ class Storage:
             self._try(lambda: self._nvs.erase_key(key))
             self._try(job)
 
-    def _try(self, job):
+    def _try(self, job: "Callable[[], object]"):
         try:
             return job()
         except OSError as error:

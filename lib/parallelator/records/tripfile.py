@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The records of the black box: what they hold, their files, their readings. Used by `blackbox`.
 
 A file is a piece of the sample ring as it was, then what is known of each trip, then an end of
@@ -37,7 +38,7 @@ class Trip:
         time: wall time as `Clock.iso` gives it, "" while it was unknown.
     """
 
-    def __init__(self, i, reason, value, at_ms, uptime_s, time):
+    def __init__(self, i: int, reason: int, value: int, at_ms: int, uptime_s: int, time: str):
         self.i = i
         self.reason = reason
         self.value = value
@@ -54,19 +55,19 @@ class Record:
         trips: list of `Trip`; zero: the time of the record's start in steps of the sample_ring.
     """
 
-    def __init__(self, boot, number, trips, zero):
+    def __init__(self, boot: int, number: int, trips: list, zero: int):
         self.boot = boot
         self.number = number
         self.trips = trips
         self.zero = zero
 
 
-def steps_between(piece, at, last):
+def steps_between(piece: "Buffer", at: int, last: int):
     """Steps, 0..2047, from the time `last` of a sample ring to that of the entry at byte `at`."""
     return (piece[at] | piece[at + 1] << 8) - last & STEPS - 1
 
 
-def readings(record, trip, pieces):
+def readings(record: "Record", trip: "Trip", pieces: "Iterable"):
     """The readings around a trip, of its battery and of the bus.
 
     Yields:
@@ -92,7 +93,7 @@ def readings(record, trip, pieces):
 # Files. Everything here raises an OSError when the card fails.
 
 
-def free_path(record):
+def free_path(record: "Record"):
     """Where the file of a record goes; makes room for it, and renumbers it if it is taken."""
     make_folder(FOLDER_NAME)
     names = _names()
@@ -107,7 +108,7 @@ def free_path(record):
     return _path(_name(record.boot, record.number))
 
 
-def ending(record):
+def ending(record: "Record"):
     """What follows the entries of a record in its file."""
     parts = [
         struct.pack(
@@ -125,7 +126,7 @@ def records():
         yield _load(name)
 
 
-def find(boot, number):
+def find(boot: int, number: int):
     """The record with trip `number` of a boot: (record, its entries in pieces), or None."""
     for name in reversed(_names()):
         if name <= _name(boot, number):
@@ -137,7 +138,7 @@ def find(boot, number):
     return None
 
 
-def _pieces(name, trips):
+def _pieces(name: str, trips: int):
     path = _path(name)
     left = os.stat(path)[6] - trips * _TRIP_SIZE - _END_SIZE
     with open(path, "rb") as file:
@@ -147,7 +148,7 @@ def _pieces(name, trips):
             yield piece
 
 
-def _load(name):
+def _load(name: str):
     with open(_path(name), "rb") as file:
         data = file.seek(0, 2) - _END_SIZE
         if data < 0:
@@ -167,7 +168,7 @@ def _load(name):
     return Record(int(boot), int(number), trips, zero)
 
 
-def _name(boot, number):
+def _name(boot: int, number: int):
     return "%06d-%06d.bin" % (boot, number)
 
 
@@ -178,11 +179,11 @@ def _names():
         return []
 
 
-def _is_record(entry):
+def _is_record(entry: tuple):
     name = entry[0]
     boot, number = name[:6], name[7:13]
     return entry[1] == _FILE and (boot + number).isdigit() and name == boot + "-" + number + ".bin"
 
 
-def _path(name):
+def _path(name: str):
     return FOLDER_NAME + "/" + name

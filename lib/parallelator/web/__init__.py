@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The rig's web side: HTTP front, API, live stream, login and page. `app` starts `server.serve`.
 
 `problem` is the one way a request is refused; server, api, live and auth all answer with it.
@@ -15,12 +16,12 @@ IDLE = {"phase": "idle", "offered": None, "received": 0, "size": 0}
 """What GET /api/update shows while no update is under way: its module need not be there."""
 
 
-def dump(value):
+def dump(value: object):
     """JSON text of `value` without spaces."""
     return json.dumps(value, separators=(",", ":"))
 
 
-def joined(items):
+def joined(items: "Iterable[str]"):
     """The texts of an iterator with commas between; one that is empty is a step on the way."""
     mark = ""
     for text in items:
@@ -29,7 +30,7 @@ def joined(items):
             mark = ","
 
 
-def answer(value, status=200, headers=None):
+def answer(value: object, status: int = 200, headers: "dict | None" = None):
     """A response with `value` as its JSON body; an iterator yields the text in pieces."""
     body = value if hasattr(value, "__next__") else dump(value)
     res = Response(body, status, headers, "OK")
@@ -37,7 +38,7 @@ def answer(value, status=200, headers=None):
     return res
 
 
-async def json_object(request):
+async def json_object(request: "Request"):
     """The JSON object in the body of a request, a dict; other tasks run meanwhile.
 
     To be called once it is known that whoever asks may ask: the body is read here, not before.
@@ -57,7 +58,7 @@ async def json_object(request):
         raise Refused(400, "body", "The body must be a JSON object. %s" % error)
 
 
-async def calmly(steps):
+async def calmly(steps: "Generator"):
     """Goes through a generator; other tasks run between its steps. Returns what it returns."""
     while True:
         try:
@@ -67,7 +68,14 @@ async def calmly(steps):
         await asyncio.sleep_ms(0)
 
 
-def problem(status, code, message, field=None, wait_s=None, **values):
+def problem(
+    status: int,
+    code: str,
+    message: str,
+    field: "str | None" = None,
+    wait_s: "int | None" = None,
+    **values: object,
+):
     """A refusal: `{"error": {"code", "message", "field"}}`.
 
     Args:
@@ -91,12 +99,12 @@ class Refused(Exception):
     """A request that cannot be read; `args` are those of `problem`."""
 
 
-def not_found(request):
+def not_found(request: "Request"):
     """The answer to an unknown address."""
     return problem(404, "not_found", "There is nothing at this address.")
 
 
-def whole(text, low, high):
+def whole(text: str, low: int, high: int):
     """The whole number in `text` if it lies within low..high, else None."""
     if not text.isdigit() or len(text) > 9 or not low <= int(text) <= high:
         return None

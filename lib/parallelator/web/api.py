@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """What can be asked over HTTP: routes, state, changes, page files. Built by server.serve."""
 
 import asyncio
@@ -41,14 +42,14 @@ class Routes(Microdot):
         super().__init__()
         self.table = []
 
-    def add(self, method, path, handler, body=_BODY):
+    def add(self, method: str, path: str, handler: "Callable", body: int = _BODY):
         """Have a handler answer a method of a path, to requests with a body of so many bytes."""
         if "<" in path:
             path = URLPattern(path)
-            path.compile()
+            path.compile()  # pyright: ignore - it is the pattern now
         self.table += (method, path, handler, body)
 
-    def find_route(self, req):
+    def find_route(self, req: "Request"):
         """As Microdot's: the handler of a request, or the status that says why there is none."""
         if req.method == "OPTIONS":
             return self.options_handler(req), "", None
@@ -62,7 +63,7 @@ class Routes(Microdot):
             found = 405
         return found, "", None
 
-    def default_options_handler(self, req):
+    def default_options_handler(self, req: "Request"):
         """As Microdot's: the header that names the methods of an address, or of all."""
         allow = [row[0] for row in self.matching(req.path)]
         if req.path == "*":
@@ -71,7 +72,7 @@ class Routes(Microdot):
             allow.append("HEAD")
         return {"Allow": ", ".join(allow + ["OPTIONS"])}
 
-    async def _call(self, req, **arguments):
+    async def _call(self, req: "Request", **arguments: str):
         """Runs the handler that was found, after other tasks."""
         await asyncio.sleep_ms(0)
         try:
@@ -80,7 +81,7 @@ class Routes(Microdot):
         except Refused as error:
             return problem(*error.args)
 
-    def matching(self, path):
+    def matching(self, path: str):
         """Of each route with this path: method, handler, bytes of a body, parameters."""
         table = self.table
         for k in range(0, len(table), _ROW):
@@ -102,7 +103,7 @@ class Api:
         rig: the `Rig`; access: an auth.Auth; stream: a live.Live.
     """
 
-    def __init__(self, rig: "Rig", access, stream):
+    def __init__(self, rig: "Rig", access: "Auth", stream: "Live"):
         self._rig = rig
         self._access = access
         self._live = stream
@@ -154,14 +155,14 @@ class Api:
         app.errorhandler(500)(broken)
         app.errorhandler(MemoryError)(out_of_memory)
 
-    async def state(self, request):
+    async def state(self, request: "Request"):
         """GET /api/state: everything, as JSON."""
         pieces = await self._state.pieces(self._access.logged_in(request))
         res = answer(piece for piece in pieces)
         res.headers["Content-Length"] = str(sum(len(piece) for piece in pieces))
         return res
 
-    async def stream(self, request):
+    async def stream(self, request: "Request"):
         """GET /api/live: server-sent events, see live. A fifth client is told to poll."""
         pieces = await self._state.pieces(self._access.logged_in(request))
         if self._live.clients >= live.CLIENTS:
@@ -182,7 +183,7 @@ class Api:
         if self._update:
             self._update.sweep()
 
-    async def battery(self, request, n, action):
+    async def battery(self, request: "Request", n: str, action: str):
         """POST /api/batteries/<n|all>/<on|off|auto|reset>: 202 with the wish that results.
 
         Off is never refused for its rate. There is no `on` for all.
@@ -203,19 +204,19 @@ class Api:
             wish = None if number == "all" else WISHES[self._rig.snap.wish[number - 1]]
         return answer({"n": number, "wish": wish}, 202)
 
-    async def bus_reset(self, request):
+    async def bus_reset(self, request: "Request"):
         """POST /api/bus/reset: unlocks a bus that is locked as `bus_overload`."""
         res = await self._access.refusal(request) or self._submit("reset", -1)
         return res or answer({"bus": "reset"}, 202)
 
-    def _switch(self, action):
+    def _switch(self, action: str):
         # POST /switch_<on|off>?battery=: the requests of the first firmware.
-        async def handler(request):
+        async def handler(request: "Request"):
             return await self.battery(request, request.args.get("battery", ""), action)
 
         return handler
 
-    async def time(self, request):
+    async def time(self, request: "Request"):
         """POST /api/time {"unix_s": number}: sets the clock, as the page's browser knows it."""
         res = await self._access.refusal(request)
         if res:
@@ -227,7 +228,7 @@ class Api:
         self._rig.set_time(unix_s)
         return answer({"time": self._rig.clock.iso()})
 
-    async def restart(self, request):
+    async def restart(self, request: "Request"):
         """POST /api/system/restart: every switch opens, then the controller starts anew."""
         res = await self._access.refusal(request)
         if res:
@@ -235,11 +236,11 @@ class Api:
         self._rig.restart()
         return answer({"restart": True}, 202)
 
-    def update_state(self, request):
+    def update_state(self, request: "Request"):
         """GET /api/update: how far an upload has come."""
         return answer(self._update.view() if self._update else IDLE)
 
-    async def update_put(self, request):
+    async def update_put(self, request: "Request"):
         """PUT /api/update: see `update.Update.put`. Its modules come with the first piece."""
         res = await self._access.refusal(request, counted=False)
         if res:
@@ -253,27 +254,27 @@ class Api:
             self._update = Update(self._rig, self._access)
         return await self._update.put(request)
 
-    async def update_switch(self, request):
+    async def update_switch(self, request: "Request"):
         """POST /api/update: see `update.Update.switch`."""
         if self._update:
             return await self._update.switch(request)
         message = "No bundle was uploaded: PUT /api/update."
         return await self._access.refusal(request) or problem(409, "update_none", message)
 
-    def not_allowed(self, request):
+    def not_allowed(self, request: "Request"):
         """The answer to a method that a known address does not take."""
         allow = self.app.default_options_handler(request)["Allow"]
         res = problem(405, "method", f"This address takes {allow}.")
         res.headers["Allow"] = allow
         return res
 
-    def too_large(self, request):
+    def too_large(self, request: "Request"):
         """The answer to a body that is larger than its address takes."""
         method, path = request.method, request.path
         most = next(row[2] for row in self.app.matching(path) if row[0] == method)
         return problem(413, "body", "This address takes a body of %d bytes." % most)
 
-    def _submit(self, action, i):
+    def _submit(self, action: str, i: int):
         code = self._rig.guard.submit(action, i)
         if code is None:
             return None
@@ -281,11 +282,11 @@ class Api:
         return problem(status, code, message, None, 1 if code == "busy" else None)
 
 
-def broken(request):
+def broken(request: "Request"):
     """The answer when a handler failed; the traceback is on the console."""
     return problem(500, "internal", "The request failed inside the rig.")
 
 
-def out_of_memory(request, error):
+def out_of_memory(request: "Request", error: MemoryError):
     """The answer when memory is short."""
     return problem(503, "busy", "Short of memory. Try again in a second.", None, 1)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Who may change things: password, sessions, limits on tries, names of the rig. Used by api and
 swept by server. All of it is asked before the body of a request is read.
 
@@ -34,13 +35,13 @@ class Quota:
         span_ms: length of the sliding window in ms.
     """
 
-    def __init__(self, clock: "Clock", count, span_ms):
+    def __init__(self, clock: "Clock", count: int, span_ms: int):
         self._clock = clock
         self._count = count
         self._span_ms = span_ms
         self._uses = {}
 
-    def take(self, client):
+    def take(self, client: "str | bytes | None"):
         """Books a use. Returns 0, or the whole seconds to wait when there is none left."""
         self.sweep()
         now = self._clock.ms()
@@ -54,7 +55,7 @@ class Quota:
         uses.append(now)
         return 0
 
-    def give_back(self, client):
+    def give_back(self, client: "str | bytes | None"):
         """Takes back the last use: it was none of those that are counted."""
         uses = self._uses.get(client)
         if uses:
@@ -68,7 +69,7 @@ class Quota:
             if not uses:
                 del self._uses[client]
 
-    def _age(self, then):
+    def _age(self, then: int):
         return self._clock.diff(self._clock.ms(), then)
 
 
@@ -84,7 +85,9 @@ class Auth:
         hostname: function that returns what the rig is called in its network.
     """
 
-    def __init__(self, settings, clock: "Clock", emit, hostname):
+    def __init__(
+        self, settings: dict, clock: "Clock", emit: "Emit", hostname: "Callable[[], str]"
+    ):
         self._settings = settings
         self._clock = clock
         self._emit = emit
@@ -100,7 +103,7 @@ class Auth:
         """True when a password is set; without one the rig can only be looked at."""
         return bool(self._settings["web.password"])
 
-    def logged_in(self, request):
+    def logged_in(self, request: "Request"):
         """True when the request carries a live session, whose 12 hours then start anew."""
         self._end_sessions()
         token = _token(request)
@@ -109,7 +112,7 @@ class Auth:
         self._sessions[token] = self._clock.ms()
         return True
 
-    async def refusal(self, request, counted=True):
+    async def refusal(self, request: "Request", counted: bool = True):
         """What forbids this request to change anything: a response, or None to go on.
 
         Other tasks run before it returns.
@@ -124,7 +127,7 @@ class Auth:
         await asyncio.sleep_ms(0)
         return res
 
-    async def login(self, request):
+    async def login(self, request: "Request"):
         """POST /api/login {"password": text}: answers with a session, or refuses it.
 
         Only what fails counts: five tries a minute and client, twenty of all clients together.
@@ -151,7 +154,7 @@ class Auth:
             self._failures.give_back(None)
         return res
 
-    async def session(self, password):
+    async def session(self, password: str):
         """Begins a session if this is the password; 401 if not.
 
         The answer has its token as a cookie, and in the body for programs that send
@@ -167,7 +170,7 @@ class Auth:
         self._sessions[token] = self._clock.ms()
         return answer({"logged_in": True, "token": token}, 200, _cookie(token, _COOKIE_S))
 
-    def first_refusal(self, request, left_s):
+    def first_refusal(self, request: "Request", left_s: int):
         """What forbids this request to set a password without the old one: a response, or None.
 
         Args:
@@ -183,7 +186,7 @@ class Auth:
             return problem(403, "setup_over", message)
         return self._foreign(request) or _limited(self._logins, request.client_addr)
 
-    def logout(self, request):
+    def logout(self, request: "Request"):
         """POST /api/logout: ends the session; without one there is nothing to end."""
         res = self._foreign(request)
         if res:
@@ -206,7 +209,7 @@ class Auth:
             if self._age(seen) >= _SESSION_MS:
                 del self._sessions[token]
 
-    def _unwanted(self, request):
+    def _unwanted(self, request: "Request"):
         if self.writable():
             return self._foreign(request)
         return problem(
@@ -218,7 +221,7 @@ class Auth:
             "web.password",
         )
 
-    def _foreign(self, request):
+    def _foreign(self, request: "Request"):
         """Refuses what a page from elsewhere asks for: a browser names the page's own address as
         Origin and the rig's as Host, and a name that was made to lead here is not the rig's."""
         host = request.headers.get("Host")
@@ -243,7 +246,7 @@ class Auth:
     def _proxies(self):
         return hosts(self._settings["web.hosts"])
 
-    def _is_own(self, name):
+    def _is_own(self, name: str):
         own = self._hostname().lower()
         return (
             is_ip(name)
@@ -252,7 +255,7 @@ class Auth:
             or name in self._proxies()
         )
 
-    async def _matches(self, password):
+    async def _matches(self, password: str):
         source = self._settings["web.password"]
         if self._source != source:
             stored = await hashed(source)
@@ -262,11 +265,11 @@ class Auth:
         salt, digest = self._hash
         return _same(await pbkdf2(password.encode(), salt), digest)
 
-    def _age(self, then):
+    def _age(self, then: int):
         return self._clock.diff(self._clock.ms(), then)
 
 
-async def hashed(password):
+async def hashed(password: str):
     """`pbkdf2$<iterations>$<salt hex>$<hash hex>` of a password; one that is so already stays."""
     if is_hash(password):
         return password
@@ -275,7 +278,7 @@ async def hashed(password):
     return PBKDF2 + hexlify(salt).decode() + "$" + hexlify(digest).decode()
 
 
-async def pbkdf2(password, salt, iterations=ITERATIONS):
+async def pbkdf2(password: bytes, salt: bytes, iterations: int = ITERATIONS):
     """PBKDF2-HMAC-SHA256 of one block (RFC 8018 section 5.2): 32 bytes.
 
     Other tasks run after every eighth iteration, about 2.5 ms on an ESP32.
@@ -295,7 +298,7 @@ async def pbkdf2(password, salt, iterations=ITERATIONS):
     return total.to_bytes(32, "big")
 
 
-def pads(key):
+def pads(key: bytes):
     """The blocks that HMAC-SHA256 puts before what it hashes (RFC 2104): inner, outer."""
     if len(key) > _HASH_BLOCK:
         key = hashlib.sha256(key).digest()
@@ -304,7 +307,7 @@ def pads(key):
     return tuple((number ^ pad).to_bytes(_HASH_BLOCK, "big") for pad in (inner, outer))
 
 
-def _same(a, b):
+def _same(a: bytes, b: bytes):
     """Compares in a time that depends on the lengths only."""
     difference = len(a) ^ len(b)
     for x, y in zip(a, b):
@@ -312,22 +315,22 @@ def _same(a, b):
     return difference == 0
 
 
-def _stalest(table, age):
+def _stalest(table: dict, age: "Callable[[Any], int]"):
     return max(table, key=lambda key: age(table[key]))
 
 
-def _token(request):
+def _token(request: "Request"):
     bearer = request.headers.get("Authorization", "")
     if bearer.startswith("Bearer "):
         return bearer[7:].strip()
     return request.cookies.get(COOKIE, "")
 
 
-def _cookie(token, age_s):
+def _cookie(token: str, age_s: int):
     return {"Set-Cookie": f"{COOKIE}={token}; Path=/; Max-Age={age_s}; HttpOnly; SameSite=Strict"}
 
 
-def _limited(quota, client):
+def _limited(quota: "Quota", client: "str | bytes | None"):
     wait_s = quota.take(client)
     if wait_s == 0:
         return None

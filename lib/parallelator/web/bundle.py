@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Takes a bundle, piece by piece, into the slot that does not run. Used by update, imported late.
 
 A bundle (tools/device/bundle.py makes one) is a line of JSON that says what it is; for each file
@@ -58,7 +59,7 @@ class Receiver:
         received: bytes taken so far; size: of all of it; ready: True when it is proven.
     """
 
-    def __init__(self, slot, key, pads, trip_pending):
+    def __init__(self, slot: str, key: bytes, pads: tuple, trip_pending: "Callable[[], bool]"):
         self._slot = slot
         self._mark = fingerprint(key)
         self._outer = pads[1]
@@ -74,7 +75,7 @@ class Receiver:
         self.size = 0
         self.ready = False
 
-    async def offer(self, piece, size):
+    async def offer(self, piece: bytes, size: int):
         """Judge a bundle by its first bytes; nothing changes.
 
         Args:
@@ -101,7 +102,7 @@ class Receiver:
         self.size = size
         self._files = header["files"]
 
-    async def fill(self, piece):
+    async def fill(self, piece: bytes):
         """Empty the slot and take the first bytes, which `offer` has judged.
 
         Raises:
@@ -113,7 +114,7 @@ class Receiver:
         self.received = end
         await self.take(piece[end:])
 
-    async def take(self, piece):
+    async def take(self, piece: bytes):
         """Take the next bytes; the guard and others run in between.
 
         Raises:
@@ -145,7 +146,7 @@ class Receiver:
             await asyncio.sleep_ms(_CALM_MS)
         raise Busy
 
-    async def _use(self, view):
+    async def _use(self, view: memoryview):
         """Do one step with the first of these bytes; returns with how many."""
         if self._entry:
             count = min(len(view), self._left)
@@ -171,7 +172,7 @@ class Receiver:
             self._prove()
         return len(data)
 
-    async def _open(self, entry):
+    async def _open(self, entry: dict):
         path, size, digest = entry.get("path"), entry.get("size"), entry.get("sha256")
         if not (is_path(path) and isinstance(size, int) and size > 0 and isinstance(digest, str)):
             raise _torn("a file has no good name or size")
@@ -222,7 +223,7 @@ class Receiver:
         os.rename("%s/%s.new" % (self._slot, MANIFEST), "%s/%s" % (self._slot, MANIFEST))
         self.ready = True
 
-    async def _clear(self, folder):
+    async def _clear(self, folder: str):
         """Remove what is in a folder; the manifest goes first, so that nobody boots the rest."""
         entries = await _entries(folder)
         entries.sort(key=lambda entry: entry[0] != MANIFEST)
@@ -237,7 +238,7 @@ class Receiver:
             await asyncio.sleep_ms(0)
 
 
-def judge(header, mark):
+def judge(header: dict, mark: str):
     """Refuse a bundle that is not for this rig, by its first line.
 
     Args:
@@ -270,12 +271,12 @@ def judge(header, mark):
         raise Refused(422, "update_old", message % (named["v"], VERSION), named)
 
 
-def fingerprint(key):
+def fingerprint(key: bytes):
     """Tells keys apart without telling the key: eight hexadecimal digits."""
     return hexlify(hashlib.sha256(b"parallelator update key " + key).digest()[:4]).decode()
 
 
-def is_path(path):
+def is_path(path: object):
     """True for a path that stays within the slot."""
     if not isinstance(path, str) or len(path) > _PATH:
         return False
@@ -283,7 +284,7 @@ def is_path(path):
     return not path.strip(_LETTERS) and all(part and part[0] != "." for part in parts)
 
 
-def _numbers(version):
+def _numbers(version: object):
     """(1, 2, 3) of "1.2.3", () when it is something else."""
     parts = version.split(".") if isinstance(version, str) else ()
     if len(parts) != 3 or not all(part.isdigit() and len(part) < 6 for part in parts):
@@ -291,14 +292,14 @@ def _numbers(version):
     return tuple(int(part) for part in parts)
 
 
-async def _object(line):
+async def _object(line: bytes):
     try:
         return await calmly(json_reader.reading_object(line, most_bytes=_LINE))
     except JsonError:
         raise _no_bundle()
 
 
-async def _held(folder, block):
+async def _held(folder: str, block: int):
     """Blocks of flash that a folder takes."""
     blocks = _FOLDER_BLOCKS
     for name, is_folder, size in await _entries(folder):
@@ -310,7 +311,7 @@ async def _held(folder, block):
     return blocks
 
 
-async def _entries(folder):
+async def _entries(folder: str):
     """(name, is it a folder, size) of what is in a folder; nothing when there is none."""
     found = []
     try:
@@ -328,12 +329,12 @@ def _no_bundle():
     return Refused(422, "update_format", message, {})
 
 
-def _torn(what):
+def _torn(what: str):
     message = "The bundle is damaged or cut short: %s. Copy it again." % what
     return Refused(422, "update_torn", message, {"v": what})
 
 
-def _foreign(found, mark):
+def _foreign(found: str, mark: str):
     message = (
         "This bundle was made with another key (%s, this rig has %s). Use one made where the rig "
         "was deployed, or deploy by cable."

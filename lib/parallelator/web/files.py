@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The files of the page, and the words for it. Routed by api.
 
 What is kept gzipped is sent so to whoever takes that, and unpacked to others: curl and many
@@ -39,23 +40,23 @@ class Files:
         rig: as server.serve; of it `settings`.
     """
 
-    def __init__(self, rig):
+    def __init__(self, rig: "Rig"):
         self._rig = rig
         self._known = {}
 
-    async def page(self, request):
+    async def page(self, request: "Request"):
         """GET of one of FILES."""
         name, kind = next(row[1:] for row in FILES if row[0] == request.path)
         return await self._file(request, "page/%s.gz" % name, kind)
 
-    async def messages(self, request):
+    async def messages(self, request: "Request"):
         """GET /messages.json: the words of the device's language, or of `?language=`."""
         language = request.args.get("language")
         if language not in _LANGUAGES:
             language = self._rig.settings["language"]
         return await self._file(request, messages_file(language), _JSON)
 
-    async def _file(self, request, name, kind):
+    async def _file(self, request: "Request", name: str, kind: str):
         """A file that `data_path` finds; 304 if the client has it."""
         if name not in self._known:
             path = data_path(name)
@@ -91,7 +92,7 @@ class Unpacked:
         file: one packed with a window of 8 KB, open for reading bytes.
     """
 
-    def __init__(self, file):
+    def __init__(self, file: "IO"):
         import deflate
 
         self._file = file
@@ -108,7 +109,7 @@ class Unpacked:
         self._file.close()
 
 
-def takes_gzip(accepted):
+def takes_gzip(accepted: str):
     """True when the value of an Accept-Encoding names gzip, or all, and does not forbid it."""
     found = None
     for part in accepted.lower().split(","):
@@ -118,7 +119,7 @@ def takes_gzip(accepted):
     return bool(found)
 
 
-async def _tag(path):
+async def _tag(path: str):
     """An ETag: the first 64 bits of the file's SHA-256."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:

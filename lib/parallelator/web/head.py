@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The head of a request: line and headers, with a bound on all of it. Read by server."""
 
 import asyncio
@@ -29,7 +30,7 @@ _HEX = "0123456789abcdefABCDEF"
 CONTROL = (400, "control", "Lines end with CR LF; NUL, CR and LF stand nowhere else.")
 
 
-async def parse_head(text):
+async def parse_head(text: str):
     """Splits request line and headers, without their last empty line.
 
     Other tasks run after every second header.
@@ -89,7 +90,7 @@ async def parse_head(text):
     return method, url, version[5:], headers
 
 
-def body_length(headers):
+def body_length(headers: dict):
     """The length of the body in bytes, 0..16384; most routes take less. Raises Refused."""
     if "Transfer-Encoding" in headers:
         raise Refused(411, "length", "Send a Content-Length; no encoding is understood.")
@@ -103,7 +104,7 @@ def body_length(headers):
     return int(text)
 
 
-def _escapes_ok(text):
+def _escapes_ok(text: str):
     for part in text.split("%")[1:]:
         if len(part) < 2 or part[0] not in _HEX or part[1] not in _HEX:
             return False

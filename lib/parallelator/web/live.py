@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Live data for the page: GET /api/live, server-sent events. Routed by api, paced by server.
 
 A stream starts with two named events, then sends unnamed ones, at least one a second and one
@@ -44,7 +45,7 @@ class Live:
         clients: open streams.
     """
 
-    def __init__(self, snap: "Snapshot", alarms):
+    def __init__(self, snap: "Snapshot", alarms: "Callable[[], Iterable]"):
         self._snap = snap
         self._alarms = alarms
         self._seen = b""
@@ -77,7 +78,7 @@ class Stream:
         writer: the connection's, flushed before each wait for news.
     """
 
-    def __init__(self, live, opening, writer):
+    def __init__(self, live: "Live", opening: "Iterable", writer: "Writer"):
         self._live = live
         self._opening = iter(opening)
         self._writer = writer
@@ -102,7 +103,7 @@ class Stream:
         self._live.clients -= 1
 
 
-def opening(state):
+def opening(state: list):
     """What a stream starts with, in pieces; `state` has those of the text of /api/state."""
     codes = {
         "states": catalog.names(catalog.STATES),
@@ -117,7 +118,7 @@ def opening(state):
     yield "\n\n"
 
 
-async def frame(snap: "Snapshot", alarms, slow):
+async def frame(snap: "Snapshot", alarms: "Iterable", slow: int):
     """One frame as an event, `slow` of battery 0..15; other tasks run between the batteries."""
     await asyncio.sleep_ms(0)
     total = views.summary(snap)
@@ -155,7 +156,7 @@ async def frame(snap: "Snapshot", alarms, slow):
     return (",".join(parts) + "]\n\n").encode()
 
 
-def _row(snap: "Snapshot", i):
+def _row(snap: "Snapshot", i: int):
     valid = snap.valid[i]
     clears = catalog.ends(snap.state[i], snap.reason[i], snap.eta_ms[i] > 0)
     return (

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The logs on the SD card over HTTP: listed, read, deleted. Routed by api.
 
 A name is that of a file in the log folder and nothing else; no path leaves it. What is sent goes
@@ -30,11 +31,11 @@ class Logs:
         rig: the `Rig`; of it `card`, `datalog` and `events`.
     """
 
-    def __init__(self, rig: "Rig", access):
+    def __init__(self, rig: "Rig", access: "Auth"):
         self._rig = rig
         self._access = access
 
-    def list(self, request):
+    def list(self, request: "Request"):
         """GET /api/logs: the card, and name and size of every log, in no order."""
         return answer(self._entries())
 
@@ -55,10 +56,10 @@ class Logs:
         except OSError:
             pass  # no folder yet, or the card goes: `card` will tell
 
-    def _is_open(self, name):
+    def _is_open(self, name: str):
         return name in (self._rig.datalog.name, EVENTS)
 
-    async def read(self, request, name):
+    async def read(self, request: "Request", name: str):
         """GET /api/logs/<name>?tail=: a log, or the bytes of it that a `Range` names; with `tail`
         its first line and its last bytes."""
         tail = request.args.get("tail")
@@ -72,7 +73,7 @@ class Logs:
         body = None
         try:
             body = Body(self._rig, name)
-            if tail is None:
+            if bytes_wanted is None:
                 return _whole(request, body, name)
             body.keep_tail(bytes_wanted)
             return Response(body, 200, {"Content-Type": _CSV}, "OK")
@@ -81,7 +82,7 @@ class Logs:
                 body.close()
             return _unknown()
 
-    async def delete(self, request, name):
+    async def delete(self, request: "Request", name: str):
         """DELETE /api/logs/<name>: not the one that is written, nor one that somebody reads."""
         rig = self._rig
         res = await self._access.refusal(request)
@@ -102,7 +103,7 @@ class Logs:
         rig.events.emit("log_deleted", RIG, 0, 0, log_number(name) or 0)
         return answer({"deleted": name})
 
-    def _is_there(self, name):
+    def _is_there(self, name: str):
         try:
             return self._rig.card.mounted and is_name(name) and exists(name)
         except OSError:
@@ -122,7 +123,7 @@ class Body:
         OSError: it cannot be opened.
     """
 
-    def __init__(self, rig: "Rig", name):
+    def __init__(self, rig: "Rig", name: str):
         self._card = rig.card
         self._volume = rig.card.volume
         self._held = rig.datalog.held
@@ -134,12 +135,12 @@ class Body:
         self._start = b""
         file.seek(0)
 
-    def keep(self, first, end):
+    def keep(self, first: int, end: int):
         """Send the bytes from `first` up to before `end` only."""
         self._file.seek(first)
         self.left = end - first
 
-    def keep_tail(self, size):
+    def keep_tail(self, size: int):
         """Send the first line, and whole lines of at most the last `size` bytes, only."""
         if size < self.left:
             self._start = self._file.readline()
@@ -172,7 +173,7 @@ class Body:
             self._held.remove(self._name)
 
 
-def _whole(request, body, name):
+def _whole(request: "Request", body: "Body", name: str):
     """The answer with a log, or the one range of it that is asked for: RFC 9110 section 14."""
     size = body.left
     span = None
@@ -194,7 +195,7 @@ def _whole(request, body, name):
     return res
 
 
-def span_of(text, size):
+def span_of(text: str, size: int):
     """What a Range asks for of `size` bytes: (first, end), empty if there are none such.
 
     Returns:
@@ -225,7 +226,7 @@ def card_view(rig: "Rig"):
     }
 
 
-def is_name(name):
+def is_name(name: str):
     """True for a name that a log may have: small letters, digits, `-`, `_`, and `.` within.
 
     FAT would take other spellings for the same file: capitals, or a point at the end.

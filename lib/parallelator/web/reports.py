@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """What the rig tells besides its state: events, history, health, metrics. Routed by api.
 
 Everything long is sent in small pieces, other tasks run in between.
@@ -96,19 +97,19 @@ class Reports:
             for name, _, read in _COUNTERS
         }
 
-    def events(self, request):
+    def events(self, request: "Request"):
         """GET /api/events?after=: the events kept in memory from number `after` on."""
         number = whole(request.args.get("after", "0"), 0, 1 << 29)
         if number is None:
             return problem(400, "query", "after is the number of an event, 0 or more.", "after")
         return answer(self._events(number))
 
-    def _events(self, number):
+    def _events(self, number: int):
         yield '{"events":['
         yield from joined(self._told(number))
         yield '],"next":%d}' % self._rig.events.count
 
-    def _told(self, number):
+    def _told(self, number: int):
         rig = self._rig
         while True:
             event = rig.events.after(number)
@@ -121,7 +122,7 @@ class Reports:
                 yield ""
                 yield dump(view)
 
-    def log(self, request):
+    def log(self, request: "Request"):
         """GET /log: the events as lines of text, the page of the first firmware."""
         return Response(self._lines(), 200, {"Content-Type": _TEXT}, "OK")
 
@@ -139,7 +140,7 @@ class Reports:
             yield when
             yield "  %s\n" % rig.event_text(event)
 
-    def history(self, request):
+    def history(self, request: "Request"):
         """GET /api/history?n=&span=: means of the rig (n=0), of one battery or of all.
 
         The finest points that reach so far back: of 10 s up to 600 s, of two minutes up to an
@@ -158,7 +159,7 @@ class Reports:
         last = BATTERIES if n is None else first
         return answer(self._history(first, last, span_s))
 
-    def _history(self, first, last, span_s):
+    def _history(self, first: int, last: int, span_s: int):
         ring = self._rig.history.ring(span_s)
         end = ring.count
         begin = max(ring.oldest, end - max(span_s // ring.step_s, 1))
@@ -167,7 +168,7 @@ class Reports:
         yield from joined(_series(ring, range(first, last + 1), begin, end))
         yield "]}"
 
-    async def system(self, request):
+    async def system(self, request: "Request"):
         """GET /api/system: versions, memory after a collection, tasks, I2C, SD card."""
         rig = self._rig
         i2c = rig.i2c
@@ -200,7 +201,7 @@ class Reports:
         report["heap"] = {"free": gc.mem_free(), "used": gc.mem_alloc()}
         return answer(report)
 
-    def metrics(self, request):
+    def metrics(self, request: "Request"):
         """GET /metrics: Prometheus text format, base units."""
         return Response(self._metrics(), 200, {"Content-Type": _EXPOSITION}, "OK")
 
@@ -247,7 +248,7 @@ class Reports:
                 yield _BATTERY % (name, i + 1, read(rig.snap, i) - self._starts[name][i])
 
 
-def _series(ring, numbers, begin, end):
+def _series(ring: "Ring", numbers: range, begin: int, end: int):
     for n in numbers:
         voltages, currents = ring.read(n, begin, end)
         text = '{"n":%d,"voltage_mv":%s' % (n, dump(voltages))
@@ -255,9 +256,9 @@ def _series(ring, numbers, begin, end):
         yield text + ',"current_ma":%s}' % dump(currents)
 
 
-def _head(name, kind, text):
+def _head(name: str, kind: str, text: str):
     return "# HELP parallelator_%s %s\n# TYPE parallelator_%s %s\n" % (name, text, name, kind)
 
 
-def _coulombs(mah):
+def _coulombs(mah: int):
     return mah * 18 // 5

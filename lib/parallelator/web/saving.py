@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Settings over HTTP: shown, described, and saved all or nothing. Routed by api.
 
 Secrets never leave: GET tells only whether they are set.
@@ -25,19 +26,19 @@ class Saving:
             restart), `faults`, `config_files` and `take_over`.
     """
 
-    def __init__(self, rig: "Rig", access):
+    def __init__(self, rig: "Rig", access: "Auth"):
         self._rig = rig
         self._access = access
         self._one_at_a_time = asyncio.Lock()
 
-    def show(self, request):
+    def show(self, request: "Request"):
         """GET /api/settings: what is saved, which secrets are set, what waits for a restart."""
         return answer(self._values())
 
     def _values(self):
         rig = self._rig
 
-        def saved(key):
+        def saved(key: str):
             return rig.pending.get(key, rig.settings[key])
 
         shown = (row[0] for row in settings.rows() if row[0] not in settings.SECRETS)
@@ -48,11 +49,11 @@ class Saving:
         yield from joined(dump(fault) for fault in rig.faults)
         yield "]}"
 
-    def schema(self, request):
+    def schema(self, request: "Request"):
         """GET /api/settings/schema: an object for each setting, in the order of the table."""
         return answer(_schema())
 
-    async def change(self, request):
+    async def change(self, request: "Request"):
         """PATCH /api/settings {key: value, ...}, dotted or nested, old names allowed."""
         res = await self._access.refusal(request)
         if res:
@@ -64,12 +65,12 @@ class Saving:
             return _refused([settings.fault_of(str(error), "", "this setting once")])
         return await self.save(flat)
 
-    async def save(self, changes):
+    async def save(self, changes: dict):
         """What `change` does with a flat dict, for those who have checked who asks."""
         async with self._one_at_a_time:
             return await self._save(changes)
 
-    async def _save(self, flat):
+    async def _save(self, flat: dict):
         rig = self._rig
         if len(flat) > _CHANGES:
             allowed = "at most %d settings at once" % _CHANGES
@@ -93,7 +94,7 @@ class Saving:
         return answer({"saved": sorted(changes), "pending": sorted(rig.pending)})
 
 
-async def write(changes, running, paths, card):
+async def write(changes: dict, running: dict, paths: tuple, card: "Card"):
     """Write changes into the last of `paths` that is there: all of them, or none.
 
     The file keeps its other settings; one that cannot be used is replaced by the running ones,
@@ -135,7 +136,7 @@ async def write(changes, running, paths, card):
     return []
 
 
-async def _kept(path, running, card):
+async def _kept(path: str, running: dict, card: "Card"):
     """The settings of a file, flat, under their new names; the running ones if it has faults."""
     found, _ = await calmly(config.reading(path))
     faults = []
@@ -146,7 +147,7 @@ async def _kept(path, running, card):
     return {settings.OLD_NAMES.get(key, key): value for key, value in (found or {}).items()}
 
 
-def _branches(tree, texts):
+def _branches(tree: dict, texts: list):
     """Adds the JSON text of a tree, a line for each branch."""
     texts.append("{")
     branches = ("\n%s: %s" % (json.dumps(key), json.dumps(tree[key])) for key in tree)
@@ -156,7 +157,7 @@ def _branches(tree, texts):
     texts.append("\n}\n" if tree else "}\n")
 
 
-def _refused(faults):
+def _refused(faults: list):
     message = "Nothing was changed: %d faults in the settings." % len(faults)
     res = problem(422, "settings", message, faults[0]["key"])
     start = res.body.decode()[:-2]
@@ -164,7 +165,7 @@ def _refused(faults):
     return res
 
 
-def _with_faults(start, faults):
+def _with_faults(start: str, faults: list):
     yield start + ',"faults":['
     yield from joined(dump(fault) for fault in faults)
     yield "]}}"
@@ -176,7 +177,7 @@ def _schema():
     yield "]"
 
 
-def describe(row):
+def describe(row: tuple):
     """A row of `settings.rows` as the page and other programs need it: a dict."""
     key, default, low, high, unit = row
     kind = "integer"

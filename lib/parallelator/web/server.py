@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The HTTP front: everything between the socket and the routes, with a bound on all of it.
 
 `app` runs `serve` as a task. Microdot routes and formats; it never reads from a socket here,
@@ -57,7 +58,7 @@ async def serve(rig: "Rig"):
     http_server = HttpServer(api.app, api.captive_redirect, rig.clock, rig.within)
     port = rig.settings["web.port"]
 
-    def connection(reader, stream):
+    def connection(reader: "StreamReader", stream: "StreamWriter"):
         return rig.run_after_guard(http_server.connection(reader, stream))
 
     server = await asyncio.start_server(connection, "0.0.0.0", port, _CONNECTIONS)
@@ -82,7 +83,13 @@ class HttpServer:
         within: as of `Scheduler`.
     """
 
-    def __init__(self, app, captive_redirect, clock, within):
+    def __init__(
+        self,
+        app: "Routes",
+        captive_redirect: "Callable[[Request], Response | None]",
+        clock: "Clock",
+        within: "Callable[[int, Coroutine], Coroutine]",
+    ):
         self._app = app
         self._within = within
         self._captive_redirect = captive_redirect
@@ -91,7 +98,7 @@ class HttpServer:
         self._served = []
         self._large_body = asyncio.Lock()
 
-    async def connection(self, reader, stream):
+    async def connection(self, reader: "StreamReader", stream: "StreamWriter"):
         """Serves one connection; the callback of asyncio.start_server."""
         task = asyncio.current_task()
         self._tasks.add(task)
@@ -124,7 +131,7 @@ class HttpServer:
                 self._served.remove(client)
             self._tasks.discard(task)
 
-    def _admit(self, client):
+    def _admit(self, client: "Client"):
         """Takes a connection among those that are served; False when there is no room for it.
 
         The address with most connections gives one up: of those whose client lets the rig wait,
@@ -148,7 +155,7 @@ class HttpServer:
         while self._tasks:
             await asyncio.sleep_ms(0)
 
-    async def _answer(self, client):
+    async def _answer(self, client: "Client"):
         """The response to what the client sends; None if it sends nothing."""
         try:
             request = await self._within(_REQUEST_S * 1000, self._request(client))
@@ -165,7 +172,7 @@ class HttpServer:
         await asyncio.sleep_ms(0)
         return res or await self._app.dispatch_request(request)
 
-    async def _linger(self, reader):
+    async def _linger(self, reader: "StreamReader"):
         """Takes in what still arrives until the client closes: closing on unread bytes would reset
         the connection and lose the answer on its way."""
         try:
@@ -173,7 +180,7 @@ class HttpServer:
         except asyncio.TimeoutError:
             pass
 
-    async def _request(self, client):
+    async def _request(self, client: "Client"):
         """Reads the head of a request; None if the client closes first. Raises Refused."""
         data = b""
         end = -1
@@ -221,7 +228,13 @@ class Client:
         left: bytes of the body that are still to come.
     """
 
-    def __init__(self, reader, writer, task, within):
+    def __init__(
+        self,
+        reader: "StreamReader",
+        writer: "Writer",
+        task: "Task",
+        within: "Callable[[int, Coroutine], Coroutine]",
+    ):
         self.reader = reader
         self._within = within
         self.writer = writer
@@ -229,7 +242,7 @@ class Client:
         self.address = _address(writer.stream.get_extra_info("peername"))
         self.left = 0
 
-    def expect(self, start, length, invited, large_body):
+    def expect(self, start: bytes, length: int, invited: bool, large_body: "Lock"):
         """Note what the head says.
 
         Args:
@@ -284,7 +297,13 @@ class Writer:
         stall_ms: what a segment may take before asyncio.TimeoutError is raised.
     """
 
-    def __init__(self, stream, clock, within, stall_ms=_STALL_MS):
+    def __init__(
+        self,
+        stream: "StreamWriter",
+        clock: "Clock",
+        within: "Callable[[int, Coroutine], Coroutine]",
+        stall_ms: int = _STALL_MS,
+    ):
         self.stream = stream
         self._clock = clock
         self._within = within
@@ -292,7 +311,7 @@ class Writer:
         self._waiting = bytearray()
         self.waits(True)
 
-    def waits(self, begins):
+    def waits(self, begins: bool):
         """The rig begins to wait for its client, or no longer does."""
         self._since = self._clock.ms() if begins else None
 
@@ -300,7 +319,7 @@ class Writer:
         """For how long the rig has been waiting for its client."""
         return 0 if self._since is None else self._clock.diff(self._clock.ms(), self._since)
 
-    async def awrite(self, data):
+    async def awrite(self, data: "Buffer"):
         """Takes bytes to send; sends what waits once a segment is full, what is large at once."""
         if len(self._waiting) + len(data) > _SEGMENT:
             await self.flush()
@@ -317,9 +336,9 @@ class Writer:
             self._waiting = bytearray()
             await self._send(data)
 
-    async def _send(self, data):
+    async def _send(self, data: "Buffer"):
         self.stream.write(data)
-        if self.stream.out_buf:  # the socket did not take all of it
+        if self.stream.out_buf:  # pyright: ignore - what the socket did not take
             self.waits(True)
             await self._within(self._stall_ms, self.stream.drain())
             self.waits(False)
@@ -327,7 +346,7 @@ class Writer:
             await asyncio.sleep_ms(0)
 
 
-async def send(writer, res):
+async def send(writer: "Writer", res: "Response"):
     """Sends a response with the headers that every answer carries, the head in one piece."""
     await asyncio.sleep_ms(0)
     res.complete()
@@ -344,15 +363,15 @@ async def send(writer, res):
     await writer.flush()
 
 
-async def _discard(reader):
+async def _discard(reader: "StreamReader"):
     while await reader.read(_READ):
         pass
 
 
-def _address(peer):
+def _address(peer: "tuple | Buffer"):
     """The client's address: of (host, port) on the ESP32, of a sockaddr_in on the Unix port."""
     return peer[0] if isinstance(peer, tuple) else bytes(peer[4:8])
 
 
-def _gone(error):
+def _gone(error: OSError):
     return error.errno == _EPIPE or errno.errorcode.get(error.errno) in _GONE

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """First use over HTTP: the first password, the networks in reach, and how a phone finds the page.
 
 Routed by api. The network is chosen with PATCH /api/settings, which Wi-Fi follows at once.
@@ -29,7 +30,7 @@ class Setup:
         rig: the `Rig`; access: an auth.Auth; saving: a saving.Saving.
     """
 
-    def __init__(self, rig: "Rig", access, saving):
+    def __init__(self, rig: "Rig", access: "Auth", saving: "Saving"):
         self._rig = rig
         self._access = access
         self._saving = saving
@@ -50,7 +51,7 @@ class Setup:
             self._opened_s = uptime_s
             rig.events.emit("setup_opened", RIG, 0, 0, 0)
 
-    def _left_s(self, request):
+    def _left_s(self, request: "Request"):
         """For how many more seconds whoever asks may set a password without the one before."""
         left_s = max(self._opened_s + _OPEN_S - self._rig.snap.uptime_s, 0)
         if left_s or self._access.writable() or not self._is_near(request):
@@ -59,7 +60,7 @@ class Setup:
         # Another network with the same numbers cannot be told from the rig's own.
         return 0 if _network(wifi.ip) == _network(wifi.ap_ip) else self._rig.setup_s()
 
-    def _is_near(self, request):
+    def _is_near(self, request: "Request"):
         """True when a request comes over the rig's own access point."""
         client = request.client_addr
         if not isinstance(client, str):
@@ -67,7 +68,7 @@ class Setup:
         near = _network(self._rig.network.wifi.ap_ip)
         return near and near == _network(client)
 
-    def show(self, request):
+    def show(self, request: "Request"):
         """GET /api/wifi: how the rig is connected, and what is in reach."""
         rig = self._rig
         wifi = rig.network.wifi
@@ -87,7 +88,7 @@ class Setup:
             }
         )
 
-    async def scan(self, request):
+    async def scan(self, request: "Request"):
         """POST /api/wifi/scan: look for networks anew; GET /api/wifi tells when it is done."""
         res = await self._access.refusal(request)
         if res:
@@ -95,7 +96,7 @@ class Setup:
         self._rig.network.wifi.scan()
         return answer({"scanning": True}, 202)
 
-    async def password(self, request):
+    async def password(self, request: "Request"):
         """POST /api/setup {"password": text}: the first one, or a new one for one that is lost.
 
         Everything else stays. Answers as a login with it.
@@ -113,7 +114,7 @@ class Setup:
         self._opened_s = -_OPEN_S
         return await self._access.session(password)
 
-    def captive_redirect(self, request):
+    def captive_redirect(self, request: "Request"):
         """A redirection to /setup for a phone on the access point that looks for the internet.
 
         Every name leads here (network.captive); one that is not the rig's was meant for somebody
@@ -132,6 +133,6 @@ class Setup:
         return Response.redirect("http://%s%s/setup" % (ap_ip, "" if port == 80 else ":%d" % port))
 
 
-def _network(ip):
+def _network(ip: str):
     """The first three numbers of an IPv4 address, "" of none."""
     return ip.rsplit(".", 1)[0]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The text of GET /api/state, kept as long as it is true. Asked by api, for polls and streams."""
 
 import asyncio
@@ -22,7 +23,7 @@ class StateText:
         rig: the `Rig`; access: an auth.Auth.
     """
 
-    def __init__(self, rig: "Rig", access):
+    def __init__(self, rig: "Rig", access: "Auth"):
         self._rig = rig
         self._access = access
         self._key = None
@@ -34,7 +35,7 @@ class StateText:
         if self._key != self._present():
             self._pieces = None
 
-    async def pieces(self, logged_in):
+    async def pieces(self, logged_in: bool):
         """List of bytes; other tasks run while they are made.
 
         Those who ask meanwhile get the same: four copies at once would not fit in the memory.
@@ -84,5 +85,5 @@ class StateText:
         yield "]"
 
 
-def _battery(rig: "Rig", i):
+def _battery(rig: "Rig", i: int):
     return dump(battery_view(rig.snap, i, rig.settings["batteries.%d.label" % (i + 1)]))

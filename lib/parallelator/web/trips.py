@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """The records of trips over HTTP. Routed by api.
 
 Everything is sent in small pieces, other tasks run in between.
@@ -22,7 +23,7 @@ class Trips:
     def __init__(self, rig: "Rig"):
         self._rig = rig
 
-    def all(self, request):
+    def all(self, request: "Request"):
         """GET /api/blackbox: the trips of which there is a record, newest first."""
         return answer(self._all())
 
@@ -35,7 +36,7 @@ class Trips:
             self._fail(error)
         yield '],"missed":%d}' % box.missed
 
-    async def one(self, request, id):
+    async def one(self, request: "Request", id: str):
         """GET /api/blackbox/<id>: the readings around a trip."""
         boot, _, number = id.partition("-")
         found = None
@@ -50,7 +51,7 @@ class Trips:
         record, pieces = found
         return answer(self._one(record, int(number), pieces))
 
-    def _one(self, record, number, pieces):
+    def _one(self, record: "Record", number: int, pieces: "Iterable"):
         trip = record.trips[number - record.number]
         yield dump(_described(record, trip, number))[:-1] + ',"samples":['
         try:
@@ -61,20 +62,20 @@ class Trips:
             return
         yield "]}"
 
-    def _fail(self, error):
+    def _fail(self, error: OSError):
         # A file that was meanwhile removed is no fault of the card.
         if error.errno != errno.ENOENT:
             self._rig.card.fail(error)
 
 
-def _trips(box):
+def _trips(box: "BlackBox"):
     for record in box.records():
         for k in range(len(record.trips) - 1, -1, -1) if record else ():
-            yield dump(_described(record, record.trips[k], record.number + k))
+            yield dump(_described(record, record.trips[k], record.number + k))  # pyright: ignore
         yield ""
 
 
-def _described(record, trip, number):
+def _described(record: "Record", trip: "Trip", number: int):
     return {
         "id": "%d-%d" % (record.boot, number),
         "n": trip.i + 1,

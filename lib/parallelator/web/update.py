@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Updates over HTTP: pieces of a bundle, and the switch to it. Imported by api when one begins.
 
 A bundle is uploaded in order, piece by piece; the answer to a piece, and GET, say how far it has
@@ -31,7 +32,7 @@ class Update:
         rig: the `Rig`; access: an auth.Auth.
     """
 
-    def __init__(self, rig: "Rig", access):
+    def __init__(self, rig: "Rig", access: "Auth"):
         self._rig = rig
         self._access = access
         self._receiver = None
@@ -62,7 +63,7 @@ class Update:
             self._receiver.close()
         self._receiver = None
 
-    async def put(self, request):
+    async def put(self, request: "Request"):
         """PUT /api/update?offset=&size=&confirmed=: the bytes from `offset` on; 0 begins anew."""
         offset = whole(request.args.get("offset", ""), 0, _LARGEST)
         size = whole(request.args.get("size", "0"), 0, _LARGEST)
@@ -78,7 +79,7 @@ class Update:
         async with self._one_at_a_time:
             return await self._put(offset, size, request.args.get("confirmed") == "1", body)
 
-    async def _put(self, offset, size, confirmed, body):
+    async def _put(self, offset: int, size: int, confirmed: bool, body: bytes):
         receiver = self._receiver
         try:
             if offset == 0:
@@ -108,7 +109,7 @@ class Update:
             self._seen_ms = self._rig.clock.ms()
         return answer(self.view())
 
-    def _new(self, confirmed):
+    def _new(self, confirmed: bool):
         rig = self._rig
         if rig.slot not in _OTHER:
             message = "This rig was not installed by make deploy: bring the new version by cable."
@@ -120,7 +121,7 @@ class Update:
         self._check_moment(confirmed)
         return Receiver(_OTHER[rig.slot], key, pads(key), rig.guard.trip_pending)
 
-    def _check_moment(self, confirmed):
+    def _check_moment(self, confirmed: bool):
         snap = self._rig.snap
         if self._rig.guard.trip_pending():
             message = "A battery is beyond a limit and about to be switched off. Wait for that."
@@ -135,7 +136,7 @@ class Update:
             )
             raise Refused(409, "update_load", message % amperes, {"v": amperes})
 
-    async def switch(self, request):
+    async def switch(self, request: "Request"):
         """POST /api/update {"confirmed": bool}: restart with what was uploaded, on trial."""
         res = await self._access.refusal(request)
         if res:
@@ -164,6 +165,6 @@ def _stored_key():
     return key if len(key) == _KEY_DIGITS // 2 else b""
 
 
-def _refusal(error):
+def _refusal(error: "Refused"):
     status, code, message, values = error.args
     return problem(status, code, message, **values)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """What the pure modules need of MicroPython's `micropython` when CPython runs them."""
 
 

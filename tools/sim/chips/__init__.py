@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Register-level models of the chips on the rig's I2C, and what the INA2xx models share.
 
 The simulated world makes one model per chip, hands it the I2C transactions, and calls

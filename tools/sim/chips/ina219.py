@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Model of the TI INA219 current and voltage monitor (data sheet SBOS448).
 
 The simulated world makes one per battery. The chip has no limits, no ALERT line and no ID. Its

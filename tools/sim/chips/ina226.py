@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Model of the TI INA226 current and voltage monitor (data sheet SBOS547).
 
 The simulated world makes one per battery. Section numbers are those of revision B.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Model of the TI INA228 current, voltage, energy and charge monitor (data sheet SLYS021).
 
 The simulated world makes one per battery. To the INA237 it adds four bits of resolution and two

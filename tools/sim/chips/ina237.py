@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Model of the TI INA237 and INA238 current and voltage monitors (data sheets SBOSA20, SLYS025).
 
 The simulated world makes one per battery. Section numbers below are those of SBOSA20. Both chips

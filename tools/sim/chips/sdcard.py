@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Model of an SD memory card in SPI mode, byte by byte, after the SD Physical Layer Simplified
 Specification (chapters 4, 5 and 7).
 

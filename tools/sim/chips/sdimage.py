@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """What a simulated SD card keeps, and the checksums of its wire. For sdcard.py and the harness."""
 
 import os

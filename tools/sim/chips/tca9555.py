@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Model of the TI TCA9555 16-bit expander (data sheet SCPS200); a TCA9535 differs in no register.
 
 The simulated world makes one per mother board, hands it the I2C transactions and turns its pins

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Stand-in for MicroPython's `esp32`: non-volatile storage that outlives a controller reset."""
 
 from sim import current

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Stand-in for the ESP32's `machine`: pins and I2C reach the simulated I2C, SPI the SD card."""
 
 from sim import current

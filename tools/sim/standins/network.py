@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Stand-in for MicroPython's `network` on the ESP32: its station, its access point, its statuses.
 
 What is on the air is the world's `air`, see sim/air.py. The radio's calls take their time.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Stand-in for MicroPython's `select`: waiting passes the simulator's time."""
 
 from uselect import POLLERR, POLLHUP, POLLIN, POLLOUT  # noqa: F401

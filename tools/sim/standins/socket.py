@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Stand-in for MicroPython's `socket`: a reset of the controller closes what it opened.
 
 The rig's network is the host's loopback, where its well-known UDP ports may be taken or forbidden:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-only
 """Stand-in for MicroPython's `time`: the ESP32's tick period, and the simulator's clock."""
 
 from utime import gmtime, localtime, mktime  # noqa: F401

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-3.0-only
+
 // The page: views under one roof, chosen by the address after the `#`, fed by one stream.
 
 import { login, logout } from "./client.js";

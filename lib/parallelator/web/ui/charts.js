@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-3.0-only
+
 // The last minutes, hour and day as two charts, live: voltage and current of the rig and each
 // battery. Loaded when it is first looked at; gets the shared tools as `lib` (see app.js).
 

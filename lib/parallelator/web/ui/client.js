@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-3.0-only
+
 // Requests that change something: asked for, sent, explained when refused; and the login.
 
 import { $, app, fill, set, toast } from "./lib.js";

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-3.0-only
+
 // What happened, as far as the rig remembers it; asked for again while it is looked at.
 
 import { CODES, REASON_UNITS } from "catalog";

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-3.0-only
+
 // What all views share: the state of the page, words, numbers, elements.
 
 import { PAGE } from "./words.js";

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-3.0-only
+
 // The logs on the SD card: listed, looked into, downloaded, deleted.
 
 import { ask, change } from "./client.js";

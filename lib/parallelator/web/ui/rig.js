@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-3.0-only
+
 // The rig at a glance: totals, alarms, a card for each battery with its keys.
 
 import { STATES } from "catalog";

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-3.0-only
+
 // Settings: a form made from the rig's own description of them, saved all or nothing.
 
 import { ask, change } from "./client.js";

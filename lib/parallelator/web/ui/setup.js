@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-3.0-only
+
 // First use: the password of the page, then the network. A page of its own, small enough for the
 // window that a phone opens by itself on the rig's access point.
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-3.0-only
+
 // The words of the set-up page. `refused` goes by the codes of the rig's refusals.
 
 export const SETUP = {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-3.0-only
+
 // Data from the rig: the live stream or, when that is refused, polling. Keeps `app.model`, the
 // object of /api/state, up to date and tells the listener.
 

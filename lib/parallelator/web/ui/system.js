@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-3.0-only
+
 // The controller itself: versions, memory, tasks, wiring, clock, restart.
 
 import { change } from "./client.js";

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-3.0-only
+
 // The record of a trip as two charts: voltage and current of its battery and of the output, from
 // ten seconds before the trip to five after. Part of charts.js, which events.js loads.
 

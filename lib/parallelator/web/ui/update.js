@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-3.0-only
+
 // An update: a bundle sent in pieces, then the switch to it, then what came of that.
 
 import { ask, change, refusalText } from "./client.js";

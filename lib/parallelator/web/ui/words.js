@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-3.0-only
+
 // The page's own words. What the rig says (states, reasons, events, refusals) comes with its
 // messages.json instead.
 
