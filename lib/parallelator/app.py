@@ -13,6 +13,7 @@ from parallelator.clock import Clock
 from parallelator.hardware.controller import Controller, button_held, connect_card, wiring
 from parallelator.hardware.i2c import I2c
 from parallelator.hardware.tca9555 import Tca9555
+from parallelator.pauses import Pauses
 from parallelator.protection import guard, rules
 from parallelator.protection.switches import Switches
 from parallelator.records import fatfile
@@ -60,8 +61,9 @@ class App:
 
     def __init__(self, why, crashed, slot, switch):
         self.safe = "safe_crash" if crashed else "safe_button" if button_held() else None
-        self._small = health.start_compact(gc.mem_free(), gc.threshold)
+        health.start_compact(gc.mem_free(), gc.threshold)
         self.clock = Clock(time)
+        self._pauses = Pauses(self.clock)
         self.snap = Snapshot()
         # What is large comes first, while the memory is in one piece.
         self.history = History(self.snap)
@@ -87,10 +89,13 @@ class App:
         chip = self.controller
         i2c = I2c(chip.connect_i2c, chip.release_i2c, chip.i2c_idle, self.clock)
         self.guard = self._guard(i2c, sample_ring)
-        self._store = Storage(self.controller.storage(), self._tell_storage)
+        self._store = Storage(self.controller.storage(), self._tell_storage, self._pauses)
         self.nvs_state = NvsState(self._store, self.snap, self.guard)
         self.counters = Counters(
-            self.snap, self.card, self._store, self.controller.number(), self.guard.trip_pending
+            self.snap, self.card, self._store, self.controller.number(), self.guard.strained
+        )
+        self._garbage = health.Garbage(
+            gc, self.clock, self.snap, self.events.emit, self._pauses, self.guard.trip_pending
         )
         cause = self.controller.reset_cause()
         self._reset, why = _beginning(why, cause)
@@ -114,6 +119,8 @@ class App:
             self.guard,
             self.counters,
             self._scheduler,
+            self._pauses,
+            self._garbage,
         )
 
     def _connected_card(self, values):
@@ -175,7 +182,11 @@ class App:
         watchdog = self.controller.watchdog(_WATCHDOG_MS)
         self._card_until = None
         self._start_radio()
-        protection = asyncio.create_task(self._scheduler.protect(self.guard, watchdog))
+        protection = asyncio.create_task(
+            self._scheduler.protect(
+                self.guard, watchdog, self._pauses, self._garbage.collect_if_due
+            )
+        )
         rig = self.rig
         rig.boot = self.blackbox.boot = count_boot(self._store)
         print("Parallelator", VERSION)
@@ -190,8 +201,7 @@ class App:
             self.events.emit("config_fault", RIG, 0, 0, k)
         for k in range(len(rig.renamed)):
             self.events.emit("config_renamed", RIG, 0, 0, k)
-        small, clock = self._small, self.clock
-        self._start("health", lambda: health.watch(self.snap, self.events.emit, small, clock))
+        self._start("health", lambda: health.watch(self.snap, self.clock, gc.threshold))
         self._start("nvs_state", self.nvs_state.run)
         for name, job in rig.network.jobs():
             self._start(name, job)
@@ -299,7 +309,7 @@ class App:
         await _import_all(_WEB_MODULES)
         from parallelator.web import server
 
-        gc.collect()
+        self._garbage.collect()
         await server.serve(self.rig)
 
 

@@ -14,6 +14,7 @@ answered with `ok` on standard output, and the first line of output is `ready`.
 
 import asyncio
 import errno
+import gc
 import os
 import sys
 import time
@@ -21,6 +22,8 @@ import time
 from parallelator import catalog, settings
 from parallelator.catalog import Reason
 from parallelator.clock import Clock
+from parallelator.health import Garbage
+from parallelator.pauses import Pauses
 from parallelator.records.blackbox import BlackBox
 from parallelator.records.card import FOLDER
 from parallelator.records.datalog import LOGS
@@ -175,6 +178,8 @@ class Guard:
         """As the guard's."""
         return self.presses
 
+    strained = trip_pending
+
     def all_off(self):
         """As the guard's, but nothing is switched."""
 
@@ -263,6 +268,8 @@ class FakeRig(Rig):
             guard=Guard(snap, events),
             counters=Counters(),
             scheduler=scheduler,
+            pauses=Pauses(clock),
+            garbage=Garbage(gc, clock, snap, events.emit, Pauses(clock), lambda: False),
             boot=7,
             datalog=Datalog(),
             network=Network(),
