@@ -61,7 +61,6 @@ class App:
 
     def __init__(self, why: str, crashed: int, slot: str, switch: "Callable[[str], bool]"):
         self.safe = "safe_crash" if crashed else "safe_button" if button_held() else None
-        self._small = health.start_compact(gc.mem_free(), gc.threshold)
         self.clock = Clock(time)
         self.snap = Snapshot()
         # What is large comes first, while the memory is in one piece.
@@ -88,10 +87,13 @@ class App:
         chip = self.controller
         i2c = I2c(chip.connect_i2c, chip.release_i2c, chip.i2c_idle, self.clock)
         self.guard = self._guard(i2c, sample_ring)
-        self._store = Storage(self.controller.storage(), self._tell_storage)
+        self._garbage = health.Garbage(
+            gc, self.clock, self.snap, self.events.emit, self.guard.trip_pending
+        )
+        self._store = Storage(chip.storage(), self._tell_storage, self._garbage.pauses)
         self.nvs_state = NvsState(self._store, self.snap, self.guard)
         self.counters = Counters(
-            self.snap, self.card, self._store, self.controller.number(), self.guard.trip_pending
+            self.snap, self.card, self._store, self.controller.number(), self.guard.strained
         )
         cause = self.controller.reset_cause()
         self._reset, why = _beginning(why, cause)
@@ -115,6 +117,7 @@ class App:
             self.guard,
             self.counters,
             self._scheduler,
+            self._garbage,
         )
 
     def _connected_card(self, values: dict):
@@ -176,7 +179,8 @@ class App:
         watchdog = self.controller.watchdog(_WATCHDOG_MS)
         self._card_until = None
         self._start_radio()
-        protection = asyncio.create_task(self._scheduler.protect(self.guard, watchdog))
+        protecting = self._scheduler.protect(self.guard, watchdog, self._garbage)
+        protection = asyncio.create_task(protecting)
         rig = self.rig
         rig.boot = self.blackbox.boot = count_boot(self._store)
         print("Parallelator", VERSION)
@@ -191,8 +195,7 @@ class App:
             self.events.emit("config_fault", RIG, 0, 0, k)
         for k in range(len(rig.renamed)):
             self.events.emit("config_renamed", RIG, 0, 0, k)
-        small, clock = self._small, self.clock
-        self._start("health", lambda: health.watch(self.snap, self.events.emit, small, clock))
+        self._start("health", lambda: health.watch(self.snap, self.clock, gc.threshold))
         self._start("nvs_state", self.nvs_state.run)
         for name, job in rig.network.jobs():
             self._start(name, job)
@@ -300,7 +303,7 @@ class App:
         await _import_all(_WEB_MODULES)
         from parallelator.web import server
 
-        gc.collect()
+        self._garbage.collect()
         await server.serve(self.rig)
 
 
@@ -352,4 +355,5 @@ def run(
         Exception: what the guard died of; others when the rig cannot be built.
         KeyboardInterrupt: Ctrl-C on the console.
     """
+    health.start_compact(gc.mem_free(), gc.threshold)
     return App(why, crashed, slot, switch).run(settled)

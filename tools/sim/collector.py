@@ -22,7 +22,7 @@ class Collector:
         self._world.threshold = count
 
     def mem_free(self):
-        return self._world.costs.free_bytes
+        return self._world.free_bytes()
 
     def mem_alloc(self):
         return self._world.costs.heap_bytes

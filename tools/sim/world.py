@@ -248,8 +248,15 @@ class World:
         us = int(costs.task_median_us * exp(costs.task_sigma * z))
         self.compute(us)
         free = costs.free_bytes if self.threshold < 0 else min(self.threshold, costs.free_bytes)
-        if (self.now_us - self._collected_us) * costs.garbage_bytes_s >= free * 1000000:
+        if self._garbage() >= free:
             self.collect()
+
+    def free_bytes(self):
+        """Of the heap; negative never."""
+        return max(self.costs.free_bytes - self._garbage(), 0)
+
+    def _garbage(self):
+        return (self.now_us - self._collected_us) * self.costs.garbage_bytes_s // 1000000
 
     def compute(self, us):
         """Python that takes `us` at the clock of the cost model."""
