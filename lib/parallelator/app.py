@@ -87,10 +87,10 @@ class App:
         chip = self.controller
         i2c = I2c(chip.connect_i2c, chip.release_i2c, chip.i2c_idle, self.clock)
         self.guard = self._guard(i2c, sample_ring)
-        self._garbage = health.Garbage(
+        self._collector = health.Collector(
             gc, self.clock, self.snap, self.events.emit, self.guard.trip_pending
         )
-        self._store = Storage(chip.storage(), self._tell_storage, self._garbage.pauses)
+        self._store = Storage(chip.storage(), self._tell_storage, self._collector.pauses)
         self.nvs_state = NvsState(self._store, self.snap, self.guard)
         self.counters = Counters(
             self.snap, self.card, self._store, self.controller.number(), self.guard.strained
@@ -117,7 +117,7 @@ class App:
             self.guard,
             self.counters,
             self._scheduler,
-            self._garbage,
+            self._collector,
         )
 
     def _connected_card(self, values: dict):
@@ -179,8 +179,9 @@ class App:
         watchdog = self.controller.watchdog(_WATCHDOG_MS)
         self._card_until = None
         self._start_radio()
-        protecting = self._scheduler.protect(self.guard, watchdog, self._garbage)
-        protection = asyncio.create_task(protecting)
+        protection = asyncio.create_task(
+            self._scheduler.protect(self.guard, watchdog, self._collector)
+        )
         rig = self.rig
         rig.boot = self.blackbox.boot = count_boot(self._store)
         print("Parallelator", VERSION)
@@ -303,7 +304,7 @@ class App:
         await _import_all(_WEB_MODULES)
         from parallelator.web import server
 
-        self._garbage.collect()
+        self._collector.collect()
         await server.serve(self.rig)
 
 

@@ -29,7 +29,7 @@ _CLOCK_S = const(600)
 _SMALL_HEAP = const(1048576)
 
 
-class Garbage:
+class Collector:
     """Collects it when it suits the guard.
 
     Args:

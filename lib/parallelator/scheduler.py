@@ -51,22 +51,22 @@ class Scheduler:
         self,
         protector: "Guard",
         watchdog: "WDT",
-        garbage: "Garbage",
+        collector: "Collector",
     ):
         """The guard's task: tick every `guard.TICK_MS` until there is an `end`.
 
         Args:
             protector: a `guard.Guard` that has started; watchdog: fed by every tick.
-            garbage: collected after a tick; its pauses are told how late each begins.
+            collector: asked to collect after a tick; its pauses are told how late each begins.
         """
         clock = self._clock
         self._due = clock.ms()
         self._watchdog = watchdog
-        self._pauses = garbage.pauses
+        self._pauses = collector.pauses
         self._guard = protector
         while self.end is None:
             self.tick_if_due()
-            garbage.collect_if_due(clock.diff(self._due, clock.ms()))
+            collector.collect_if_due(clock.diff(self._due, clock.ms()))
             await asyncio.sleep_ms(max(clock.diff(self._due, clock.ms()), 0))
 
     def tick_if_due(self):

@@ -2,7 +2,7 @@
 """When garbage is collected, and what is told of the heap."""
 
 from parallelator.clock import Clock
-from parallelator.health import LEAST_BYTES, SLOW_MS, Garbage, start_compact
+from parallelator.health import LEAST_BYTES, SLOW_MS, Collector, start_compact
 from parallelator.pauses import GC
 from parallelator.records.events import Events
 from parallelator.snapshot import Snapshot
@@ -24,7 +24,7 @@ class Controller:
         self.snap = Snapshot()
         self.events = Events(self.snap)
         clock = Clock(self)
-        self.heap = Garbage(self, clock, self.snap, self.events.emit, lambda: self.pending)
+        self.heap = Collector(self, clock, self.snap, self.events.emit, lambda: self.pending)
 
     # As the modules gc and time
 

@@ -24,7 +24,7 @@ class Guard:
         pass
 
 
-class Garbage:
+class Collector:
     """Notes how much time there was left before the next tick."""
 
     def __init__(self):
@@ -43,7 +43,7 @@ def work():
 
 def protect(here, guard):
     """The guard's task."""
-    return here.protect(guard, guard, Garbage())
+    return here.protect(guard, guard, Collector())
 
 
 async def until(true):
@@ -269,12 +269,12 @@ async def test_a_task_that_is_cancelled_is_cancelled_through_a_time_limit():
 async def test_a_tick_that_begins_late_is_counted():
     here, _ = work()
     guard = Guard()
-    garbage = Garbage()
-    protection = asyncio.create_task(here.protect(guard, guard, garbage))
+    collector = Collector()
+    protection = asyncio.create_task(here.protect(guard, guard, collector))
     await until(lambda: guard.ticks >= 2)
     time.sleep_ms(4 * TICK_MS)
     await until(lambda: guard.ticks >= 4)
     here.finish("over")
     await protection
-    assert garbage.pauses.worst_ms(LATE) >= 2 * TICK_MS
-    assert garbage.lefts_ms and max(garbage.lefts_ms) <= TICK_MS
+    assert collector.pauses.worst_ms(LATE) >= 2 * TICK_MS
+    assert collector.lefts_ms and max(collector.lefts_ms) <= TICK_MS

@@ -23,7 +23,7 @@ import time
 from parallelator import catalog, settings
 from parallelator.catalog import Reason
 from parallelator.clock import Clock
-from parallelator.health import Garbage
+from parallelator.health import Collector
 from parallelator.records.blackbox import BlackBox
 from parallelator.records.card import FOLDER
 from parallelator.records.datalog import LOGS
@@ -268,7 +268,7 @@ class FakeRig(Rig):
             guard=Guard(snap, events),
             counters=Counters(),
             scheduler=scheduler,
-            garbage=Garbage(gc, clock, snap, events.emit, lambda: False),
+            collector=Collector(gc, clock, snap, events.emit, lambda: False),
             boot=7,
             datalog=Datalog(),
             network=Network(),

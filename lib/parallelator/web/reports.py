@@ -206,7 +206,7 @@ class Reports:
         report["mqtt"] = rig.mqtt and rig.mqtt.report()
         await asyncio.sleep_ms(0)
         size = gc.mem_free() + gc.mem_alloc()
-        report["heap"] = {"free": rig.garbage.free, "used": size - rig.garbage.free}
+        report["heap"] = {"free": rig.collector.free, "used": size - rig.collector.free}
         for kind in range(len(KINDS)):
             worst_ms, p999_ms = rig.pauses.worst_ms(kind), rig.pauses.p999_ms(kind)
             report[KINDS[kind] + "_ms"] = {"worst": worst_ms, "p999": p999_ms}
