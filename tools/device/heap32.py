@@ -14,7 +14,6 @@ Different from the ESP32: viper code is bytecode; files, sockets, the broker and
 stand-ins of their size; asyncio's streams and select are missing (some 1 KB); floats are double.
 """
 
-import ast
 import contextlib
 import io
 import json
@@ -64,42 +63,6 @@ def tree():
     return WORK / "tree"
 
 
-def order():
-    """The modules of the firmware, each after those that it imports while it is imported; not
-    those of the languages, of which it imports one when it starts."""
-    sources = {}
-    for name, source in build.modules():
-        if source.parent == build.WORDS:
-            continue
-        parts = name.with_suffix("").parts
-        sources[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = source
-    seen = set()
-    done = []
-
-    def visit(module):
-        if module not in sources or module in seen:
-            return
-        seen.add(module)
-        parent = module.rpartition(".")[0]
-        visit(parent)
-        package = module if sources[module].name == "__init__.py" else parent
-        for node in ast.parse(sources[module].read_text()).body:
-            if isinstance(node, ast.Import):
-                for alias in node.names:
-                    visit(alias.name)
-            elif isinstance(node, ast.ImportFrom):
-                inside = ".".join(filter(None, (package, node.module)))
-                base = inside if node.level else node.module
-                visit(base)
-                for alias in node.names:
-                    visit(f"{base}.{alias.name}")
-        done.append(module)
-
-    for module in sources:
-        visit(module)
-    return done
-
-
 def run(version, folder, seconds=0, in_place=False):
     """Run the firmware; return the report of heap32.mjs.
 
@@ -125,7 +88,7 @@ def run(version, folder, seconds=0, in_place=False):
         NPM / f"micropython-{version}",
         folder,
         SETUP,
-        ",".join(order()),
+        ",".join(build.ordered()),
         str(seconds),
         *image,
     ]
@@ -149,7 +112,6 @@ def run_frozen(folder, seconds, heap_kb=4096):
         shutil.copytree(folder / build.APP / "page", flash / "app/page")
         messages = "app/parallelator/messages"
         shutil.copytree(folder / messages, flash / messages)
-        (flash / "modules").write_text(" ".join(order()))
         code = f"import heap32_frozen; heap32_frozen.main({work!r}, {seconds})"
         command = [FROZEN, "-X", f"heapsize={heap}", "-c", code]
         report = report_of(command, f"frozen, in {heap_kb} KB", seconds)

@@ -39,9 +39,7 @@ def main(folder, seconds):
     vfs.mount(vfs.VfsPosix(folder + "/sd"), "/sd")
     heap32_standins.install([".frozen", "/flash/app"])
     standins = used()
-    with open("modules") as file:
-        for name in file.read().split():
-            __import__(name)
+    __import__("parallelator.app")
     imported = used() - standins
     rig = heap32_standins.start()
     steady, most = asyncio.run(watch(rig, standins, seconds))
