@@ -95,11 +95,12 @@ def run(version, folder, seconds=0, in_place=False):
     return report_of(command, f"MicroPython {version}", seconds)
 
 
-def run_frozen(folder, seconds, heap_kb=4096):
+def run_frozen(folder, seconds, heap_kb=4096, mapped=False):
     """As `run`, with frozen modules, after frozen.sh.
 
     Args:
         heap_kb: of blocks for the firmware, in one piece.
+        mapped: True for a report that heap_map.py makes a table of.
 
     Returns:
         dict: as `run`, without `modules`; `most`, what was in use at most, garbage counted.
@@ -112,9 +113,11 @@ def run_frozen(folder, seconds, heap_kb=4096):
         shutil.copytree(folder / build.APP / "page", flash / "app/page")
         messages = "app/parallelator/messages"
         shutil.copytree(folder / messages, flash / messages)
-        code = f"import heap32_frozen; heap32_frozen.main({work!r}, {seconds})"
+        code = f"import heap32_frozen; heap32_frozen.main({work!r}, {seconds}, {mapped})"
         command = [FROZEN, "-X", f"heapsize={heap}", "-c", code]
         report = report_of(command, f"frozen, in {heap_kb} KB", seconds)
+        if mapped:
+            report["heap"] = (flash / "heap").read_bytes()
     if report["standins"] > STANDINS_BYTES:
         raise SystemExit(f"heap32: the stand-ins take {report['standins']} bytes")
     return report
@@ -144,7 +147,8 @@ def report_of(command, name, seconds):
     process = subprocess.run(command, capture_output=True, text=True)
     if process.returncode:
         raise SystemExit(f"heap32: {name}: {process.stdout[-2000:]}{process.stderr}")
-    report = json.loads(process.stdout.splitlines()[-1])
+    *said, last = process.stdout.splitlines()
+    report = json.loads(last) | {"said": said}
     if seconds and not everything_on(report, seconds):
         raise SystemExit(f"heap32: not everything was on: {report}\n{process.stderr}")
     return report
