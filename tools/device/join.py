@@ -22,6 +22,8 @@ IMPORTS = (ast.Import, ast.ImportFrom)
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 COMPILER = "micropython", "const"
+FORGET = ast.parse("del __module__, __qualname__").body
+"""What every class would keep of itself, in the dictionary of its methods."""
 REFUSED = ("globals", "locals", "exec", "eval", "__name__", "__file__")
 
 
@@ -361,7 +363,7 @@ class Renamer(ast.NodeTransformer):
         node.decorator_list = [self.visit(n) for n in node.decorator_list]
         outer = self.scopes
         self.scopes = [*outer, (self.scope(node.body), True)]
-        node.body = [self.visit(n) for n in node.body]
+        node.body = [*FORGET, *(self.visit(n) for n in node.body)]
         self.scopes = outer
         if not self.scopes:
             node.name = str(self.joiner.own(self.module, node.name))
