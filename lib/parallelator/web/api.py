@@ -8,13 +8,12 @@ from micropython import const
 from parallelator.catalog import ACTIONS, WISHES
 from parallelator.snapshot import ALL, BATTERIES
 
-from . import IDLE, Refused, answer, json_object, live, not_found, problem, whole
+from . import IDLE, Refused, answer, json_object, live, not_found, problem, state, whole
 from .files import FILES, Files
 from .logs import Logs
 from .reports import Reports
 from .saving import Saving
 from .setup import Setup
-from .state import StateText
 from .trips import Trips
 
 _BODY = const(256)  # of what says one thing, such as a password or a time
@@ -157,7 +156,6 @@ class Api:
         self._rig = rig
         self.access = access
         self._live = stream
-        self._state = StateText(rig, access)
         self._update = None
         self.files = Files(rig)
         self.reports = Reports(rig)
@@ -175,18 +173,14 @@ class Api:
 
     async def state(self, request):
         """GET /api/state: everything, as JSON."""
-        pieces = await self._state.pieces(self.access.logged_in(request))
-        res = answer(piece for piece in pieces)
-        res.headers["Content-Length"] = str(sum(len(piece) for piece in pieces))
-        return res
+        return answer(self._state(request))
 
     async def stream(self, request):
         """GET /api/live: server-sent events, see live. A fifth client is told to poll."""
-        pieces = await self._state.pieces(self.access.logged_in(request))
         if self._live.clients >= live.CLIENTS:
             message = "All live streams are taken. Ask /api/state every 2 seconds instead."
             return problem(503, "poll", message, None, 2)
-        body = live.Stream(self._live, live.opening(pieces), request.sock[1])
+        body = live.Stream(self._live, live.opening(self._state(request)), request.sock[1])
         headers = {
             "Content-Type": "text/event-stream",
             "Cache-Control": "no-store, no-transform",
@@ -194,9 +188,12 @@ class Api:
         }
         return Response(body, 200, headers)
 
+    def _state(self, request):
+        access = self.access
+        return state.pieces(self._rig, access.writable(), access.logged_in(request))
+
     def sweep(self):
         """Lets go of what nobody asks for, and looks at BOOT. To be called each second."""
-        self._state.sweep()
         self.setup.watch_button()
         if self._update:
             self._update.sweep()
