@@ -21,7 +21,8 @@ class Collector:
         self._world.threshold = count
 
     def mem_free(self):
-        return self._world.costs.free_bytes
+        costs = self._world.costs
+        return costs.free_bytes if self._world.guard_task else costs.start_bytes
 
     def mem_alloc(self):
         return self._world.costs.heap_bytes
