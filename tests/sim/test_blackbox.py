@@ -215,7 +215,7 @@ def test_a_tape_that_ran_slowly_for_long_does_not_mix_up_the_times():
         for at_s in (10, 60)
         for n in range(1, 5)
     ]
-    run = Boxed([2], batteries=4, duration_s=77, load=[[0, 12]], steps=steps + spike(2, 69))
+    run = Boxed([2], batteries=4, duration_s=79, load=[[0, 12]], steps=steps + spike(2, 71))
     _, trip, rows = run.records()[-1]
     assert trip.i + 1 == 2 and trip.uptime_s > 65
     open_ms = opened_ms(run, 2)[-1]

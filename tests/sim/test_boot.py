@@ -158,6 +158,8 @@ def test_a_long_file_is_not_read_to_its_end():
     keys = b",".join(b'"k%d": 1' % k for k in range(5000))
     world = boot_with(b"{" + keys + b', "pins": {"i2c_sda": 21, "i2c_scl": 22}}')
     assert (world.wires._sda, world.wires._scl) == (32, 33)
+
+
 def test_pins_that_cannot_carry_i2c_give_way_before_the_driver_restarts_the_controller():
     for config in (b'{"pins": {"i2c_sda": 34}}', b'{"pins": {"i2c_sda": 33}}'):
         world = boot_with(config)

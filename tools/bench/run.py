@@ -145,7 +145,7 @@ def figure_table(rows):
         ("the guard's share of the time, per cent (50 at most)", "load_pct", "%.1f"),
         ("longest gap between two ticks, ms", "worst_ms", "%.1f"),
         ("ticks", "ticks", "%d"),
-        ("ticks over 20 ms after the one before", "late", "%d"),
+        ("ticks over 40 ms after the one before", "late", "%d"),
         ("ticks that may allocate: start and changes of state", "exempt", "%d"),
         ("allocations in all other ticks", "alloc", "%d"),
         ("sensor reads per scan over voltage and current alone", "scan_ratio", "%.2f"),

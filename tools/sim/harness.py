@@ -99,10 +99,7 @@ def run(
             world.broker.close()
         sys.path[:] = modules
         os.chdir(home)
-        if image:
-            os.umount(flash)
-        if fresh:
-            _remove(flash)
+        _leave(flash, image, fresh)
     return _report(world, recorder, plan, quiet)
 
 
@@ -174,6 +171,13 @@ def _open(world, path, mode, *rest):
     if mode[0] in "wa" and path[0] != "/":
         world.write_flash(world.costs.file_save_us)
     return _OPEN(path, mode, *rest)
+
+
+def _leave(flash, image, fresh):
+    if image:
+        os.umount(flash)
+    if fresh:
+        _remove(flash)
 
 
 def _power(source, world, recorder, probe, sabotage):

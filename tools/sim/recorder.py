@@ -32,6 +32,7 @@ class Recorder:
         self.ticks = 0
         self.late = 0
         self.worst_us = 0
+        self.calm_us = 0
         self.busy_us = 0
         self.busiest_us = 0
         self.alloc_violations = []
@@ -98,6 +99,9 @@ class Recorder:
         if self._tick_us is not None:
             gap_us = now_us - self._tick_us
             self.worst_us = max(self.worst_us, gap_us)
+            writes = self._world.flash_us
+            if not writes or writes[-1][1] <= self._tick_us:
+                self.calm_us = max(self.calm_us, gap_us)
             if gap_us > 2 * self._period_us:
                 self.late += 1
         self._tick_us = now_us
@@ -167,6 +171,7 @@ class Recorder:
                 "count": self.ticks,
                 "late": self.late,
                 "worst_ms": _ms(self.worst_us),
+                "calm_ms": _ms(self.calm_us),
                 "exempt": self.exempt_ticks,
                 "load_pct": round(100 * self.busy_us / ticks / period_us, 1),
                 "worst_load_pct": round(100 * self.busiest_us / period_us, 1),

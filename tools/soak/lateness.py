@@ -43,6 +43,10 @@ class Meter(world.World):
         super().collect()
         self.collected_us += self.now_us - before_us
 
+    def restarted(self):
+        super().restarted()
+        self.asked = True  # the step that a reset cuts short is nobody's
+
     def resume(self, task):
         if not self.asked:
             self.unasked |= {self.step}
