@@ -4,17 +4,21 @@
 After Ctrl-C, which mpremote sends, the controller comes back without application and watchdog, so
 that files can be changed. The next reset returns to work, and ten minutes do so by themselves.
 
+An application that does not fit into the memory is not even imported: the console says so, the
+LEDs of all boards blink, the switches stay open, and the prompt is there for mpremote.
+
 A new version is on trial until it has protected for two seconds: when it ends before that, or a
 minute passes, the version before it runs again. What decides this is never changed over the air.
 """
 
+import gc
 import io
 import os
 import sys
 import time
 from errno import EIO, ENOENT
 
-from esp32 import NVS
+from esp32 import HEAP_DATA, NVS, idf_heap_info
 from machine import PWRON_RESET, WDT, Timer, reset, reset_cause
 
 TRIES = 3
@@ -32,6 +36,17 @@ WATCHDOG_MS = 15000
 START_MS = 60000
 START_TIMER = 1
 
+FROZEN_KB = 141
+"""What must be free here for an application that is frozen: 116 KB, in which all of it works, and
+25 that the radio takes with station and access point. `make memory` measures the first."""
+
+FILES_KB = 400
+"""The same for one of .mpy files."""
+
+EXPANDERS = range(0x20, 0x24)
+BLINK_MS = 500
+BLINK_TIMER = 2
+
 
 def start():
     """Run the application until it ends, then restart; only return for maintenance."""
@@ -48,11 +63,16 @@ def start():
         why = why or RETURNED + MISNAMED
         if slot:
             point(slot)
-    if previous and failed(starts, why) and point(previous):
-        why = why or ("power" if reset_cause() == PWRON_RESET else "hang")
+    lacking = shortage()
+    if previous and (lacking or failed(starts, why)) and point(previous):
+        why = why or lacking or ("power" if reset_cause() == PWRON_RESET else "hang")
         keep(store, "why", (RETURNED + why)[:TEXT_BYTES])
         keep(store, "starts", 0)
         reset()
+    if lacking:
+        print(lacking)
+        blink()
+        return
     if previous:
         point(slot, previous, starts + 1)
     limit_start()
@@ -80,6 +100,61 @@ def start():
             time.sleep_ms(PAUSE_MS)
     keep(store, "why", why)
     reset()
+
+
+def shortage():
+    """Why the application does not fit into the memory, and what to do; "" when it does."""
+    try:
+        import parallelator  # no more than its version
+    except Exception:
+        return ""  # what is wrong is told below
+    frozen = parallelator.__file__.startswith("parallelator/")
+    needed_kb = FROZEN_KB if frozen else FILES_KB
+    free_kb = free_bytes() // 1024
+    if free_kb >= needed_kb:
+        return ""
+    return (
+        "Too little memory: the application, %s, needs %d KB, %d are free. Every switch is off. "
+        "%s Then reset. mpremote works meanwhile."
+        % (
+            "frozen" if frozen else "as .mpy files",
+            needed_kb,
+            free_kb,
+            "Remove what else runs on this controller, or use one with PSRAM."
+            if frozen
+            else "Use a controller with PSRAM and the image that knows it (ESP32_GENERIC-SPIRAM), "
+            "or an image with the application frozen (tools/device/README.md, Memory) and remove "
+            "the folders app-a and app-b.",
+        )
+    )
+
+
+def free_bytes():
+    """What the heap has left and may still get; garbage not counted."""
+    gc.collect()
+    pieces = idf_heap_info(HEAP_DATA)  # size, free, largest free piece, least free of each region
+    # mem_free counts the largest piece in.
+    return gc.mem_free() + sum(p[1] for p in pieces) - max([p[2] for p in pieces] or [0])
+
+
+def blink():
+    """Have the LEDs of all boards go on and off together from now on."""
+    import boot  # opens the switches once more, and knows the pins
+
+    sda, scl = boot.configured_pins()
+    i2c = boot.I2C(0, sda=boot.Pin(sda), scl=boot.Pin(scl), freq=100000, timeout=30000)
+    lit = bytearray(b"\x03\x00")  # the latch of port 1, which has the LEDs and nothing else
+
+    def turn(timer: "Timer"):
+        lit[1] ^= 0xFF
+        for address in EXPANDERS:
+            try:
+                i2c.writeto(address, b"\x07\x00")  # its pins are outputs
+                i2c.writeto(address, lit)
+            except OSError:
+                continue  # there is none
+
+    Timer(BLINK_TIMER).init(mode=Timer.PERIODIC, period=BLINK_MS, callback=turn)
 
 
 def running():

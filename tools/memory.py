@@ -8,8 +8,10 @@ Run by `make memory` and `make soak`. A full rig with four live clients, somebod
 every view, MQTT and the log; its modules frozen, as an ESP32 without PSRAM needs them:
 
 - N seconds of the rig in virtual time in the simulator on 64 bits, as sim/memory.py measures it;
-- 20 s on 32 bits, see device/heap32.py, beside the other ways to keep the modules;
-- on 32 bits the smallest heap in which that works, and N seconds in as much as an ESP32 has.
+- 20 s on 32 bits, see device/heap32.py, beside the other ways to keep the modules, and what holds
+  what there, see device/heap_map.py;
+- on 32 bits the smallest heap in which that works, and N seconds in as much as an ESP32 is sure to
+  have, with the garbage and the holes that come of it.
 
 Exits with 1 when a figure is above its limit.
 """
@@ -31,15 +33,14 @@ ROOT = Path(__file__).resolve().parent.parent
 MICROPYTHON = ROOT / "build/venv/bin/micropython"
 CLIENTS = 4
 FROZEN = ROOT / "build/frozen/micropython64.run"
-LIMIT_KB = 160
-"""What stands for 110 KB on the chip."""
+LIMIT_KB = 152
+"""What stands for CHIP_LIMIT_KB on 64 bits."""
 
-CHIP_LIMIT_KB = 80
-"""Of 32-bit heap in use, of the 110 KB that everything is to run in."""
+CHIP_LIMIT_KB = 105
+"""Of 32-bit heap in use, of the 128 KB in which everything is to run."""
 
-CHIP_HEAP_KB = 110
-PLAIN_KB = 148
-"""What a plain ESP32 has once Wi-Fi is up, the buffers of the network included."""
+CHIP_HEAP_KB = 128
+"""A plain ESP32 has 140 once station and access point are up, the network's buffers included."""
 
 CHIP_S = 20
 VIEWS = (
@@ -155,14 +156,13 @@ def main():
     print("\n".join(lines))
     print(f"{CHIP_S} s, 16 batteries, {CLIENTS} live clients, MQTT, log\n", flush=True)
     print("\n".join(heap_map.table(heap32.run_frozen(folder, CHIP_S, mapped=True))), flush=True)
-    least = heap32.least_heap(folder, CHIP_S, CHIP_LIMIT_KB, 2 * PLAIN_KB)
-    heap32.run_frozen(folder, seconds, PLAIN_KB)
-    print(f"Frozen, everything works for {seconds} s in {PLAIN_KB} KB of 32-bit heap.")
+    least = heap32.least_heap(folder, CHIP_S, CHIP_LIMIT_KB, 2 * CHIP_HEAP_KB)
+    heap32.run_frozen(folder, seconds, CHIP_HEAP_KB)
+    print(f"Frozen, everything works for {seconds} s in {CHIP_HEAP_KB} KB of 32-bit heap.")
     verdicts = [
         verdict("64-bit heap in use in the simulator", figures["used"] / 1024, LIMIT_KB),
         verdict("32-bit heap in use, frozen", used / 1024, CHIP_LIMIT_KB),
         verdict("least 32-bit heap in which everything works", least, CHIP_HEAP_KB),
-        verdict("the same, for a plain ESP32", least, PLAIN_KB),
     ]
     print("\n".join(line for line, _ in verdicts))
     return int(not all(within for _, within in verdicts))

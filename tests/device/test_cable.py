@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -132,7 +133,7 @@ def test_ports_are_found(monkeypatch):
     assert link.find_port("/dev/mine") == "/dev/mine"
 
 
-def test_flash_calls_mpflash_for_both_controllers(monkeypatch, capsys):
+def test_flash_calls_mpflash_for_every_controller(monkeypatch, capsys):
     for controller in flash.CONTROLLERS:
         called = []
         monkeypatch.setattr(
@@ -146,7 +147,13 @@ def test_flash_calls_mpflash_for_both_controllers(monkeypatch, capsys):
         monkeypatch.setattr(subprocess, "run", run)
         assert flash.main() == 0
         assert called == [flash.command("/dev/x", controller, False)]
-        assert controller in called[0] and "--erase" in called[0]
+        board, _, variant = controller.partition("-")
+        assert board in called[0] and "--erase" in called[0]
+        assert (
+            called[0][called[0].index("--variant") + 1] == variant
+            if variant
+            else ("--variant" not in called[0])
+        )
     assert "--no-erase" in flash.command("/dev/x", "ESP32_GENERIC", True)
     pinned = (TOOLS / "flash.txt").read_text().splitlines()
     assert {"mpflash==1.29.0", "esptool==5.6.0"} <= set(pinned)
@@ -179,7 +186,7 @@ def test_mip_installs_the_modules_from_package_json(controller, tmp_path):
     assert not found
 
 
-def test_freeze_manifest_names_what_the_build_compiles():
+def test_freeze_manifest_names_the_joined_module_and_what_hands_its_names_on():
     frozen = set()
     base = TOOLS
 
@@ -206,4 +213,6 @@ def test_freeze_manifest_names_what_the_build_compiles():
     exec((TOOLS / "freeze.py").read_text(), names)
     from device import build
 
-    assert frozen == {name for name, _ in build.modules()}
+    joined = {"microdot", "sdcard.py"}  # in the joined module, and nothing else asks for them
+    names = {name for name, _ in build.modules() if name.parts[0] not in joined}
+    assert frozen == names | {Path("parallelator/joined.py")}

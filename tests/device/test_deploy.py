@@ -18,6 +18,7 @@ from device import build, deploy, link
 from device.deploy import Plan, plan
 from device.link import Device, DeviceError, attach
 
+NO_MEMORY = "160 KB of memory free.*needs 400 KB.*Nothing was changed.*SPIRAM.*freeze"
 LISTING = """
 import os, sys
 sys.path[:0] = [{tools!r}, {device!r}]
@@ -233,17 +234,33 @@ def test_a_damaged_transfer_is_noticed(controller, newer, monkeypatch):
 @pytest.mark.parametrize(
     "answer, complaint",
     [
-        ((False, "micropython", (1, 29, 0), "Pico with RP2040", 6, 4096, 500), "not an ESP32"),
-        ((True, "circuitpython", (9, 0, 0), "S3", 6, 4096, 500), "MicroPython 1.25 or newer"),
-        ((True, "micropython", (1, 24, 1), "ESP32", 6, 4096, 500), "1.25 or newer.*1.24.1"),
-        ((True, "micropython", (1, 29, 0), "ESP32", 5, 4096, 500), "cannot load .mpy"),
-        ((True, "micropython", (1, 29, 0), "C3", 6 | 11 << 10, 4096, 500), "C3 does not run"),
+        (
+            (False, "micropython", (1, 29, 0), "Pico with RP2040", 6, 4096, 500, 1 << 21),
+            "not an ESP32",
+        ),
+        (
+            (True, "circuitpython", (9, 0, 0), "S3", 6, 4096, 500, 1 << 21),
+            "MicroPython 1.25 or newer",
+        ),
+        (
+            (True, "micropython", (1, 24, 1), "ESP32", 6, 4096, 500, 1 << 21),
+            "1.25 or newer.*1.24.1",
+        ),
+        ((True, "micropython", (1, 29, 0), "ESP32", 5, 4096, 500, 1 << 21), "cannot load .mpy"),
+        (
+            (True, "micropython", (1, 29, 0), "C3", 6 | 11 << 10, 4096, 500, 1 << 21),
+            "C3 does not run",
+        ),
+        (
+            (True, "micropython", (1, 29, 0), "ESP32", 6 | 10 << 10, 4096, 500, 160 << 10),
+            NO_MEMORY,
+        ),
     ],
 )
 def test_wrong_device(answer, complaint, monkeypatch):
     monkeypatch.setattr(Device, "call", lambda device, code: [answer])
     with pytest.raises(DeviceError, match=complaint):
-        Device("port", None).check("xtensawin")
+        Device("port", None).check("xtensawin", build.needed_kb())
 
 
 def test_a_build_for_another_processor_is_refused(controller, built, tmp_path):

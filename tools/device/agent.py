@@ -6,6 +6,7 @@ Answers are Python literals, one a line. Nothing that the present version needs 
 """
 
 import errno
+import gc
 import hashlib
 import os
 import sys
@@ -20,16 +21,23 @@ _out = None
 
 
 def about():
-    """What this is: has it the modules of an ESP32, name, version, machine, .mpy, flash."""
+    """What this is: has it the modules of an ESP32, name, version, machine, .mpy, flash, and the
+    bytes of memory that an application may have."""
+    gc.collect()
+    memory = gc.mem_free()
     try:
         import esp32
+
+        # mem_free counts the largest piece in.
+        pieces = esp32.idf_heap_info(esp32.HEAP_DATA)
+        memory += sum(piece[1] for piece in pieces) - max([piece[2] for piece in pieces] or [0])
     except ImportError:
         esp32 = None
     kind = sys.implementation
     flash = os.statvfs("/")
     machine = getattr(kind, "_machine", sys.platform)
     mpy = getattr(kind, "_mpy", 0)
-    print((bool(esp32), kind[0], tuple(kind[1][:3]), machine, mpy, flash[0], flash[3]))
+    print((bool(esp32), kind[0], tuple(kind[1][:3]), machine, mpy, flash[0], flash[3], memory))
 
 
 def hold():

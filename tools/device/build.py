@@ -117,8 +117,13 @@ def boot_contract():
     return int(_constant("BOOT"))
 
 
-def _constant(name):
-    text = (LIB / "parallelator/__init__.py").read_text()
+def needed_kb():
+    """KB of memory that must be free for the application as .mpy files."""
+    return int(_constant("FILES_KB", ROOT / "main.py"))
+
+
+def _constant(name, path=LIB / "parallelator/__init__.py"):
+    text = path.read_text()
     return re.search(rf"^{name} = (.+)$", text, re.MULTILINE)[1]
 
 

@@ -194,7 +194,7 @@ def deploy(port, folder, say=print, key_text=None):
     say(f"Parallelator {listing['version']} for {port}")
     device = attach(port)
     try:
-        machine, block, free = device.check(listing["march"])
+        machine, block, free = device.check(listing["march"], build.needed_kb())
         say(f"{machine}: every switch is off, looking at its files")
         device.call("hold()")
         found = {path: (size, sha256) for path, size, sha256 in device.call("survey()")}

@@ -15,13 +15,22 @@ import sys
 from device.link import DeviceError, find_port
 
 VERSION = "1.29.0"
-CONTROLLERS = ("ESP32_GENERIC", "ESP32_GENERIC_S3")
+CONTROLLERS = (
+    "ESP32_GENERIC",
+    "ESP32_GENERIC-SPIRAM",
+    "ESP32_GENERIC_S3",
+    "ESP32_GENERIC_S3-SPIRAM_OCT",
+)
+"""The second of each kind is for a module with PSRAM; the S3's first knows the usual one, too."""
+
 MPFLASH = "build/flash/bin/mpflash"
 
 
 def command(port, controller, keep):
     """The call of mpflash, a list of arguments."""
-    image = ("--board", controller, "--version", VERSION, "--method", "esptool")
+    board, _, variant = controller.partition("-")
+    image = ("--board", board, "--version", VERSION, "--method", "esptool")
+    image += ("--variant", variant) if variant else ()
     erase = "--no-erase" if keep else "--erase"
     return [MPFLASH, "flash", "--serial", port, *image, "--bootloader", "none", erase]
 

@@ -157,16 +157,17 @@ class Device:
         except _LOST as error:
             raise DeviceError(f"{path} cannot be read: {error}") from None
 
-    def check(self, architecture=None):
+    def check(self, architecture=None, needed_kb=0):
         """Make sure that this is a device for the application; returns (machine, block, free).
 
         Args:
             architecture: of the viper code that it is to run; None = any.
+            needed_kb: of memory that must be free.
 
         Raises:
             DeviceError: it is something else.
         """
-        esp32, name, version, machine, mpy, block, free = self.call("about()")[0]
+        esp32, name, version, machine, mpy, block, free, memory = self.call("about()")[0]
         found = f"{name} {'.'.join(map(str, version))} on {machine}"
         if not esp32:
             raise DeviceError(f"This is not an ESP32: found {found}.")
@@ -176,6 +177,13 @@ class Device:
             raise DeviceError(f"{found} cannot load .mpy files of version {MPY_FORMAT}.")
         if architecture and mpy >> 10 & 0x0F != ARCHITECTURES[architecture]:
             raise DeviceError(f"The build is for {architecture}, which {machine} does not run.")
+        if memory // 1024 < needed_kb:
+            raise DeviceError(
+                f"{machine} has {memory // 1024} KB of memory free. The application needs "
+                f"{needed_kb} KB as .mpy files: it would not start. Nothing was changed. With "
+                "PSRAM, use the image that knows it: make flash CONTROLLER=ESP32_GENERIC-SPIRAM. "
+                "Without, freeze the application into an image: tools/device/README.md, Memory."
+            )
         return machine, block, free
 
     def restart(self, until):

@@ -22,7 +22,8 @@ class Collector:
         self._world.threshold = count
 
     def mem_free(self):
-        return self._world.free_bytes()
+        world = self._world
+        return world.free_bytes() if world.guard_task else world.costs.start_bytes
 
     def mem_alloc(self):
         return self._world.costs.heap_bytes

@@ -26,6 +26,7 @@ _IMAGE_MOUNT = "/rig"
 _FOLDER = 0x4000
 _OPEN = open
 _FIRMWARE = (
+    "boot",
     "parallelator",
     "asyncio",
     "microdot",
@@ -194,7 +195,7 @@ def _power(source, world, recorder, probe, sabotage):
         tasks.bind(asyncio.core)
         try:
             _execute(source, "boot.py")
-            _prepare(probe, sabotage)
+            _prepare(world, probe, sabotage)
             _execute(source, "main.py")
             _stay_at_prompt(world)
         except ControllerReset:
@@ -211,9 +212,14 @@ def _power(source, world, recorder, probe, sabotage):
             return
 
 
-def _prepare(probe, sabotage):
-    """Wrap the firmware's classes; one that cannot be imported is left to main.py."""
+def _prepare(world, probe, sabotage):
+    """Wrap the firmware's classes; one that cannot be imported is left to main.py.
+
+    That of a controller without PSRAM looks frozen, as it must be there.
+    """
     try:
+        if world.controller == "plain":
+            __import__("parallelator").__file__ = "parallelator/__init__.py"
         probe.install()
         _keep_volumes()
     except Exception as error:

@@ -144,10 +144,11 @@ def main(port, folder):
         ROOT + "/tools",
         ROOT + "/build/mpy-lib",
     ]
-    from sim import current, harness, scenario
+    from sim import current, harness, scenario, threads
     from sim.chips.sdcard import SdCard
     from sim.chips.sdimage import Image
 
+    sys.modules["_thread"] = threads  # the joined firmware imports all that it needs at once
     scene = scenario.complete(plan("backstage"))
     scene["duration_s"] = None
     card = SdCard(Image(harness.SD_SECTORS, folder + "/card.img"))

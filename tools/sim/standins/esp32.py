@@ -3,12 +3,19 @@
 
 from sim import current
 
+HEAP_DATA = 4
 _NAME_CHARS = 15
 # MicroPython raises the numbers of ESP-IDF, below zero.
 _NOT_FOUND = (-0x1102, "ESP_ERR_NVS_NOT_FOUND")
 _TYPE_MISMATCH = (-0x1103, "ESP_ERR_NVS_TYPE_MISMATCH")
 _KEY_TOO_LONG = (-0x1109, "ESP_ERR_NVS_KEY_TOO_LONG")
 _INVALID_LENGTH = (-0x110C, "ESP_ERR_NVS_INVALID_LENGTH")
+
+
+def idf_heap_info(capabilities):
+    """Size, free, largest free piece, least free of each region: all free is in one piece here,
+    which `gc.mem_free` counts."""
+    return []
 
 
 class NVS:

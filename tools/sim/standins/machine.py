@@ -138,9 +138,10 @@ class SPI:
 
 
 class Timer:
-    """A hardware timer, for one shot."""
+    """A hardware timer."""
 
     ONE_SHOT = 0
+    PERIODIC = 1
 
     def __init__(self, number):
         self._number = number
@@ -148,7 +149,13 @@ class Timer:
 
     def init(self, mode, period, callback):
         world = current.world
-        world.timers[self._number] = (world.us() + period * 1000, callback)
+
+        def again(timer):
+            callback(timer)
+            self.init(mode, period, callback)
+
+        due_us = world.us() + period * 1000
+        world.timers[self._number] = (due_us, again if mode == self.PERIODIC else callback)
 
     def deinit(self):
         current.world.timers.pop(self._number, None)
