@@ -77,7 +77,13 @@ class Sensors:
         """Write chip i's settings and limits again; True when they read back."""
         limits = self._limits
         centre_mv = (limits.min_voltage_mv + limits.max_voltage_mv) // 2
-        return self.chips[i].configure(limits.hard_discharge_ma, limits.hard_charge_ma, centre_mv)
+        return self.chips[i].configure(
+            limits.hard_discharge_ma,
+            limits.hard_charge_ma,
+            centre_mv,
+            limits.hard_low_mv,
+            limits.hard_high_mv,
+        )
 
     def drop(self, i):
         """Forget chip i: it must be found again."""
@@ -136,7 +142,8 @@ class Sensors:
         """Read battery i's flags, which releases a latched ALERT.
 
         Returns:
-            bool or None: True when a passed limit caused it, None when nobody can tell.
+            int or None: ALERT, HIGH, LOW of ina2xx for the limits that were passed, 0 when none
+            was; None when nobody can tell.
         """
         return self.chips[i].clear_alert() if self.chips[i] else None
 
