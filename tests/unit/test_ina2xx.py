@@ -13,7 +13,9 @@ from parallelator.hardware.ina2xx import (
     ALERT,
     DRIVERS,
     FRESH,
+    HIGH,
     INTACT,
+    LOW,
     Ina219,
     Ina226,
     Ina228,
@@ -136,6 +138,24 @@ def test_a_passed_limit_shows_in_the_proof_and_is_cleared_by_it():
             line._step()
         assert driver.prove() & ALERT, name
         assert not driver.prove() & ALERT, name
+
+
+def test_the_first_code_beyond_a_limit_of_the_voltage_pulls_the_line():
+    for name in ("ina237", "ina228"):
+        for mv, shows in ((30900, 0), (30904, HIGH), (21600, 0), (21596, LOW)):
+            line, driver = chip_on(name)
+            driver.configure(15000, 12000, 27000, 21600, 30900)
+            line.plant.set_pack(0, voltage_mv=26000)
+            line.plant.inject_voltage(0, mv - 26000)
+            for _ in range(3):
+                line._step()
+            assert line.chip.alert_low(line.now_us) == bool(shows), (name, mv)
+            line.plant.inject_voltage(0, 0)
+            for _ in range(3):
+                line._step()
+            # It stays so until the flags are read.
+            assert line.chip.alert_low(line.now_us) == bool(shows), (name, mv)
+            assert driver.clear_alert() == shows and driver.clear_alert() == 0, (name, mv)
 
 
 def test_no_limit_means_no_alert():

@@ -10,6 +10,7 @@ from array import array
 from micropython import const
 
 from parallelator.catalog import ABSENT, ACTIONS, ON, UNCONTROLLED, Reason
+from parallelator.hardware.ina2xx import ALERT, HIGH
 from parallelator.protection import metering, rules
 from parallelator.protection.joining import Connector
 from parallelator.protection.presence import Presence
@@ -82,6 +83,7 @@ class Guard:
         self._ticks = 0
         self._next = 0
         self._urgent = 0
+        self._flagged = 0
         self._quiet_ms = 0
         self._map_ms = 0
         self._closed = 0
@@ -199,6 +201,7 @@ class Guard:
 
     def _watch_alerts(self, alerts: int, dt: int):
         states = self._states
+        self._flagged &= alerts
         if alerts:
             if self._quiet_ms > 0:
                 self._clear_alerts(alerts)
@@ -211,15 +214,44 @@ class Guard:
         states.pass_time(dt)
 
     def _answer_alerts(self, alerts: int):
-        # Off first, all boards; the flags only tell why. No flag: it is the line that is at fault.
-        self._switches.open(alerts)
+        # Off, all boards at once, unless the flags tell of a voltage alone: that is the first of
+        # two samples, and a line that is low again the second. No flag: it is the line's fault.
+        if alerts & self._flagged:
+            self._switches.open(alerts & self._flagged)
+        false = high = low = 0
         for i in range(BATTERIES):
-            if alerts & self._states.on & 1 << i:
-                if self._sensors.clear_alert(i) is False:
-                    self._presence.doubt_alert(i)
-                    self._states.trip(i, Reason.FALSE_ALERT, self._snap.current_ma[i])
+            bit = 1 << i
+            if alerts & bit:
+                shown = self._sensors.clear_alert(i)
+                if shown == 0:
+                    false |= bit
+                elif shown is None or shown & ALERT:
+                    continue
+                elif not self._flagged & bit:
+                    self._flagged |= bit
+                    alerts &= ~bit
+                elif shown & HIGH:
+                    high |= bit
                 else:
-                    self._states.trip(i, Reason.OVERCURRENT, self._sensors.alert_ma(i))
+                    low |= bit
+        if alerts:
+            self._switches.open(alerts)
+        states, limits = self._states, self._limits
+        for i in range(BATTERIES):
+            bit = 1 << i
+            if not alerts & states.on & bit:
+                continue
+            if false & bit:
+                self._presence.doubt_alert(i)
+                states.trip(i, Reason.FALSE_ALERT, self._snap.current_ma[i])
+            elif high & bit:
+                mv = max(self._snap.voltage_mv[i], limits.hard_high_mv)
+                states.trip(i, Reason.OVERVOLTAGE, mv)
+            elif low & bit:
+                mv = min(self._snap.voltage_mv[i], limits.hard_low_mv)
+                states.trip(i, Reason.UNDERVOLTAGE, mv)
+            else:
+                states.trip(i, Reason.OVERCURRENT, self._sensors.alert_ma(i))
 
     def _clear_alerts(self, mask: int):
         for i in range(BATTERIES):
@@ -244,17 +276,8 @@ class Guard:
     # The scan
 
     def _scan(self):
-        reads = _READS
-        urgent = self._urgent
-        if urgent:
-            reads -= 1
-            left = _URGENT_READS
-            for i in range(BATTERIES):
-                if left and urgent >> i & 1:
-                    left -= 1
-                    self._urgent &= ~(1 << i)
-                    if self._sensors.chips[i]:
-                        self._visit(i)
+        urgent = self._urgent | self._flagged
+        reads = _READS - 1 if urgent else _READS
         i = self._next
         for _ in range(BATTERIES):
             if self._sensors.chips[i]:
@@ -272,6 +295,21 @@ class Guard:
             if not reads:
                 break
         self._next = i
+        if urgent:
+            self._visit_urgent(urgent)
+
+    def _visit_urgent(self, urgent: int):
+        # After the others: by now the conversion that raised a flag is not the last one any more.
+        left = _URGENT_READS
+        for i in range(BATTERIES):
+            if left and urgent >> i & 1:
+                left -= 1
+                self._urgent &= ~(1 << i)
+                if self._flagged >> i & 1:
+                    self._flagged &= ~(1 << i)
+                    self._judge.flagged(i)
+                if self._sensors.chips[i]:
+                    self._visit(i)
 
     def _look_around(self):
         balance = self._balance

@@ -78,7 +78,13 @@ class Sensors:
         limits = self._limits
         centre_mv = (limits.min_voltage_mv + limits.max_voltage_mv) // 2
         chip = self.chips[i]
-        good = chip.configure(limits.hard_discharge_ma, limits.hard_charge_ma, centre_mv)
+        good = chip.configure(
+            limits.hard_discharge_ma,
+            limits.hard_charge_ma,
+            centre_mv,
+            limits.hard_low_mv,
+            limits.hard_high_mv,
+        )
         # Those that have the same settings share what they remember of them.
         for other in self.chips:
             if other is not None and other.settings == chip.settings:
@@ -143,7 +149,8 @@ class Sensors:
         """Read battery i's flags, which releases a latched ALERT.
 
         Returns:
-            bool or None: True when a passed limit caused it, None when nobody can tell.
+            int or None: ALERT, HIGH, LOW of ina2xx for the limits that were passed, 0 when none
+            was; None when nobody can tell.
         """
         return self.chips[i].clear_alert() if self.chips[i] else None
 
