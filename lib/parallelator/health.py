@@ -9,7 +9,7 @@ from micropython import const
 from parallelator.snapshot import RIG
 
 LEAST_BYTES = const(8192)
-"""Less than this free: a page, a log or a message may fail next, the guard needs nothing."""
+"""With less free memory a page, a log or a message may fail; the guard needs none."""
 _PERIOD_MS = const(10000)
 _TIDY_MS = const(250)
 _START_MS = const(4000)  # the first battery joins after five seconds
@@ -38,9 +38,9 @@ def look(
 def start_compact(free: int, set_threshold: "Callable[[int], object]"):
     """Have garbage collected after every 4 KB while the rig starts; True for a small heap.
 
-    That of a controller without PSRAM: if it filled up first, what lives would lie scattered over
-    all of it, and the holes between would be too small for a page. With PSRAM there is room, and a
-    collection takes long.
+    A small heap is that of a controller without PSRAM. If it filled up before the first
+    collection, the objects that remain would be scattered over all of it, and the gaps between
+    them too small for a page. With PSRAM there is room, and a collection takes long.
 
     Args:
         free: bytes free; set_threshold: function that takes the bytes between two collections.
@@ -53,7 +53,8 @@ def start_compact(free: int, set_threshold: "Callable[[int], object]"):
 async def watch(snap: "Snapshot", emit: "Emit", small: bool, clock: "Clock"):
     """Look every 10 s, for ever; if the heap is small, collect garbage four times a second.
 
-    After the start no longer by bytes: the frames of the guard's functions count as well.
+    After the start no collection is due after a number of bytes: the frames of the guard's
+    functions would count, too.
     """
     await asyncio.sleep_ms(_START_MS)
     gc.threshold(-1)

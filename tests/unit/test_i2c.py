@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-only
-"""The i2c: bounded retries, time-outs that stop a tick, recovery."""
+"""I2C: bounded retries, time-outs that stop a tick, recovery."""
 
 import errno
 

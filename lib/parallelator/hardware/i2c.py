@@ -103,7 +103,7 @@ class I2c:
         """Free SDA with up to nine clocks and a STOP, then build the I2C object anew.
 
         Returns:
-            bool: True when the bus is idle again; False leaves it `stuck`.
+            bool: True when I2C is idle again; when False, it stays `stuck`.
         """
         self.recoveries += 1
         self.stuck = not self._release()

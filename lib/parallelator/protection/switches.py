@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-only
-"""The expanders as one: masks of batteries in, verified switches out. Owned by `guard`.
+"""All expanders together: masks of batteries in, verified switches out. Owned by `guard`.
 
 Bit i of a mask is battery i; its board is i // 4. An opening that a board did not take stays
 wanted and is written again each tick.

@@ -177,7 +177,7 @@ class Api:
         return Response(body, 200, headers)
 
     def sweep(self):
-        """Lets go of what nobody asks for, and looks at BOOT. To be called each second."""
+        """Frees what is not used any more, and watches BOOT. To be called each second."""
         self._state.sweep()
         self._setup.watch_button()
         if self._update:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-only
-"""The text of GET /api/state, kept as long as it is true. Asked by api, for polls and streams."""
+"""The text of GET /api/state, kept while it is up to date. Used by api, for polls and streams."""
 
 import asyncio
 
