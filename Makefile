@@ -87,6 +87,7 @@ soak: build/test.stamp build/page.stamp
 bench: build/page.stamp
 	$(VENV)/python tools/bench/run.py
 	$(VENV)/python tools/bench/web.py
+	$(VENV)/micropython -X heapsize=8m tools/bench/json_steps.py
 
 coverage: build/sim.stamp
 	@$(VENV)/python tools/coverage.py --under hardware=90 --under protection=95

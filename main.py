@@ -29,6 +29,7 @@ SLOTS = ("app-a", "app-b")
 POINTER = "app"
 """Names the folder to boot, and while it is on trial the one before it and its starts so far."""
 
+WATCHDOG_MS = 15000
 START_MS = 60000
 START_TIMER = 1
 
@@ -133,11 +134,11 @@ def failed(starts: int, why: str):
 def limit_start():
     """Restart the controller in a minute, unless the application settles before.
 
-    The timer ends an application that loops, the watchdog one that hangs in C code, until the
-    application sets the watchdog up anew.
+    The timer ends an application that loops; the watchdog one that hangs in an import or in C
+    code, and the application makes it shorter once it protects.
     """
     Timer(START_TIMER).init(mode=Timer.ONE_SHOT, period=START_MS, callback=lambda timer: reset())
-    WDT(timeout=START_MS)
+    WDT(timeout=WATCHDOG_MS)
 
 
 class NoStorage:

@@ -62,6 +62,7 @@ BATTERY = fields(
     temperature_c="int?", on_s="int", switchings="int",
     flow={"enum": ["charging", "discharging", "idle", None]},
 )  # fmt: skip
+PAUSE = fields(worst="int", p999="int")
 PEAK = optional(fields(n="int", voltage_mv="int"))
 FAULT = {
     "type": "object",
@@ -127,6 +128,9 @@ SCHEMAS = {
     "System": fields(
         version="str", micropython="str", machine="str", boot="int", uptime_ms="int", time="str?",
         heap=fields(free="int", used="int"),
+        gc_pause_ms=PAUSE,
+        flash_pause_ms=PAUSE,
+        tick_late_ms=PAUSE,
         tasks=array(fields(name="str", failures="int")),
         i2c=fields(
             transactions="int", errors="int", timeouts="int", recoveries="int", stuck="bool",

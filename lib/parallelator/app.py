@@ -61,7 +61,6 @@ class App:
 
     def __init__(self, why: str, crashed: int, slot: str, switch: "Callable[[str], bool]"):
         self.safe = "safe_crash" if crashed else "safe_button" if button_held() else None
-        self._small = health.start_compact(gc.mem_free(), gc.threshold)
         self.clock = Clock(time)
         self.snap = Snapshot()
         # The largest buffers are allocated first, while the memory is in one piece.
@@ -85,12 +84,16 @@ class App:
             self.settings["pins.i2c_scl"],
             self.settings["i2c_khz"],
         )
-        i2c = I2c(self.controller.connect_i2c, self.controller.release_i2c)
+        chip = self.controller
+        i2c = I2c(chip.connect_i2c, chip.release_i2c, chip.i2c_idle, self.clock)
         self.guard = self._guard(i2c, sample_ring)
-        self._store = Storage(self.controller.storage(), self._tell_storage)
+        self._collector = health.Collector(
+            gc, self.clock, self.snap, self.events.emit, self.guard.trip_pending
+        )
+        self._store = Storage(chip.storage(), self._tell_storage, self._collector.pauses)
         self.nvs_state = NvsState(self._store, self.snap, self.guard)
         self.counters = Counters(
-            self.snap, self.card, self._store, self.controller.number(), self.guard.trip_pending
+            self.snap, self.card, self._store, self.controller.number(), self.guard.strained
         )
         cause = self.controller.reset_cause()
         self._reset, why = _beginning(why, cause)
@@ -114,6 +117,7 @@ class App:
             self.guard,
             self.counters,
             self._scheduler,
+            self._collector,
         )
 
     def _connected_card(self, values: dict):
@@ -172,10 +176,12 @@ class App:
         self._apply_modes()
         self.guard.start()
         self.clock.set_zone(self.settings["time.zone"])
-        self._start_radio()
         watchdog = self.controller.watchdog(_WATCHDOG_MS)
         self._card_until = None
-        protection = asyncio.create_task(self._scheduler.protect(self.guard, watchdog))
+        self._start_radio()
+        protection = asyncio.create_task(
+            self._scheduler.protect(self.guard, watchdog, self._collector)
+        )
         rig = self.rig
         rig.boot = self.blackbox.boot = count_boot(self._store)
         print("Parallelator", VERSION)
@@ -190,8 +196,7 @@ class App:
             self.events.emit("config_fault", RIG, 0, 0, k)
         for k in range(len(rig.renamed)):
             self.events.emit("config_renamed", RIG, 0, 0, k)
-        small, clock = self._small, self.clock
-        self._start("health", lambda: health.watch(self.snap, self.events.emit, small, clock))
+        self._start("health", lambda: health.watch(self.snap, self.clock, gc.threshold))
         self._start("nvs_state", self.nvs_state.run)
         for name, job in rig.network.jobs():
             self._start(name, job)
@@ -300,7 +305,7 @@ class App:
         await _import_all(_WEB_MODULES)
         from parallelator.web import server
 
-        gc.collect()
+        self._collector.collect()
         await server.serve(self.rig)
 
 
@@ -354,4 +359,5 @@ def run(
         Exception: the one that ended the guard, or one that was raised while the rig was built.
         KeyboardInterrupt: Ctrl-C on the console.
     """
+    health.start_compact(gc.mem_free(), gc.threshold)
     return App(why, crashed, slot, switch).run(settled)

@@ -151,6 +151,7 @@ CODES = (
     ("i2c_fault", "trouble", "", _RIG | _ACK),
     ("deadline_missed", "trouble", "ms", _RIG | _ACK),
     ("heap_low", "trouble", "", _RIG | _ACK),
+    ("gc_slow", "notice", "ms", _RIG | _ACK),
     ("config_fault", "trouble", "text", _RIG | _ACK),
     ("sd_absent", "trouble", "", _RIG | _ACK),
     ("sd_unreadable", "trouble", "", _RIG | _ACK),

@@ -9,10 +9,13 @@ import errno
 import json
 import os
 
+from micropython import const
+
 from parallelator import json_reader, settings
 from parallelator.json_error import JsonError
 
-_ROWS_A_STEP = 8
+_ROWS_A_STEP = const(8)
+_MOST_KEYS = const(128)  # of one object: a file may give all 98 settings by their whole names
 
 
 def load(paths: tuple, good_path: str):
@@ -108,7 +111,7 @@ def reading(path: str):
     """What `read` does, as a generator with short steps that returns the same."""
     try:
         with open(path, "rb") as file:
-            tree = yield from json_reader.reading_object(file)
+            tree = yield from json_reader.reading_object(file, entries=_MOST_KEYS)
         return (yield from settings.flattening(tree)), None
     except JsonError as error:
         return None, error.fault()

@@ -1,42 +1,103 @@
 # SPDX-License-Identifier: GPL-3.0-only
-"""Watches the controller's own memory and clock. A task of app."""
+"""Watches the controller's memory and clock, and chooses when garbage is collected. Used by app.
+
+A collection keeps everybody off the processor: 0.1 ms for each KB in use, five times that where
+the heap lies in PSRAM. So the guard's task makes it right after a tick, while nobody is beyond a
+limit, and before the heap is so full that it has to come at any moment.
+"""
 
 import asyncio
-import gc
 
 from micropython import const
 
+from parallelator.pauses import GC, Pauses
 from parallelator.snapshot import RIG
 
 LEAST_BYTES = const(8192)
 """With less free memory a page, a log or a message may fail; the guard needs none."""
+SLOW_MS = const(40)
+"""What a collection may take: with a tick and the opening it leaves a trip within 80 ms."""
 _PERIOD_MS = const(10000)
-_TIDY_MS = const(250)
+_LEAD_MS = const(15)  # of the 20 between two ticks
+_LATER_MS = const(200)  # when no tick has just been
+_LATEST_MS = const(1000)  # also while a battery is beyond a limit
+_SHORTEST_MS = const(250)
+_LONGEST_MS = const(60000)
 _START_MS = const(4000)  # the first battery joins after five seconds
 _START_BYTES = const(4096)
 _CLOCK_S = const(600)
 _SMALL_HEAP = const(1048576)
 
 
-def look(
-    snap: "Snapshot", emit: "Emit", free: "Callable[[], int]", collect: "Callable[[], object]"
-):
-    """Raise or clear the alarm `heap_low`.
+class Collector:
+    """Collects it when it suits the guard.
 
     Args:
-        snap: the `Snapshot`; emit: function (code, i, state, reason, value) that records an event.
-        free: function that returns the bytes free, garbage not counted; collect: frees garbage.
+        gc: the module `gc`; clock: a `clock.Clock`; snap: the `Snapshot`.
+        emit: function (code, i, state, reason, value) that records an event.
+        trip_pending: function that returns True while a battery is beyond a limit.
+
+    Attributes:
+        pauses: the `Pauses` of the rig; free: bytes of heap after the last collection.
     """
-    low = free() < LEAST_BYTES
-    if low:
-        collect()
-        low = free() < LEAST_BYTES
-    if snap.alarm("heap_low", RIG, low) and low:
-        emit("heap_low", RIG, 0, 0, free())
+
+    def __init__(
+        self,
+        gc: "Any",
+        clock: "Clock",
+        snap: "Snapshot",
+        emit: "Emit",
+        trip_pending: "Callable[[], bool]",
+    ):
+        self._gc = gc
+        self._clock = clock
+        self._snap = snap
+        self._emit = emit
+        self.pauses = Pauses(clock)
+        self._trip_pending = trip_pending
+        self._due = self._last = clock.ms()
+        self.free = 0
+
+    def collect_if_due(self, left_ms: int):
+        """Collect when it is time to, and a good moment.
+
+        Args:
+            left_ms: time before the guard's next tick.
+        """
+        overdue_ms = self._clock.diff(self._clock.ms(), self._due)
+        if overdue_ms < 0:
+            return
+        good = left_ms >= _LEAD_MS or overdue_ms >= _LATER_MS
+        if good and not self._trip_pending() or overdue_ms >= _LATEST_MS:
+            self.collect()
+
+    def collect(self):
+        """Collect now, tell what there is to tell, and choose when to do so again.
+
+        That is when half of what is free will be garbage, if as much of it comes as last.
+        """
+        gc, clock = self._gc, self._clock
+        began = clock.ms()
+        free = gc.mem_free()  # takes its time as well: it looks at every block
+        gc.collect()
+        self.free = gc.mem_free()
+        took_ms = clock.diff(clock.ms(), began)
+        self.pauses.note(GC, took_ms)
+        passed_ms = max(clock.diff(began, self._last), 1)
+        self._last = began
+        period_ms = self.free // 2 * passed_ms // max(self.free - free, 1)
+        period_ms = min(max(period_ms, _SHORTEST_MS), _LONGEST_MS)
+        self._due = clock.add(clock.ms(), period_ms)
+        self._tell("heap_low", self.free < LEAST_BYTES, self.free)
+        self._tell("gc_slow", took_ms > SLOW_MS, took_ms + SLOW_MS)
+
+    def _tell(self, code: str, active: bool, value: int):
+        if self._snap.alarm(code, RIG, active) and active:
+            self._emit(code, RIG, 0, 0, value)
 
 
 def start_compact(free: int, set_threshold: "Callable[[int], object]"):
-    """Have garbage collected after every 4 KB while the rig starts; True for a small heap.
+    """Have garbage collected after every 4 KB while the rig starts, if the heap is small.
 
     A small heap is that of a controller without PSRAM. If it filled up before the first
     collection, the objects that remain would be scattered over all of it, and the gaps between
@@ -47,22 +108,17 @@ def start_compact(free: int, set_threshold: "Callable[[int], object]"):
     """
     if free < _SMALL_HEAP:
         set_threshold(_START_BYTES)
-    return free < _SMALL_HEAP
 
 
-async def watch(snap: "Snapshot", emit: "Emit", small: bool, clock: "Clock"):
-    """Look every 10 s, for ever; if the heap is small, collect garbage four times a second.
+async def watch(snap: "Snapshot", clock: "Clock", set_threshold: "Callable[[int], object]"):
+    """End the time of the start after 4 s; from then on look at the clock, for ever.
 
-    After the start no collection is due after a number of bytes: the frames of the guard's
-    functions would count, too.
+    Args:
+        set_threshold: as of `start_compact`. After the start no collection is due after a number
+            of bytes: the frames of the guard's functions would count, too.
     """
     await asyncio.sleep_ms(_START_MS)
-    gc.threshold(-1)
+    set_threshold(-1)
     while True:
-        look(snap, emit, gc.mem_free, gc.collect)
         snap.alarm("clock_unset", RIG, clock.unix() is None and snap.uptime_s > _CLOCK_S)
-        for _ in range(_PERIOD_MS // _TIDY_MS if small else 0):
-            await asyncio.sleep_ms(_TIDY_MS)
-            gc.collect()
-        if not small:
-            await asyncio.sleep_ms(_PERIOD_MS)
+        await asyncio.sleep_ms(_PERIOD_MS)

@@ -23,7 +23,8 @@ class Rig:
         config_files: the settings files, the one to save to first.
         why: what the firmware ended with last, as text; powered_on: True after a power-on.
         slot, switch: as of `app.run`; button_held: as of `controller`.
-        counters: the `Counters`; scheduler: the `Scheduler`; the others as below.
+        counters: the `Counters`; scheduler: the `Scheduler`; collector: the `Collector`; the
+            others as below.
 
     Attributes:
         settings: the settings in use; `web.port` is the TCP port.
@@ -36,6 +37,7 @@ class Rig:
             is RIG, and returns None or the code of the refusal; `trip_pending()` as of `Guard`.
         tasks: names of the tasks; failures: how often each failed.
         run_after_guard, within: as of `Scheduler`.
+        pauses: the `Pauses`; collector: the `Collector`.
         boot: number of this boot; datalog: the `Datalog`; network: the `Network`, of it `wifi`
             and `hostname`; mqtt: the `Mqtt`, None without a broker. They are set after the others.
     """
@@ -61,6 +63,7 @@ class Rig:
         guard: "Guard",
         counters: "Counters",
         scheduler: "Scheduler",
+        collector: "Collector",
         boot: int = 0,
         datalog: "Datalog | None" = None,
         network: "Network | None" = None,
@@ -90,6 +93,8 @@ class Rig:
         self.failures = scheduler.failures
         self.run_after_guard = scheduler.run_after_guard
         self.within = scheduler.within
+        self.pauses = collector.pauses
+        self.collector = collector
         self.boot = boot
         self.datalog = datalog
         self.network = network

@@ -14,6 +14,7 @@ import sys
 
 from micropython import const
 
+from parallelator.pauses import LATE
 from parallelator.protection import guard
 from parallelator.snapshot import RIG
 
@@ -39,24 +40,33 @@ class Scheduler:
         self._emit = emit
         self._guard = None
         self._watchdog = None
+        self._pauses = None
         self._due = 0
         self._ticking = False
         self.names = []
         self.failures = []
         self.end = None
 
-    async def protect(self, protector: "Guard", watchdog: "WDT"):
+    async def protect(
+        self,
+        protector: "Guard",
+        watchdog: "WDT",
+        collector: "Collector",
+    ):
         """The guard's task: tick every `guard.TICK_MS` until there is an `end`.
 
         Args:
             protector: a `guard.Guard` that has started; watchdog: fed by every tick.
+            collector: asked to collect after a tick; its pauses are told how late each begins.
         """
         clock = self._clock
         self._due = clock.ms()
         self._watchdog = watchdog
+        self._pauses = collector.pauses
         self._guard = protector
         while self.end is None:
             self.tick_if_due()
+            collector.collect_if_due(clock.diff(self._due, clock.ms()))
             await asyncio.sleep_ms(max(clock.diff(self._due, clock.ms()), 0))
 
     def tick_if_due(self):
@@ -69,9 +79,11 @@ class Scheduler:
         protector = self._guard
         if protector is None or self.end or self._ticking:
             return
-        if clock.diff(self._due, clock.ms()) > 0:
+        late_ms = clock.diff(clock.ms(), self._due)
+        if late_ms < 0:
             return
         self._ticking = True
+        self._pauses.note(LATE, late_ms)
         try:
             protector.tick()
             self._watchdog.feed()

@@ -27,6 +27,8 @@ _S3 = "ESP32S3" in getattr(sys.implementation, "_machine", "")
 _SDA, _SCL, _SCK, _MOSI, _MISO, _CS = (41, 40, 12, 11, 13, 10) if _S3 else (32, 33, 18, 23, 19, 5)
 _FLASH_PINS = (26, 32) if _S3 else (6, 11)
 """First and last GPIO of the controller's own flash memory: driving one crashes it."""
+_NO_PINS = (22, 23, 24, 25) if _S3 else (20, 24, 28, 29, 30, 31)
+_LAST_PIN, _LAST_OUTPUT = (48, 48) if _S3 else (39, 33)
 
 _BITS = const("four different whole numbers, 0 to 7")
 FLAG = const("true or false")
@@ -358,6 +360,14 @@ def _contradicting(v: dict, faults: list):
         if key.startswith("pins.") and first <= v[key] <= last:
             allowed = "another GPIO than %d to %d, those of the flash memory" % _FLASH_PINS
             faults.append(fault_of(key, v[key], allowed))
+        elif key.startswith("pins.") and not _is_usable(key, v[key]):
+            most = _LAST_PIN if key == "pins.sd_miso" else _LAST_OUTPUT
+            allowed = "a GPIO of this controller that can do this, %d at most" % most
+            faults.append(fault_of(key, v[key], allowed))
+    if v["pins.i2c_sda"] == v["pins.i2c_scl"]:
+        faults.append(
+            fault_of("pins.i2c_scl", v["pins.i2c_scl"], "another GPIO than pins.i2c_sda")
+        )
     yield
     driver = DRIVERS.get(v["sensor.model"], Ina237)
     if high > driver.MAX_MV:
@@ -390,6 +400,12 @@ def _contradicting(v: dict, faults: list):
         faults.append(
             fault_of("limits.hard_current_pct", v["limits.hard_current_pct"], "0, or 100 or more")
         )
+
+
+def _is_usable(key: str, pin: int):
+    """True when a pin is there, and can drive its line; an input only needs to be there."""
+    last = _LAST_PIN if key == "pins.sd_miso" else _LAST_OUTPUT
+    return pin <= last and pin not in _NO_PINS
 
 
 def safe(values: dict):

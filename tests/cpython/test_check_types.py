@@ -12,7 +12,7 @@ HARDWARE = "lib/parallelator/hardware/"
 BOTH = ("1.29", "1.25")
 
 BREAKAGES = [
-    ("boot.py", "timeout=10000)", "timeout_us=10000)", BOTH),
+    ("boot.py", "timeout=30000)", "timeout_us=10000)", BOTH),
     (HARDWARE + "controller.py", "I2C(\n            0,", "I2C(\n            0, speed=1,", BOTH),
     (HARDWARE + "controller.py", "WDT(timeout=", "WDT(timeout_ms=", BOTH),
     (HARDWARE + "controller.py", 'NVS("parallelator")', "NVS()", BOTH),

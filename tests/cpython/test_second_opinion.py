@@ -8,6 +8,7 @@ is compared with the plant alone.
 """
 
 import random
+from types import SimpleNamespace
 
 import pytest
 
@@ -21,6 +22,8 @@ from sim.chips.ina228 import Ina228
 from sim.chips.ina237 import Ina237
 from sim.chips.tca9555 import Tca9555 as Expander
 from sim.plant import Plant
+
+CLOCK = SimpleNamespace(us=lambda: 0, diff=lambda end, start: end - start)
 
 adafruit_ina219 = i2c_adapter.load("adafruit_ina219")
 adafruit_ina228 = i2c_adapter.load("adafruit_ina228")
@@ -46,7 +49,9 @@ class Rig:
         self.wait_us = 60000
 
     def ours(self, driver, discharge_ma=0, charge_ma=0):
-        sensor = driver(I2c(lambda: self.i2c, lambda: True), OURS, self.shunt_uohm)
+        sensor = driver(
+            I2c(lambda: self.i2c, lambda: True, lambda: True, CLOCK), OURS, self.shunt_uohm
+        )
         assert sensor.configure(discharge_ma, charge_ma)
         return sensor
 
@@ -293,7 +298,7 @@ def test_expander_drivers_agree_on_every_pin():
     i2c = i2c_adapter.I2C([chip])
     theirs = community_tca9555.TCA9555(i2c)
     assert theirs.configuration_ports == theirs.output_ports == 0xFFFF
-    ours = Tca9555(I2c(lambda: i2c, lambda: True), 0x20, inputs)
+    ours = Tca9555(I2c(lambda: i2c, lambda: True, lambda: True, CLOCK), 0x20, inputs)
     assert ours.start(0x5A)
     assert theirs.configuration_ports == inputs and theirs.output_ports == 0x5A00
     assert theirs.polarity_inversions == 0

@@ -9,7 +9,7 @@ from sim.chips.sdimage import Image
 from support import clean
 from test_records import SECTORS, Run
 
-SCAN_MS = 80
+SCAN_MS = 160
 """A round of 16 batteries."""
 
 
@@ -109,14 +109,14 @@ def assert_true(run, n, trip_ms, rows):
     compared = 0
     for t_ms, who, mv, ma in rows:
         at_ms = trip_ms + t_ms
-        near = [row for row in run.truth[n] if at_ms - 25 <= row[0] <= at_ms + 20]
+        near = [row for row in run.truth[n] if at_ms - 25 <= row[0] <= at_ms + 30]
         if who:
             amps = [row[1] for row in near]
             good = min(amps) - 15 < ma < max(amps) + 15
             good = good and any(abs(mv - row[2]) < 8 for row in near)
         else:
             # The bus is a round of readings together, and its volts are those of the packs.
-            near = [row for row in run.truth[n] if at_ms - 110 <= row[0] <= at_ms + 20]
+            near = [row for row in run.truth[n] if at_ms - 190 <= row[0] <= at_ms + 30]
             low = min(row[3] for row in near) - 300
             high = max(row[3] for row in near) + 300
             good = low <= ma <= high and -20 < mv - near[-1][4] < 300
@@ -159,7 +159,7 @@ def test_small_rigs_are_recorded_at_their_own_faster_scan():
     (open_ms,) = opened_ms(run, 2)
     times = [row[0] for row in of(rows, 2)]
     assert -10000 <= times[0] < -9500 and times[-1] > 4900
-    assert len(times) > 480, len(times)
+    assert len(times) > 350, len(times)
     assert_true(run, 2, open_ms, [row for row in of(rows, 2) if row[0] < -30])
 
 
@@ -178,7 +178,7 @@ def test_two_trips_within_five_seconds():
     apart_ms = opened_ms(run, 5)[0] - opened_ms(run, 3)[0]
     before = [row[3] for row in of(rows, 0) if row[0] < -apart_ms - 200]
     after = [row[3] for row in of(rows, 0) if -apart_ms + 700 < row[0] < -30]
-    assert len(after) > 20 and 39000 < max(before) < 41000 and 39000 < max(after) < 41000
+    assert len(after) > 10 and 39000 < max(before) < 41000 and 39000 < max(after) < 41000
 
 
 def test_a_whole_rig_that_trips_at_once():
@@ -190,7 +190,7 @@ def test_a_whole_rig_that_trips_at_once():
     assert set(numbers) == tripped and len(numbers) == len(tripped), numbers
     assert run.app.blackbox.missed == 0
     for _, trip, rows in records:
-        assert complete(rows, trip.i + 1, scan_ms=100)  # the tick that opens them all is long
+        assert complete(rows, trip.i + 1, scan_ms=180)  # the tick that opens them all is long
     volumes = [entry for entry in run.card.image.volume().ilistdir("/blackbox")]
     assert len(volumes) == 1 and volumes[0][3] < 32000, volumes
 
@@ -212,16 +212,18 @@ def test_a_sensor_that_is_lost_is_a_trip_and_an_operator_is_not():
 def test_a_tape_that_ran_slowly_for_long_does_not_mix_up_the_times():
     # Without a sensor the sample ring reaches minutes back, its times repeat after 16 s.
     steps = [
-        {"at": 10, "do": "board_unplug", "board": 0},
-        {"at": 60, "do": "board_plug", "board": 0},
+        {"at": at_s, "do": "sensor_nack", "n": n, "on": at_s < 60}
+        for at_s in (10, 60)
+        for n in range(1, 5)
     ]
-    run = Boxed([2], batteries=4, duration_s=77, load=[[0, 12]], steps=steps + spike(2, 69))
+    run = Boxed([2], batteries=4, duration_s=79, load=[[0, 12]], steps=steps + spike(2, 71))
     _, trip, rows = run.records()[-1]
     assert trip.i + 1 == 2 and trip.uptime_s > 65
     open_ms = opened_ms(run, 2)[-1]
     times = [row[0] for row in of(rows, 2)]
     assert 60000 < open_ms + times[0] < 67000, (open_ms, times[0])
-    assert complete(rows, 2, times[0], scan_ms=60) and complete(rows, 0)
+    assert complete(rows, 2, times[0], scan_ms=110), times
+    assert complete(rows, 0), of(rows, 0)
     assert_true(run, 2, open_ms, [row for row in of(rows, 2) if row[0] < -30])
 
 
@@ -324,9 +326,9 @@ def test_records_do_not_delay_the_protection():
     stalls = [{"at": 1, "do": "sd_stall", "ms": 250, "every": 12}]
     run = Boxed(duration_s=65, steps=crossings + stalls)
     clean(run.report)
-    assert 0 < run.pause_ms < 20, run.pause_ms
+    assert 0 < run.pause_ms < 40, run.pause_ms
     reactions = run.report["reactions"]
     assert len(reactions) >= 16, len(reactions)
     worst_ms = max(opened - crossed for crossed, opened, _, _ in reactions)
-    assert worst_ms < 25, worst_ms
+    assert worst_ms < 40, worst_ms
     assert len(run.records()) + run.app.blackbox.missed >= len(reactions)

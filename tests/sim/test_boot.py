@@ -161,6 +161,13 @@ def test_a_long_file_is_not_read_to_its_end():
     assert (world.wires._sda, world.wires._scl) == (32, 33)
 
 
+def test_pins_that_cannot_carry_i2c_give_way_before_the_driver_restarts_the_controller():
+    for config in (b'{"pins": {"i2c_sda": 34}}', b'{"pins": {"i2c_sda": 33}}'):
+        world = boot_with(config)
+        assert not world.resets and sum(world.plant.switch) == 0
+        assert (world.wires._sda, world.wires._scl) == (32, 33), config
+
+
 def test_configured_pins_are_used():
     world = boot_with(b'{"pins": {"i2c_sda": 21, "i2c_scl": 22}}')
     assert (world.wires._sda, world.wires._scl) == (21, 22)

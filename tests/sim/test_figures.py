@@ -26,7 +26,7 @@ def crossings():
     return steps
 
 
-def test_a_thousand_crossings_open_within_25_ms():
+def test_a_thousand_crossings_open_within_40_ms():
     limits = {"max_trips": 1000, "reconnect_delay_ms": 1000, "join_interval_ms": 100}
     report = play(
         duration_s=int(12 + SPACING_S * 1000),
@@ -40,8 +40,8 @@ def test_a_thousand_crossings_open_within_25_ms():
     # A write to the flash keeps everybody waiting, and is outside the percentiles.
     calm = undisturbed(report)
     took = sorted(opened - crossed for crossed, opened, _, _ in calm)
-    assert len(took) >= 980 and took[-1 - len(took) // 1000] <= 25, took[-5:]
-    assert max(opened - crossed for crossed, opened, _, _ in report["reactions"]) <= 50
+    assert len(took) >= 980 and took[-1 - len(took) // 1000] <= 40, took[-5:]
+    assert max(opened - crossed for crossed, opened, _, _ in calm) <= 80
     assert all(entry[3] == "overcurrent" for entry in report["reactions"])
 
 
@@ -50,10 +50,11 @@ def test_a_steady_minute_allocates_nothing():
     print(summary(report))
     clean(report)
     ticks = report["ticks"]
-    assert ticks["count"] > 6500
+    assert ticks["count"] > 3200
     # Start-up and the group start, nothing after: every later tick ran with the heap locked.
     assert ticks["exempt"] <= 12, ticks
-    assert ticks["load_pct"] <= 80, ticks
+    # 16 packs at 100 kHz: at most half of the time is the guard's.
+    assert ticks["load_pct"] <= 50, ticks
 
 
 def test_many_tasks_at_once_delay_the_guard_by_one_of_them():

@@ -159,7 +159,7 @@ def test_11_a_failed_off_is_written_again_until_it_is_done():
     ]
     report = play(duration_s=14, batteries=LEVEL, steps=steps)
     assert report["alloc_violations"] == []
-    assert 12 <= moves(report, 2, 9)[0][0] <= 12.03
+    assert 12 <= moves(report, 2, 9)[0][0] <= 12.06
 
 
 def test_12_latches_left_on_and_the_power_on_latch_close_nothing():
@@ -221,7 +221,7 @@ def test_16_a_frozen_reading_is_not_taken_for_a_fresh_one():
     steps = [{"at": 10, "do": "sensor_freeze", "n": 2}]
     report = play(duration_s=12, load=[[0, 24]], steps=steps)
     clean(report)
-    assert moves(report, 2, 9)[0][0] - 10 <= 0.5
+    assert moves(report, 2, 9)[0][0] - 10 <= 0.7
 
 
 def test_17_the_limits_of_the_file_are_those_that_protect():
@@ -258,7 +258,7 @@ def test_19_an_exception_in_the_protection_opens_everything_and_restarts():
         scan = Guard._scan
 
         def blow_up(guard):
-            if guard._ticks == 1000 and not blown:
+            if guard._ticks == 500 and not blown:
                 blown.append(True)
                 raise ValueError("a defect")
             scan(guard)
@@ -269,7 +269,7 @@ def test_19_an_exception_in_the_protection_opens_everything_and_restarts():
     assert report["resets"] == 1
     for n in range(1, 5):
         (_, _), (opened_s, _), (closed_s, closed) = moves(report, n)
-        assert 9.9 <= opened_s <= 10.6 and closed and closed_s >= opened_s + 5
+        assert 9.9 <= opened_s <= 10.8 and closed and closed_s >= opened_s + 5
         assert on(report, n, 24)
 
 
@@ -284,7 +284,7 @@ def test_19b_a_hung_protection_is_reset_by_the_watchdog():
         scan = Guard._scan
 
         def hang(guard):
-            if guard._ticks == 1000 and not hung[0]:
+            if guard._ticks == 500 and not hung[0]:
                 hung[0] = True
                 sleep_ms(60000)
             scan(guard)
@@ -358,6 +358,52 @@ def test_the_first_code_beyond_a_voltage_limit_trips():
         report = play(duration_s=12, batteries=base, steps=steps)
         clean(report)
         assert (len(moves(report, 1)) == 2) == opens, (mv, extra)
+
+
+def hang(patch):
+    """A start during which something hangs once, for good: what came of it, by the report."""
+    hung = []
+
+    def hang_once():
+        from time import sleep_ms
+
+        if not hung:
+            hung.append(True)
+            sleep_ms(600000)
+
+    report = play(duration_s=26, batteries=LEVEL, sabotage=lambda: patch(hang_once))
+    assert report["resets"] == 1 and all(on(report, n, 25) for n in range(1, 5))
+    return min(moves(report, n)[0][0] for n in range(1, 5))
+
+
+def test_19c_a_start_that_hangs_before_the_first_scan_is_reset_within_15_s():
+    def patch(hang_once):
+        from parallelator.app import App
+
+        init = App.__init__
+
+        def hanging(app, *args):
+            hang_once()
+            init(app, *args)
+
+        App.__init__ = hanging
+
+    assert 15 < hang(patch) < 25
+
+
+def test_19d_a_radio_that_hangs_is_reset_within_5_s():
+    def patch(hang_once):
+        from parallelator.network.network import Network
+
+        power_up = Network.power_up
+
+        def hanging(network):
+            hang_once()
+            power_up(network)
+
+        Network.power_up = hanging
+
+    assert 5 < hang(patch) < 15
 
 
 def test_an_alert_line_shorted_in_service_costs_its_own_battery_once_and_nobody_else():

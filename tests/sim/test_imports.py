@@ -37,7 +37,7 @@ def imported(**settings):
         from parallelator.protection.guard import Guard
 
         # Imported here to be observed; the firmware imports them itself as well.
-        start, active, write = Guard.start, network.WLAN.active, machine.I2C.writeto
+        start, active, write = Guard.start, network.WLAN.active, machine.Unit.writeto
 
         def watched_start(guard):
             note("GUARD")
@@ -53,7 +53,7 @@ def imported(**settings):
 
         Guard.start = watched_start
         network.WLAN.active = watched_active
-        machine.I2C.writeto = watched_write
+        machine.Unit.writeto = watched_write
         seen.clear()
 
     real = builtins.__import__

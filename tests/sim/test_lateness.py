@@ -33,7 +33,7 @@ def crowd():
 
 def test_a_crowd_of_tasks_explains_no_late_tick_when_the_guard_goes_first():
     explainer, _ = lateness.explain(lambda: play(crowd, **RIG))
-    assert explainer.ticks > 1900 and explainer.unexplained == [], explainer.unexplained
+    assert explainer.ticks > 950 and explainer.unexplained == [], explainer.unexplained
 
 
 def test_a_guard_that_waits_for_its_turn_is_found():

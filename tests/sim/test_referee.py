@@ -63,7 +63,7 @@ def test_an_off_that_is_not_retried():
     steps = [
         {"at": 8, "do": "expander_nack", "board": 0},
         {"at": 8.001, "do": "request", "n": 2, "action": "off"},
-        {"at": 8.015, "do": "expander_nack", "board": 0, "on": False},
+        {"at": 8.03, "do": "expander_nack", "board": 0, "on": False},
     ]
     for what in ("closed while not on", "closed though switched off"):
         found(sabotage.an_off_is_not_retried, what, duration_s=9, batteries=LEVEL, steps=steps)

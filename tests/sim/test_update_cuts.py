@@ -281,12 +281,12 @@ def test_nothing_is_written_while_a_trip_is_pending_and_it_goes_on_after():
     good = made()
     presses = [False]
 
-    def trip_pending():
+    def strained():
         return presses[0]
 
     def work():
         bundle.asyncio = Now
-        receiver = bundle.Receiver("app-b", KEY, auth.pads(KEY), trip_pending)
+        receiver = bundle.Receiver("app-b", KEY, auth.pads(KEY), strained, lambda job: job())
         run(receiver.offer(good[:1000], len(good)))
         run(receiver.fill(good[:1000]))
         presses[0] = True

@@ -230,7 +230,7 @@ def test_one_that_crashes_at_its_first_tick_returns():
     assert trial.started == ["0.1.0", "0.2.0", "0.1.0"]
 
 
-def test_one_that_hangs_at_boot_returns_after_a_minute():
+def test_one_that_hangs_at_boot_returns_by_the_watchdog():
     def harm(App, Guard):
         def hanging(app, *_):
             while True:
@@ -239,19 +239,7 @@ def test_one_that_hangs_at_boot_returns_after_a_minute():
         App.__init__ = hanging
 
     trial = returned(Trial(harm=harm, duration_s=95), "update_hung")
-    assert 80 < moves(trial.report, 1, 30)[0][0] < 95
-
-
-def test_one_that_hangs_where_no_timer_is_served_returns_by_the_watchdog():
-    def harm(App, Guard):
-        def hanging(app, *_):
-            current.world.timers.clear()
-            while True:
-                current.world.spend(10000)
-
-        App.__init__ = hanging
-
-    returned(Trial(harm=harm, duration_s=95), "update_hung")
+    assert 35 < moves(trial.report, 1, 30)[0][0] < 50
 
 
 def test_one_whose_tick_hangs_returns():
@@ -282,14 +270,14 @@ def test_one_that_ticks_but_does_not_get_to_work_returns_after_a_minute():
 
 
 def test_a_power_cut_during_the_trial_is_not_the_versions_fault():
-    steps = [{"at": SWITCH_S + 1.5, "do": "power_cycle"}]
+    steps = [{"at": SWITCH_S + 2.2, "do": "power_cycle"}]
     trial = Trial(steps=steps)
     assert trial.started == ["0.1.0", "0.2.0", "0.2.0"]
     assert trial.pointer == "app-b" and "updated" in trial.codes()
 
 
 def test_one_during_which_the_power_goes_again_and_again_returns():
-    steps = [{"at": SWITCH_S + 1.5 + k, "do": "power_cycle"} for k in range(3)]
+    steps = [{"at": SWITCH_S + 2.2 + 1.7 * k, "do": "power_cycle"} for k in range(3)]
     trial = Trial(steps=steps)
     assert trial.started == ["0.1.0"] + 3 * ["0.2.0"] + ["0.1.0"], trial.started
     assert trial.pointer == "app-a" and "update_cut" in trial.codes()
@@ -298,7 +286,7 @@ def test_one_during_which_the_power_goes_again_and_again_returns():
 
 def test_the_cable_does_not_end_a_trial():
     steps = [
-        {"at": SWITCH_S + 1.5, "do": "console_break"},
+        {"at": SWITCH_S + 2.2, "do": "console_break"},
         {"at": SWITCH_S + 5, "do": "controller_reset"},
     ]
     trial = Trial(steps=steps)

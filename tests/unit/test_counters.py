@@ -48,8 +48,8 @@ class Rig:
         self.snap = Snapshot()
         self.slot = Slot(image)
         self.store = store
-        self.trip_pending = False
-        self.counters = Counters(self.snap, self.slot, store, owner, lambda: self.trip_pending)
+        self.strained = False
+        self.counters = Counters(self.snap, self.slot, store, owner, lambda: self.strained)
         self.counters.restore()
 
     def use(self, seconds, ma=1800):
@@ -118,15 +118,18 @@ def test_with_a_card_the_flash_gets_it_every_six_hours():
     assert 3 <= store.commits <= 4, store.commits
 
 
-def test_the_flash_is_left_alone_while_a_battery_is_beyond_a_limit():
+def test_the_flash_waits_while_a_battery_is_close_to_a_limit():
     store = Store()
     rig = Rig(store)
-    rig.trip_pending = True
+    rig.strained = True
     rig.use(1500)
     assert store.commits == 0
-    rig.trip_pending = False
+    rig.strained = False
     rig.use(60)
     assert store.commits == 1
+    rig.strained = True
+    rig.use(1900)
+    assert store.commits == 2, "half an hour at most"
 
 
 def test_an_asked_for_restart_loses_nothing():

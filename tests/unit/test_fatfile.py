@@ -75,7 +75,7 @@ def boot():
 def save():
     try:
         asyncio.run(
-            saving.write(CHANGES, settings.defaults(), ("nowhere.json", CONFIG), Unasked())
+            saving.write(CHANGES, settings.defaults(), ("nowhere.json", CONFIG), Unasked(), None)
         )
     except OSError:
         return  # it misses what the card lost; a controller without power would not even notice

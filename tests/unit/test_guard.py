@@ -5,7 +5,7 @@ requests the guard accepts."""
 from errno import ENODEV
 
 from parallelator import settings
-from parallelator.catalog import ABSENT, ON, TRIPPED, WAITING, Reason
+from parallelator.catalog import ABSENT, OFF, ON, TRIPPED, WAITING, Reason
 from parallelator.clock import Clock
 from parallelator.hardware.i2c import I2c
 from parallelator.hardware.tca9555 import Tca9555
@@ -72,7 +72,8 @@ class Time:
     def ticks_ms(self):
         return self.now & PERIOD_MS - 1
 
-    ticks_us = sleep_us = None
+    ticks_us = ticks_ms
+    sleep_us = None
 
     def ticks_diff(self, a, b):
         half = PERIOD_MS // 2
@@ -91,10 +92,11 @@ class Rig:
         self.time = Time(start_ms)
         self.snap = Snapshot()
         self.codes = []
-        i2c = I2c(lambda: self.wire, lambda: True)
+        clock = Clock(self.time)
+        i2c = I2c(lambda: self.wire, lambda: True, lambda: True, clock)
         expanders = [Tca9555(i2c, 0x20 + b, 0xF0) for b in range(BOARDS)]
         self.guard = guard.Guard(
-            Clock(self.time),
+            clock,
             i2c,
             self.snap,
             Switches(expanders, Wiring()),
@@ -236,3 +238,18 @@ def test_a_lock_of_the_output_is_cleared_by_a_reset_only():
     assert rig.guard.submit("reset", RIG) is None
     rig.run(10)
     assert not rig.snap.bus_locked
+
+
+def test_an_overload_counts_from_the_closing_and_not_from_the_reading_before():
+    took = []
+    for i in (0, 5, 11):
+        rig = Rig()
+        rig.guard.submit("off", i)
+        rig.until(i, OFF, 1000)
+        rig.guard.submit("auto", i)
+        while rig.snap.state[i] != ON:
+            rig.block(390)  # its last reading is older than anything that counts
+        rig.wire.ma[i] = 14000
+        took.append(rig.until(i, TRIPPED, 6000))
+    # At 1.4 times the limit the sum is full after 4584 ms.
+    assert min(took) >= 4580, took

@@ -4,8 +4,10 @@
 tests/cpython/test_second_opinion.py compares what they read with drivers by other people.
 """
 
+import time
 from errno import ENODEV
 
+from parallelator.clock import Clock
 from parallelator.hardware.i2c import I2c
 from parallelator.hardware.ina2xx import (
     ALERT,
@@ -24,6 +26,7 @@ from sim.chips.ina228 import Ina228 as Model228
 from sim.chips.ina237 import Ina237 as Model237
 from sim.plant import Plant
 
+CLOCK = Clock(time)
 MODELS = {"ina237": Model237, "ina228": Model228, "ina226": Model226, "ina219": Model219}
 
 
@@ -56,13 +59,15 @@ class Line:
 
 def chip_on(name):
     line = Line(MODELS[name])
-    return line, DRIVERS[name](I2c(lambda: line, lambda: True), 0x40, 2000)
+    return line, DRIVERS[name](I2c(lambda: line, lambda: True, lambda: True, CLOCK), 0x40, 2000)
 
 
 def test_every_chip_is_detected_as_what_it_is():
     for name, model in MODELS.items():
         line = Line(model)
-        found = detect(I2c(lambda line=line: line, lambda: True), 0x40, bytearray(2))
+        found = detect(
+            I2c(lambda line=line: line, lambda: True, lambda: True, CLOCK), 0x40, bytearray(2)
+        )
         assert found is DRIVERS[name], (name, found)
 
 
@@ -71,7 +76,9 @@ def test_detection_ends_wherever_the_chip_stops_answering():
         for silent_from in range(1, 5):
             line = Line(model)
             line.silent_from = silent_from
-            found = detect(I2c(lambda line=line: line, lambda: True), 0x40, bytearray(2))
+            found = detect(
+                I2c(lambda line=line: line, lambda: True, lambda: True, CLOCK), 0x40, bytearray(2)
+            )
             assert found is None or line.count < silent_from
 
 

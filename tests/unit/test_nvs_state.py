@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-only
 """Wishes, trips and locks survive a reboot; what cannot be trusted does not."""
 
+import time
 from errno import EINVAL, EIO
 
 from parallelator.catalog import REASONS, WISH_OFF, Reason
+from parallelator.clock import Clock
+from parallelator.pauses import Pauses
 from parallelator.records.nvs_state import NvsState, count_boot
 from parallelator.records.storage import Storage
 from parallelator.snapshot import Snapshot
@@ -227,11 +230,11 @@ def test_a_lock_does_not_wait_for_an_off():
 def test_an_empty_or_foreign_store_restores_nothing():
     store = Store()
     faults = []
-    nvs_state, snap, _ = rig(Storage(store, lambda: faults.append(1)))
+    nvs_state, snap, _ = rig(Storage(store, lambda: faults.append(1), Pauses(Clock(time))))
     assert not nvs_state.restore() and not faults
     for foreign in (b"\x02" + bytes(65), b"\x01\x01", b"\x01" * 67):
         store.values["fleet"] = foreign
-        nvs_state, snap, _ = rig(Storage(store, lambda: faults.append(1)))
+        nvs_state, snap, _ = rig(Storage(store, lambda: faults.append(1), Pauses(Clock(time))))
         assert not nvs_state.restore() and not snap.bus_locked
         assert faults.pop() and not faults
         assert nvs_state.save(), "what is good must take the place of what is not"

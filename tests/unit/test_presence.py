@@ -103,13 +103,13 @@ def test_a_chip_that_is_intact_and_fresh_is_left_alone():
     assert sensors.setups == 0 and states.lost == [] and "sensor_reset" not in events
 
 
-def test_every_fourth_proof_measures_the_temperature():
+def test_every_second_round_of_proofs_measures_the_temperature():
     presence, _, _, snap, _ = rig(Chip(INTACT | FRESH))
     measured = []
     for _ in range(16):
         presence.prove_one(0)
         measured.append(presence.measured)
-    assert measured.count(5) == 4 and measured.count(-1) == 12
+    assert measured.count(5) == 8 and measured.count(-1) == 8
     assert snap.temperature_c[5] == 41
 
 

@@ -74,25 +74,25 @@ def test_the_count_wraps():
 
 def test_the_bytes_are_as_stated():
     sample_ring = SampleRing()
-    assert len(sample_ring._ring) == ENTRIES * ENTRY == 15360
+    assert len(sample_ring._ring) == ENTRIES * ENTRY == 7680
     copy = Copy()
     assert len(copy.entries) == COPY_ENTRIES * ENTRY == 2640
     box = BlackBox(sample_ring, None, None, None, None, None)
     assert COPIES == 2 and box._copies == [], "made when they are needed"
     assert len(box._marks) * 4 == MARKS * 20
-    # A scan reads two batteries each 10 ms and looks at the bus after each round.
+    # A scan reads two batteries each 20 ms and looks at the bus after each round.
     for batteries in (4, 16):
-        a_second = 200 + 200 // batteries
+        a_second = 100 + 100 // batteries
         assert ENTRIES / a_second > 10
 
 
 def test_readings_are_told_in_ms_from_the_trip_across_the_wrap_of_their_times():
     sample_ring = SampleRing()
     start = 16384 * 5 - 6000
-    for k in range(3000):
-        ms = start + 10 * k
+    for k in range(1500):
+        ms = start + 20 * k
         sample_ring.sample(BUS if k % 2 else 4, ms, 0 if k % 2 else 26000 + k % 7, 10 * (k % 100))
-    # The last 2560 are left: 4.4 s to 30 s after the start.
+    # The last 1280 are left: 4.4 s to 30 s after the start.
     trip = Trip(4, 1, 0, 12000, 0, "")
     record = Record(1, 1, [trip], (start + 4400 >> 3) - 5 & 2047)
     pieces = []
@@ -103,15 +103,15 @@ def test_readings_are_told_in_ms_from_the_trip_across_the_wrap_of_their_times():
             break
         pieces.append(bytes(piece))
     rows = [row for some in readings(record, trip, pieces) for row in some]
-    assert -10000 <= rows[0][0] < -9980 and 4980 < rows[-1][0] <= 5000
+    assert -10000 <= rows[0][0] < -9970 and 4970 < rows[-1][0] <= 5000
     assert {row[1] for row in rows} == {0, 5}
     for t_ms, n, mv, ma in rows:
-        at = (t_ms + 12000 - 40 + 4400) / 10
+        at = (t_ms + 12000 - 40 + 4400) / 20
         near = [k for k in range(int(at) - 1, int(at) + 4) if ma == 10 * (k % 100)]
         assert near and (mv is None) == (n == 0), (t_ms, n, mv, ma)
     for n in (0, 5):
         times = [row[0] for row in rows if row[1] == n]
-        assert all(8 <= b - a <= 32 for a, b in zip(times, times[1:]))
+        assert all(32 <= b - a <= 48 for a, b in zip(times, times[1:]))
 
 
 def test_readings_of_other_batteries_are_left_out():

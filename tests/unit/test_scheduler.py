@@ -6,6 +6,8 @@ import time
 
 from parallelator import scheduler as module
 from parallelator.clock import Clock
+from parallelator.pauses import LATE, Pauses
+from parallelator.protection.guard import TICK_MS
 from parallelator.scheduler import Scheduler
 
 
@@ -22,10 +24,26 @@ class Guard:
         pass
 
 
+class Collector:
+    """Notes how much time there was left before the next tick."""
+
+    def __init__(self):
+        self.pauses = Pauses(Clock(time))
+        self.lefts_ms = []
+
+    def collect_if_due(self, left_ms):
+        self.lefts_ms.append(left_ms)
+
+
 def work():
     told = []
     clock = Clock(time)
     return Scheduler(clock, lambda code, i, state, reason, value: told.append((code, value))), told
+
+
+def protect(here, guard):
+    """The guard's task."""
+    return here.protect(guard, guard, Collector())
 
 
 async def until(true):
@@ -130,11 +148,11 @@ async def test_the_guard_goes_first_at_every_step_of_a_task():
 
     async def greedy():
         for _ in range(5):
-            time.sleep_ms(11)  # longer than a tick
+            time.sleep_ms(TICK_MS + 1)
             await asyncio.sleep_ms(0)
             seen.append(guard.ticks)
 
-    protection = asyncio.create_task(here.protect(guard, guard))
+    protection = asyncio.create_task(protect(here, guard))
     await until(lambda: guard.ticks)
     task = here.start("greedy", greedy)
     await until(lambda: len(seen) == 5)
@@ -160,7 +178,7 @@ async def test_the_guard_is_never_entered_twice():
             self.depth -= 1
 
     guard = Nested()
-    protection = asyncio.create_task(here.protect(guard, guard))
+    protection = asyncio.create_task(protect(here, guard))
     await until(lambda: guard.ticks >= 3)
     here.finish("over")
     await protection
@@ -246,3 +264,17 @@ async def test_a_task_that_is_cancelled_is_cancelled_through_a_time_limit():
         task.cancel()
         assert await outcome(task) is asyncio.CancelledError
         assert seen == [asyncio.CancelledError], (after_ms, seen)
+
+
+async def test_a_tick_that_begins_late_is_counted():
+    here, _ = work()
+    guard = Guard()
+    collector = Collector()
+    protection = asyncio.create_task(here.protect(guard, guard, collector))
+    await until(lambda: guard.ticks >= 2)
+    time.sleep_ms(4 * TICK_MS)
+    await until(lambda: guard.ticks >= 4)
+    here.finish("over")
+    await protection
+    assert collector.pauses.worst_ms(LATE) >= 2 * TICK_MS
+    assert collector.lefts_ms and max(collector.lefts_ms) <= TICK_MS

@@ -29,6 +29,7 @@ class Time:
     def __init__(self):
         self.now_us = 0
         self.costs = Costs()
+        self.controller = "plain"
         self.wires = Wires()
         self.card = None
         self.on_spend = None
@@ -38,7 +39,7 @@ class Time:
         if self.on_spend:
             self.on_spend()
 
-    sleep_us = spend
+    sleep_us = compute = spend
 
     def ticks_ms(self):
         return self.now_us // 1000

@@ -119,6 +119,14 @@ def test_a_setting_that_is_given_nested_and_dotted_is_a_fault():
     assert values["name"] == "good" and values["limits.max_trips"] == 5
 
 
+def test_a_file_may_give_every_setting_by_its_whole_name():
+    values = settings.defaults()
+    values["limits.max_trips"] = 7
+    assert len(values) > 64
+    found, faults, _ = fresh(values)
+    assert faults == [] and found == values
+
+
 def test_an_emoji_in_two_halves_is_the_character_it_is():
     values, faults, _ = fresh('{"batteries": {"1": {"label": "\\ud83d\\udd0b"}}}')
     assert faults == [] and values["batteries.1.label"] == "\U0001f50b"
@@ -171,6 +179,21 @@ def test_a_wrong_password_setting_is_not_repeated_in_the_fault():
 def test_the_shipped_config_is_valid():
     _, faults, _ = fresh(text_of("config.json"))
     assert faults == []
+
+
+def test_pins_that_are_not_there_or_cannot_drive_are_refused():
+    for key, pin, fits in (
+        ("i2c_sda", 34, False),
+        ("i2c_scl", 39, False),
+        ("sd_cs", 36, False),
+        ("sd_miso", 39, True),
+        ("sd_miso", 40, False),
+        ("i2c_sda", 24, False),
+        ("i2c_sda", 27, True),
+        ("i2c_sda", 33, False),
+    ):
+        _, faults, _ = settings.check({"pins." + key: pin}, settings.defaults())
+        assert (faults == []) == fits, (key, pin, faults)
 
 
 def test_the_pins_of_the_flash_memory_are_refused():

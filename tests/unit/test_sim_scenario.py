@@ -55,6 +55,8 @@ GOOD = {
     "batteries": [{"n": 16}, {"n": 1, "soc": 0.5, "sensor": "ina226", "chemistry": "lfp8s"}],
     "settings": {"limits": {"max_trips": -1}, "no such": {"a": [1]}, "board": "straight"},
     "wiring": "straight",
+    "controller": "psram",
+    "driver": "legacy",
     "boot_ticks_ms": (1 << 30) - 1,
     "load": [[0, 0], [5.5, 20]],
     "source": [],

@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-only
 """Storage, which reports its first fault, in front of the stand-in for `esp32.NVS`."""
 
+import time
+
 import sim.standins.esp32 as esp32
+from parallelator.clock import Clock
+from parallelator.pauses import Pauses
 from parallelator.records.storage import Storage
 from sim import current, scenario
 from sim.world import World
@@ -13,7 +17,7 @@ def storage():
     current.world.script = scenario.Script(scenario.complete({}), current.world, None)
     nvs = esp32.NVS("rig")
     told = []
-    return Storage(nvs, lambda: told.append(1)), nvs, told
+    return Storage(nvs, lambda: told.append(1), Pauses(Clock(time))), nvs, told
 
 
 def fails(call, *args):

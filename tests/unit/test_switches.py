@@ -124,6 +124,8 @@ def test_a_closing_on_a_board_that_is_gone_is_no_closing():
     for _ in range(3):
         expanders[2].silent = True
         switches.poll(0)
+        assert switches.silent == 0b100
+        switches.count_silent()
     assert switches.present == 0b1011
     assert switches.close(1 << 8) == 0 and switches.wanted == 0
 

@@ -74,7 +74,9 @@ def values():
 
 
 def save(changes):
-    return asyncio.run(saving.write(changes, settings.defaults(), (CONFIG, CARD), None))
+    return asyncio.run(
+        saving.write(changes, settings.defaults(), (CONFIG, CARD), None, lambda job: job())
+    )
 
 
 def test_at_every_power_cut_the_file_is_the_old_or_the_new_one():

@@ -15,6 +15,7 @@ answered with `ok` on standard output, and the first line of output is `ready`.
 
 import asyncio
 import errno
+import gc
 import os
 import sys
 import time
@@ -22,6 +23,7 @@ import time
 from parallelator import catalog, settings
 from parallelator.catalog import Reason
 from parallelator.clock import Clock
+from parallelator.health import Collector
 from parallelator.records.blackbox import BlackBox
 from parallelator.records.card import FOLDER
 from parallelator.records.datalog import LOGS
@@ -176,6 +178,8 @@ class Guard:
         """As the guard's."""
         return self.presses
 
+    strained = trip_pending
+
     def all_off(self):
         """As the guard's, but nothing is switched."""
 
@@ -264,6 +268,7 @@ class FakeRig(Rig):
             guard=Guard(snap, events),
             counters=Counters(),
             scheduler=scheduler,
+            collector=Collector(gc, clock, snap, events.emit, lambda: False),
             boot=7,
             datalog=Datalog(),
             network=Network(),

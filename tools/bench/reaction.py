@@ -20,7 +20,7 @@ PULSE_S = 0.3
 START_S = 10
 WINDOW_MS = 2.24
 """Averaging window: bus and shunt, 280 us each, four times (ADC_CONFIG 0xB6C1, SBOS945)."""
-CALL_MS = 0.1
+CALL_MS = 0.2
 ALERT_BITS = 39
 CURRENT_BITS = 48
 WRITE_BITS = 29

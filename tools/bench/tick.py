@@ -54,7 +54,7 @@ class QuickI2C:
 
 
 class QuickTime:
-    """10 ms pass between two ticks."""
+    """20 ms pass between two ticks."""
 
     def __init__(self):
         self.now = 0
@@ -90,12 +90,13 @@ def main():
     values = settings.defaults()
     quick = QuickTime()
     i2c = QuickI2C()
-    wire = I2c(lambda: i2c, lambda: True)
+    clock = Clock(quick)
+    wire = I2c(lambda: i2c, lambda: True, lambda: True, clock)
     wires = wiring(values)
     switches = Switches([Tca9555(wire, 0x20 + b, 0xF0) for b in range(BOARDS)], wires)
     snap = Snapshot()
     rig = guard.Guard(
-        Clock(quick),
+        clock,
         wire,
         snap,
         switches,
@@ -106,12 +107,12 @@ def main():
     )
     rig.start()
     for _ in range(2000):
-        quick.now += 10
+        quick.now += 20
         rig.tick()
     print("batteries on:", sum(1 for state in snap.state if state == 3))
 
     def one_tick():
-        quick.now += 10
+        quick.now += 20
         rig.tick()
 
     word = bytearray(2)

@@ -1,31 +1,71 @@
 # SPDX-License-Identifier: GPL-3.0-only
-"""What things take on an ESP32 at 240 MHz, in microseconds: the cost model of virtual time."""
+"""What things take on the controller, in us of virtual time: the cost model.
+
+Figures without another source were measured on official MicroPython 1.28.0 images in an emulated
+ESP32 at 240 MHz. What is Python takes as much longer as the clock is slower; waiting does not.
+"""
+
+MEASURED_MHZ = 240
+RESET_MHZ = 160
+"""The clock of an official image after any reset, until `machine.freq` is told otherwise."""
+
+# The heap of each controller: KB in use with everything on, KB that are free then, and what a
+# collection takes for each KB in use.
+_HEAPS = {
+    # 14.3 ms for 137 KB; frozen, everything on: 124 KB of the 140 that station and access point
+    # leave, and what .mpy files would take besides does not fit.
+    "plain": (124, 16, 100),
+    # 285-298 KB of .mpy files. The emulator's PSRAM costs nothing; owners report 70-220 ms for
+    # 305 KB, and 22 ms for 43 KB on an S3: 300 to 700 us a KB.
+    "psram": (295, 1700, 500),
+    "s3": (295, 1700, 500),
+}
+CONTROLLERS = tuple(sorted(_HEAPS))
 
 
 class Costs:
-    """Parameters, each with its source. All in us of virtual time unless named otherwise.
+    """The parameters of one controller.
+
+    Args:
+        controller: one of CONTROLLERS.
 
     Attributes:
-        call_us: MicroPython's share of one I2C call, on top of its wire time (hardware facts:
-            50-150 us per call).
-        tick_us: Python share of a steady guard tick beyond its I2C calls: host time of
-            tools/bench/tick.py times 90, the ratio of the two machines on Python code.
+        read_us: I2C read of as many bytes, beyond its wire time; write_us: a write, whatever its
+            length; nack_us: a call that no chip acknowledges (232 us at 100 kHz, 148 at 400).
+        guard_read_us, guard_write_us: what the firmware's drivers add to each (ALERT read 280 us,
+            sensor read 330 us in all).
+        spi_us: a call of SPI, an assumption.
+        tick_us: Python of a steady guard tick beyond its I2C calls.
         task_median_us, task_sigma: a resumption of any task but the guard's is a log-normal
             draw; median 1 ms and p99 5 ms give sigma = ln(5) / 2.326.
-        collect_us, collect_every_us: one garbage collection of a heap without PSRAM, and how often
-            the tasks beside the guard make one due.
-        nvs_write_us: a commit to non-volatile storage.
+        collect_us: one garbage collection; free_bytes: free after it, heap_bytes: in use.
+        garbage_bytes_s: garbage a second of a rig with one phone (5 KB without).
+        nvs_write_us: a commit to non-volatile storage; file_save_us: a file written into the
+            internal flash (a save of the settings kept the guard off for 364 ms).
+        rtos_tick_us: a tick of FreeRTOS, in which time-outs are counted.
         radio_start_us, radio_mode_us: the first interface of the radio that is switched on or the
             last that is switched off; the other one. Assumptions: the driver's calls wait for
             its events, some 100 ms with a calibration; no board has been measured.
     """
 
-    call_us = 100
-    tick_us = 2100
+    read_us = (0, 190, 218, 246)
+    write_us = 120
+    nack_us = 120
+    guard_read_us = (0, 90, 112, 112)
+    guard_write_us = 90
+    spi_us = 100
+    tick_us = 2200
     task_median_us = 1000
     task_sigma = 0.692
-    collect_us = 5000
-    collect_every_us = 1000000
+    garbage_bytes_s = 14000
     nvs_write_us = 20000
+    file_save_us = 300000
+    rtos_tick_us = 10000
     radio_start_us = 150000
     radio_mode_us = 20000
+
+    def __init__(self, controller="plain"):
+        used_kb, free_kb, kb_us = _HEAPS[controller]
+        self.heap_bytes = used_kb * 1024
+        self.free_bytes = free_kb * 1024
+        self.collect_us = used_kb * kb_us

@@ -22,7 +22,7 @@ S = 1000000
 # what is wrong with a closed switch, for how long that may last in us, after how many us in the
 # plant it explains an opening (None: never), whether that opening is counted
 RULES = (
-    ("closed beyond the hard current limit", 250 * MS, 0, True),
+    ("closed beyond the hard current limit", 350 * MS, 0, True),
     ("closed above the hard voltage limit", 250 * MS, 0, True),
     ("closed above the voltage limit", 750 * MS, 490 * MS, True),
     ("closed beyond the overload sum", 250 * MS, 0, True),
@@ -33,7 +33,7 @@ RULES = (
     ("closed though switched off", 100 * MS, None, False),
     ("closed while not on", 30 * MS, None, False),
 )
-ALERTED_US = 50 * MS
+ALERTED_US = 80 * MS
 """How long a hard over-current may last where an ALERT reports it."""
 LOST_US = 500 * MS
 """How long a sensor may be without a valid reading."""
@@ -49,7 +49,7 @@ _RANGE_SHARE = 0.9
 _GAP_US = 200 * MS  # what comes and goes within this is one excursion to a scan
 _LAG_US = 250 * MS  # how long after its end an excursion still explains an opening
 _OVERLOAD_S = 4.4
-_SCAN_S = 0.1
+_SCAN_S = 0.2
 _FALL = 0.1  # a smaller change between two samples is ignored
 _RATIO_CAP = 30
 _REPEAT_US = 3600 * S

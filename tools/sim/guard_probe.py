@@ -68,7 +68,7 @@ class GuardProbe:
         else:
             recorder.exempt_ticks += 1
         if world.virtual:
-            world.spend(world.costs.tick_us)
+            world.compute(world.costs.tick_us)
         recorder.tick_ends()
 
     def unlock(self):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-only
 """Boots the firmware in a simulated world and lets it run to the end. For run.py and tests."""
 
+import builtins
 import gc
 import json
 import os
@@ -10,6 +11,7 @@ from sim import current, tasks, threads
 from sim.broker import Broker
 from sim.chips.sdcard import SdCard
 from sim.chips.sdimage import BLOCK, Image
+from sim.collector import Collector
 from sim.flash import Flash
 from sim.guard_probe import GuardProbe
 from sim.recorder import Recorder, summary
@@ -22,6 +24,7 @@ SD_SECTORS = 131072
 
 _IMAGE_MOUNT = "/rig"
 _FOLDER = 0x4000
+_OPEN = open
 _FIRMWARE = (
     "parallelator",
     "asyncio",
@@ -33,6 +36,7 @@ _FIRMWARE = (
     "machine",
     "network",
     "esp32",
+    "gc",
 )
 # Made beforehand: an interrupt can come while the heap is locked.
 _ENDS = (Finished, KeyboardInterrupt)
@@ -83,8 +87,10 @@ def run(
         if image:
             for folder in (root + "/lib", root + "/build/mpy-lib"):
                 sys.path.remove(folder)
+        builtins.open = lambda path, mode="r", *rest: _open(world, path, mode, *rest)
         _power(source, world, recorder, current.probe, sabotage)
     finally:
+        builtins.open = _OPEN
         if current.probe:
             current.probe.release()
         _forget_firmware()
@@ -93,10 +99,7 @@ def run(
             world.broker.close()
         sys.path[:] = modules
         os.chdir(home)
-        if image:
-            os.umount(flash)
-        if fresh:
-            _remove(flash)
+        _leave(flash, image, fresh)
     return _report(world, recorder, plan, quiet)
 
 
@@ -163,6 +166,20 @@ def _furnish(world, plan, card, source, flash, port, files):
     return recorder
 
 
+def _open(world, path, mode, *rest):
+    """Open a file as the firmware does; what it writes beside its card goes into the flash."""
+    if mode[0] in "wa" and path[0] != "/":
+        world.write_flash(world.costs.file_save_us)
+    return _OPEN(path, mode, *rest)
+
+
+def _leave(flash, image, fresh):
+    if image:
+        os.umount(flash)
+    if fresh:
+        _remove(flash)
+
+
 def _power(source, world, recorder, probe, sabotage):
     modules = list(sys.path)
     while True:
@@ -170,6 +187,8 @@ def _power(source, world, recorder, probe, sabotage):
         sys.path[:] = modules
         sys.modules["_asyncio"] = tasks
         sys.modules["_thread"] = threads
+        if world.virtual:
+            sys.modules["gc"] = Collector(world)
         import asyncio
 
         tasks.bind(asyncio.core)

@@ -33,11 +33,13 @@ class Recorder:
         self.ticks = 0
         self.late = 0
         self.worst_us = 0
+        self.calm_us = 0
         self.busy_us = 0
         self.busiest_us = 0
         self.alloc_violations = []
         self.exempt_ticks = 0
         self._tick_us = None
+        self._period_us = 0
         self._final = None
 
     # What the world reports
@@ -91,11 +93,17 @@ class Recorder:
 
     def tick_begins(self):
         """The guard starts a cycle."""
+        from parallelator.protection import guard
+
+        self._period_us = 1000 * guard.TICK_MS
         now_us = self._world.now_us
         if self._tick_us is not None:
             gap_us = now_us - self._tick_us
             self.worst_us = max(self.worst_us, gap_us)
-            if gap_us > 2 * 10000:
+            writes = self._world.flash_us
+            if not writes or writes[-1][1] <= self._tick_us:
+                self.calm_us = max(self.calm_us, gap_us)
+            if gap_us > 2 * self._period_us:
                 self.late += 1
         self._tick_us = now_us
 
@@ -140,6 +148,7 @@ class Recorder:
         snap = self.snap
         world.plant.solve(world.now_us)
         ticks = max(self.ticks, 1)
+        period_us = max(self._period_us, 1)
         energy = {}
         for sensor in world.sensors:
             if sensor and snap:
@@ -163,9 +172,10 @@ class Recorder:
                 "count": self.ticks,
                 "late": self.late,
                 "worst_ms": _ms(self.worst_us),
+                "calm_ms": _ms(self.calm_us),
                 "exempt": self.exempt_ticks,
-                "load_pct": round(self.busy_us / ticks / 100, 1),
-                "worst_load_pct": round(self.busiest_us / 100, 1),
+                "load_pct": round(100 * self.busy_us / ticks / period_us, 1),
+                "worst_load_pct": round(100 * self.busiest_us / period_us, 1),
                 "alert_read_us": wires.alert_us // ticks,
                 "scan_us": wires.scan_us // ticks,
             },

@@ -195,6 +195,8 @@ class Referee:
                     pack.suffer(at_us)
                 if pack.blind:
                     pack.go_blind(at_us)
+        if self._world.wires.clocks_left:
+            self._trouble(at_us, None)
         upset = self._world.wires.upset
         if upset:
             for pack in self._packs:

@@ -2,8 +2,8 @@
 """Runs the whole firmware on a simulated rig: boot.py, main.py and lib/, unchanged.
 
     micropython tools/sim/run.py [--scenario F] [--clock real|virtual] [--speed N] [--duration S]
-        [--port P] [--batteries N] [--seed N] [--flash DIR | --image IMAGE] [--sd IMAGE]
-        [--report OUT.json]
+        [--port P] [--batteries N] [--controller plain|psram|s3] [--seed N]
+        [--flash DIR | --image IMAGE] [--sd IMAGE] [--report OUT.json]
 
 --image runs what was deployed onto a LittleFS image instead of the repository's firmware.
 
@@ -47,6 +47,8 @@ def main():
         return 2
     if args.seed is not None:
         plan["seed"] = args.seed
+    if args.controller:
+        plan["controller"] = args.controller
     if args.duration is not None:
         plan["duration_s"] = args.duration
     flash = args.flash
@@ -89,6 +91,7 @@ def _arguments():
         ("duration", values.KEYS["duration_s"], None),
         ("port", values.whole(1, 65535), None),
         ("batteries", values.whole(1, values.BATTERIES), None),
+        ("controller", values.KEYS["controller"], None),
         ("seed", values.KEYS["seed"], None),
     ):
         parser.add_argument("--" + name, type=_judged(rule), default=default)

@@ -55,6 +55,7 @@ def complete(data):
         "batteries": BATTERIES,
         "settings": {},
         "wiring": "kxkm-v2",
+        "controller": "plain",
         "load": [],
         "source": [],
         "steps": [],

@@ -3,7 +3,7 @@
 
 
 def slow_down(tick_ms):
-    """Let the firmware tick every `tick_ms` instead of every 10, without the alarm for late ticks.
+    """Let the firmware tick every `tick_ms` instead of every 20, without the alarm for late ticks.
 
     To be called when the firmware can be imported, before it boots; nothing else of it knows the
     period. Delays are rounded up to it.

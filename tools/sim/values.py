@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-only
 """What the values of a scenario may be, and how one that is not is refused. Called by scenario."""
 
-from sim import plant
+from sim import costs, plant, wires
 
 BATTERIES = 16
 CHANNELS = 4
@@ -113,6 +113,8 @@ KEYS = {
     ),
     "settings": (lambda value: type(value) is dict, "an object of settings"),
     "wiring": word("kxkm-v2", "straight"),
+    "controller": word(*costs.CONTROLLERS),
+    "driver": word(*sorted(wires.DRIVERS)),
     "boot_ticks_ms": whole(0, (1 << 30) - 1),
     "load": _PROFILE,
     "source": _PROFILE,

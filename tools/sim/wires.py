@@ -10,6 +10,16 @@ from errno import ENODEV, ETIMEDOUT
 
 import micropython
 
+DRIVERS = {
+    "legacy": (ENODEV, ETIMEDOUT, False),
+    "i2c_master": (ENODEV, ENODEV, True),
+    "idf6": (264, 264, True),
+}
+"""The ESP32's drivers: errno when no chip acknowledges, errno when the time is over, whether that
+time counts ticks of FreeRTOS and pins that cannot be used restart the chip. The images up to
+MicroPython 1.28; 1.29 with IDF 5.5.2 (i2c_master.c, machine_i2c.c); the same with IDF 6, which
+gives ESP_ERR_INVALID_RESPONSE."""
+
 _TCA_FIRST = 0x20
 _TCA_LAST = 0x27
 _ACK_BITS = 11
@@ -21,7 +31,7 @@ class Wires:
     """The I2C of one rig.
 
     Args:
-        world: the `World` whose time passes.
+        world: the `World` whose time passes; driver: one of DRIVERS.
 
     Attributes:
         chips: address to chip model.
@@ -31,13 +41,15 @@ class Wires:
         corrupt: address to (factor, reads left): results are multiplied.
         faults: number of a transaction to what goes wrong in it: `nack`, `timeout` (the clock is
             stretched too long), `corrupt` (a byte of the data is inverted), `stuck` (a chip loses
-            count and holds SDA until it is clocked on).
+            count and holds SDA until it is clocked on). A write may have come through in part.
+        strict: True for a driver that restarts the chip when its pins cannot be used.
         upset: address (or EVERYBODY) to the time in us of its last transaction that went wrong
             that way or was disturbed; the referee empties it.
     """
 
-    def __init__(self, world):
+    def __init__(self, world, driver):
         self._world = world
+        self._silence, self._timeout, self.strict = DRIVERS[driver]
         self._scl = self._sda = None
         self._scl_level = 1
         self.chips = {}
@@ -47,7 +59,7 @@ class Wires:
         self.corrupt = {}
         self.faults = {}
         self.upset = {}
-        self._garbled = False
+        self._garbled = self._cut = False
         self.transactions = self.bytes = self.wire_us = self.errors = self.recoveries = 0
         self.alert_us = 0
         self.scan_us = 0
@@ -81,15 +93,17 @@ class Wires:
         if locked:
             micropython.heap_unlock()
             world.locked = False
-        chip = self._begin(address, timeout_us, bit_ns)
         count = len(buf)
         wire_us = (3 + 9 * (3 + count)) * bit_ns // 1000
-        self._spend(wire_us, count + 3)
+        chip = self._begin(address, timeout_us, bit_ns, wire_us)
+        costs = world.costs
+        began_us = world.now_us
+        self._spend(wire_us, count + 3, costs.read_us[count] + costs.guard_read_us[count])
         if _TCA_FIRST <= address <= _TCA_LAST:
             if not register:
-                self.alert_us += wire_us + world.costs.call_us
+                self.alert_us += world.now_us - began_us
         else:
-            self.scan_us += wire_us + world.costs.call_us
+            self.scan_us += world.now_us - began_us
         chip.read(register, buf, world.now_us)
         if self._garbled:
             buf[0] ^= 0xFF
@@ -106,9 +120,16 @@ class Wires:
         if locked:
             micropython.heap_unlock()
             world.locked = False
-        chip = self._begin(address, timeout_us, bit_ns)
         count = len(data)
-        self._spend((2 + 9 * (1 + count)) * bit_ns // 1000, count + 1)
+        wire_us = (2 + 9 * (1 + count)) * bit_ns // 1000
+        try:
+            chip = self._begin(address, timeout_us, bit_ns, wire_us)
+        except OSError:
+            if self._cut:
+                self._write_part(address, data)
+            raise
+        costs = world.costs
+        self._spend(wire_us, count + 1, costs.write_us + costs.guard_write_us)
         payload = bytearray(data)[1:]
         if self._garbled and payload:
             payload[0] ^= 0xFF
@@ -118,32 +139,46 @@ class Wires:
             micropython.heap_lock()
         return count
 
-    def _begin(self, address, timeout_us, bit_ns):
+    def _begin(self, address, timeout_us, bit_ns, wire_us):
         # An error leaves the heap unlocked: a tick with a fault is exempt, and counted.
         world = self._world
         self.transactions += 1
         kind = self.faults.pop(self.transactions, None) if self.faults else None
         self._garbled = kind == "corrupt"
+        chip = self.chips.get(address)
+        if chip and (not chip.powered or address in self.silent):
+            chip = None
+        self._cut = chip and not self.clocks_left and kind in ("nack", "timeout", "stuck")
         if kind == "stuck":
             self.clocks_left = 5
-        if self.clocks_left or kind == "timeout":
+        if self.strict:
+            # Ticks of FreeRTOS, of which the first is already under way.
+            tick_us = world.costs.rtos_tick_us
+            timeout_us = max(timeout_us // tick_us * tick_us - world.now_us % tick_us, 0)
+        if self.clocks_left or kind == "timeout" or wire_us > timeout_us:
             self.upset[EVERYBODY] = world.now_us
             self.errors += 1
             world.spend(timeout_us)
-            raise OSError(ETIMEDOUT)
+            raise OSError(self._timeout)
         if kind:
             self.upset[address] = world.now_us
-        chip = self.chips.get(address)
-        if chip is None or not chip.powered or address in self.silent or kind == "nack":
+        if chip is None or kind == "nack":
             self.errors += 1
-            self._spend(_ACK_BITS * bit_ns // 1000, 1)
-            raise OSError(ENODEV)
+            self._spend(_ACK_BITS * bit_ns // 1000, 1, world.costs.nack_us)
+            raise OSError(self._silence)
         return chip
 
-    def _spend(self, wire_us, count):
+    def _write_part(self, address, data):
+        # The address was acknowledged, and so many of the bytes.
+        taken = int(self._world.random() * (len(data) + 1))
+        if taken:
+            self.chips[address].write(data[0], bytearray(data)[1:taken], self._world.now_us)
+
+    def _spend(self, wire_us, count, call_us):
         self.bytes += count
         self.wire_us += wire_us
-        self._world.spend(wire_us + self._world.costs.call_us)
+        self._world.spend(wire_us)
+        self._world.compute(call_us)
 
     def _disturb(self, address, buf):
         if address in self.corrupt:

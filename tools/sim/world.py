@@ -19,9 +19,9 @@ from sim.chips.ina226 import Ina226
 from sim.chips.ina228 import Ina228
 from sim.chips.ina237 import Ina237
 from sim.chips.tca9555 import Tca9555
-from sim.costs import Costs
+from sim.costs import MEASURED_MHZ, RESET_MHZ, Costs
 from sim.plant import Plant
-from sim.wires import Wires
+from sim.wires import DRIVERS, Wires
 
 BATTERIES = 16
 CHANNELS = 4
@@ -69,7 +69,9 @@ class World:
         servers: those of its network (servers.py), which answer whenever the rig waits.
         ports: UDP port that the firmware speaks of to the one on the host; see standins/socket.py.
         observers: what is told of steps, switch moves, steps of the scenario and resets.
-        costs: the cost model (virtual time only).
+        controller: what the firmware runs on, one of costs.CONTROLLERS.
+        costs: the cost model (virtual time only); mhz: the controller's clock.
+        threshold: bytes of garbage after which the firmware wants a collection, -1 = none.
         locked: True while the heap is locked around a guard tick.
         ending: called when the run is over, before the firmware is stopped.
         resetting: called when the controller resets, before the firmware is unwound.
@@ -79,7 +81,10 @@ class World:
     def __init__(self, scenario, virtual, speed, seed, duration_us):
         self.now_us = 0
         self.ticks_offset_us = scenario.get("boot_ticks_ms", 0) * 1000
-        self.costs = Costs()
+        self.controller = scenario["controller"]
+        self.costs = Costs(self.controller)
+        self.mhz = RESET_MHZ
+        self.threshold = -1
         self.locked = False
         self.guard_task = None
         self.nvs = {}
@@ -117,7 +122,8 @@ class World:
         packs = [dict(pack) for pack in scenario["batteries"]]
         models = {pack["n"]: pack.pop("sensor") for pack in packs}
         self.plant = Plant(packs, seed=seed)
-        self.wires = Wires(self)
+        drivers = sorted(DRIVERS)
+        self.wires = Wires(self, scenario.get("driver") or drivers[seed % len(drivers)])
         self.sensors = [None] * BATTERIES
         self.expanders = [None] * (BATTERIES // CHANNELS)
         self.switch_bits = (0, 1, 2, 3) if scenario["wiring"] == "straight" else (3, 2, 1, 0)
@@ -240,10 +246,32 @@ class World:
         costs = self.costs
         z = sqrt(-2 * log(self.random())) * cos(2 * pi * self.random())
         us = int(costs.task_median_us * exp(costs.task_sigma * z))
-        if self.now_us - self._collected_us >= costs.collect_every_us:
-            self._collected_us = self.now_us
-            us += costs.collect_us
+        self.compute(us)
+        free = costs.free_bytes if self.threshold < 0 else min(self.threshold, costs.free_bytes)
+        if self._garbage() >= free:
+            self.collect()
+
+    def free_bytes(self):
+        """Of the heap; negative never."""
+        return max(self.costs.free_bytes - self._garbage(), 0)
+
+    def _garbage(self):
+        return (self.now_us - self._collected_us) * self.costs.garbage_bytes_s // 1000000
+
+    def compute(self, us):
+        """Python that takes `us` at the clock of the cost model."""
+        self.spend(us * MEASURED_MHZ // self.mhz)
+
+    def collect(self):
+        """Garbage is collected: everybody waits."""
+        self._collected_us = self.now_us
+        self.compute(self.costs.collect_us)
+
+    def write_flash(self, us):
+        """The internal flash is written to: everybody waits."""
+        begin_us = self.now_us
         self.spend(us)
+        self.flash_us.append((begin_us, self.now_us))
 
     def random(self):
         """A number above 0 and below 1, the same sequence for the same seed (xorshift32)."""
@@ -289,6 +317,8 @@ class World:
         self.reset_cause = cause
         self.watchdog_us = None
         self.timers = {}
+        self.mhz = RESET_MHZ
+        self.threshold = -1
         self.resets += 1
         for observer in self.observers:
             observer.restarted(self.now_us)

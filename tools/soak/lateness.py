@@ -3,7 +3,7 @@
 
 from sim import guard_probe, harness, recorder, world
 
-_TICK_US = 10000
+_TICK_US = 20000
 _BURST_US = 40000
 """What a tick may take that opens or closes switches: sixteen flags to clear, four boards."""
 _BLOCKED_US = 10000
@@ -20,6 +20,7 @@ class Meter(world.World):
 
     Attributes, since the last `clear`:
         drawn_us, resumptions: what other tasks took, and how often; idle_us: spent waiting.
+        collected_us: spent on garbage.
         ours, others: how many of the resumptions began when the next tick was due, by whose.
 
     Attributes, of the whole run:
@@ -33,9 +34,19 @@ class Meter(world.World):
 
     def clear(self):
         self.drawn_us = self.resumptions = self.ours = self.others = self.idle_us = 0
+        self.collected_us = 0
         self.tick_due_us = self.now_us + _TICK_US
         self.known_errors = self.wires.errors
         self.known_resets = self.resets
+
+    def collect(self):
+        before_us = self.now_us
+        super().collect()
+        self.collected_us += self.now_us - before_us
+
+    def restarted(self):
+        super().restarted()
+        self.asked = True  # the step that a reset cuts short is nobody's
 
     def resume(self, task):
         if not self.asked:
@@ -43,9 +54,10 @@ class Meter(world.World):
         self.asked = False
         self.step = str(task.coro).split("'")[1]
         before_us = self.now_us
+        known_us = self.collected_us
         super().resume(task)
         if self.now_us != before_us:
-            self.drawn_us += self.now_us - before_us
+            self.drawn_us += self.now_us - before_us - (self.collected_us - known_us)
             self.resumptions += 1
             if before_us > self.tick_due_us:
                 ours = self.step != _NOT_OURS
@@ -113,7 +125,7 @@ class Explainer(recorder.Recorder):
 
     def _explain(self, gap_us):
         rig = self._world
-        blocked_us = gap_us - self._own_us - rig.idle_us - rig.drawn_us
+        blocked_us = gap_us - self._own_us - rig.idle_us - rig.drawn_us - rig.collected_us
         if rig.resets != rig.known_resets:
             cause = "controller reset"
         elif rig.wires.errors != rig.known_errors or rig.wires.noise:
@@ -123,7 +135,7 @@ class Explainer(recorder.Recorder):
         elif rig.idle_us > _TICK_US or rig.ours > _MOST_OURS or rig.others > _MOST_OTHERS:
             cause = None
         elif blocked_us <= _BLOCKED_US:
-            cause = "other tasks"
+            cause = "collection" if rig.collected_us else "other tasks"
         else:
             cause = "flash write" if blocked_us % rig.costs.nvs_write_us <= _BLOCKED_US else None
         if cause:

@@ -21,7 +21,7 @@ STEP_BYTES = 64
 _HEAP_SLACK = 2048
 """Bytes: the last text and the value read from it may still be in memory."""
 _SHOWN_CHARS = 33
-_BODIES = (
+BODIES = (
     b'{"password": "correct horse battery"}',
     b'{"unix_s": 1796083200}',
     b'{"confirmed": true}',
@@ -155,7 +155,7 @@ def campaigns(root):
         text = file.read()
     return (
         ("files", Campaign(json_reader, words, (text, text.replace(b"\n", b"\r\n")), 16384)),
-        ("bodies", Campaign(json_reader, words, _BODIES, 256)),
+        ("bodies", Campaign(json_reader, words, BODIES, 256)),
     )
 
 

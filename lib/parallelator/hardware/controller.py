@@ -10,7 +10,8 @@ from micropython import const
 
 from parallelator.hardware.sdcard import SpiCard
 
-_I2C_TIMEOUT_US = const(10000)
+_I2C_TIMEOUT_US = const(30000)
+"""The newer driver counts ticks of 10 ms and rounds down: of one, nothing may be left."""
 _HALF_CLOCK_US = const(5)
 _BUTTON = const(0)
 _RETURN_TIMER = const(0)
@@ -93,29 +94,43 @@ class Controller:
         clock: a `clock.Clock`.
         sda, scl: GPIO numbers of I2C.
         i2c_khz: I2C clock in kHz.
+
+    Raises:
+        ValueError: it has no such pins, or both are the same.
     """
 
     def __init__(self, clock: "Clock", sda: int, scl: int, i2c_khz: int):
         self._clock = clock
-        self._sda = sda
-        self._scl = scl
+        if sda == scl:
+            raise ValueError("I2C: SDA and SCL on the same pin")
+        self._sda = machine.Pin(sda)
+        self._scl = machine.Pin(scl)
         self._i2c_khz = i2c_khz
 
     def connect_i2c(self):
-        """A fresh `machine.I2C` on its pins."""
+        """A fresh `machine.I2C` on its pins.
+
+        Raises:
+            ValueError: the pins cannot drive a line. The driver itself would restart the
+                controller.
+        """
+        self._take_lines()
         return machine.I2C(
             0,
-            sda=machine.Pin(self._sda),
-            scl=machine.Pin(self._scl),
+            sda=self._sda,
+            scl=self._scl,
             freq=self._i2c_khz * 1000,
             timeout=_I2C_TIMEOUT_US,
         )
 
     def release_i2c(self):
-        """Clock SCL up to nine times until SDA is high, then STOP; True when SDA is high."""
+        """Clock SCL up to nine times until SDA is high, then STOP; True when both are high.
+
+        Allocates nothing.
+        """
         pause = self._clock.sleep_us
-        sda = machine.Pin(self._sda, machine.Pin.OPEN_DRAIN, value=1)
-        scl = machine.Pin(self._scl, machine.Pin.OPEN_DRAIN, value=1)
+        sda, scl = self._sda, self._scl
+        self._take_lines()
         for _ in range(9):
             if sda.value():
                 break
@@ -127,12 +142,21 @@ class Controller:
         pause(_HALF_CLOCK_US)
         sda.value(1)
         pause(_HALF_CLOCK_US)
-        return bool(sda.value())
+        return self.i2c_idle()
+
+    def i2c_idle(self):
+        """True while both lines of I2C are high, as they are between two transactions."""
+        return bool(self._sda.value() and self._scl.value())
+
+    def _take_lines(self):
+        self._sda.init(machine.Pin.OPEN_DRAIN, value=1)
+        self._scl.init(machine.Pin.OPEN_DRAIN, value=1)
 
     def watchdog(self, timeout_ms: int):
-        """Start the hardware watchdog; it cannot be stopped again. Returns it.
+        """Start the hardware watchdog or give it another time; it cannot be stopped. Returns it.
 
-        It takes over from the timer with which boot.py returns to work.
+        The ESP32 has one, which main.py starts: another object is the same, set up anew
+        (ports/esp32/machine_wdt.c). It takes over from the timer with which boot.py returns.
         """
         watchdog = machine.WDT(timeout=timeout_ms)
         machine.Timer(_RETURN_TIMER).deinit()

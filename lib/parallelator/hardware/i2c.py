@@ -2,14 +2,17 @@
 """I2C: bounded transactions, counted errors, recovery. Used by the chips, owned by guard.
 
 No call here raises: a transaction that fails returns False. Reads and writes allocate nothing
-while the bus is healthy. Source of the recovery: UM10204 (I2C specification), section 3.1.16.
+while the bus is healthy. What went wrong is judged by the time it took and by the level of the
+lines: the number of the error is that of the driver, and each says something else. Source of the
+recovery: UM10204 (I2C specification), section 3.1.16.
 """
-
-import errno
 
 from micropython import const
 
-_TIMEOUTS_PER_TICK = const(2)
+_SLOW_US = const(5000)
+"""A chip that is not there is told in 0.3 ms; what takes longer than this ran out of time."""
+_FAILED_US = const(30000)
+"""What failed calls may take in a tick."""
 
 
 class I2c:
@@ -17,47 +20,66 @@ class I2c:
 
     Args:
         connect: function without arguments that returns a fresh `machine.I2C`.
-        release: function without arguments that clocks a stuck SDA free; True when it is high.
+        release: function without arguments that clocks a stuck SDA free; True when both lines
+            are high.
+        idle: function without arguments that is True while both lines are high.
+        clock: a `clock.Clock`.
 
     Attributes:
         transactions, errors, timeouts, recoveries: counts since boot.
-        stuck: True after two time-outs in one tick, and then every call fails at once until
-            `recover` succeeds.
+        answered: True when a chip has answered since `begin`.
+        stuck: True once a line stays low, a call runs out of time or failed calls have taken 30 ms
+            in one tick, and then every call fails at once until `recover` succeeds.
     """
 
-    def __init__(self, connect: "Callable[[], I2C]", release: "Callable[[], bool]"):
+    def __init__(
+        self,
+        connect: "Callable[[], I2C]",
+        release: "Callable[[], bool]",
+        idle: "Callable[[], bool]",
+        clock: "Clock",
+    ):
         self._connect = connect
         self._release = release
+        self._idle = idle
+        self._us = clock.us
+        self._diff = clock.diff
         self._i2c = connect()
-        self._timeouts_now = 0
+        self._failed_us = 0
         self._command = bytearray(2)
         self._triple = bytearray(3)
         self.transactions = 0
         self.errors = 0
         self.timeouts = 0
         self.recoveries = 0
+        self.answered = False
         self.stuck = False
 
     def begin(self):
-        """Start a tick: time-outs count from here."""
-        self._timeouts_now = 0
+        """Start a tick: what failed calls take counts from here."""
+        self._failed_us = 0
+        self.answered = False
 
     def read(self, address: int, register: int, buf: bytearray):
-        """Fill `buf` from `register` of the chip at `address`; one retry after a NACK."""
+        """Fill `buf` from `register` of the chip at `address`; one retry."""
         if self.stuck:
             return False
         self.transactions += 1
+        began_us = self._us()
         try:
             self._i2c.readfrom_mem_into(address, register, buf)
+            self.answered = True
             return True
-        except OSError as error:
-            if not self._may_retry(error):
+        except OSError:
+            if not self._may_retry(began_us):
                 return False
+        began_us = self._us()
         try:
             self._i2c.readfrom_mem_into(address, register, buf)
+            self.answered = True
             return True
-        except OSError as error:
-            self._may_retry(error)
+        except OSError:
+            self._may_retry(began_us)
             return False
 
     def write8(self, address: int, register: int, value: int):
@@ -77,36 +99,41 @@ class I2c:
         if self.stuck:
             return False
         self.transactions += 1
+        began_us = self._us()
         try:
             self._i2c.writeto(address, data)
+            self.answered = True
             return True
-        except OSError as error:
-            if not self._may_retry(error):
+        except OSError:
+            if not self._may_retry(began_us):
                 return False
+        began_us = self._us()
         try:
             self._i2c.writeto(address, data)
+            self.answered = True
             return True
-        except OSError as error:
-            self._may_retry(error)
+        except OSError:
+            self._may_retry(began_us)
             return False
 
-    def _may_retry(self, error: OSError):
+    def _may_retry(self, began_us: int):
+        took_us = self._diff(self._us(), began_us)
+        self._failed_us += took_us
         self.errors += 1
-        if error.errno != errno.ETIMEDOUT:
-            return True
-        self.timeouts += 1
-        self._timeouts_now += 1
-        self.stuck = self._timeouts_now >= _TIMEOUTS_PER_TICK
-        return False
+        if took_us >= _SLOW_US:
+            self.timeouts += 1
+        self.stuck = took_us >= _SLOW_US or self._failed_us >= _FAILED_US or not self._idle()
+        return not self.stuck
 
     def recover(self):
-        """Free SDA with up to nine clocks and a STOP, then build the I2C object anew.
+        """Free SDA with up to nine clocks and a STOP; once both are high, build the unit anew.
 
         Returns:
             bool: True when I2C is idle again; when False, it stays `stuck`.
         """
         self.recoveries += 1
         self.stuck = not self._release()
-        self._i2c = self._connect()
-        self._timeouts_now = 0
+        if not self.stuck:
+            self._i2c = self._connect()
+        self._failed_us = 0
         return not self.stuck

@@ -15,9 +15,9 @@ from parallelator.snapshot import BATTERIES, BOARDS, CHANNELS, RIG, missing
 
 _PROBE_MS = const(1000)
 _PROBE_CAP_MS = const(8000)
-_VERIFY_TICKS = const(8)
-_BOARD_PROBE_TICKS = const(100)
-_TEMPERATURE_ROUNDS = const(4)
+_VERIFY_TICKS = const(4)
+_BOARD_PROBE_TICKS = const(50)
+_TEMPERATURE_ROUNDS = const(2)
 
 
 class Presence:
@@ -31,6 +31,8 @@ class Presence:
     Attributes:
         boards: bit b set while expander b answers.
         alert_proven: mask of the batteries whose ALERT line is proven to work.
+        suspect: battery that did not prove itself and shall at once be asked again, or -1.
+        returned: mask of the batteries that go on after their board came back.
         measured: battery whose temperature the last `prove_one` read, or -1.
     """
 
@@ -52,12 +54,13 @@ class Presence:
         self._probed = array("i", bytes(4 * BATTERIES))
         self._pause = array("i", [_PROBE_MS] * BATTERIES)
         self._stale = bytearray(BATTERIES)
-        self._suspect = -1
         self._turn = 0
         self._unproven = 0
         self._round = 0
         self.boards = 0
         self.alert_proven = 0
+        self.suspect = -1
+        self.returned = 0
         self.measured = -1
 
     def start(self, now: int):
@@ -124,8 +127,8 @@ class Presence:
         if self._unproven:
             self._prove_next_alert()
             return -1
-        i = self._suspect
-        self._suspect = -1
+        i = self.suspect
+        self.suspect = -1
         if i < 0:
             i = self._next_chip()
         chip = self._sensors.chips[i]
@@ -163,7 +166,7 @@ class Presence:
     def _doubt(self, i: int, now: int):
         # No new conversion: look again, then set it up anew, then give it up, a tick apart each.
         self._stale[i] += 1
-        self._suspect = i
+        self.suspect = i
         if self._stale[i] == 2:
             self._mend(i, now)
         elif self._stale[i] > 2:
@@ -218,12 +221,14 @@ class Presence:
             if self.boards >> b & 1:
                 switches.verify(b)
         for b in range(BOARDS):
-            if self.boards >> b & 1:
-                if not switches.present >> b & 1:
-                    self._lose_board(b)
-            elif self._states.held >> b * CHANNELS & 15 or ticks % _BOARD_PROBE_TICKS == b:
-                if switches.start(b):
-                    self._regain_board(b)
+            board = 15 << b * CHANNELS
+            if not self.boards >> b & 1:
+                # One try a second; at every tick while somebody there shall open.
+                if ticks % _BOARD_PROBE_TICKS == b or self._states.held & ~switches.wanted & board:
+                    self._seek_board(b, self._states.held & board)
+            elif not switches.present >> b & 1:
+                self._lose_board(b)
+                self._seek_board(b, self._states.held & board)
         if switches.faulty:
             for i in range(0, BATTERIES, CHANNELS):
                 if switches.faulty >> i // CHANNELS & 1:
@@ -243,21 +248,31 @@ class Presence:
         self.boards &= ~(1 << b)
         self._emit("expander_lost", RIG, 0, 0, b + 1)
         for i in range(b * CHANNELS, b * CHANNELS + CHANNELS):
-            self._switches.wanted &= ~(1 << i)
             self.alert_proven &= ~(1 << i)
             if self._states.on >> i & 1:
                 self._states.lose_control(i)
             else:
+                self._switches.wanted &= ~(1 << i)
                 self._states.lose(i, Reason.EXPANDER_LOST)
         self._check_topology()
 
-    def _regain_board(self, b: int):
+    def _seek_board(self, b: int, held: int):
+        stands = self._switches.rejoin(b) if held else False
+        if stands:
+            self._regain_board(b, held)
+        elif stands is not None and self._switches.start(b):
+            self._regain_board(b, 0)
+
+    def _regain_board(self, b: int, standing: int):
         self.boards |= 1 << b
+        self.returned |= standing
         self._emit("expander_back", RIG, 0, 0, b + 1)
         for i in range(b * CHANNELS, b * CHANNELS + CHANNELS):
             if self._sensors.chips[i]:
                 self._unproven |= 1 << i
-            if self._states.held >> i & 1:
+            if standing >> i & 1:
+                self._states.resume(i)
+            elif self._states.held >> i & 1:
                 self._states.regain_control(i)
         self._check_topology()
 

@@ -25,7 +25,7 @@ _QUANTITIES = const(7)
 HEAT_LIMIT = const(4400000)
 """The overload sum that opens: 4.4 s of ((I/Imax)**2 - 1), in permille * ms."""
 _RATIO_CAP = const(30000)
-_DT_CAP_MS = const(100)
+_DT_CAP_MS = const(500)
 _STRAIN_PCT = const(80)
 NEVER = const(0x3FFFFFFF)
 """A limit no reading reaches, and the largest int that needs no memory on a 32-bit chip."""
@@ -122,6 +122,10 @@ class Judge:
         """Forget what was seen of battery i: called when its switch closes."""
         self._heat[i] = 0
         self._pending[i] = 0
+        self.restart(i)
+
+    def restart(self, i: int):
+        """Begin every row anew for battery i, after a time that nobody saw; its heat stays."""
         for k in range(i * _ROWS, i * _ROWS + _ROWS):
             self._count[k] = 0
 

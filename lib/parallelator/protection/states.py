@@ -165,6 +165,25 @@ class States:
         self._snap.alarm("uncontrolled", i, False)
         self.lose(i, Reason.EXPANDER_LOST)
 
+    def resume(self, i: int):
+        """Battery i's expander is back, and its switch stands as it was told: it goes on."""
+        bit = 1 << i
+        self.held &= ~bit
+        self.on |= bit
+        self._snap.alarm("uncontrolled", i, False)
+        if self._switches.wanted & bit:
+            self._enter(i, ON, Reason.NONE)
+        elif self._snap.wish[i] == WISH_OFF:
+            self._open(bit)
+            self.settle(i)
+        else:
+            self.trip(i, self._cause[i], self._snap.current_ma[i])
+
+    def owe(self, i: int, reason: int):
+        """Battery i is beyond a limit but out of control: it opens once its expander answers."""
+        self._cause[i] = reason
+        self._switches.wanted &= ~(1 << i)
+
     def fault(self, i: int, reason: int):
         """Battery i's switch does not do what it is told: off and locked."""
         self._open(1 << i)
@@ -334,7 +353,10 @@ class States:
             if action == _OFF:
                 self._open(1 << i)
                 self.settle(i)
-        elif state != ABSENT and state != UNCONTROLLED:
+        elif state == UNCONTROLLED:
+            if action == _OFF:
+                self._switches.wanted &= ~(1 << i)
+        elif state != ABSENT:
             self.settle(i)
 
     def _reset_bus(self):

@@ -23,6 +23,7 @@ class Switches:
 
     Attributes:
         wanted: mask of batteries whose switch shall be closed.
+        silent: bit b set when board b did not answer the last `poll`.
         present: bit b set while board b answers and its outputs are enabled.
         faulty: bit b set when board b's read-back stayed wrong after one rewrite.
     """
@@ -42,6 +43,7 @@ class Switches:
         self._failures = bytearray(BOARDS)
         self._lit = bytearray(BOARDS)
         self.wanted = 0
+        self.silent = 0
         self.present = 0
         self.faulty = 0
 
@@ -68,11 +70,12 @@ class Switches:
             int: mask of watched batteries whose ALERT is low in two reads.
         """
         alerts = 0
+        self.silent = 0
         for b in range(BOARDS):
             if self.present >> b & 1:
                 levels = self._expanders[b].levels()
                 if levels is None:
-                    self._fail(b)
+                    self.silent |= 1 << b
                 else:
                     self._failures[b] = 0
                     low = ~levels & self._alert_idle
@@ -99,10 +102,33 @@ class Switches:
                 mask |= 1 << c
         return mask
 
-    def _fail(self, b: int):
-        self._failures[b] += 1
-        if self._failures[b] >= _LOST_AFTER:
-            self.present &= ~(1 << b)
+    def count_silent(self):
+        """The silence of the last `poll` is that of its boards: after three, one is gone."""
+        for b in range(BOARDS):
+            if self.silent >> b & 1:
+                self._failures[b] += 1
+                if self._failures[b] >= _LOST_AFTER:
+                    self.present &= ~(1 << b)
+
+    def rejoin(self, b: int):
+        """Look whether board b's latch, direction and pins stand as written.
+
+        Returns:
+            bool or None: True when they do, and it counts as present again; None when it does
+            not answer.
+        """
+        expander = self._expanders[b]
+        bits = self._written[b]
+        self.present &= ~(1 << b)
+        levels = expander.levels()
+        outputs = expander.outputs()
+        if levels is None or outputs is None:
+            return None
+        stands = levels & ~self._alert_idle == bits and outputs == bits << 8 | self._alert_idle
+        if stands:
+            self._failures[b] = 0
+            self.present |= 1 << b
+        return stands
 
     def open(self, mask: int):
         """Open the switches of `mask`: one write per board, then read back."""

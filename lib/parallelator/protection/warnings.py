@@ -10,7 +10,7 @@ from parallelator.snapshot import BATTERIES, IDLE_MA, RIG
 _CONTACT_MS = const(5000)
 _LOW_MARGIN_MV = const(1000)
 _COOLED_C = const(5)
-_DEADLINE_MS = const(50)
+_DEADLINE_MS = const(80)
 _DEADLINE_SHOWN_S = const(60)
 
 
@@ -85,7 +85,7 @@ class Warnings:
 
     def deadline(self, dt_ms: int):
         """Time between two ticks, 0 while nothing is connected that the guard could be late for:
-        `deadline_missed` for a minute when it was beyond 50 ms.
+        `deadline_missed` for a minute when it was beyond 80 ms.
 
         While the alarm stands only a longer time is an event, so that a controller that is late
         again and again does not push what matters out of the list.

@@ -37,6 +37,7 @@ _PERIOD_S = const(60)
 _FIRST_S = const(35)  # between two flushes of the log, so that the card has time for each
 _FLASH_S = const(600)
 _FLASH_WITH_CARD_S = const(21600)
+_PATIENCE = const(3)
 _POLL_MS = const(1000)
 _MAH = const(3600000)
 """One mAh in mA*ms."""
@@ -51,7 +52,7 @@ class Counters:
     Args:
         snap: the `Snapshot`; card: the `Card`; store: a `Storage` or its like.
         owner: text that tells this controller from others, fit for a file name.
-        trip_pending: function that returns True while a battery is beyond a limit.
+        strained: as of `Guard`. The flash waits for a better moment, three times as long at most.
     """
 
     def __init__(
@@ -60,12 +61,12 @@ class Counters:
         card: "Card",
         store: "Storage",
         owner: str,
-        trip_pending: "Callable[[], bool]",
+        strained: "Callable[[], bool]",
     ):
         self._snap = snap
         self._card = card
         self._store = store
-        self._trip_pending = trip_pending
+        self._strained = strained
         self._fields = (
             snap.discharge_mah,
             snap.discharge_rest,
@@ -146,7 +147,9 @@ class Counters:
             self._saved_s = now_s
             on_card = self._card.writable and self._save_on_card()
             wait_s = _FLASH_WITH_CARD_S if on_card else _FLASH_S
-            if last or now_s - self._flash_s >= wait_s and not self._trip_pending():
+            if self._strained() and not last:
+                wait_s *= _PATIENCE
+            if last or now_s - self._flash_s >= wait_s:
                 self._flash_s = now_s
                 self._fill()
                 try:

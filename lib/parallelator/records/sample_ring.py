@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-only
 """The last ten seconds of every reading, for the black box. Filled by the guard.
 
-A preallocated ring of 2560 readings of 6 bytes each, 15360 in all. A scan takes 200 readings a
+A preallocated ring of 1280 readings of 6 bytes each, 7680 in all. A scan takes 100 readings a
 second and looks at the bus after each round, so that they last 12.0 s with 16 batteries, 10.2 s
 with 4. The newest overwrites the oldest.
 """
@@ -13,7 +13,7 @@ from micropython import const
 ENTRY = const(6)
 """Bytes of an entry, little-endian: place << 11 | time in steps, mod 2048; mV; current in units.
 """
-ENTRIES = const(2560)
+ENTRIES = const(1280)
 BUS = const(16)
 """The place of the bus; 0..15 are those of the batteries."""
 STEP_MS = const(8)
@@ -21,7 +21,7 @@ STEPS = const(2048)
 MOST_MV = const(65535)
 """The most that an entry holds: it stands for this voltage or more, up to 102 V with an INA237."""
 UNIT_MA = const(10)  # 16 bits then reach 327 A, more than 16 batteries may carry
-_SIZE = const(15360)
+_SIZE = const(7680)
 _COUNT_MASK = const(0x1FFFFFFF)
 
 

@@ -13,14 +13,16 @@ class Storage:
 
     Args:
         nvs: an `esp32.NVS`; tell: function without arguments, called at the first fault.
+        pauses: the `Pauses`: everybody waits while the flash is written.
 
     Raises:
         OSError: in every method: nothing is kept under this key; or a fault, which is reported.
     """
 
-    def __init__(self, nvs: "NVS | NoStorage", tell: "Callable[[], object]"):
+    def __init__(self, nvs: "NVS | NoStorage", tell: "Callable[[], object]", pauses: "Pauses"):
         self._nvs = nvs
         self._tell = tell
+        self._pauses = pauses
         self._told = False
 
     def get_i32(self, key: str) -> int:
@@ -48,7 +50,7 @@ class Storage:
 
     def commit(self):
         """Write what was set to the flash."""
-        self._try(lambda: self._nvs.commit())
+        self._try(lambda: self._pauses.flash(self._nvs.commit))
 
     def fault(self):
         """Report a fault: a value that was kept cannot be used."""

@@ -52,19 +52,28 @@ class Receiver:
     Args:
         slot: the folder that it goes to.
         key: bytes; pads: the two blocks of HMAC for it, `auth.pads(key)`.
-        trip_pending: function without arguments, True while flash must not be written.
+        strained: function without arguments, True while flash must not be written.
+        flash: as of `Pauses`.
 
     Attributes:
         version: of the bundle, once it is known.
         received: bytes taken so far; size: of all of it; ready: True when the HMAC is verified.
     """
 
-    def __init__(self, slot: str, key: bytes, pads: tuple, trip_pending: "Callable[[], bool]"):
+    def __init__(
+        self,
+        slot: str,
+        key: bytes,
+        pads: tuple,
+        strained: "Callable[[], bool]",
+        flash: "Callable",
+    ):
         self._slot = slot
         self._mark = fingerprint(key)
         self._outer = pads[1]
         self._seal = hashlib.sha256(pads[0])
-        self._trip_pending = trip_pending
+        self._strained = strained
+        self._flash = flash
         self._file = None
         self._entry = None
         self._left = 0
@@ -141,7 +150,7 @@ class Receiver:
 
     async def _calm(self):
         for _ in range(_PATIENCE_MS // _CALM_MS):
-            if not self._trip_pending():
+            if not self._strained():
                 return
             await asyncio.sleep_ms(_CALM_MS)
         raise Busy
@@ -151,7 +160,7 @@ class Receiver:
         if self._entry:
             count = min(len(view), self._left)
             self._seal.update(view[:count])
-            self._file.write(view[:count])
+            self._flash(lambda: self._file.write(view[:count]))
             self._left -= count
             if not self._left:
                 await self._finish()
@@ -189,7 +198,7 @@ class Receiver:
                 if error.errno != errno.EEXIST:
                     raise error
             await asyncio.sleep_ms(0)
-        self._file = open(self._place(), "wb")  # noqa: SIM115 - until `_finish` or `close`
+        self._file = self._flash(lambda: open(self._place(), "wb"))  # noqa: SIM115
 
     def _place(self):
         path = self._entry["path"]
@@ -197,7 +206,7 @@ class Receiver:
 
     async def _finish(self):
         """The file is whole: close it, and compare what the flash gives back."""
-        self._file.close()
+        self._flash(self._file.close)
         self._file = None
         found = hashlib.sha256()
         piece = memoryview(bytearray(_STEP))

@@ -12,6 +12,7 @@ from array import array
 from microdot import Response
 
 from parallelator import VERSION, catalog, snapshot
+from parallelator.pauses import KINDS
 from parallelator.records.history import SPANS
 from parallelator.snapshot import BATTERIES
 from parallelator.views import celsius, event_view, state_view
@@ -70,6 +71,12 @@ _COUNTERS = (
         lambda snap, i: _coulombs(snap.charge_mah[i]),
     ),
 )
+_PAUSES = (
+    "Time in which a collection of garbage stopped everything.",
+    "Time in which a write to the internal flash stopped everything.",
+    "Time by which the protection was late.",
+)
+"""What each of `pauses.KINDS` is."""
 _MQTT_METRICS = (
     ("connected", "connected", "gauge", "1 while the broker takes messages."),
     ("connections_total", "connections", "counter", "Connections to the broker so far."),
@@ -77,6 +84,7 @@ _MQTT_METRICS = (
     ("dropped_total", "dropped", "counter", "Events that were lost before they could be sent."),
 )
 _ALARM = 'parallelator_alarm{code="%s",severity="%s",battery="%s"} 1\n'
+_PAUSE = 'parallelator_%s_seconds{quantile="%s"} %.3f\n'
 _BATTERY = 'parallelator_battery_%s{battery="%d"} %s\n'
 _STATE = 'parallelator_battery_state{battery="%d",state="%s",reason="%s",clears="%s"} 1\n'
 
@@ -169,7 +177,7 @@ class Reports:
         yield "]}"
 
     async def system(self, request: "Request"):
-        """GET /api/system: versions, memory after a collection, tasks, I2C, SD card."""
+        """GET /api/system: versions, memory after a collection, pauses, tasks, I2C, card."""
         rig = self._rig
         i2c = rig.i2c
         snap = rig.snap
@@ -197,8 +205,11 @@ class Reports:
         }
         report["mqtt"] = rig.mqtt and rig.mqtt.report()
         await asyncio.sleep_ms(0)
-        gc.collect()
-        report["heap"] = {"free": gc.mem_free(), "used": gc.mem_alloc()}
+        size = gc.mem_free() + gc.mem_alloc()
+        report["heap"] = {"free": rig.collector.free, "used": size - rig.collector.free}
+        for kind in range(len(KINDS)):
+            worst_ms, p999_ms = rig.pauses.worst_ms(kind), rig.pauses.p999_ms(kind)
+            report[KINDS[kind] + "_ms"] = {"worst": worst_ms, "p999": p999_ms}
         return answer(report)
 
     def metrics(self, request: "Request"):
@@ -222,6 +233,11 @@ class Reports:
         yield _head("alarm", "gauge", "1 for each active alarm; battery is empty for the rig.")
         for code, severity, n in sorted(alarms):
             yield _ALARM % (code, severity, n or "")
+        for kind in range(len(KINDS)):
+            name = KINDS[kind]
+            yield _head(name + "_seconds", "gauge", _PAUSES[kind])
+            yield _PAUSE % (name, "0.999", rig.pauses.p999_ms(kind) / 1000)
+            yield _PAUSE % (name, "1", rig.pauses.worst_ms(kind) / 1000)
         if rig.mqtt:
             report = rig.mqtt.report()
             for name, key, kind, text in _MQTT_METRICS:

@@ -16,6 +16,8 @@ from parallelator.records import fatfile
 from . import answer, auth, calmly, dump, joined, json_object, problem
 
 _CHANGES = const(100)
+_LOOK_MS = const(100)
+_PATIENCE = const(50)
 
 
 class Saving:
@@ -85,7 +87,10 @@ class Saving:
         if changes.get("web.password"):
             changes["web.password"] = await auth.hashed(changes["web.password"])
         try:
-            faults = await write(changes, rig.settings, rig.config_files, rig.card)
+            await self._better_moment()
+            faults = await write(
+                changes, rig.settings, rig.config_files, rig.card, rig.pauses.flash
+            )
         except OSError:
             return problem(507, "storage", "The settings could not be written; nothing changed.")
         if faults:
@@ -93,8 +98,15 @@ class Saving:
         rig.take_over(changes)
         return answer({"saved": sorted(changes), "pending": sorted(rig.pending)})
 
+    async def _better_moment(self):
+        """Wait while a battery is close to a limit; five seconds at most: a person waits."""
+        for _ in range(_PATIENCE):
+            if not self._rig.guard.strained():
+                return
+            await asyncio.sleep_ms(_LOOK_MS)
 
-async def write(changes: dict, running: dict, paths: tuple, card: "Card"):
+
+async def write(changes: dict, running: dict, paths: tuple, card: "Card", flash: "Callable"):
     """Write changes into the last of `paths` that is there: all of them, or none.
 
     The file keeps its other settings; one that cannot be used is replaced by the running ones,
@@ -106,6 +118,7 @@ async def write(changes: dict, running: dict, paths: tuple, card: "Card"):
     Args:
         changes: flat dict that `settings.check` found good, no old names.
         running: the settings in use; paths: as `config.load` takes them; card: the `Card`.
+        flash: as of `Pauses`.
 
     Returns:
         list: the faults for which nothing was saved; each carries `file`.
@@ -126,11 +139,14 @@ async def write(changes: dict, running: dict, paths: tuple, card: "Card"):
     texts = []
     await calmly(_branches(await calmly(settings.nesting(flat)), texts))
     if path == paths[0]:
-        with open(path + ".new", "w") as file:
+        file = flash(lambda: open(path + ".new", "w"))  # noqa: SIM115
+        try:
             for text in texts:
                 file.write(text)
                 await asyncio.sleep_ms(0)
-        os.rename(path + ".new", path)
+        finally:
+            flash(file.close)
+        flash(lambda: os.rename(path + ".new", path))
     else:
         fatfile.replace(card, path, texts)
     return []

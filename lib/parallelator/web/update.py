@@ -101,7 +101,7 @@ class Update:
         except Busy:
             if not receiver.received:
                 self._forget()
-            return problem(503, "busy", "A battery is beyond a limit. Try again.", None, 1)
+            return problem(503, "busy", "A battery is close to a limit. Try again.", None, 1)
         except (OSError, MemoryError):
             self._forget()
             return problem(507, "update_storage", _FLASH)
@@ -119,7 +119,7 @@ class Update:
             message = "The rig has no key for updates: run make deploy once, by cable."
             raise Refused(409, "update_key", message, {})
         self._check_moment(confirmed)
-        return Receiver(_OTHER[rig.slot], key, pads(key), rig.guard.trip_pending)
+        return Receiver(_OTHER[rig.slot], key, pads(key), rig.guard.strained, rig.pauses.flash)
 
     def _check_moment(self, confirmed: bool):
         snap = self._rig.snap

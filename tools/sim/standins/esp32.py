@@ -51,9 +51,7 @@ class NVS:
 
     def commit(self):
         world = current.world
-        begin_us = world.now_us
-        world.spend(world.costs.nvs_write_us)
-        world.flash_us.append((begin_us, world.now_us))
+        world.write_flash(world.costs.nvs_write_us)
         world.nvs_writes += len(self._changed)
         if not world.nvs_cut:
             self._kept.update(self._changed)

@@ -9,10 +9,16 @@ WDT_RESET = 3
 DEEPSLEEP_RESET = 4
 SOFT_RESET = 5
 
+_CLOCKS_HZ = (20000000, 40000000, 80000000, 160000000, 240000000)
+_INPUTS = 34  # from here on the ESP32 has inputs only, up to 39; not the S3
 _BUTTON = 0
 _SD_LINES = (18, 23, 19)
 _SD_SELECT = 5
 """GPIOs that lead to the card: clock, to the card, from the card; chip select."""
+
+
+def _drives(number):
+    return current.world.controller == "s3" or number < _INPUTS
 
 
 def reset():
@@ -22,6 +28,15 @@ def reset():
 
 def reset_cause():
     return current.world.reset_cause
+
+
+def freq(hz=None):
+    """The clock in Hz, or change it; a reset brings it back to that of an official image."""
+    if hz is None:
+        return current.world.mhz * 1000000
+    if hz not in _CLOCKS_HZ:
+        raise ValueError("frequency must be 20MHz, 40MHz, 80Mhz, 160MHz or 240MHz")
+    current.world.mhz = hz // 1000000
 
 
 def unique_id():
@@ -37,10 +52,14 @@ class Pin:
     PULL_UP = 2
 
     def __init__(self, number, mode=-1, pull=-1, value=None):
+        if number not in range(40 if current.world.controller != "s3" else 49):
+            raise ValueError("invalid pin")
         self.number = number
         self.init(mode, pull, value)
 
     def init(self, mode=-1, pull=-1, value=None):
+        if (mode == self.OUT or mode == self.OPEN_DRAIN) and not _drives(self.number):
+            raise ValueError("pin can only be input")
         if value is not None:
             self.value(value)
 
@@ -58,11 +77,15 @@ class Pin:
         world.wires.pull(self.number, level)
 
 
-class I2C:
+class Unit:
     """The hardware I2C of the ESP32, `timeout` in microseconds per transaction."""
 
-    def __init__(self, unit, scl, sda, freq=400000, timeout=50000):
-        current.world.wires.attach(scl.number, sda.number)
+    def set_up(self, scl, sda, freq, timeout):
+        world = current.world
+        usable = _drives(scl.number) and _drives(sda.number) and scl.number != sda.number
+        if not usable and world.wires.strict:
+            world.reset_controller(HARD_RESET)
+        world.wires.attach(scl.number, sda.number)
         self._bit_ns = 1000000000 // freq
         self._timeout_us = timeout
 
@@ -76,6 +99,15 @@ class I2C:
 
     def writeto(self, address, data):
         return current.world.wires.write(address, data, self._bit_ns, self._timeout_us)
+
+
+_UNIT = Unit()
+
+
+def I2C(unit, scl, sda, freq=400000, timeout=50000):
+    """The one unit, set up anew: as on the ESP32, that takes no memory."""
+    _UNIT.set_up(scl, sda, freq, timeout)
+    return _UNIT
 
 
 class SPI:
@@ -97,7 +129,8 @@ class SPI:
     def write_readinto(self, data, buf):
         world = current.world
         begin_us = world.now_us
-        world.spend(int(len(data) * self._byte_us) + world.costs.call_us)
+        world.spend(int(len(data) * self._byte_us))
+        world.compute(world.costs.spi_us)
         if world.card and self._wired:
             world.card.exchange(bytes(data), buf, begin_us, self._byte_us)
         elif buf:
