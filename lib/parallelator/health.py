@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-only
 """Watches the controller's memory and clock, and chooses when garbage is collected. Used by app.
 
-A collection keeps everybody off the processor: 0.1 ms for each KB in use, five times that where
-the heap lies in PSRAM. So the guard's task makes it right after a tick, while nobody is beyond a
-limit, and before the heap is so full that it has to come at any moment.
+A collection stops everything else: for 0.1 ms for each KB in use, five times that where the heap
+lies in PSRAM. So the guard's task makes it right after a tick, while no battery is beyond a limit,
+and before the heap is so full that a collection comes at any moment.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ SLOW_MS = const(40)
 """What a collection may take: with a tick and the opening it leaves a trip within 80 ms."""
 _PERIOD_MS = const(10000)
 _LEAD_MS = const(15)  # of the 20 between two ticks
-_LATER_MS = const(200)  # when no tick has just been
+_LATER_MS = const(200)  # so overdue, it comes with less time than _LEAD_MS before a tick
 _LATEST_MS = const(1000)  # also while a battery is beyond a limit
 _SHORTEST_MS = const(250)
 _LONGEST_MS = const(60000)
@@ -30,7 +30,7 @@ _SMALL_HEAP = const(1048576)
 
 
 class Collector:
-    """Collects it when it suits the guard.
+    """Collects garbage at moments that suit the guard.
 
     Args:
         gc: the module `gc`; clock: a `clock.Clock`; snap: the `Snapshot`.
@@ -59,7 +59,7 @@ class Collector:
         self.free = 0
 
     def collect_if_due(self, left_ms: int):
-        """Collect when it is time to, and a good moment.
+        """Collect if that is due and the moment is good, or if it is long overdue.
 
         Args:
             left_ms: time before the guard's next tick.
@@ -72,9 +72,9 @@ class Collector:
             self.collect()
 
     def collect(self):
-        """Collect now, tell what there is to tell, and choose when to do so again.
+        """Collect now, raise or clear the alarms of the heap, and choose the next time.
 
-        That is when half of what is free will be garbage, if as much of it comes as last.
+        That is when half of the free bytes will be garbage, if it grows as fast as before.
         """
         gc, clock = self._gc, self._clock
         began = clock.ms()

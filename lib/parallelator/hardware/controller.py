@@ -11,7 +11,7 @@ from micropython import const
 from parallelator.hardware.sdcard import SpiCard
 
 _I2C_TIMEOUT_US = const(30000)
-"""The newer driver counts ticks of 10 ms and rounds down: of one, nothing may be left."""
+"""The newer driver counts ticks of 10 ms and rounds down: one tick may be over at once."""
 _HALF_CLOCK_US = const(5)
 _BUTTON = const(0)
 _RETURN_TIMER = const(0)

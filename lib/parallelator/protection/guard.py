@@ -28,7 +28,7 @@ _STUCK_MA = const(200)
 _STUCK_MS = const(500)
 _MAP_MS = const(300)
 _GAP_MS = const(400)
-"""What one reading may prove at most: two scans and a half. What was before it, nobody saw."""
+"""The time before a reading for which it may prove something, at most: two scans and a half."""
 _CHARGE_GAP_MS = const(1000)
 _UNSEEN_MS = const(500)
 """After a longer outage every timed row begins anew."""

@@ -31,7 +31,7 @@ class Presence:
     Attributes:
         boards: bit b set while expander b answers.
         alert_proven: mask of the batteries whose ALERT line is proven to work.
-        suspect: battery that did not prove itself and shall at once be asked again, or -1.
+        suspect: battery whose chip failed its check and is to be checked again at once, or -1.
         returned: mask of the batteries that go on after their board came back.
         measured: battery whose temperature the last `prove_one` read, or -1.
     """

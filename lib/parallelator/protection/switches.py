@@ -103,7 +103,7 @@ class Switches:
         return mask
 
     def count_silent(self):
-        """The silence of the last `poll` is that of its boards: after three, one is gone."""
+        """The boards, not I2C, did not answer the last `poll`: after three such, one is gone."""
         for b in range(BOARDS):
             if self.silent >> b & 1:
                 self._failures[b] += 1

@@ -52,7 +52,8 @@ class Counters:
     Args:
         snap: the `Snapshot`; card: the `Card`; store: a `Storage` or its like.
         owner: text that tells this controller from others, fit for a file name.
-        strained: as of `Guard`. The flash waits for a better moment, three times as long at most.
+        strained: as of `Guard`. A write to the flash waits while it is True, for at most three
+            times the usual interval.
     """
 
     def __init__(
