@@ -25,7 +25,7 @@ import threading
 import time
 from pathlib import Path
 
-from device import heap32
+from device import heap32, heap_map
 
 ROOT = Path(__file__).resolve().parent.parent
 MICROPYTHON = ROOT / "build/venv/bin/micropython"
@@ -154,6 +154,7 @@ def main():
     lines, used = heap32.table(folder, CHIP_S)
     print("\n".join(lines))
     print(f"{CHIP_S} s, 16 batteries, {CLIENTS} live clients, MQTT, log\n", flush=True)
+    print("\n".join(heap_map.table(heap32.run_frozen(folder, CHIP_S, mapped=True))), flush=True)
     least = heap32.least_heap(folder, CHIP_S, CHIP_LIMIT_KB, 2 * PLAIN_KB)
     heap32.run_frozen(folder, seconds, PLAIN_KB)
     print(f"Frozen, everything works for {seconds} s in {PLAIN_KB} KB of 32-bit heap.")

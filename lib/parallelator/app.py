@@ -41,14 +41,6 @@ _CAUSES = {1: "reset_power", 2: "reset_hard", 3: "reset_watchdog", 5: "reset_sof
 _TCA_BASE = const(0x20)
 _POWERED_ON = const(1)  # machine.PWRON_RESET
 _CARD_MS = const(3000)  # the longest wait for the card before the protection starts
-_WEB_MODULES = (
-    "microdot",
-    "parallelator.web.auth",
-    "parallelator.web.logs",
-    "parallelator.web.reports",
-)
-_MQTT_MODULES = ("umqtt.simple", "parallelator.network.discovery", "parallelator.network.mqtt")
-"""Imported one by one, so that no tick waits for all of them."""
 
 
 class App:
@@ -292,7 +284,13 @@ class App:
         self.rig.network.power_up()
 
     async def _mqtt(self):
-        await _import_all(_MQTT_MODULES)
+        # One by one, so that no tick waits for all of them.
+        import umqtt.simple  # noqa: F401
+
+        await asyncio.sleep_ms(guard.TICK_MS)
+        import parallelator.network.discovery  # noqa: F401
+
+        await asyncio.sleep_ms(guard.TICK_MS)
         from parallelator.network import dns, mqtt
 
         rig = self.rig
@@ -302,7 +300,19 @@ class App:
         await rig.mqtt.run()
 
     async def _web(self):
-        await _import_all(_WEB_MODULES)
+        # One by one, so that no tick waits for all of them.
+        import microdot  # noqa: F401
+
+        await asyncio.sleep_ms(guard.TICK_MS)
+        import parallelator.web.auth  # noqa: F401
+
+        await asyncio.sleep_ms(guard.TICK_MS)
+        import parallelator.web.logs  # noqa: F401
+
+        await asyncio.sleep_ms(guard.TICK_MS)
+        import parallelator.web.reports  # noqa: F401
+
+        await asyncio.sleep_ms(guard.TICK_MS)
         from parallelator.web import server
 
         self._collector.collect()
@@ -321,12 +331,6 @@ def _beginning(why: str, cause: int):
     if why:
         return _ENDS.get(why, "reset_crash"), why
     return _CAUSES.get(cause, "reset_other"), why
-
-
-async def _import_all(names: tuple):
-    for name in names:
-        __import__(name)
-        await asyncio.sleep_ms(guard.TICK_MS)
 
 
 def run(

@@ -293,8 +293,17 @@ def check():
     Raises:
         ValueError: a state or a `Reason` is not at the place of its code.
     """
+    numbered = (
+        ("absent", ABSENT),
+        ("off", OFF),
+        ("waiting", WAITING),
+        ("on", ON),
+        ("tripped", TRIPPED),
+        ("locked", LOCKED),
+        ("uncontrolled", UNCONTROLLED),
+    )
     for k, (code, *_) in enumerate(STATES):
-        if globals()[code.upper()] != k:
+        if numbered[k] != (code, k):
             raise ValueError("STATES: " + code)
     for k, (code, *_) in enumerate(REASONS):
         if getattr(Reason, code.upper() or "NONE", None) != k:

@@ -43,6 +43,10 @@ class Scheduler:
         self._pauses = None
         self._due = 0
         self._ticking = False
+        # Of each supervised task.
+        self._jobs = []
+        self._began = []
+        self._retry_ms = []
         self.names = []
         self.failures = []
         self.end = None
@@ -106,28 +110,27 @@ class Scheduler:
         """Run `job`, a function that returns a coroutine, for ever; returns the task."""
         self.names.append(name)
         self.failures.append(0)
-        return asyncio.create_task(self._supervise(len(self.names) - 1, job))
+        self._jobs.append(job)
+        self._began.append(self._clock.ms())
+        self._retry_ms.append(_FIRST_RETRY_MS)
+        return asyncio.create_task(self.run_after_guard(job(), len(self._jobs) - 1))
 
-    async def _supervise(self, number: int, job: "Callable[[], Coroutine]"):
-        """Run task `number` for ever: record its death, restart it with growing delay.
+    async def _begin_again(self, number: int):
+        """Record the death of task `number`, and run it again after a delay that grows.
 
         After a task has run for a minute, its delay is as short as the first one.
         """
         clock = self._clock
-        retry_ms = _FIRST_RETRY_MS
-        while True:
-            began = clock.ms()
-            try:
-                await self.run_after_guard(job())
-            except Exception as error:
-                sys.print_exception(error)
-            self.failures[number] += 1
-            self._emit("task_died", RIG, 0, 0, number)
-            # Below 0 after six days, half the period of the ticks.
-            if not 0 <= clock.diff(clock.ms(), began) < _HEALTHY_MS:
-                retry_ms = _FIRST_RETRY_MS
-            await asyncio.sleep_ms(retry_ms)
-            retry_ms = min(retry_ms * 2, _LAST_RETRY_MS)
+        self.failures[number] += 1
+        self._emit("task_died", RIG, 0, 0, number)
+        # Below 0 after six days, half the period of the ticks.
+        if not 0 <= clock.diff(clock.ms(), self._began[number]) < _HEALTHY_MS:
+            self._retry_ms[number] = _FIRST_RETRY_MS
+        retry_ms = self._retry_ms[number]
+        self._retry_ms[number] = min(retry_ms * 2, _LAST_RETRY_MS)
+        await asyncio.sleep_ms(retry_ms)
+        self._began[number] = clock.ms()
+        await self._jobs[number]()
 
     async def within(self, ms: int, coroutine: "Coroutine"):
         """What a coroutine returns or raises; asyncio.TimeoutError when it takes more than `ms`.
@@ -146,12 +149,16 @@ class Scheduler:
         finally:
             timer.cancel()
 
-    def run_after_guard(self, coroutine: "Coroutine") -> "Any":
+    def run_after_guard(self, coroutine: "Coroutine", supervised: "int | None" = None) -> "Any":
         """Awaitable that runs a coroutine, and before each step of it the guard if it is due.
         Returns or raises what the coroutine does.
 
         asyncio's loop runs every task that is ready before it comes back to the guard's: many of
         them would make it late.
+
+        Args:
+            supervised: number of the task that the coroutine is, which then never ends: it begins
+                again.
         """
         thrown = None
         while True:
@@ -162,7 +169,18 @@ class Scheduler:
                 else:
                     coroutine.throw(thrown)
             except StopIteration as stop:
-                return stop.value
+                if supervised is None:
+                    return stop.value
+                coroutine = self._begin_again(supervised)
+                thrown = None
+                continue
+            except Exception as error:
+                if supervised is None:
+                    raise
+                sys.print_exception(error)
+                coroutine = self._begin_again(supervised)
+                thrown = None
+                continue
             try:
                 yield
                 thrown = None

@@ -198,4 +198,4 @@ def the_guard_waits_for_its_turn():
     """The guard goes when the loop comes to its task, not before a step of another one."""
     from parallelator.scheduler import Scheduler
 
-    Scheduler.run_after_guard = lambda work, coroutine: coroutine
+    Scheduler.run_after_guard = lambda work, coroutine, supervised=None: coroutine

@@ -52,25 +52,25 @@ def card(sectors, files=0):
 
 def parts(image):
     """Where the volume begins, where its table, blocks of it, blocks of a cluster, clusters."""
-    space = FatSpace(image)
+    space = FatSpace(image, bytearray(BLOCK))
     return space, space._table, space._entries - 2
 
 
 def counted(image):
     """Bytes that are free as FatSpace counts them."""
-    space = FatSpace(image)
+    space = FatSpace(image, bytearray(BLOCK))
     return list(space.counting())[-1] * space.cluster
 
 
 def free(image):
     """Bytes that are free as FatFs counts them, which believes nothing that it finds."""
-    block, _, _, blocks = os.VfsFat(FatSpace(image)).statvfs("/")[:4]
+    block, _, _, blocks = os.VfsFat(FatSpace(image, bytearray(BLOCK))).statvfs("/")[:4]
     return block * blocks
 
 
 def claim(image, count, hint=0xFFFFFFFF):
     """Let FSInfo say that so many clusters are free, and where to look."""
-    info = FatSpace(image)._info
+    info = FatSpace(image, bytearray(BLOCK))._info
     block = bytearray(image.read(info))
     struct.pack_into("<II", block, 488, count, hint)
     image.write(info, block)
@@ -125,14 +125,14 @@ def test_fsinfo_is_not_believed():
         assert counted(image) == right == free(image), count
     claim(image, 0)
     assert os.VfsFat(image).statvfs("/")[3] == 0, "FatFs does believe it"
-    with os.VfsFat(FatSpace(image)).open("/more.csv", "wb") as file:
+    with os.VfsFat(FatSpace(image, bytearray(BLOCK))).open("/more.csv", "wb") as file:
         assert file.write(b"x" * 100000) == 100000
 
 
 def test_fsinfo_that_cannot_be_read_is_not_needed():
     image = card(LARGE)
     right = counted(image)
-    info = FatSpace(image)._info
+    info = FatSpace(image, bytearray(BLOCK))._info
 
     def readblocks(number, buf):
         if number == info:
@@ -150,7 +150,7 @@ def test_the_count_begins_where_fsinfo_points_and_goes_round():
     image = card(LARGE)
     _, table, clusters = parts(image)
     claim(image, 0, 128 * 40 + 5)
-    space = FatSpace(image)
+    space = FatSpace(image, bytearray(BLOCK))
     image.reads = []
     steps = space.counting()
     assert next(steps) == 128 and image.reads == [table + 40]
@@ -160,7 +160,7 @@ def test_the_count_begins_where_fsinfo_points_and_goes_round():
     for hint in (0, 1, clusters + 2, 0xFFFFFFFF):
         claim(image, 0, hint)
         image.reads = []
-        next(FatSpace(image).counting())
+        next(FatSpace(image, bytearray(BLOCK)).counting())
         assert image.reads[-1] == table, hint
 
 
@@ -170,7 +170,7 @@ def test_fatfs_begins_where_room_was_found():
     for number in range(table + 1, table + 300):
         image.write(number, b"\xff\xff\xff\x0f" * 128)
     claim(image, 7, 200)
-    space = FatSpace(image)
+    space = FatSpace(image, bytearray(BLOCK))
     steps = space.counting()
     while not next(steps):
         pass
@@ -181,12 +181,15 @@ def test_fatfs_begins_where_room_was_found():
     assert len([number for number in image.reads if table <= number < table + 300]) < 3
     # And a count afterwards begins there as well, for whoever mounts it next.
     image.reads = []
-    assert next(FatSpace(image).counting()) == 127 and image.reads[-1] == table + 300
+    assert (
+        next(FatSpace(image, bytearray(BLOCK)).counting()) == 127
+        and image.reads[-1] == table + 300
+    )
 
 
 def test_what_was_written_is_counted():
     image = card(32 * MB)
-    space = FatSpace(image)
+    space = FatSpace(image, bytearray(BLOCK))
     with os.VfsFat(space).open("/new.csv", "wb") as file:
         file.write(bytes(5120))
     assert 10 < space.written < 20
@@ -194,9 +197,9 @@ def test_what_was_written_is_counted():
 
 def test_a_guid_partition_table_is_known_from_its_protective_mbr():
     image = Image(32 * MB)
-    assert FatSpace(Partition(image, 1, 0xEE)).gpt
+    assert FatSpace(Partition(image, 1, 0xEE), bytearray(BLOCK)).gpt
     for other in (Partition(image, 63, 0x07), image, card(32 * MB), Partition(card(32 * MB), 63)):
-        assert not FatSpace(other).gpt
+        assert not FatSpace(other, bytearray(BLOCK)).gpt
 
 
 def test_what_is_no_fat_volume_is_left_alone():
@@ -207,4 +210,4 @@ def test_what_is_no_fat_volume_is_left_alone():
     zero = card(32 * MB)
     zero.write(0, b"\xeb\xfe\x90" + bytes(51) + b"FAT     " + bytes(448) + b"\x55\xaa")
     for device in (Image(32 * MB), exfat, noise, zero, card(MB)):
-        assert FatSpace(device).cluster == 0
+        assert FatSpace(device, bytearray(BLOCK)).cluster == 0

@@ -65,9 +65,7 @@ def chip_on(name):
 def test_every_chip_is_detected_as_what_it_is():
     for name, model in MODELS.items():
         line = Line(model)
-        found = detect(
-            I2c(lambda line=line: line, lambda: True, lambda: True, CLOCK), 0x40, bytearray(2)
-        )
+        found = detect(I2c(lambda line=line: line, lambda: True, lambda: True, CLOCK), 0x40)
         assert found is DRIVERS[name], (name, found)
 
 
@@ -76,9 +74,7 @@ def test_detection_ends_wherever_the_chip_stops_answering():
         for silent_from in range(1, 5):
             line = Line(model)
             line.silent_from = silent_from
-            found = detect(
-                I2c(lambda line=line: line, lambda: True, lambda: True, CLOCK), 0x40, bytearray(2)
-            )
+            found = detect(I2c(lambda line=line: line, lambda: True, lambda: True, CLOCK), 0x40)
             assert found is None or line.count < silent_from
 
 

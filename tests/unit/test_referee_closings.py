@@ -265,6 +265,16 @@ def test_what_is_switched_off_opens_within_100_ms_and_stays_off():
         assert ((3, "closed though the operator wants it off") in rig.found()) == wrong, ms
 
 
+def test_an_off_that_is_taken_back_at_once_explains_an_opening_for_100_ms():
+    for ms, wrong in ((95, False), (125, True)):
+        rig = running(0.8, 0.8)
+        for action in ("off", "auto"):
+            rig.referee.requested(rig.world.now_us, action, 0)
+        rig.wait(ms)
+        rig.open(1)
+        assert ((1, UNEXPLAINED) in rig.found()) == wrong, ms
+
+
 def test_a_wish_right_before_a_reset_may_be_forgotten_or_not():
     for closes in (True, False):
         rig = running_two_of_three(0.8)

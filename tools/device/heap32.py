@@ -15,7 +15,6 @@ Different from the ESP32: viper code is bytecode; files, sockets, the broker and
 stand-ins of their size; asyncio's streams and select are missing (some 1 KB); floats are double.
 """
 
-import ast
 import contextlib
 import io
 import json
@@ -65,42 +64,6 @@ def tree():
     return WORK / "tree"
 
 
-def order():
-    """The modules of the firmware, each after those that it imports while it is imported; not
-    those of the languages, of which it imports one when it starts."""
-    sources = {}
-    for name, source in build.modules():
-        if source.parent == build.WORDS:
-            continue
-        parts = name.with_suffix("").parts
-        sources[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = source
-    seen = set()
-    done = []
-
-    def visit(module):
-        if module not in sources or module in seen:
-            return
-        seen.add(module)
-        parent = module.rpartition(".")[0]
-        visit(parent)
-        package = module if sources[module].name == "__init__.py" else parent
-        for node in ast.parse(sources[module].read_text()).body:
-            if isinstance(node, ast.Import):
-                for alias in node.names:
-                    visit(alias.name)
-            elif isinstance(node, ast.ImportFrom):
-                inside = ".".join(filter(None, (package, node.module)))
-                base = inside if node.level else node.module
-                visit(base)
-                for alias in node.names:
-                    visit(f"{base}.{alias.name}")
-        done.append(module)
-
-    for module in sources:
-        visit(module)
-    return done
-
-
 def run(version, folder, seconds=0, in_place=False):
     """Run the firmware; return the report of heap32.mjs.
 
@@ -126,18 +89,19 @@ def run(version, folder, seconds=0, in_place=False):
         NPM / f"micropython-{version}",
         folder,
         SETUP,
-        ",".join(order()),
+        ",".join(build.ordered()),
         str(seconds),
         *image,
     ]
     return report_of(command, f"MicroPython {version}", seconds)
 
 
-def run_frozen(folder, seconds, heap_kb=4096):
+def run_frozen(folder, seconds, heap_kb=4096, mapped=False):
     """As `run`, with frozen modules, after frozen.sh.
 
     Args:
         heap_kb: of blocks for the firmware, in one piece.
+        mapped: True for a report that heap_map.py makes a table of.
 
     Returns:
         dict: as `run`, without `modules`; `most`, what was in use at most, garbage counted.
@@ -150,10 +114,11 @@ def run_frozen(folder, seconds, heap_kb=4096):
         shutil.copytree(folder / build.APP / "page", flash / "app/page")
         messages = "app/parallelator/messages"
         shutil.copytree(folder / messages, flash / messages)
-        (flash / "modules").write_text(" ".join(order()))
-        code = f"import heap32_frozen; heap32_frozen.main({work!r}, {seconds})"
+        code = f"import heap32_frozen; heap32_frozen.main({work!r}, {seconds}, {mapped})"
         command = [FROZEN, "-X", f"heapsize={heap}", "-c", code]
         report = report_of(command, f"frozen, in {heap_kb} KB", seconds)
+        if mapped:
+            report["heap"] = (flash / "heap").read_bytes()
     if report["standins"] > STANDINS_BYTES:
         raise SystemExit(f"heap32: the stand-ins take {report['standins']} bytes")
     return report
@@ -183,7 +148,8 @@ def report_of(command, name, seconds):
     process = subprocess.run(command, capture_output=True, text=True)
     if process.returncode:
         raise SystemExit(f"heap32: {name}: {process.stdout[-2000:]}{process.stderr}")
-    report = json.loads(process.stdout.splitlines()[-1])
+    *said, last = process.stdout.splitlines()
+    report = json.loads(last) | {"said": said}
     if seconds and not everything_on(report, seconds):
         raise SystemExit(f"heap32: not everything was on: {report}\n{process.stderr}")
     return report

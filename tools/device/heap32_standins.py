@@ -306,6 +306,10 @@ def start():
     from parallelator import app
     from parallelator.hardware.sdcard import SpiCard
 
+    if "parallelator.joined" in sys.modules:  # what hands its names on is not of the firmware
+        for name in ("hardware.sdcard", "hardware"):
+            del sys.modules["parallelator." + name]
+        del sys.modules["parallelator"].hardware
     switch_everything_on()
     SpiCard.init_card = lambda card, baudrate: setattr(card, "sectors", 65536)
     SpiCard.readblocks = lambda card, number, buf: None

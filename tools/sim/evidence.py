@@ -163,6 +163,7 @@ class Pack:
         falsified_us: when a transaction with its board was last falsified.
         faulted: there was trouble since the last reset by the operator.
         off: the operator's last wish is off; None when a reset may have forgotten it.
+        off_us: when off was last wished, perhaps to be taken back before the guard came to it.
         sure, maybe: counted trips, as few and as many as the rules can mean.
         ready_us: since when the rules let it join, None while they do not.
         told: True when it was reported as kept off.
@@ -186,7 +187,7 @@ class Pack:
         self.blind_us = self.trouble_us = self.falsified_us = -FOREVER
         self.faulted = False
         self.off = i in limits.modes_off
-        self.wish_us = self.trip_us = -FOREVER
+        self.wish_us = self.off_us = self.trip_us = -FOREVER
         self.sure = self.maybe = 0
         self.ready_us = self.stray_us = None
         self.told = False

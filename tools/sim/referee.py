@@ -159,6 +159,8 @@ class Referee:
         else:
             pack.off = action == "off"
             pack.wish_us = at_us
+            if pack.off:
+                pack.off_us = at_us
 
     def ended(self):
         """The firmware ends and opens every switch, which needs no other cause."""
@@ -292,7 +294,8 @@ class Referee:
         )
         start_fails = self._closings.start_fails(at_us)
         dead = self._world.plant.fault[pack.i] == STUCK_OPEN
-        if not (causes or start_fails or faulty or dead or pack.off or self._ended):
+        off = pack.off or at_us - pack.off_us <= RULES[UNWISHED][1] + self._slack_us
+        if not (causes or start_fails or faulty or dead or off or self._ended):
             self._report(at_us, pack, "opened without a cause")
         pack.open(at_us)
         may_count = counted or faulty and self._snap is not None and not pack.lost

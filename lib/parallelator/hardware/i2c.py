@@ -27,6 +27,7 @@ class I2c:
 
     Attributes:
         transactions, errors, timeouts, recoveries: counts since boot.
+        byte, word: buffers of one and of two bytes for whoever reads a register.
         answered: True when a chip has answered since `begin`.
         stuck: True once a line stays low, a call runs out of time or failed calls have taken 30 ms
             in one tick, and then every call fails at once until `recover` succeeds.
@@ -48,6 +49,8 @@ class I2c:
         self._failed_us = 0
         self._command = bytearray(2)
         self._triple = bytearray(3)
+        self.byte = bytearray(1)
+        self.word = bytearray(2)
         self.transactions = 0
         self.errors = 0
         self.timeouts = 0

@@ -28,6 +28,9 @@ class Ina2xx:
         address: 0x40..0x4F.
         shunt_uohm: resistance of the shunt, 100..100000 microohm.
 
+    Attributes:
+        settings: (register, value) of each that `configure` has written.
+
     Class attributes:
         NAME: of the chip.
         RANGE_UV: full scale of the shunt input as configured, microvolt.
@@ -53,8 +56,7 @@ class Ina2xx:
         self._i2c = i2c
         self._address = address
         self._shunt_uohm = shunt_uohm
-        self._word = bytearray(2)
-        self._settings = ()
+        self.settings = ()
         self._checked = 0
 
     def configure(self, discharge_ma: int, charge_ma: int, centre_mv: int = 0):
@@ -69,13 +71,13 @@ class Ina2xx:
             bool: True when everything reads back as written.
         """
         self._centre_mv = centre_mv
-        self._settings = self._plan(discharge_ma, charge_ma)
+        self.settings = self._plan(discharge_ma, charge_ma)  # pyright: ignore - each family has one
         if not self._write(0, _RESET):
             return False
-        for register, value in self._settings:
+        for register, value in self.settings:
             if not self._write(register, value):
                 return False
-        for register, value in self._settings:
+        for register, value in self.settings:
             if self._read(register) != value:
                 return False
         return self._control(0)
@@ -103,8 +105,8 @@ class Ina2xx:
         flags = self._read(self._FLAGS)
         if flags is None:
             return None
-        self._checked = (self._checked + 1) % len(self._settings)
-        register, value = self._settings[self._checked]
+        self._checked = (self._checked + 1) % len(self.settings)
+        register, value = self.settings[self._checked]
         found = self._read(register)
         if found is None:
             return None
@@ -134,7 +136,7 @@ class Ina2xx:
         return (code * scale + shunt // 2) // shunt
 
     def _read(self, register: int):
-        word = self._word
+        word = self._i2c.word
         if not self._i2c.read(self._address, register, word):
             return None
         return word[0] << 8 | word[1]
@@ -298,14 +300,13 @@ def _signed(code: int):
     return code - 0x10000 if code & 0x8000 else code
 
 
-def detect(i2c: "I2c", address: int, word: bytearray):
+def detect(i2c: "I2c", address: int):
     """The driver class for the chip at `address`, None when none of the family answers.
 
-    The INA219 has no identification: it is known by its configuration after a reset.
-
-    Args:
-        word: a kept bytearray of 2, so that a probe without an answer allocates nothing.
+    The INA219 has no identification: it is known by its configuration after a reset. Allocates
+    nothing.
     """
+    word = i2c.word
     if not i2c.read(address, 0x3E, word):
         return None
     if _value(word) == _TEXAS_INSTRUMENTS:

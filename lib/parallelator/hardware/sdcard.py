@@ -59,6 +59,7 @@ class SpiCard(SDCard):
 
     Attributes:
         sectors: capacity in blocks of 512 bytes.
+        block: a bytearray of one block, of anybody's use between two calls.
         garbled: transfers repeated because of a wrong checksum.
 
     Raises:
@@ -79,6 +80,7 @@ class SpiCard(SDCard):
         self._detached = False
         self.garbled = 0
         super().__init__(spi, cs, baudrate)
+        self.block = self.dummybuf
 
     # Start
 

@@ -27,7 +27,6 @@ class Tca9555:
         self._i2c = i2c
         self._address = address
         self._inputs = inputs
-        self._byte = bytearray(1)
 
     def start(self, leds: int):
         """All switches off, then outputs enabled; True when every step was acknowledged.
@@ -42,9 +41,9 @@ class Tca9555:
         i2c = self._i2c
         at = self._address
         for _ in range(2):
-            if not i2c.write8(at, _OUTPUT, 0) or not i2c.read(at, _OUTPUT, self._byte):
+            if not i2c.write8(at, _OUTPUT, 0) or not i2c.read(at, _OUTPUT, i2c.byte):
                 return False
-            if not self._byte[0]:
+            if not i2c.byte[0]:
                 break
         else:
             return False
@@ -64,8 +63,9 @@ class Tca9555:
 
     def levels(self):
         """Port 0 as its pins stand, 0..255, None when the chip does not answer."""
-        if self._i2c.read(self._address, _INPUT, self._byte):
-            return self._byte[0]
+        byte = self._i2c.byte
+        if self._i2c.read(self._address, _INPUT, byte):
+            return byte[0]
         return None
 
     def outputs(self):
@@ -75,7 +75,7 @@ class Tca9555:
             int or None: latch << 8 | direction; None when the chip does not answer. A direction
             of 0xFF means that the expander was reset and all its outputs float.
         """
-        byte = self._byte
+        byte = self._i2c.byte
         if not self._i2c.read(self._address, _OUTPUT, byte):
             return None
         latch = byte[0]

@@ -40,7 +40,6 @@ class Sensors:
         self._snap = snap
         self._limits = limits
         self._shunt_uohm = shunt_uohm
-        self._word = bytearray(2)
         self._misses = bytearray(BATTERIES)
         self._rescued = 0
         self.chips: list = [None] * BATTERIES
@@ -48,7 +47,7 @@ class Sensors:
 
     def detect(self, i: int):
         """The driver for the chip at place i, None when none answers. Allocates nothing."""
-        return ina2xx.detect(self._i2c, _BASE + i, self._word)
+        return ina2xx.detect(self._i2c, _BASE + i)
 
     def adopt(self, i: int, driver: "type[Ina2xx]"):
         """Set up the chip at place i.
@@ -78,7 +77,14 @@ class Sensors:
         """Write chip i's settings and limits again; True when they read back."""
         limits = self._limits
         centre_mv = (limits.min_voltage_mv + limits.max_voltage_mv) // 2
-        return self.chips[i].configure(limits.hard_discharge_ma, limits.hard_charge_ma, centre_mv)
+        chip = self.chips[i]
+        good = chip.configure(limits.hard_discharge_ma, limits.hard_charge_ma, centre_mv)
+        # Those that have the same settings share what they remember of them.
+        for other in self.chips:
+            if other is not None and other.settings == chip.settings:
+                chip.settings = other.settings
+                break
+        return good
 
     def drop(self, i: int):
         """Forget chip i: it must be found again."""

@@ -107,7 +107,7 @@ class Card:
         self._detach_volume()
         try:
             device = self._connect()
-            self._space = space = FatSpace(device)
+            self._space = space = FatSpace(device, device.block)
         except OSError as error:
             self.note(ABSENT if error.errno == errno.ENODEV else UNREADABLE)
             return

@@ -31,6 +31,7 @@ class FatSpace:
 
     Args:
         device: a block device with blocks of 512 bytes.
+        block: a bytearray of BLOCK, which others may use between two calls.
 
     Attributes:
         cluster: bytes of a cluster; 0 when the table cannot be counted: FAT12, or no FAT.
@@ -41,9 +42,9 @@ class FatSpace:
         OSError: the card does not answer.
     """
 
-    def __init__(self, device: "SpiCard"):
+    def __init__(self, device: "SpiCard", block: bytearray):
         self._device = device
-        self._block = bytearray(BLOCK)
+        self._block = block
         self._info = None
         self._next = 2
         self.cluster = 0

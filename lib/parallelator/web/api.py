@@ -3,22 +3,20 @@
 
 import asyncio
 
-from microdot import Microdot, Response, URLPattern, iscoroutine
+from microdot import Microdot, Response, iscoroutine
 from micropython import const
 
 from parallelator.catalog import ACTIONS, WISHES
 from parallelator.snapshot import ALL, BATTERIES
 
-from . import IDLE, Refused, answer, json_object, live, not_found, problem, whole
+from . import IDLE, Refused, answer, json_object, live, not_found, problem, state, whole
 from .files import FILES, Files
 from .logs import Logs
 from .reports import Reports
 from .saving import Saving
 from .setup import Setup
-from .state import StateText
 from .trips import Trips
 
-_ROW = const(4)
 _BODY = const(256)  # of what says one thing, such as a password or a time
 _LARGE_BODY = const(16384)
 _REFUSALS = {
@@ -30,24 +28,53 @@ _FIRST_UNIX_S = const(1577836800)  # 2020-01-01
 _LAST_UNIX_S = const(3092601600)  # 2068-01-01: an ESP32 counts 2^31 s from 2000 on
 
 
-class Routes(Microdot):
-    """Microdot with 34 bytes of memory for a route without parameters, not 300.
+# method, path, its handler (a method of `Api`, or of a part of it), most bytes of a body. They are
+# literals: of frozen code they lie in flash.
+ROUTES = (
+    ("GET", "/messages.json", "files.messages", _BODY),
+    ("GET", "/api/state", "state", _BODY),
+    ("GET", "/api/live", "stream", _BODY),
+    ("POST", "/api/batteries/<n>/<action>", "battery", _BODY),
+    ("POST", "/switch_on", "switch", _BODY),
+    ("POST", "/switch_off", "switch", _BODY),
+    ("POST", "/api/bus/reset", "bus_reset", _BODY),
+    ("POST", "/api/login", "access.login", _BODY),
+    ("POST", "/api/logout", "access.logout", _BODY),
+    ("POST", "/api/time", "time", _BODY),
+    ("POST", "/api/system/restart", "restart", _BODY),
+    ("GET", "/api/update", "upload_state", _BODY),
+    ("PUT", "/api/update", "upload", _LARGE_BODY),
+    ("POST", "/api/update", "upgrade", _BODY),
+    ("GET", "/api/events", "reports.events", _BODY),
+    ("GET", "/api/history", "reports.history", _BODY),
+    ("GET", "/api/system", "reports.system", _BODY),
+    ("GET", "/metrics", "reports.metrics", _BODY),
+    ("GET", "/log", "reports.log", _BODY),
+    ("GET", "/api/logs", "logs.list", _BODY),
+    ("GET", "/api/logs/<name>", "logs.read", _BODY),
+    ("DELETE", "/api/logs/<name>", "logs.delete", _BODY),
+    ("GET", "/api/blackbox", "trips.all", _BODY),
+    ("GET", "/api/blackbox/<id>", "trips.one", _BODY),
+    ("GET", "/api/settings", "saving.show", _BODY),
+    ("PATCH", "/api/settings", "saving.change", _LARGE_BODY),
+    ("GET", "/api/settings/schema", "saving.schema", _BODY),
+    ("GET", "/api/wifi", "setup.show", _BODY),
+    ("POST", "/api/wifi/scan", "setup.scan", _BODY),
+    ("POST", "/api/setup", "setup.password", _BODY),
+)
 
-    Attributes:
-        table: method, path or its `URLPattern`, handler, most bytes of a body: those of each
-            route in turn.
+
+class Routes(Microdot):
+    """Microdot with ROUTES and the FILES of the page in the place of its own, which would take
+    memory.
+
+    Args:
+        api: the `Api`.
     """
 
-    def __init__(self):
+    def __init__(self, api: "Api"):
         super().__init__()
-        self.table = []
-
-    def add(self, method: str, path: str, handler: "Callable", body: int = _BODY):
-        """Have a handler answer a method of a path, to requests with a body of so many bytes."""
-        if "<" in path:
-            path = URLPattern(path)
-            path.compile()  # pyright: ignore - it is the pattern now
-        self.table += (method, path, handler, body)
+        self._api = api
 
     def find_route(self, req: "Request"):
         """As Microdot's: the handler of a request, or the status that says why there is none."""
@@ -55,19 +82,25 @@ class Routes(Microdot):
             return self.options_handler(req), "", None
         method = "GET" if req.method == "HEAD" else req.method
         found = 404
-        for allowed, handler, body, arguments in self.matching(req.path):
+        for (allowed, _, handler, body), arguments in matching(req.path):
             if allowed == method:
                 req.url_args = arguments
-                req.handler = handler
+                req.handler = self._handler(handler)
                 return self._call if req.content_length <= body else 413, "", None
             found = 405
         return found, "", None
 
+    def _handler(self, name: str):
+        handler = self._api
+        for part in name.split("."):
+            handler = getattr(handler, part)
+        return handler
+
     def default_options_handler(self, req: "Request"):
         """As Microdot's: the header that names the methods of an address, or of all."""
-        allow = [row[0] for row in self.matching(req.path)]
+        allow = [route[0] for route, _ in matching(req.path)]
         if req.path == "*":
-            allow = sorted(set(self.table[::_ROW]))
+            allow = sorted({route[0] for route in ROUTES})
         if "GET" in allow:
             allow.append("HEAD")
         return {"Allow": ", ".join(allow + ["OPTIONS"])}
@@ -81,23 +114,40 @@ class Routes(Microdot):
         except Refused as error:
             return problem(*error.args)
 
-    def matching(self, path: str):
-        """Of each route with this path: method, handler, bytes of a body, parameters."""
-        table = self.table
-        for k in range(0, len(table), _ROW):
-            place = table[k + 1]
-            if isinstance(place, str):
-                arguments = {} if place == path else None
-            else:
-                arguments = place.match(path)
-            if arguments is not None:
-                yield table[k], table[k + 2], table[k + 3], arguments
+
+def matching(path: str):
+    """(row as of ROUTES, parameters) of each route with this path."""
+    for file in FILES:
+        if file[0] == path:
+            yield ("GET", path, "files.page", _BODY), {}
+    for route in ROUTES:
+        arguments = {} if route[1] == path else _parameters(route[1], path)
+        if arguments is not None:
+            yield route, arguments
+
+
+def _parameters(place: str, path: str):
+    """The parts of a path that have names in the `place` of a route; None if it is another's."""
+    if "<" not in place:
+        return None
+    named = place.split("/")
+    given = path.split("/")
+    if len(named) != len(given):
+        return None
+    found = {}
+    for name, part in zip(named, given):
+        if name.startswith("<") and part:
+            found[name[1:-1]] = part
+        elif name != part:
+            return None
+    return found
 
 
 class Api:
-    """The routes of the rig; `app` is the Microdot application that holds them.
+    """What answers at the ROUTES; `app` is the Microdot application that finds them.
 
-    `captive_redirect(request)` comes before them: a response, or None (`Setup`).
+    `captive_redirect(request)` comes before them: a response, or None (`Setup`). `files`,
+    `reports`, `logs`, `trips`, `saving`, `setup` and `access` are its parts.
 
     Args:
         rig: the `Rig`; access: an auth.Auth; stream: a live.Live.
@@ -105,50 +155,17 @@ class Api:
 
     def __init__(self, rig: "Rig", access: "Auth", stream: "Live"):
         self._rig = rig
-        self._access = access
+        self.access = access
         self._live = stream
-        self._state = StateText(rig, access)
         self._update = None
-        self.app = app = Routes()
-        files = Files(rig)
-        for path, _, _ in FILES:
-            app.add("GET", path, files.page)
-        app.add("GET", "/messages.json", files.messages)
-        app.add("GET", "/api/state", self.state)
-        app.add("GET", "/api/live", self.stream)
-        app.add("POST", "/api/batteries/<n>/<action>", self.battery)
-        for action in ("on", "off"):
-            app.add("POST", "/switch_" + action, self._switch(action))
-        app.add("POST", "/api/bus/reset", self.bus_reset)
-        app.add("POST", "/api/login", access.login)
-        app.add("POST", "/api/logout", access.logout)
-        app.add("POST", "/api/time", self.time)
-        app.add("POST", "/api/system/restart", self.restart)
-        app.add("GET", "/api/update", self.update_state)
-        app.add("PUT", "/api/update", self.update_put, _LARGE_BODY)
-        app.add("POST", "/api/update", self.update_switch)
-        reports = Reports(rig)
-        app.add("GET", "/api/events", reports.events)
-        app.add("GET", "/api/history", reports.history)
-        app.add("GET", "/api/system", reports.system)
-        app.add("GET", "/metrics", reports.metrics)
-        app.add("GET", "/log", reports.log)
-        logs = Logs(rig, access)
-        app.add("GET", "/api/logs", logs.list)
-        app.add("GET", "/api/logs/<name>", logs.read)
-        app.add("DELETE", "/api/logs/<name>", logs.delete)
-        trips = Trips(rig)
-        app.add("GET", "/api/blackbox", trips.all)
-        app.add("GET", "/api/blackbox/<id>", trips.one)
-        saving = Saving(rig, access)
-        app.add("GET", "/api/settings", saving.show)
-        app.add("PATCH", "/api/settings", saving.change, _LARGE_BODY)
-        app.add("GET", "/api/settings/schema", saving.schema)
-        self._setup = setup = Setup(rig, access, saving)
-        self.captive_redirect = setup.captive_redirect
-        app.add("GET", "/api/wifi", setup.show)
-        app.add("POST", "/api/wifi/scan", setup.scan)
-        app.add("POST", "/api/setup", setup.password)
+        self.files = Files(rig)
+        self.reports = Reports(rig)
+        self.logs = Logs(rig, access)
+        self.trips = Trips(rig)
+        self.saving = Saving(rig, access)
+        self.setup = Setup(rig, access, self.saving)
+        self.captive_redirect = self.setup.captive_redirect
+        self.app = app = Routes(self)
         app.errorhandler(404)(not_found)
         app.errorhandler(405)(self.not_allowed)
         app.errorhandler(413)(self.too_large)
@@ -157,18 +174,14 @@ class Api:
 
     async def state(self, request: "Request"):
         """GET /api/state: everything, as JSON."""
-        pieces = await self._state.pieces(self._access.logged_in(request))
-        res = answer(piece for piece in pieces)
-        res.headers["Content-Length"] = str(sum(len(piece) for piece in pieces))
-        return res
+        return answer(self._state(request))
 
     async def stream(self, request: "Request"):
         """GET /api/live: server-sent events, see live. A fifth client is told to poll."""
-        pieces = await self._state.pieces(self._access.logged_in(request))
         if self._live.clients >= live.CLIENTS:
             message = "All live streams are taken. Ask /api/state every 2 seconds instead."
             return problem(503, "poll", message, None, 2)
-        body = live.Stream(self._live, live.opening(pieces), request.sock[1])
+        body = live.Stream(self._live, live.opening(self._state(request)), request.sock[1])
         headers = {
             "Content-Type": "text/event-stream",
             "Cache-Control": "no-store, no-transform",
@@ -176,10 +189,13 @@ class Api:
         }
         return Response(body, 200, headers)
 
+    def _state(self, request: "Request"):
+        access = self.access
+        return state.pieces(self._rig, access.writable(), access.logged_in(request))
+
     def sweep(self):
         """Frees what is not used any more, and watches BOOT. To be called each second."""
-        self._state.sweep()
-        self._setup.watch_button()
+        self.setup.watch_button()
         if self._update:
             self._update.sweep()
 
@@ -195,7 +211,7 @@ class Api:
         if action not in ACTIONS or (number == "all" and action == "on"):
             message = "Actions are on, off, auto and reset; for all off, auto and reset."
             return problem(404, "action", message, "action")
-        res = await self._access.refusal(request, counted=action != "off")
+        res = await self.access.refusal(request, counted=action != "off")
         res = res or self._submit(action, ALL if number == "all" else number - 1)
         if res:
             return res
@@ -206,19 +222,17 @@ class Api:
 
     async def bus_reset(self, request: "Request"):
         """POST /api/bus/reset: unlocks a bus that is locked as `bus_overload`."""
-        res = await self._access.refusal(request) or self._submit("reset", -1)
+        res = await self.access.refusal(request) or self._submit("reset", -1)
         return res or answer({"bus": "reset"}, 202)
 
-    def _switch(self, action: str):
-        # POST /switch_<on|off>?battery=: the requests of the first firmware.
-        async def handler(request: "Request"):
-            return await self.battery(request, request.args.get("battery", ""), action)
-
-        return handler
+    async def switch(self, request: "Request"):
+        """POST /switch_<on|off>?battery=: the requests of the first firmware."""
+        action = request.path[len("/switch_") :]
+        return await self.battery(request, request.args.get("battery", ""), action)
 
     async def time(self, request: "Request"):
         """POST /api/time {"unix_s": number}: sets the clock, as the page's browser knows it."""
-        res = await self._access.refusal(request)
+        res = await self.access.refusal(request)
         if res:
             return res
         unix_s = (await json_object(request)).get("unix_s")
@@ -230,19 +244,19 @@ class Api:
 
     async def restart(self, request: "Request"):
         """POST /api/system/restart: every switch opens, then the controller starts anew."""
-        res = await self._access.refusal(request)
+        res = await self.access.refusal(request)
         if res:
             return res
         self._rig.restart()
         return answer({"restart": True}, 202)
 
-    def update_state(self, request: "Request"):
+    def upload_state(self, request: "Request"):
         """GET /api/update: how far an upload has come."""
         return answer(self._update.view() if self._update else IDLE)
 
-    async def update_put(self, request: "Request"):
+    async def upload(self, request: "Request"):
         """PUT /api/update: see `update.Update.put`. Its modules come with the first piece."""
-        res = await self._access.refusal(request, counted=False)
+        res = await self.access.refusal(request, counted=False)
         if res:
             return res
         if not self._update:
@@ -251,15 +265,15 @@ class Api:
             await asyncio.sleep_ms(0)
             from .update import Update
 
-            self._update = Update(self._rig, self._access)
+            self._update = Update(self._rig, self.access)
         return await self._update.put(request)
 
-    async def update_switch(self, request: "Request"):
+    async def upgrade(self, request: "Request"):
         """POST /api/update: see `update.Update.switch`."""
         if self._update:
             return await self._update.switch(request)
         message = "No bundle was uploaded: PUT /api/update."
-        return await self._access.refusal(request) or problem(409, "update_none", message)
+        return await self.access.refusal(request) or problem(409, "update_none", message)
 
     def not_allowed(self, request: "Request"):
         """The answer to a method that a known address does not take."""
@@ -271,7 +285,7 @@ class Api:
     def too_large(self, request: "Request"):
         """The answer to a body that is larger than its address takes."""
         method, path = request.method, request.path
-        most = next(row[2] for row in self.app.matching(path) if row[0] == method)
+        most = next(route[3] for route, _ in matching(path) if route[0] == method)
         return problem(413, "body", "This address takes a body of %d bytes." % most)
 
     def _submit(self, action: str, i: int):

@@ -103,7 +103,7 @@ class Stream:
         self._live.clients -= 1
 
 
-def opening(state: list):
+def opening(state: "Iterable"):
     """What a stream starts with, in pieces; `state` has those of the text of /api/state."""
     codes = {
         "states": catalog.names(catalog.STATES),

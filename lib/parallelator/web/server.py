@@ -353,14 +353,20 @@ async def send(writer: "Writer", res: "Response"):
     if "Cache-Control" not in res.headers:
         res.headers["Cache-Control"] = "no-store"
     await asyncio.sleep_ms(0)
-    head = "HTTP/1.0 %d %s\r\n" % (res.status_code, res.reason or "OK")
-    for name, value in res.headers.items():
-        head += name + ": " + value + "\r\n"
-    await writer.awrite((head + _SECURITY).encode())
+    await writer.awrite(_head(res))
+    res.headers = None  # a live stream lasts, and needs them no more
     if not res.is_head:
         async for chunk in res.body_iter():
             await writer.awrite(chunk.encode() if isinstance(chunk, str) else chunk)
     await writer.flush()
+
+
+def _head(res: "Response"):
+    """The status line and the headers of a response, bytes."""
+    head = "HTTP/1.0 %d %s\r\n" % (res.status_code, res.reason or "OK")
+    for name, value in res.headers.items():
+        head += name + ": " + value + "\r\n"
+    return (head + _SECURITY).encode()
 
 
 async def _discard(reader: "StreamReader"):

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: GPL-3.0-only
+"""Modules joined into one do what they did apart, and what cannot be joined is refused."""
+
+import os
+import shutil
+import subprocess
+
+import pytest
+
+from device import build, join
+
+MICROPYTHON = build.MICROPYTHON
+MANY = ("test_life_of_a_battery.py", "test_hazards.py", "test_records.py", "test_network.py")
+ONE = '''"""One."""
+from array import array
+import time
+from micropython import const
+from two import LIMIT, Base, value as other
+import two
+
+STEPS = const(3)
+_STEPS = const(4)
+NAMES = ("a", LIMIT, STEPS + 1)
+made = array("i", [STEPS])
+
+
+class Thing(Base):
+    value = 5
+
+    def shown(self, value=STEPS):
+        time = value + two.LIMIT
+        return [value for value in range(time)], self.value, other(), (lambda two: two)(STEPS)
+
+    def outer(self):
+        count = 1
+
+        def inner():
+            nonlocal count
+            from two import late as LIMIT
+
+            count += 1
+            return LIMIT(), count
+
+        return inner()
+
+
+def value():
+    try:
+        raise two.Fault("x")
+    except two.Fault as error:
+        return "%s %d" % (error, _STEPS)
+
+
+def run():
+    thing = Thing()
+    return thing.shown(), thing.outer(), value(), NAMES, time.__name__, made[0], two.late()
+'''
+TWO = """LIMIT = 2
+TEXT = "a" + str(LIMIT)
+
+
+class Fault(Exception):
+    pass
+
+
+class Base:
+    def base(self):
+        return value()
+
+
+def value():
+    return TEXT
+
+
+def late():
+    import one
+
+    return one.STEPS
+"""
+
+
+def joined(tmp_path, **texts):
+    """Join the modules of these names and texts; return the folder."""
+    source = tmp_path / "apart"
+    sources = {name: source / f"{name}.py" for name in texts}
+    sources["parallelator"] = source / "parallelator/__init__.py"
+    sources["parallelator"].parent.mkdir(parents=True)
+    for name, path in sources.items():
+        path.write_text(texts.get(name, ""))
+    join.write(sources, tmp_path / "joined")
+    return source, tmp_path / "joined"
+
+
+def said(folder, code="import one; print(one.run())"):
+    """What MicroPython prints that finds modules in a folder."""
+    command = [MICROPYTHON, "-c", code]
+    environment = {"MICROPYPATH": f"{folder}:.frozen"}
+    return subprocess.run(command, env=environment, check=True, capture_output=True).stdout
+
+
+def test_joined_modules_do_what_they_did(tmp_path):
+    apart, together = joined(tmp_path, two=TWO, one=ONE)
+    assert said(together) == said(apart) != b""
+    code = "from parallelator import joined; print([n for n in dir(joined) if 'STEPS' in n])"
+    assert said(together, code) == b"[]\n", "constants stand in the place of their names"
+
+
+@pytest.mark.parametrize(
+    ("lines", "why"),
+    [
+        ("x = 1\ndef f():\n    global x\n    x = 2", "global"),
+        ("def f():\n    return globals()", "globals"),
+        ("import two\ndef f():\n    return two", "as a value"),
+        ("import two\ndef f():\n    return two.missing", "two.missing"),
+        ("import two\ntwo.LIMIT = 3", "two.LIMIT"),
+        ("from two import missing", "two has no missing"),
+        ("def f(value__two):\n    return value__two", "hidden"),
+    ],
+)
+def test_what_cannot_be_joined_is_refused(tmp_path, lines, why):
+    with pytest.raises(join.JoinError, match=why):
+        joined(tmp_path, two=TWO.partition("def late")[0], one=lines + "\n")
+
+
+@pytest.fixture(scope="module")
+def together(tmp_path_factory):
+    """A copy of what the simulator needs, with the firmware joined."""
+    root = tmp_path_factory.mktemp("together")
+    build.write_words()
+    join.write(build.ordered(), root / "lib")
+    messages = "lib/parallelator/messages"
+    shutil.copytree(build.ROOT / messages, root / messages)
+    for name in (*build.SOURCES, "build"):
+        (root / name).symlink_to(build.ROOT / name)
+    for name in ("tests", "tools"):
+        shutil.copytree(build.ROOT / name, root / name)
+    return root
+
+
+def test_the_joined_firmware_protects(together):
+    command = [MICROPYTHON, "-X", "heapsize=64m", together / "tools/sim/run.py"]
+    options = ["--clock", "virtual", "--scenario", together / "tools/sim/scenarios/demo.json"]
+    process = subprocess.run([*command, *options], capture_output=True, text=True)
+    assert process.returncode == 0, process.stdout + process.stderr
+
+
+@pytest.mark.parametrize("name", MANY if os.environ.get("SOAK") else MANY[:1])
+def test_the_joined_firmware_does_what_the_other_does(together, name):
+    command = [build.ROOT / "build/venv/bin/python", together / "tests/run.py"]
+    process = subprocess.run(
+        [*command, "--timeout", "3000", together / "tests/sim" / name],
+        capture_output=True,
+        text=True,
+    )
+    assert process.returncode == 0, process.stdout + process.stderr

@@ -1,0 +1,425 @@
+# SPDX-License-Identifier: GPL-3.0-only
+"""Joins the modules of the firmware into one, for images that have it frozen. Called by build.py.
+
+Frozen code lies in flash; its names do not: every module keeps a dictionary of what it defines and
+of what it imports. One module has one dictionary, imports nothing from itself, and its compiler
+puts constants in the place of their names. What the firmware does stays the same:
+
+- a name at the top of a module gets that of the module behind it, as in `run__web_live`;
+- `from parallelator.x import a` and `x.a` become the name that `a` has now;
+- a name that is given one literal, and no other value, becomes a constant.
+
+`parallelator/joined.py` holds it all; beside it lies a module for each of the old ones that hands
+on what is public there, for main.py and for tests. What this file cannot prove to be the same it
+refuses: `JoinError` says where.
+"""
+
+import ast
+import itertools
+import shutil
+
+JOINED = "parallelator.joined"
+IMPORTS = (ast.Import, ast.ImportFrom)
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+COMPILER = "micropython", "const"
+FORGET = ast.parse("del __module__, __qualname__").body
+"""What every class would keep of itself, in the dictionary of its methods."""
+REFUSED = ("globals", "locals", "exec", "eval", "__name__", "__file__")
+
+
+class JoinError(Exception):
+    """A module holds what cannot be joined."""
+
+
+class Inside(str):
+    """What a name means: a module that is joined."""
+
+
+class Name(str):
+    """What a name means: this name of the joined module."""
+
+
+def bindings(nodes):
+    """Every (name, node) that statements bind in their own scope, in order."""
+    for node in nodes:
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            yield node.name, node
+        elif isinstance(node, IMPORTS):
+            for alias in node.names:
+                yield alias.asname or alias.name.partition(".")[0], node
+        elif isinstance(node, ast.Name):
+            if not isinstance(node.ctx, ast.Load):
+                yield node.id, node
+        elif isinstance(node, (ast.Lambda, *COMPREHENSIONS)):
+            # What := binds in a comprehension belongs to the scope around it.
+            for inner in ast.walk(node):
+                if isinstance(inner, ast.NamedExpr):
+                    yield inner.target.id, inner
+        else:
+            if isinstance(node, ast.ExceptHandler) and node.name:
+                yield node.name, node
+            yield from bindings(ast.iter_child_nodes(node))
+
+
+def suffix(module):
+    """What the names of a module get behind them."""
+    return "__" + module.removeprefix("parallelator.").replace(".", "_")
+
+
+class Module:
+    """One module of the firmware.
+
+    Args:
+        name: with dots; path: of its source.
+    """
+
+    def __init__(self, name, path):
+        self.name = name
+        self.package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+        self.tree = ast.parse(path.read_text(), str(path))
+        self.body = self.tree.body[:]
+        self.nodes = {}
+        for bound, node in bindings(self.tree.body):
+            self.nodes.setdefault(bound, []).append(node)
+
+    def base(self, node):
+        """The module that an ImportFrom names, with dots."""
+        if not node.level:
+            return node.module
+        return ".".join(filter(None, (self.package, node.module)))
+
+
+class Joiner:
+    """Joins modules.
+
+    Args:
+        sources: name to Path, each after those that it imports while it is imported.
+    """
+
+    def __init__(self, sources):
+        self.modules = {name: Module(name, path) for name, path in sources.items()}
+        self.constants = {}
+        self.imports = {}
+        self.owners = {}
+
+    def meaning(self, module, name):
+        """What `name` at the top of a module is: `Inside`, `Name`, or None if it is not there."""
+        nodes = module.nodes.get(name)
+        if not nodes:
+            return None
+        if isinstance(nodes[0], IMPORTS) and nodes[0] in module.body:
+            return self.imported(module, nodes[0], name)
+        return self.own(module, name)
+
+    def own(self, module, name):
+        """The joined name of what a module defines; a constant's begins with _."""
+        joined = Name(name + suffix(module.name))
+        constant = Name("_" + joined)
+        if constant in self.constants:
+            joined = constant
+        if self.owners.setdefault(joined, (module, name)) != (module, name):
+            raise JoinError(f"{module.name}: {name} and another become {joined}")
+        return joined
+
+    def imported(self, module, node, name):
+        """What an import gives `name`; notes what comes from elsewhere."""
+        alias = next(a for a in node.names if (a.asname or a.name.partition(".")[0]) == name)
+        if isinstance(node, ast.Import):
+            if alias.name in self.modules:
+                return Inside(alias.name if alias.asname else name)
+            if "." in alias.name and not alias.asname:
+                raise JoinError(f"{module.name}: import of {alias.name}")
+            joined = Name(alias.name if name == alias.name else f"{name}{suffix(alias.name)}")
+            self.imports[f"import {alias.name} as {joined}"] = joined
+            return joined
+        base = module.base(node)
+        if f"{base}.{alias.name}" in self.modules:
+            return Inside(f"{base}.{alias.name}")
+        if base in self.modules:
+            found = self.meaning(self.modules[base], alias.name)
+            if found is None:
+                raise JoinError(f"{module.name}: {base} has no {alias.name}")
+            return found
+        if (base, alias.name) == COMPILER:
+            return Name("const")
+        joined = Name(alias.name + suffix(base))
+        self.imports[f"from {base} import {alias.name} as {joined}"] = joined
+        return joined
+
+    def note_constants(self, module):
+        """Keep the value of each name that is given one literal; after the modules before it."""
+        for node in module.body:
+            if not isinstance(node, ast.Assign) or not isinstance(node.targets[0], ast.Name):
+                continue
+            name = node.targets[0].id
+            if len(node.targets) == 1 and module.nodes[name] == [node.targets[0]]:
+                try:
+                    value = self.value(module, node.value)
+                except ValueError:
+                    continue
+                self.constants["_" + name + suffix(module.name)] = value
+
+    def value(self, module, node):
+        """The value of a literal, with constants in it.
+
+        Raises:
+            ValueError: it is none.
+        """
+        if isinstance(node, ast.Constant) and not isinstance(node.value, float):
+            return node.value
+        if isinstance(node, ast.Tuple):
+            return tuple(self.value(module, item) for item in node.elts)
+        if isinstance(node, ast.Name) and (found := self.meaning(module, node.id)) is not None:
+            if found in self.constants:
+                return self.constants[found]
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            inside = self.meaning(module, node.value.id)
+            if isinstance(inside, Inside):
+                found = self.meaning(self.modules[inside], node.attr)
+                if found in self.constants:
+                    return self.constants[found]
+        if isinstance(node, (ast.UnaryOp, ast.BinOp)):
+            parts = [n for n in ast.iter_child_nodes(node) if isinstance(n, ast.expr)]
+            values = [self.value(module, part) for part in parts]
+            if all(type(value) is int for value in values):
+                names = dict(zip("ab", values, strict=False))
+                places = [ast.Name(id=name, ctx=ast.Load()) for name in names]
+                keys = ("operand",) if len(values) == 1 else ("left", "right")
+                made = type(node)(op=node.op, **dict(zip(keys, places, strict=True)))
+                code = ast.fix_missing_locations(ast.Expression(made))
+                return eval(compile(code, module.name, "eval"), {}, names)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "const":
+            return self.value(module, node.args[0])
+        raise ValueError
+
+    def join(self):
+        """The text of the joined module."""
+        for module in self.modules.values():
+            self.note_constants(module)
+        parts = []
+        for module in self.modules.values():
+            tree = Renamer(self, module).visit(module.tree)
+            parts.append(f"# {module.name}\n" + ast.unparse(ast.fix_missing_locations(tree)))
+        constants = [f"{name} = const({value!r})" for name, value in self.constants.items()]
+        text = "\n".join([*sorted(self.imports), *constants, *parts]) + "\n"
+        self.check(text)
+        return text
+
+    def check(self, text):
+        """See that each joined name is bound, and at the top only.
+
+        Raises:
+            JoinError: one is not.
+        """
+        tree = ast.parse(text)
+        top = {name for name, _ in bindings(tree.body)}
+        for node in ast.walk(tree):
+            inner = set()
+            if isinstance(node, ast.Name) and "__" in node.id.strip("_") and node.id not in top:
+                raise JoinError(f"{node.id} is bound nowhere")
+            if isinstance(node, FUNCTIONS):
+                inner = set(parameters(node))
+                inner.update(name for name, _ in bindings(statements(node)))
+            elif isinstance(node, ast.ClassDef):
+                inner = {name for name, _ in bindings(node.body)}
+            if hidden := {name for name in inner & top if "__" in name}:
+                raise JoinError(f"{hidden} is hidden from line {node.lineno} on")
+
+    def stub(self, module):
+        """The text of the module that hands on what is public in this one."""
+        names, constants = [], []
+        for name, nodes in module.nodes.items():
+            found = None if name.startswith("_") else self.meaning(module, name)
+            if isinstance(nodes[0], IMPORTS) and module.package != module.name:
+                continue
+            if found in self.constants:
+                constants.append(f"{name} = {self.constants[found]!r}")
+            elif isinstance(found, Name):
+                names.append(f"    {found} as {name},")
+        lines = [f"from {JOINED} import (", *names, ")"] if names else []
+        return "\n".join(lines + constants) + "\n"
+
+
+class Renamer(ast.NodeTransformer):
+    """Gives the names of one module those that they have in the joined one.
+
+    Args:
+        joiner: whose `meaning` to ask; module: to visit the tree of.
+    """
+
+    def __init__(self, joiner, module):
+        self.joiner = joiner
+        self.module = module
+        self.scopes = []
+        """From the outermost in, (dict of name to meaning, None = its own; True for a class)."""
+
+    def refuse(self, node, why):
+        raise JoinError(f"{self.module.name}:{node.lineno}: {why}")
+
+    def meaning(self, name):
+        """`Inside`, `Name`, or None for what stays as it is."""
+        for k, (names, is_class) in enumerate(reversed(self.scopes)):
+            if name in names and (k == 0 or not is_class):
+                return names[name]
+        return self.joiner.meaning(self.module, name)
+
+    def is_inside(self, node):
+        """True for an import of modules that are joined."""
+        if isinstance(node, ast.ImportFrom):
+            return self.module.base(node) in self.joiner.modules
+        return all(alias.name in self.joiner.modules for alias in node.names)
+
+    def visit_Module(self, node):
+        node.body = [n for n in map(self.top, node.body) if n is not None]
+        return node
+
+    def top(self, node):
+        """A statement at the top of the module; None for what is not needed."""
+        if (
+            isinstance(node, IMPORTS)
+            or isinstance(node, ast.Expr)
+            and isinstance(node.value, ast.Constant)
+        ):
+            for name, _ in bindings([node]):
+                self.joiner.meaning(self.module, name)
+            return None
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            name = self.joiner.own(self.module, node.targets[0].id)
+            if name in self.joiner.constants:
+                return None
+        return self.visit(node)
+
+    def visit_Import(self, node):
+        if self.scopes:
+            return ast.Pass() if self.is_inside(node) else node
+        for alias in node.names:
+            alias.asname = self.joiner.own(self.module, alias.asname or alias.name)
+        return node
+
+    visit_ImportFrom = visit_Import
+
+    def visit_Global(self, node):
+        self.refuse(node, "global")
+
+    def visit_Name(self, node):
+        found = self.meaning(node.id)
+        if isinstance(found, Inside):
+            self.refuse(node, f"module {node.id} as a value")
+        if found is not None:
+            node.id = str(found)
+        elif node.id in REFUSED:
+            self.refuse(node, node.id)
+        return node
+
+    def visit_Attribute(self, node):
+        if isinstance(node.value, ast.Name):
+            inside = self.meaning(node.value.id)
+            if isinstance(inside, Inside):
+                found = self.joiner.meaning(self.joiner.modules[inside], node.attr)
+                if found is None or not isinstance(node.ctx, ast.Load):
+                    self.refuse(node, ast.unparse(node))
+                return ast.copy_location(ast.Name(id=str(found), ctx=node.ctx), node)
+        return self.generic_visit(node)
+
+    def scope(self, nodes):
+        """The scope that these statements make: what each name means, see `scopes`."""
+        names = {}
+        for name, node in bindings(nodes):
+            inside = isinstance(node, IMPORTS) and self.is_inside(node)
+            names[name] = self.joiner.imported(self.module, node, name) if inside else None
+        return names
+
+    def function(self, node):
+        """A function or lambda."""
+        arguments = node.args
+        # What stands before the body belongs to the scope around it.
+        if not isinstance(node, ast.Lambda):
+            node.decorator_list = [self.visit(n) for n in node.decorator_list]
+        arguments.defaults = [self.visit(n) for n in arguments.defaults]
+        arguments.kw_defaults = [n and self.visit(n) for n in arguments.kw_defaults]
+        body = statements(node)
+        names = self.scope(body) | dict.fromkeys(parameters(node))
+        for name in nonlocals(body):
+            names.pop(name, None)
+        outer = self.scopes
+        self.scopes = [scope for scope in outer if not scope[1]] + [(names, False)]
+        body = [self.visit(n) for n in body]
+        self.scopes = outer
+        node.body = body if isinstance(node.body, list) else body[0]
+        return node
+
+    def visit_FunctionDef(self, node):
+        node = self.function(node)
+        if not self.scopes:
+            node.name = str(self.joiner.own(self.module, node.name))
+        return node
+
+    visit_AsyncFunctionDef = visit_FunctionDef
+
+    visit_Lambda = function
+
+    def visit_ClassDef(self, node):
+        node.bases = [self.visit(n) for n in node.bases]
+        node.decorator_list = [self.visit(n) for n in node.decorator_list]
+        outer = self.scopes
+        self.scopes = [*outer, (self.scope(node.body), True)]
+        node.body = [*FORGET, *(self.visit(n) for n in node.body)]
+        self.scopes = outer
+        if not self.scopes:
+            node.name = str(self.joiner.own(self.module, node.name))
+        return node
+
+    def comprehension(self, node):
+        """A comprehension: its first iterable belongs to the scope around it."""
+        first = node.generators[0]
+        first.iter = self.visit(first.iter)
+        done, first.iter = first.iter, ast.Constant(None)
+        names = {name: None for g in node.generators for name, _ in bindings([g.target])}
+        outer = self.scopes
+        self.scopes = [scope for scope in outer if not scope[1]] + [(names, False)]
+        node = self.generic_visit(node)
+        self.scopes = outer
+        first.iter = done
+        return node
+
+    visit_ListComp = visit_SetComp = visit_DictComp = visit_GeneratorExp = comprehension
+
+
+def statements(function):
+    """The body of a function or lambda, a list."""
+    return function.body if isinstance(function.body, list) else [function.body]
+
+
+def parameters(function):
+    """The names of its parameters."""
+    return [node.arg for node in ast.walk(function.args) if isinstance(node, ast.arg)]
+
+
+def nonlocals(nodes):
+    """The names that statements declare nonlocal."""
+    found = [n.names for node in nodes for n in ast.walk(node) if isinstance(n, ast.Nonlocal)]
+    return set(itertools.chain(*found))
+
+
+def write(sources, folder):
+    """Join modules into `folder`, made anew.
+
+    Args:
+        sources: name to Path, each after those that it imports while it is imported.
+
+    Raises:
+        JoinError: they cannot be joined.
+    """
+    joiner = Joiner(sources)
+    stubs = {}
+    text = joiner.join()
+    for module in joiner.modules.values():
+        stubs[module] = joiner.stub(module)
+    shutil.rmtree(folder, ignore_errors=True)
+    for module, stub in stubs.items():
+        path = folder / module.name.replace(".", "/")
+        path = path / "__init__.py" if module.package == module.name else path.with_suffix(".py")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(stub)
+    (folder / (JOINED.replace(".", "/") + ".py")).write_text(text)
