@@ -79,7 +79,7 @@ class Sensors:
         centre_mv = (limits.min_voltage_mv + limits.max_voltage_mv) // 2
         chip = self.chips[i]
         good = chip.configure(limits.hard_discharge_ma, limits.hard_charge_ma, centre_mv)
-        # Those that have the same settings share what they remember of them.
+        # Chips with the same settings share one tuple of them, to save memory.
         for other in self.chips:
             if other is not None and other.settings == chip.settings:
                 chip.settings = other.settings

@@ -164,7 +164,7 @@ class Counters:
         if not self._met:
             self._meet()
         record = self._fill()
-        # As its checksum knows it: a copy to compare with would take 400 bytes.
+        # Compared by its checksum: a copy to compare with would take 400 bytes.
         counted = crc32(record[_HEAD:_SUM_AT])
         if counted == self._saved and self._card.losses == self._losses:
             return True
