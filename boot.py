@@ -15,9 +15,9 @@ RETURN_MS = 600000
 S3 = "ESP32S3" in sys.implementation._machine
 PINS = (41, 40) if S3 else (32, 33)
 FLASH_PINS = range(26, 33) if S3 else range(6, 12)
-"""The controller's own flash memory hangs on these: driven, they crash it at once."""
+"""The controller's own flash memory is wired to these: driving one crashes it at once."""
 CONFIG_CHARS = 16384
-"""A longer file is none of settings, and would take long to read."""
+"""A longer file does not hold settings, and would take long to read."""
 
 
 def full_speed():
@@ -61,7 +61,7 @@ def free_and_open(sda: int, scl: int):
     time.sleep_us(5)
     i2c = I2C(0, sda=data, scl=clock, freq=100000, timeout=30000)
     for address in (0x20, 0x21, 0x22, 0x23):
-        # A write that was disturbed on its way may have closed what it should open.
+        # A write that was disturbed may have closed a switch that it should open.
         for _ in range(3):
             try:
                 i2c.writeto(address, b"\x02\x00\x00")
@@ -109,7 +109,7 @@ def return_to_work():
     Timer(0).init(mode=Timer.ONE_SHOT, period=RETURN_MS, callback=lambda timer: reset())
 
 
-# No Ctrl-C of mpremote may come between.
+# mpremote must not interrupt these steps with Ctrl-C.
 micropython.kbd_intr(-1)
 for step in (full_speed, open_switches, choose_application, return_to_work):
     try:

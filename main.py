@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-only
-"""Starts the application, and the controller anew when it ends; keeps why across the reset.
+"""Starts the application. When it ends, restarts the controller and keeps why across the reset.
 
 After Ctrl-C, which mpremote sends, the controller comes back without application and watchdog, so
-that files can be changed. The next reset returns to work, and ten minutes do so by themselves.
+that files can be changed. The next reset starts the application; so do ten minutes without one.
 
 An application that does not fit into the memory is not even imported: the console says so, the
 LEDs of all boards blink, the switches stay open, and the prompt is there for mpremote.
 
 A new version is on trial until it has protected for two seconds: when it ends before that, or a
-minute passes, the version before it runs again. What decides this is never changed over the air.
+minute passes, the version before it runs again. The two files that decide this, boot.py and this
+one, are never changed over the air.
 """
 
 import gc
@@ -163,10 +164,10 @@ def running():
 
 
 def pointer():
-    """The folder that runs, the one before it, "" if it is not on trial, and its starts before.
+    """What POINTER says: the folder that runs, the one before it, the starts of the trial so far.
 
-    The first is None when POINTER does not name what runs: it cannot be read, or what it names
-    is not there.
+    The one before is "" when there is no trial. The first is None when POINTER does not name the
+    folder that runs: it cannot be read, or the folder it names is missing.
     """
     try:
         with open(POINTER) as file:
@@ -201,15 +202,15 @@ def point(folder: str, previous: str = "", starts: int = 0):
 
 
 def failed(starts: int, why: str):
-    """True when a trial is over: any end before it settled but a power cut, or three of those."""
+    """True when a trial has failed: it ended, and not by a power cut, or it began three times."""
     return starts and (why or reset_cause() != PWRON_RESET or starts >= TRIES)
 
 
 def limit_start():
-    """A minute from now the controller restarts unless the application settles.
+    """Restart the controller in a minute, unless the application settles before.
 
-    The timer ends one that goes in circles; the watchdog one that hangs in an import or in C, and
-    the application makes it shorter once it protects.
+    The timer ends an application that loops; the watchdog one that hangs in an import or in C
+    code, and the application makes it shorter once it protects.
     """
     Timer(START_TIMER).init(mode=Timer.ONE_SHOT, period=START_MS, callback=lambda timer: reset())
     WDT(timeout=WATCHDOG_MS)
@@ -241,7 +242,7 @@ def kept_reason(store: "NVS | NoStorage"):
 
 
 def vain_starts(store: "NVS | NoStorage"):
-    """How many starts in a row came to nothing before this one, 0 to 2 * TRIES."""
+    """How many starts in a row failed before this one, 0 to 2 * TRIES."""
     try:
         return min(max(store.get_i32("starts"), 0), 2 * TRIES)
     except OSError:
@@ -249,7 +250,7 @@ def vain_starts(store: "NVS | NoStorage"):
 
 
 def keep(store: "NVS | NoStorage", key: str, value: "int | str"):
-    """Write a number or a text; a storage that is full or worn must not keep the rig off.
+    """Write a number or a text; a storage that is full or worn out must not stop the rig.
 
     Returns:
         bool: False when it was not kept.
@@ -269,7 +270,7 @@ def keep(store: "NVS | NoStorage", key: str, value: "int | str"):
 
 
 def erase(store: "NVS | NoStorage", key: str):
-    """Forget what is kept: something of another type may be in the way."""
+    """Erase a key: a value of another type cannot be overwritten."""
     try:
         store.erase_key(key)
     except OSError:

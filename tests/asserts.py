@@ -26,7 +26,7 @@ class _Source:
     """The text of a Python file, to be changed in places.
 
     Attributes:
-        tree: it, parsed.
+        tree: the syntax tree of the text.
     """
 
     def __init__(self, text):

@@ -3,7 +3,7 @@
 """Builds the page: lib/parallelator/web/ui/ bundled and gzipped into build/page/. Run by make.
 
 Installs what tools/package.json pins under build/npm/ first. Ends with an error when the whole
-page is larger than what it may be.
+page is larger than MAX_BYTES.
 """
 
 import json
@@ -29,7 +29,7 @@ MAX_BYTES = 60 * 1024
 OLDEST_BROWSERS = "es2021"
 COMMENT = re.compile(rb"<!--.*?-->\n?", re.DOTALL)
 WINDOW_BITS = 13
-"""8 KB: the memory that the rig takes to unpack a file for who does not take gzip (`web.api`)."""
+"""8 KB: the memory that the rig takes to unpack a file for clients without gzip (`web.files`)."""
 
 
 def install():

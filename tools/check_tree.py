@@ -46,7 +46,7 @@ FORBIDDEN_TEXT = (
 )
 
 SOURCES = (".conf", ".css", ".html", ".js", ".mjs", ".py", ".sh", ".toml", ".yml", "Makefile")
-"""How the names of our sources end; so is whatever begins with `#!`."""
+"""How the names of source files end; a file that begins with `#!` is one as well."""
 
 LICENCE = re.compile(r"(#!.*\n)?(#|//|/\*|<!--) SPDX-License-Identifier: GPL-3\.0-only\b")
 
@@ -55,8 +55,8 @@ CONTROLLER = PACKAGE + "hardware/controller.py"
 PROTECTION = PACKAGE + "protection/"
 TELLING = (PACKAGE + "web/", PACKAGE + "network/mqtt.py")
 ROOMS = ("hardware", "protection", "records", "network", "web")
-"""Folders of the firmware, as the data flow: none imports from one that comes after it. What lies
-beside them, but for app, imports from the first two only."""
+"""Folders of the firmware in the order of the data flow: none imports from one that comes later.
+The modules beside them, except app, import from the first two only."""
 
 PURE = (PROTECTION + "rules.py", PROTECTION + "joining.py")
 

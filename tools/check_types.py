@@ -68,7 +68,7 @@ class Time(Protocol):
 what `Clock` is made from."""
 
 MICRODOT = "from typing import Any\ndef __getattr__(name: str) -> Any: ...\n"
-"""What pyright makes of its sources is narrower than what it takes."""
+"""Microdot takes more types than pyright infers from its sources, so nothing of it is checked."""
 
 STRING_IO = (
     # It has what any file has, and `getvalue`.
@@ -79,7 +79,7 @@ STRING_IO = (
 CORRECTIONS = {
     "1.29": (
         STRING_IO,
-        # Ticks that are no whole numbers cannot lie in arrays.
+        # Ticks are whole numbers, which fit into arrays.
         ("time.pyi", "def ticks_ms() -> _TicksMs", "def ticks_ms() -> int"),
         ("time.pyi", "def ticks_us() -> _TicksUs", "def ticks_us() -> int"),
         (

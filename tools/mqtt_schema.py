@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-only
-"""What the rig publishes by MQTT, as JSON schemas by topic. For the tests and for who reads it.
+"""What the rig publishes by MQTT, as JSON schemas by topic. For tests and for other programs.
 
 Objects may gain keys: a reader ignores what it does not know. The exception are the messages for
 Home Assistant, which knows exactly these.

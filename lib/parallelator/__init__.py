@@ -4,4 +4,5 @@
 VERSION = "0.1.0"
 
 BOOT = 1
-"""What boot.py and main.py expect of this package, and it of them; an update needs the same."""
+"""Version of the interface between this package and boot.py and main.py. An update must have the
+same number."""

@@ -40,7 +40,7 @@ _RETURNS = {"hang": "update_hung", "power": "update_cut", "misnamed": "app_unkno
 _CAUSES = {1: "reset_power", 2: "reset_hard", 3: "reset_watchdog", 5: "reset_soft"}
 _TCA_BASE = const(0x20)
 _POWERED_ON = const(1)  # machine.PWRON_RESET
-_CARD_MS = const(3000)  # of waiting for the card before there is protection
+_CARD_MS = const(3000)  # the longest wait for the card before the protection starts
 
 
 class App:
@@ -55,7 +55,7 @@ class App:
         self.safe = "safe_crash" if crashed else "safe_button" if button_held() else None
         self.clock = Clock(time)
         self.snap = Snapshot()
-        # What is large comes first, while the memory is in one piece.
+        # The largest buffers are allocated first, while the memory is in one piece.
         self.history = History(self.snap)
         sample_ring = SampleRing()
         self.events = Events(self.snap)
@@ -113,7 +113,7 @@ class App:
         )
 
     def _connected_card(self, values: dict):
-        """The card; where it is must be known before what its settings say."""
+        """The card, on the pins that the flash names: the settings on the card come later."""
         pins = {key: values[key] for key in values if key.startswith("pins.")}
         return Card(
             lambda: connect_card(pins, self.clock, self._idle),
@@ -161,7 +161,7 @@ class App:
         return self._scheduler.end
 
     async def _main(self, settled: "Callable[[], bool]"):
-        # Switches safe first; what takes memory comes after.
+        # First make the switches safe, then allocate memory.
         self.nvs_state.restore()
         if not self.safe:
             self.counters.restore()
@@ -192,7 +192,7 @@ class App:
         self._start("nvs_state", self.nvs_state.run)
         for name, job in rig.network.jobs():
             self._start(name, job)
-        await asyncio.sleep_ms(guard.TICK_MS)  # they take their memory before the rest is there
+        await asyncio.sleep_ms(guard.TICK_MS)  # so that the tasks above allocate first
         from parallelator.records.chart_store import ChartStore
         from parallelator.records.datalog import Datalog
 
@@ -221,9 +221,10 @@ class App:
         await protection
 
     def _flash_settings(self, crashed: int):
-        """What the flash says of the pins; in safe mode all that is to be known of the rig.
+        """The settings in the flash: they name the card's pins; safe mode uses no others.
 
-        That mode begins with what was in use last, and with nothing when it has failed as well.
+        Safe mode starts with the settings that were in use last, and with the defaults when it
+        has failed with those.
         """
         if not self.safe:
             values, faults, _ = config.layer(CONFIG_FILES[:1])
@@ -231,7 +232,7 @@ class App:
         return config.first_good((GOOD_CONFIG, CONFIG_FILES[0]) if crashed < 2 else ())
 
     def _idle(self):
-        """Called while the card is waited for: the guard goes on, or need not wait for it long."""
+        """Called while the card is waited for: runs the guard, or before it limits the wait."""
         if self._card_until is None:
             self._scheduler.tick_if_due()
         elif self.clock.diff(self._card_until, self.clock.ms()) < 0:
@@ -242,7 +243,7 @@ class App:
         self.events.emit("storage_fault", RIG, 0, 0, 0)
 
     def _greet_card(self):
-        """A card was mounted: settings that come while the rig runs wait for the next boot."""
+        """A card was mounted; settings on one that comes later are used from the next boot on."""
         path = CONFIG_FILES[1]
         fatfile.mend(self.card, path, lambda path: config.read(path)[0] is not None)
         if self.settings and not self._card_config and fatfile.there(path):
@@ -258,14 +259,14 @@ class App:
         return self._scheduler.start(name, job)
 
     async def _settle(self, settled: "Callable[[], bool]"):
-        """A start counts once the guard has worked for two seconds: twenty scans or more."""
+        """Report that the start succeeded once the guard has worked for two seconds, 20 scans."""
         while self.snap.uptime_s < _SETTLED_S:
             await asyncio.sleep_ms(_SETTLING_MS)
         if settled():
             self.events.emit("updated", RIG, 0, 0, 0)
 
     def _start_radio(self):
-        """Before the first battery is switched on: it keeps the controller busy."""
+        """Start the radio before the first battery is on: that keeps the controller busy."""
         from parallelator.network.network import Network
 
         self.rig.network = Network(
@@ -274,7 +275,7 @@ class App:
             self.snap,
             self.clock,
             self.events.emit,
-            # On the console only: events are open to everybody.
+            # The password is told on the console only: everybody can read the events.
             lambda name, password: print(self.rig.words.access_point(name, password)),
             self.rig.set_clock,
             self.rig.run_after_guard,
@@ -343,13 +344,15 @@ def run(
 
     Args:
         why: why it ended last: what `run` returned, "serviced" after maintenance, the text of
-            an exception, "" when that is not known; with "returned " before it when it is a newer
-            version that ended so, or its trial did by "hang" or "power".
-        crashed: 0, or safe mode: 1 when the last starts came to nothing, 2 when those in safe
-            mode did as well.
-        settled: function without arguments, called when this start has come to something; True
-            when that ends the trial of a new version.
-        slot: the folder that this comes from, app-a or app-b, "" = another.
+            an exception, "" when that is not known. It begins with "returned " when a newer
+            version ended so on trial; "returned hang" and "returned power" are trials that left
+            no reason, "returned misnamed" is a start from a folder that the file `app` does not
+            name.
+        crashed: 0 for a normal start; 1 for safe mode because the last starts failed, 2 when
+            those in safe mode failed as well.
+        settled: function without arguments, called once this start has succeeded; it returns
+            True when that ends the trial of a new version.
+        slot: the folder that this version runs from, app-a or app-b, "" = another.
         switch: function (folder) that makes the version in the other slot the next to start;
             False when it could not be noted.
 
@@ -357,7 +360,7 @@ def run(
         str: "restart" or "update" when somebody asked for one.
 
     Raises:
-        Exception: what the guard died of; others when the rig cannot be built.
+        Exception: the one that ended the guard, or one that was raised while the rig was built.
         KeyboardInterrupt: Ctrl-C on the console.
     """
     health.start_compact(gc.mem_free(), gc.threshold)

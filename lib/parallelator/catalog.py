@@ -4,7 +4,7 @@
 A code is the word for something that programs read; people read its sentence, in messages/. What
 else is to be known of a code stands in its row here, and log, page, API, MQTT, alert rules, log
 tools and manuals take it from here. A new alarm is a row, its sentences in both languages, and
-the line that raises it. The tables are literals: of frozen code they lie in flash.
+the line that raises it. The tables are literals, so that frozen code keeps them in flash.
 """
 
 from micropython import const
@@ -41,13 +41,13 @@ ACTIONS = ("off", "auto", "on", "reset")
 MQTT_PROBLEMS = tuple(
     ["unreachable", "silent", "closed", "garbage", "denied", "password", "name", "tls"]
 )
-"""Why there is no connection to the broker; events carry the place of one."""
+"""Why there is no connection to the broker; the value of an event is an index into this."""
 
 CLEARS = ("operator_auto", "operator_reset", "answer", "delay", "bus", "voltage")
 """What ends a state."""
 
-# reason, unit of what a trip for it measured, what ends a wait for it if not what ends its state,
-# the states that have it, the usual one first. Append only: locks are stored by their number.
+# reason, unit of the value that a trip for it measured, what ends a wait for it (None: what ends
+# its state), its states, the usual one first. Append only: locks are stored by their number.
 REASONS = (
     ("", "", None, "on"),
     ("not_found", "", None, "absent"),
@@ -75,7 +75,7 @@ REASONS = (
 
 
 class Reason:
-    """Why a battery is in its state: the places of REASONS, each named as its code."""
+    """Why a battery is in its state: indexes into REASONS, each named like its code."""
 
     NONE = 0
     NOT_FOUND = 1
@@ -105,7 +105,7 @@ SEVERITIES = ("info", "notice", "trouble", "danger")
 """`danger`: people or packs may come to harm, or the rig cannot help itself. `trouble`: something
 is broken or lost. `notice`: good to know. `info`: the rig at its work."""
 
-# What a row of CODES says of its code, added up.
+# Flags of a code; the last column of CODES is their sum.
 ALARM = const(1)  # stands for as long as its cause does
 EVENT = const(2)  # happens
 PAGE = const(4)  # the page and the API tell it
@@ -115,24 +115,24 @@ LEDS = const(32)  # the red LED of the battery is lit while it stands
 RIG_ONLY = const(64)  # it is never that of one battery
 ACKNOWLEDGE = const(128)  # an operator may say that it is known
 BY_HAND = const(256)  # a person did it
-FROM_PAGE = const(512)  # whoever is in reach may bring it about: of the page,
-FROM_BROKER = const(1024)  # of the broker,
-FROM_RADIO = const(2048)  # of the radio
+FROM_PAGE = const(512)  # anybody who reaches the page can cause it
+FROM_BROKER = const(1024)  # anybody who reaches the broker can cause it
+FROM_RADIO = const(2048)  # anybody in the reach of the radio can cause it
 SOURCES = (BY_HAND, FROM_PAGE, FROM_BROKER, FROM_RADIO)
-"""What has few places among the events, however often it happens."""
+"""Events with one of these flags get few places in the list, however often they happen."""
 
 _EVENT = const(EVENT | PAGE | LOG | MQTT)
 _HAND = const(EVENT | PAGE | LOG | MQTT | BY_HAND)
 _BATTERY = const(ALARM | EVENT | PAGE | LOG | MQTT)  # an alarm, and the event of its beginning
-_BATTERY_ALARM = const(ALARM | PAGE | MQTT)  # an alarm that other events tell of
+_BATTERY_ALARM = const(ALARM | PAGE | MQTT)  # an alarm without an event of its own
 _RIG = const(ALARM | EVENT | PAGE | LOG | MQTT | RIG_ONLY)
 _RIG_ALARM = const(ALARM | PAGE | MQTT | RIG_ONLY)
 _ACK = const(ACKNOWLEDGE)
 
 UNITS = ("", "mA", "mV", "ms", "C", "reason", "action", "day", "time", "version", "text")
 """Units of values: "" a number, C degrees Celsius, reason: that of the event's reason, action: a
-place in ACTIONS, day: a log, as `wording.log_name` takes it, time: that of the event, version:
-that of the firmware, text: what only the rig can say."""
+index into ACTIONS, day: a log, as `wording.log_name` takes it, time: that of the event, version:
+that of the firmware, text: the rig knows what the number stands for."""
 
 # code, severity, unit of its value, what holds of it. Alarms of one battery come first.
 CODES = (
@@ -225,11 +225,11 @@ CODES = (
 )
 
 ALWAYS = const(0)
-THERE = const(1)  # its sensor and its board answer, or did
+THERE = const(1)  # its sensor and its board answer, or have answered
 READ = const(2)  # its readings are valid
 
-# column of the log and array of the snapshot, when it is known, lowest and highest that can be
-# meant; what lies outside is not known. Append only: a log without a header is read by the place.
+# column of the log and array of the snapshot, when its value is known, lowest and highest value;
+# one outside is not known. Append only: in a log without a header the position names the column.
 LOG_COLUMNS = (
     ("voltage_mv", READ, 0, 105000),  # the sensors reach 102.4 V
     ("current_ma", READ, -200000, 200000),
@@ -288,7 +288,7 @@ def ends(state: int, reason: int, cooling: bool):
 
 
 def check():
-    """See that names and numbers belong together; called once, before the rig starts.
+    """Check that each number is the position of its code; called once, before the rig starts.
 
     Raises:
         ValueError: a state or a `Reason` is not at the place of its code.

@@ -37,7 +37,7 @@ class Clock:
         """Tell `local` where the rig is: a POSIX TZ string.
 
         Raises:
-            ValueError: it is none.
+            ValueError: it is not such a string.
         """
         from parallelator import zone
 
@@ -53,12 +53,12 @@ class Clock:
     def iso(self, ago_s: int = 0):
         """Wall time `ago_s` seconds ago as `2026-07-14T02:00:00Z`, None while it is unknown.
 
-        What programs read and what is logged: no hour of it comes twice or is missing.
+        It is UTC, for programs and logs: no hour comes twice or is missing.
         """
         return self.stamp(self.unix(ago_s))
 
     def stamp(self, unix_s: "int | None"):
-        """A wall time in seconds since 1970 as `iso` writes it, None of None."""
+        """A wall time in seconds since 1970 as `iso` writes it, None for None."""
         return None if unix_s is None else "%04d-%02d-%02dT%02d:%02d:%02dZ" % self._date(unix_s)
 
     def step(self, unix_s: "int | None", jump_s: int):

@@ -49,8 +49,8 @@ def first_good(paths: tuple):
 
 
 def _good(changes: "dict | None"):
-    """The settings of a file, without what an update has made a fault if no limit is among it;
-    None when that is not so, or there is no file."""
+    """The settings of a file, without those that an update no longer accepts; None when one of
+    these bears on the protection, or when there is no file."""
     while changes is not None:
         values, found, _ = settings.check(changes, settings.defaults())
         if not found:
@@ -79,7 +79,7 @@ def layering(
     """What `layer` does, as a generator with short steps; fills the three.
 
     Args:
-        instead: (path, flat dict) that stands for what this file says now, or None.
+        instead: (path, flat dict): use this dict instead of what that file holds; or None.
     """
     for k, row in enumerate(settings.rows()):
         if k % _ROWS_A_STEP == 0:
@@ -103,7 +103,7 @@ def layering(
 
 
 def read(path: str):
-    """(flat dict or None, fault or None); a missing file is neither."""
+    """The settings of a file as (flat dict, None), or (None, fault); two None without a file."""
     return settings.finish(reading(path))
 
 
@@ -132,5 +132,5 @@ def _keep(values: dict, path: str):
             json.dump(settings.finish(settings.nesting(values)), file)
         os.rename(path + ".new", path)
     except OSError:
-        # A full or read-only flash costs the copy, not the start.
+        # With a full or read-only flash there is no copy; the rig starts all the same.
         return

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-only
-"""How addresses, names, password hashes and their like are written: what settings must be beyond
-type and range. Called by settings, web and network; pure."""
+"""Checks how addresses, names, password hashes and the like are written, which type and range of
+a setting do not tell. Called by settings, web and network; pure."""
 
 from micropython import const
 
@@ -8,7 +8,7 @@ ITERATIONS = const(1000)  # about 0.3 s on an ESP32
 PBKDF2 = "pbkdf2$1000$"
 """How the hash of a password begins, of as many iterations of PBKDF2-HMAC-SHA256."""
 
-PASSWORD_BYTES = const(80)  # with each character escaped, a login has 256 bytes
+PASSWORD_BYTES = const(80)  # a login then fits 256 bytes with each character escaped
 _HOST_CHARS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-"
 _HEX = "0123456789abcdefABCDEF"
 _ADDRESSES = ("wifi.ip", "wifi.netmask", "wifi.gateway", "wifi.dns")
@@ -59,7 +59,7 @@ def hosts(text: str):
 
 
 def slip(text: str):
-    """What keeps a text from being the name or address of a host, in words; "" if it is one."""
+    """What is wrong with a text that must be the name or address of a host; "" for nothing."""
     scheme, _, rest = text.partition("://")
     if rest or text.endswith("://"):
         return "no %s://" % scheme

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-only
 """Watches the controller's memory and clock, and chooses when garbage is collected. Used by app.
 
-A collection keeps everybody off the processor: 0.1 ms for each KB in use, five times that where
-the heap lies in PSRAM. So the guard's task makes it right after a tick, while nobody is beyond a
-limit, and before the heap is so full that it has to come at any moment.
+A collection stops everything else: for 0.1 ms for each KB in use, five times that where the heap
+lies in PSRAM. So the guard's task makes it right after a tick, while no battery is beyond a limit,
+and before the heap is so full that a collection comes at any moment.
 """
 
 import asyncio
@@ -14,12 +14,12 @@ from parallelator.pauses import GC, Pauses
 from parallelator.snapshot import RIG
 
 LEAST_BYTES = const(8192)
-"""Less than this free: a page, a log or a message may fail next, the guard needs nothing."""
+"""With less free memory a page, a log or a message may fail; the guard needs none."""
 SLOW_MS = const(40)
 """What a collection may take: with a tick and the opening it leaves a trip within 80 ms."""
 _PERIOD_MS = const(10000)
 _LEAD_MS = const(15)  # of the 20 between two ticks
-_LATER_MS = const(200)  # when no tick has just been
+_LATER_MS = const(200)  # so overdue, it comes with less time than _LEAD_MS before a tick
 _LATEST_MS = const(1000)  # also while a battery is beyond a limit
 _SHORTEST_MS = const(250)
 _LONGEST_MS = const(60000)
@@ -30,7 +30,7 @@ _SMALL_HEAP = const(1048576)
 
 
 class Collector:
-    """Collects it when it suits the guard.
+    """Collects garbage at moments that suit the guard.
 
     Args:
         gc: the module `gc`; clock: a `clock.Clock`; snap: the `Snapshot`.
@@ -59,7 +59,7 @@ class Collector:
         self.free = 0
 
     def collect_if_due(self, left_ms: int):
-        """Collect when it is time to, and a good moment.
+        """Collect if that is due and the moment is good, or if it is long overdue.
 
         Args:
             left_ms: time before the guard's next tick.
@@ -72,9 +72,9 @@ class Collector:
             self.collect()
 
     def collect(self):
-        """Collect now, tell what there is to tell, and choose when to do so again.
+        """Collect now, raise or clear the alarms of the heap, and choose the next time.
 
-        That is when half of what is free will be garbage, if as much of it comes as last.
+        That is when half of the free bytes will be garbage, if it grows as fast as before.
         """
         gc, clock = self._gc, self._clock
         began = clock.ms()
@@ -99,9 +99,9 @@ class Collector:
 def start_compact(free: int, set_threshold: "Callable[[int], object]"):
     """Have garbage collected after every 4 KB while the rig starts, if the heap is small.
 
-    That of a controller without PSRAM: if it filled up first, what lives would lie scattered over
-    all of it, and the holes between would be too small for a page. With PSRAM there is room, and a
-    collection takes long.
+    A small heap is that of a controller without PSRAM. If it filled up before the first
+    collection, the objects that remain would be scattered over all of it, and the gaps between
+    them too small for a page. With PSRAM there is room, and a collection takes long.
 
     Args:
         free: bytes free; set_threshold: function that takes the bytes between two collections.
@@ -114,8 +114,8 @@ async def watch(snap: "Snapshot", clock: "Clock", set_threshold: "Callable[[int]
     """End the time of the start after 4 s; from then on look at the clock, for ever.
 
     Args:
-        set_threshold: as of `start_compact`. After the start garbage is no longer counted in
-            bytes: the frames of the guard's functions are some as well.
+        set_threshold: as of `start_compact`. After the start no collection is due after a number
+            of bytes: the frames of the guard's functions would count, too.
     """
     await asyncio.sleep_ms(_START_MS)
     set_threshold(-1)

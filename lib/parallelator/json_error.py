@@ -53,7 +53,7 @@ def refuse_wide_encoding(head: bytes):
 
 
 def slip(char: str):
-    """(code, found, allowed) of a character that stands nowhere outside texts, else None."""
+    """(code, found, allowed) of a character that JSON has within texts only, else None."""
     if char < " " or char == "\x7f" or _is_odd_blank(char):
         return "blank", "U+%04X" % ord(char), ""
     if char == "/" or char == "#":
@@ -96,8 +96,8 @@ def is_number(word: bytes):
 
 
 def _shown(text: str):
-    """A text as it is shown. It is gone through by bytes: MicroPython would keep each character
-    that a loop over a text meets for ever."""
+    """A text as it is shown. The loop is over bytes: of a loop over a str MicroPython keeps each
+    new character for ever."""
     if len(text) > _SHOWN_CHARS:
         text = text[:_SHOWN_CHARS] + "\u2026"
     data = bytearray(text.encode())

@@ -7,8 +7,9 @@ A `JsonError` says where the fault is, what was found and what is allowed, as a 
 `wording.Words.json_error`. A number without fraction and exponent becomes an int, exact; any other
 a float, which has single precision on an ESP32 (7 digits).
 
-With json_error it takes 8.5 KB of heap from .mpy files, about 1.6 frozen, and the value that it
-reads at most 22 KB. On an ESP32 a KB of settings takes 40 ms, of the worst text 150, a step 4.8.
+With json_error it takes 8.5 KB of heap from .mpy files, about 1.6 KB frozen, and the value that it
+reads at most 22 KB. On an ESP32 it reads a KB of settings in 40 ms, a KB of the worst text in
+150 ms, and its longest step takes 4.8 ms.
 """
 
 from micropython import const
@@ -18,9 +19,9 @@ from parallelator.json_error import JsonError, is_number, misspelt, refuse_wide_
 _PIECE_BYTES = const(64)
 _STEP_TOKENS = const(10)
 _NUMBER_BYTES = const(24)  # a double: sign, 17 digits, point, exponent
-_SECRET = "password"  # how keys end under which nothing is shown
+_SECRET = "password"  # the value of a key that ends so is not shown
 
-# What may come next; the odd ones: or the end of what is open.
+# What may come next. The odd numbers also allow the end of the open object or list.
 _VALUE = const(0)
 _ITEM = const(1)
 _KEY = const(2)
@@ -64,8 +65,8 @@ def reading(
         source: bytes or the like, or a file that is open for reading bytes.
         most_bytes: limit of the whole text; levels: of objects and lists within each other.
         entries: of one object or list; values: of all, which bounds the memory that they take.
-        key_bytes: of a key: what is shown of a setting's; text_bytes: of any other text: 128
-            characters of four bytes.
+        key_bytes: of a key: no more of a setting's is shown; text_bytes: of any other text: 512
+            are 128 characters of four bytes.
 
     Raises:
         JsonError: it is not JSON, or exceeds a limit.
@@ -110,14 +111,14 @@ def _pieces(source: "Any"):
 
 
 class _Reader:
-    """What is known of a text between two pieces of it."""
+    """The state of the reader between two pieces of a text."""
 
     def __init__(self, levels: int, entries: int, values: int, key_bytes: int, text_bytes: int):
         self._levels, self._entries = levels, entries
         self._values = self._values_left = values
         self._key_bytes, self._text_bytes = key_bytes, text_bytes
         self._open: list = [[]]  # what is open, outermost first; the first takes the whole value
-        self._key = ""  # under which the next value comes, or the last one came
+        self._key = ""  # the key of the next value, or of the last one
         self._want = _VALUE
         self._letters = b""  # of a word so far
         self._token = bytearray()  # a text or a character so far
@@ -125,7 +126,7 @@ class _Reader:
         self._number_end = 0  # the column after it
         self._pair = 0  # first half of a surrogate pair
         self._line = 1
-        self._line_start = 0  # a byte later for each byte by which a character is longer than one
+        self._line_start = 0  # plus the bytes beyond the first of each character on the line
         self._column = 1  # where the token begins
         self.mode = _STRUCTURE
         self.bytes = 0  # before this piece
@@ -323,7 +324,7 @@ class _Reader:
         byte = piece[at]
         if byte == 0x75:
             self.mode = _HEX
-            self._unit = 1  # until four digits have pushed it out
+            self._unit = 1  # reaches bit 16 after four digits
         elif self._pair:
             self.fail_at(at, "surrogate", "\\u%04x" % self._pair)
         elif byte not in _ESCAPES:
@@ -395,7 +396,7 @@ class _Reader:
 
 
 def _utf8(unit: int):
-    """The bytes of a character. MicroPython keeps for ever what `chr` makes."""
+    """The bytes of a character, made without `chr`: MicroPython keeps for ever what that makes."""
     if unit < 0x80:
         return bytes((unit,))
     tail = 0x80 | unit & 0x3F

@@ -31,13 +31,13 @@ class Pauses:
         self._worst_ms = array("i", bytes(4 * len(KINDS)))
 
     def note(self, kind: int, ms: int):
-        """Count a pause of a kind, a place of KINDS. Allocates nothing."""
+        """Count a pause of a kind, an index into KINDS. Allocates nothing."""
         self._counts[kind * _CLASSES + _class_of(ms)] += 1
         if ms > self._worst_ms[kind]:
             self._worst_ms[kind] = ms
 
     def flash(self, job: "Callable"):
-        """What a function without arguments returns that writes to the internal flash, timed."""
+        """Call a function without arguments that writes to the internal flash, and time it."""
         clock = self._clock
         began = clock.ms()
         try:

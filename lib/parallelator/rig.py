@@ -21,7 +21,7 @@ class Rig:
         values: dict of the settings in use, complete; faults, renamed: what was wrong with the
             files and which old names they have, as `config.load` gives all three.
         config_files: the settings files, the one to save to first.
-        why: what the firmware ended with last, as text; powered_on: it begins with the power.
+        why: what the firmware ended with last, as text; powered_on: True after a power-on.
         slot, switch: as of `app.run`; button_held: as of `controller`.
         counters: the `Counters`; scheduler: the `Scheduler`; collector: the `Collector`; the
             others as below.
@@ -39,7 +39,7 @@ class Rig:
         run_after_guard, within: as of `Scheduler`.
         pauses: the `Pauses`; collector: the `Collector`.
         boot: number of this boot; datalog: the `Datalog`; network: the `Network`, of it `wifi`
-            and `hostname`; mqtt: the `Mqtt`, None without a broker. They come after the others.
+            and `hostname`; mqtt: the `Mqtt`, None without a broker. They are set after the others.
     """
 
     def __init__(

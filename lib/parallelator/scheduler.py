@@ -3,8 +3,8 @@
 
 The guard goes first: in a task of its own, before every step of every other task, and while the SD
 card is waited for. No task here is made but through `run_after_guard`; none is made by asyncio's
-`wait_for`, in whose place stands `within`. Only asyncio's own loop that takes connections in is
-not ours: it makes one step before the guard is asked again.
+`wait_for`, in whose place stands `within`. Only the task in which asyncio accepts connections is
+made by asyncio: it makes one step before the guard is asked again.
 
 The guard's death ends the program; any other task is started again.
 """
@@ -74,10 +74,10 @@ class Scheduler:
             await asyncio.sleep_ms(max(clock.diff(self._due, clock.ms()), 0))
 
     def tick_if_due(self):
-        """Run the guard when it is its time, from wherever the processor is.
+        """Run a tick of the guard if it is due; anybody may call this at any time.
 
-        Never in the middle of a tick, whoever calls. Its death ends the program, with the switches
-        open if I2C allows.
+        Nothing happens while a tick is under way. An exception in the guard ends the program, with
+        the switches open if I2C allows.
         """
         clock = self._clock
         protector = self._guard
@@ -118,7 +118,7 @@ class Scheduler:
     async def _begin_again(self, number: int):
         """Record the death of task `number`, and run it again after a delay that grows.
 
-        One that has lived for a minute comes back as soon as after its first death.
+        After a task has run for a minute, its delay is as short as the first one.
         """
         clock = self._clock
         self.failures[number] += 1
@@ -150,14 +150,15 @@ class Scheduler:
             timer.cancel()
 
     def run_after_guard(self, coroutine: "Coroutine", supervised: "int | None" = None) -> "Any":
-        """Awaitable that runs a coroutine, and the guard when it is due before a step of it; what
-        the coroutine returns or raises.
+        """Awaitable that runs a coroutine, and before each step of it the guard if it is due.
+        Returns or raises what the coroutine does.
 
-        The loop lets every task that is ready go on before it comes back to the guard's: many at
-        once would make it late.
+        asyncio's loop runs every task that is ready before it comes back to the guard's: many of
+        them would make it late.
 
         Args:
-            supervised: number of the task that the coroutine is, which then has no end.
+            supervised: number of the task that the coroutine is, which then never ends: it begins
+                again.
         """
         thrown = None
         while True:
@@ -188,9 +189,9 @@ class Scheduler:
 
 
 async def _interrupt(task: "Task", ms: int):
-    """Cancel a task after `ms`, with a sign that it was this timer; not one that somebody else has
-    just cancelled."""
+    """Cancel a task after `ms`, marked as done by this timer; not when somebody else has just
+    cancelled it."""
     await asyncio.sleep_ms(ms)
     if task.data is not asyncio.CancelledError and task.cancel():
-        # asyncio throws what lies there.
+        # asyncio throws what `data` holds into the task.
         task.data = asyncio.CancelledError(asyncio.current_task())

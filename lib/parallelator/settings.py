@@ -26,7 +26,7 @@ _KEYS_A_STEP = 12
 _S3 = "ESP32S3" in getattr(sys.implementation, "_machine", "")
 _SDA, _SCL, _SCK, _MOSI, _MISO, _CS = (41, 40, 12, 11, 13, 10) if _S3 else (32, 33, 18, 23, 19, 5)
 _FLASH_PINS = (26, 32) if _S3 else (6, 11)
-"""First and last GPIO of the controller's own flash memory: driven, they crash it."""
+"""First and last GPIO of the controller's own flash memory: driving one crashes it."""
 _NO_PINS = (22, 23, 24, 25) if _S3 else (20, 24, 28, 29, 30, 31)
 _LAST_PIN, _LAST_OUTPUT = (48, 48) if _S3 else (39, 33)
 
@@ -176,7 +176,7 @@ class Twice(ValueError):
 
 
 def flatten(tree: dict):
-    """A nested dict as one with dotted keys; what is nested deeper than settings are stays.
+    """A nested dict as one with dotted keys; levels deeper than those of settings stay nested.
 
     Raises:
         Twice: two keys are the same one.

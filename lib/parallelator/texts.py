@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-only
-"""What nobody can have meant in a text that is typed or pasted. Called by settings; pure."""
+"""Finds what is surely a mistake in a text that was typed or pasted. Called by settings; pure."""
 
 _BLANKS = (0x20, 0xA0, 0x2002, 0x2003, 0x2009, 0x202F, 0x3000)
 _JOINER = 0x200D
@@ -17,10 +17,11 @@ _UNSEEN = (
 
 
 def slip(text: str, foreign: bool):
-    """What nobody can have meant in a text, as words for what is allowed; "" for nothing.
+    """What is surely a mistake in a text, as an addition to what is allowed; "" for nothing.
 
     Args:
-        foreign: somebody else has chosen it: it may have blanks around it, and joiners.
+        foreign: True for a text that somebody else has chosen, such as the name of a network: it
+            may have blanks around it, and joiners.
     """
     data = text.encode()
     if data and min(data) >= 0x20 and max(data) < 0x7F:  # the usual case, and ten times as fast
@@ -47,7 +48,7 @@ def printable(text: str):
 def _characters(data: bytes):
     """Yields (place, place behind, code point) of each character of a text in UTF-8.
 
-    Of a loop over a text MicroPython keeps each character that it has not met, for ever.
+    The loop is over bytes: of a loop over a str MicroPython keeps each new character for ever.
     """
     begin = code = 0
     for at, byte in enumerate(data):

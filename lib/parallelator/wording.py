@@ -24,9 +24,9 @@ _PARTS = tuple(
         "json",
     ]
 )
-"""Of a file in messages/, what is said here; the page says the rest."""
+"""Parts of a file in messages/ that are used here; the page uses the others as well."""
 FURTHER_LOG = 100000000
-"""Added to the number of a log for each that goes before it under the same name."""
+"""Added to the number of a log for each earlier log of the same day or boot."""
 
 
 class Words:
@@ -44,7 +44,7 @@ class Words:
             self._text = __import__("words_" + language).TEXT
         except ImportError:
             self._text = spoken(language)
-        # A text is searched from its beginning to find the place of a letter, bytes are not.
+        # To find a place in a str, MicroPython counts letters from its beginning; not in bytes.
         self._begins = {part: self._text.index(("\n%s." % part).encode()) for part in _PARTS}
 
     def _word(self, part: str, key: str):
@@ -89,7 +89,7 @@ class Words:
         return "%d ms" % value if unit == "ms" else str(value)
 
     def problem(self, code: str):
-        """Why there is no connection to the broker, one of `mqtt.PROBLEMS`, in words."""
+        """Why there is no connection to the broker, one of MQTT_PROBLEMS, in words."""
         return self._word("mqtt", code)
 
     def refused(self, code: str, n: int):
@@ -188,9 +188,9 @@ def log_number(file_name: str):
 
 
 def data_path(name: str):
-    """Where a file that is no module lies: beside the modules, None if nowhere.
+    """The path of a data file, which lies beside the modules; None when there is none.
 
-    Modules may be frozen into MicroPython; what is read as a file never is.
+    Modules may be frozen into MicroPython; data files never are.
     """
     for folder in sys.path:
         path = "%s/%s" % (folder, name)
@@ -203,7 +203,7 @@ def data_path(name: str):
 
 
 def spoken(language: str):
-    """The words of a language that are said here, as one text in UTF-8: half the memory of many.
+    """The words of _PARTS in a language, as one text in UTF-8: many texts take twice the memory.
 
     `make build` makes a module of it, `words_en` for example: frozen, it takes no memory at all.
 

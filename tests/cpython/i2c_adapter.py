@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-only
 """The simulated chips on I2C for drivers that run under CPython.
 
-test_second_opinion.py puts CircuitPython drivers and those of the firmware on one `I2C`, which
-speaks both of their languages. `load` imports a CircuitPython driver.
+test_second_opinion.py puts CircuitPython drivers and those of the firmware on one `I2C`, which has
+the methods that both call. `load` imports a CircuitPython driver.
 """
 
 import errno
@@ -39,13 +39,13 @@ class I2C:
         self._locked = False
 
     def try_lock(self):
-        """Take the wire; True when it was free."""
+        """Lock I2C; True when it was free."""
         free = not self._locked
         self._locked = True
         return free
 
     def unlock(self):
-        """Give the wire back."""
+        """Unlock I2C."""
         self._locked = False
 
     def scan(self):

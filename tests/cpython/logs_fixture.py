@@ -64,8 +64,8 @@ def flawed():
 
     Returns:
         dict: name to bytes. 14 July: boot 1 is dated by its boot log; a torn line, a voltage that
-        is none, 30 s without rows, and the clock goes one hour forward at uptime 600. 15 July:
-        nothing. 16 July: boot 2, in which pack 3 trips.
+        is no number, 30 s without rows, and the clock goes one hour forward at uptime 600.
+        15 July: nothing. 16 July: boot 2, in which pack 3 trips.
     """
     hour = timedelta(hours=1)
     first = rows(range(40, 300)) + rows(range(330, 600)) + rows(range(600, 900), START + hour)

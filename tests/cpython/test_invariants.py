@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-only
-"""Invariants of the house, read from the source."""
+"""Invariants of the architecture, checked in the source."""
 
 import ast
 from pathlib import Path
@@ -83,7 +83,7 @@ def test_limits_reach_the_rules_from_the_settings_and_from_nowhere_else():
 
 
 def test_every_task_asks_the_guard_before_its_steps():
-    # This one asks it itself.
+    # This task asks the guard itself.
     own = {"protect"}
     made = [
         node

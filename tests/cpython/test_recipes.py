@@ -496,7 +496,7 @@ def test_a_route(copy):
     copy.edit(
         reports,
         "    async def system(self",
-        '''    def uptime(self, request):
+        '''    def uptime(self, request: "Request"):
         """GET /api/uptime: how long the rig runs, in ms."""
         return answer({"uptime_ms": self._rig.snap.uptime_s * 1000})
 
@@ -504,8 +504,8 @@ def test_a_route(copy):
     )
     copy.add(
         "lib/parallelator/web/api.py",
-        '        app.add("GET", "/log", reports.log)\n',
-        '        app.add("GET", "/api/uptime", reports.uptime)\n',
+        '    ("GET", "/log", "reports.log", _BODY),\n',
+        '    ("GET", "/api/uptime", "reports.uptime", _BODY),\n',
     )
     described = "tests/web/test_interface.py", "-k", "description"
     code, said = copy.run("tests/run.py", *described)

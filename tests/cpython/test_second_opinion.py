@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-only
-"""Drivers that nobody here wrote run against the simulated chips, next to those of the firmware.
+"""Drivers by other people run against the simulated chips, next to those of the firmware.
 
 They are Adafruit's for the INA237, INA228 and INA219 and James Carr's for the TCA9555. Each has
 a chip of its own at the same place of the plant as the firmware's driver, so that all three must
 agree: what the sensors feel, their driver and ours. No such driver of the INA226 is at hand; ours
-is held against the plant alone.
+is compared with the plant alone.
 """
 
 import random

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-only
-"""A real broker with all its moods, and somebody who listens to everything on it."""
+"""A real broker that tests can stop or slow down, and a client that listens to all topics."""
 
 import contextlib
 import json
@@ -69,15 +69,15 @@ class Broker:
         self.process.wait(10)
 
     def freeze(self):
-        """It says nothing any more; its connections stay, and new ones are taken."""
+        """Stop its process: it sends nothing, its connections stay, and new ones are accepted."""
         self.process.send_signal(signal.SIGSTOP)
 
     def thaw(self):
-        """It goes on."""
+        """Let its process go on."""
         self.process.send_signal(signal.SIGCONT)
 
     def change_password(self, password):
-        """What USER must say from now on."""
+        """Set the password of USER from now on."""
         passwords = self.folder / "passwords"
         subprocess.run(["mosquitto_passwd", "-b", "-c", passwords, USER, password], check=True)
         if self.process:
@@ -200,7 +200,7 @@ class SlowRoad:
                 end.shutdown(socket.SHUT_RDWR)
 
     def close(self):
-        """Takes nobody any more."""
+        """Accepts no more connections."""
         self._listener.close()
 
 

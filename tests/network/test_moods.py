@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-only
 """A real broker that stops, freezes, is slow or says no: the rig comes back by itself.
 
-The simulator runs several times as fast as real time, so that the rig's patience costs the tests
-less of theirs. With `SOAK=1` it does not, the rig is a full one, and its guard must not notice.
+The simulator runs several times as fast as real time, so that the rig's pauses between two tries
+cost the tests less time. With `SOAK=1` it runs in real time, the rig is a full one, and its guard
+must not be delayed.
 """
 
 import contextlib

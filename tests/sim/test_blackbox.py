@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-only
-"""The black box with the whole firmware in virtual time: what it tells is what the plant did."""
+"""The black box with the whole firmware in virtual time: it records what the plant really did."""
 
 import os
 
@@ -126,7 +126,7 @@ def assert_true(run, n, trip_ms, rows):
 
 
 def test_a_trip_is_recorded_as_the_plant_saw_it():
-    # A stair of currents, other every 300 ms, until the hard limit is passed.
+    # Rising steps of current, a new one every 300 ms, until the hard limit is passed.
     stair = [
         {"at": 7 + 0.3 * k, "do": "inject_current", "n": 3, "ma": 61 * k * (k % 3 - 1)}
         for k in range(50)
@@ -173,7 +173,7 @@ def test_two_trips_within_five_seconds():
         (open_ms,) = opened_ms(run, n)
         assert complete(rows, n) and complete(rows, 0)
         assert_true(run, n, open_ms, [row for row in of(rows, n) if row[0] < -30])
-    # The bus of the second tells of the first, three seconds before.
+    # The readings of the bus around the second trip show the first one, three seconds earlier.
     rows = records[1][2]
     apart_ms = opened_ms(run, 5)[0] - opened_ms(run, 3)[0]
     before = [row[3] for row in of(rows, 0) if row[0] < -apart_ms - 200]

@@ -10,7 +10,7 @@ from support import ROOT
 
 
 def world_with_closed_switches():
-    """Two boards whose expanders still hold what an earlier life of the controller left."""
+    """Two boards whose expanders still hold what the controller wrote before its reset."""
     plan = scenario.complete({"batteries": 8})
     world = current.world = World(plan, True, 1, 1, None)
     world.script = Script(plan, world, None)

@@ -90,7 +90,7 @@ class Start:
         async def no_web(app):
             import asyncio
 
-            # The port of the factory is none that every host gives.
+            # Not every host lets a program listen on the default port.
             await asyncio.sleep_ms(1 << 28)
 
         Guard.tick = first_tick

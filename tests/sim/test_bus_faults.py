@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-only
-"""A fault in every single transaction, one at a time: safe, recovered in time, nobody dark.
+"""A fault in every single transaction, one at a time: safe, recovered in time, no battery lost.
 
 `make test` tries a few of each window, kind and driver of I2C; `make soak` all (SOAK=1).
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-only
-"""Room on the SD card, and what lies in the way there: the whole firmware in virtual time."""
+"""Free space on the SD card, and files in the way: the whole firmware in virtual time."""
 
 import struct
 
@@ -59,7 +59,7 @@ def with_fsinfo(image, count, hint):
 
 
 def fill_up(image):
-    """Leave not one cluster."""
+    """Leave no cluster free."""
     image.fill(0)
     with image.volume().open("/rest.bin", "wb") as file:
         file.write(b"x")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-only
-"""The hazards that bit earlier controllers, each through guard, chips and plant.
+"""The hazards that earlier controllers met, each played through guard, chips and plant.
 
 The number in a test's name is the hazard's in the protection document's list.
 """
@@ -78,7 +78,7 @@ def test_05_a_limit_beyond_the_range_of_the_sensor_is_not_accepted():
 
 
 def test_06_imbalance_is_measured_against_the_live_fleet():
-    # Everybody is at 25.3 V, nearly 5 V below the ceiling, and within 0.1 V of each other.
+    # All packs are at 25.3 V, nearly 5 V below the limit, and within 0.1 V of each other.
     packs = [{"n": n, "soc": 0.12} for n in range(1, 5)]
     report = play(duration_s=30, batteries=packs, load=[[0, 4]])
     clean(report)
@@ -199,7 +199,7 @@ def test_14_a_manual_on_does_not_pass_a_lock_or_a_rule():
 
 
 def test_15_who_asks_again_and_again_does_not_close_a_pack_that_tripped_meanwhile():
-    # Something that wishes it on, a hundred times a second, while it trips and cools.
+    # A program asks for `on`, a hundred times a second, while the battery trips and cools.
     steps = pulse(2, 10, 20000, 0.05) + [
         {"at": 9.9 + k / 100, "do": "request", "n": 2, "action": "auto"} for k in range(1000)
     ]

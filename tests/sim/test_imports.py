@@ -36,7 +36,7 @@ def imported(**settings):
 
         from parallelator.protection.guard import Guard
 
-        # Here only to be listened to: the firmware imports for itself.
+        # Imported here to be observed; the firmware imports them itself as well.
         start, active, write = Guard.start, network.WLAN.active, machine.Unit.writeto
 
         def watched_start(guard):

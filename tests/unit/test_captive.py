@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-only
-"""A phone's questions on the access point: every name is the rig's."""
+"""DNS queries of a phone on the access point: every name gets the rig's address."""
 
 import asyncio
 import struct

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-only
-"""The day's points on the card: kept, brought back, put where they belong."""
+"""The day's points on the card: saved, restored, and put at the right times."""
 
 import os
 

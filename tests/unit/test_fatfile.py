@@ -40,7 +40,7 @@ class Cut(Image):
 
 
 class Unasked:
-    """Stands for the card: told of errors, which nobody asks for here."""
+    """Stands for the card; it ignores the errors that are reported to it."""
 
     def fail(self, error):
         pass

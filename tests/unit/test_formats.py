@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-only
-"""What a text of the settings may be: limits in bytes, names of hosts, what nobody can mean."""
+"""What a text of the settings may be: limits in bytes, names of hosts, obvious mistakes."""
 
 from parallelator import formats, settings, texts
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-only
-"""What the guard makes of time: what nobody saw is no evidence, and a delay runs all the same.
-And what it lets in."""
+"""How the guard treats time without readings: it proves nothing, but delays go on in it. And which
+requests the guard accepts."""
 
 from errno import ENODEV
 

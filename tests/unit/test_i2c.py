@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-only
-"""The i2c: bounded retries, faults judged by the time they take and by the lines, recovery."""
+"""I2C: bounded retries, faults judged by the time they take and by the lines, recovery."""
 
 import errno
 

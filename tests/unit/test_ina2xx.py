@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-only
 """The sensor drivers on chips that answer, stop answering, or are not what they seem.
 
-What they read is compared with drivers nobody here wrote in tests/cpython/test_second_opinion.py.
+tests/cpython/test_second_opinion.py compares what they read with drivers by other people.
 """
 
 import time

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-only
-"""MQTT packets, byte for byte, and what is made of those that are none."""
+"""MQTT packets, byte for byte, and how invalid ones are treated."""
 
 import asyncio
 import random

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-only
-"""Proof of life in detail: fresh conversions, lost settings, ALERT lines, flags in passing."""
+"""The checks of the chips: new conversions, lost settings, ALERT lines, flags read on the way."""
 
 from parallelator.catalog import ON, Reason
 from parallelator.hardware.ina2xx import ALERT, FRESH, INTACT

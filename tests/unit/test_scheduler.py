@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-only
-"""The tasks beside the guard: who dies is told and started again, and the guard goes first."""
+"""The tasks beside the guard: one that dies is reported and restarted; the guard goes first."""
 
 import asyncio
 import time

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-only
-"""Readings with doubt: what is believed, what is asked again, what counts as lost."""
+"""Doubtful readings: which are believed or read again, and when a sensor counts as lost."""
 
 from parallelator import settings
 from parallelator.catalog import Reason

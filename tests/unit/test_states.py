@@ -200,7 +200,7 @@ def test_what_carries_stays_on_and_so_does_what_is_charged_or_was_joined_in_betw
         snap.current_ma[0] = -60
 
     def charged(states, snap):
-        """The newcomer itself is."""
+        """Battery 3 itself is being charged, see `trip` above."""
 
     def joined(states, snap):
         states.connect(0b1000)

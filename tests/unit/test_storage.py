@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-only
-"""Storage that tells when it fails, in front of the stand-in for `esp32.NVS`."""
+"""Storage, which reports its first fault, in front of the stand-in for `esp32.NVS`."""
 
 import time
 

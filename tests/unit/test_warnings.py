@@ -17,7 +17,7 @@ class Snap:
 
 
 class Late:
-    """A watch, the gaps that became events, and a clock to set."""
+    """A `Warnings`, the late ticks that became events, and a clock to set."""
 
     def __init__(self):
         self.told = []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-only
-"""The front's parts without a browser: request head, body length, writer, shutdown."""
+"""Parts of the HTTP server without a browser: request head, body length, writer, shutdown."""
 
 import asyncio
 import os

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-only
-"""Who may set a password without knowing one: whoever is there."""
+"""Who may set a password without knowing one: somebody who stands at the rig."""
 
 from parallelator import settings
 from parallelator.web import setup

@@ -14,7 +14,7 @@ DESKTOP = {"width": 1280, "height": 800}
 PICTURES = ROOT / "build/screenshots"
 
 expect.set_options(timeout=30000)
-"""Patience with a busy host; what comes within it is no promise."""
+"""A time-out for a busy host; no promise is measured by it."""
 
 BROWSER_FLAGS = (
     "--no-sandbox",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-only
-"""A rig whose parts are not there: serves the page over a made-up Snapshot, for tests and design.
+"""A rig of stand-ins: serves the page over a made-up Snapshot, for tests and design.
 
     micropython tests/web/fake_rig.py PORT [PASSWORD [LANGUAGE]]
 
@@ -112,7 +112,7 @@ class Card:
 
 
 class Deaf:
-    """Events that nobody notes."""
+    """Events that are not kept."""
 
     def emit(self, *event):
         """As the events'."""

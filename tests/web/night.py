@@ -20,7 +20,7 @@ STEP_S, POINTS = SPANS[-1]
 
 
 class Rig:
-    """Card, clock and snapshot of a daybook in one."""
+    """Card, clock and snapshot of a `ChartStore` in one."""
 
     state = READY
     writable = True

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-only
-"""The HTTP front against clients that are wrong, slow, many or hostile."""
+"""The HTTP server against clients that are wrong, slow, many or hostile."""
 
 import gzip
 import json

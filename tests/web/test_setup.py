@@ -65,7 +65,7 @@ def phone():
 
 
 def look(page, name):
-    """Takes pictures; what everybody must be able to read, hit and pass by is so."""
+    """Takes pictures; checks contrast, accessibility, width and the size of what is touched."""
     PICTURES.mkdir(parents=True, exist_ok=True)
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)

@@ -4,8 +4,8 @@
     micropython -X heapsize=64m tools/bench/controllers.py LOOP COUNT
 
 LOOP is `ours` or a key of LOOPS. Those are written from the published facts of controllers that
-do this job or its like: period, delay, filter and range. They get the benefit of the doubt in
-everything else: units and signs are right, reading and switching take no time. Sixteen packs share
+do this job or its like: period, delay, filter and range. Everything else is assumed in their
+favour: units and signs are right, reading and switching take no time. Sixteen packs share
 30 A; now and then one sensor feels a hard over-current of random size and sign for PULSE_S or for
 LASTING_S, or 35 V and more, or half its voltage. Prints a line of JSON: for each kind of crossing
 the times to the opening in ms, what was let through in A2s, and how many never opened a switch.

@@ -23,7 +23,7 @@ CALL_US = 100
 
 
 def scan_floor_us(khz):
-    """What voltage and current of 16 sensors take at least, a read each."""
+    """The least time for reading voltage and current of 16 sensors, one read each."""
     return READS_PER_SCAN * (READ_BITS * 1000 / khz + CALL_US)
 
 
@@ -38,7 +38,7 @@ class Memory:
         self.used = []
 
     def look(self):
-        """Note what is in use now."""
+        """Note the heap that is in use now."""
         gc.collect()
         self.used.append(gc.mem_alloc())
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-only
-"""How long the guard may have to wait while a text of JSON is read: the longest step, on an ESP32.
+"""How long the guard may wait while JSON is read: the longest step of a text, on an ESP32.
 
     micropython -X heapsize=8m tools/bench/json_steps.py
 

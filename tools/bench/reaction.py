@@ -4,8 +4,8 @@
     micropython -X heapsize=64m tools/bench/reaction.py BATTERIES KHZ alert|scan idle|busy COUNT
 
 The whole firmware on the simulated rig, in virtual time; crossings of random size and sign at
-random moments, one battery after the other. By scan: every ALERT line is dead. Idle: the
-firmware's own tasks, nobody looks; busy: see rig.Load. Prints a line of JSON, times in ms.
+random moments, one battery after the other. By scan: every ALERT line is dead. Idle: only the
+firmware's own tasks run; busy: see rig.Load. Prints a line of JSON, times in ms.
 """
 
 import json
@@ -43,7 +43,7 @@ def crossings(batteries, count):
 
 
 def floor_ms(khz, alert):
-    """What conversion and wire take at least: no waiting for a turn."""
+    """The least time for a conversion and for I2C, without waiting for a turn."""
     if alert:
         return WINDOW_MS + (2 * ALERT_BITS + WRITE_BITS) / khz + 3 * CALL_MS
     return 2 * WINDOW_MS + (2 * CURRENT_BITS + WRITE_BITS) / khz + 3 * CALL_MS

@@ -174,7 +174,7 @@ def card_table(rows):
 
 
 def broken_promises(reactions, figures, logs):
-    """What the figures do not keep, as texts."""
+    """The promises that the figures do not keep, as texts."""
     if logs[0]["ratio"] > WRITTEN_PER_LOGGED:
         yield "bytes written to the card per byte of log: %.2f" % logs[0]["ratio"]
     for row in reactions:

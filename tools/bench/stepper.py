@@ -34,7 +34,7 @@ _OPEN = open
 
 
 class Quiet:
-    """In place of the module gc: the firmware's own collections are not timed."""
+    """Stands for the module gc: the firmware's own collections are not timed."""
 
     mem_free = mem_alloc = threshold = staticmethod(lambda *args: 0)
     collect = staticmethod(lambda: None)
@@ -64,7 +64,7 @@ class Stopwatch:
         self.steps = {}
 
     def begins(self, task):
-        """A task goes on."""
+        """A task begins a step."""
         if id(task) not in self._names or self._names[id(task)][0] is not task:
             self._names[id(task)] = (task, self._name(task))
         name = self._names[id(task)][1]
@@ -86,7 +86,7 @@ class Stopwatch:
         self.steps.setdefault(self._running, []).append(took_us - self._left_out_us)
 
     def left_out(self, function):
-        """`function`, whose time does not count."""
+        """A function that calls `function`, whose time does not count."""
 
         def timed(*args):
             began_us = self.out()
@@ -98,18 +98,18 @@ class Stopwatch:
         return timed
 
     def out(self):
-        """What follows does not count; returns what `back` takes. Allocates nothing."""
+        """Stop counting; returns what `back` takes. Allocates nothing."""
         self._depth += 1
         return utime.ticks_us()
 
     def back(self, began_us):
-        """What follows counts again."""
+        """Count again."""
         self._depth -= 1
         if not self._depth:
             self._left_out_us += utime.ticks_diff(utime.ticks_us(), began_us)
 
     def ends(self):
-        """It waits again."""
+        """The task waits again: its step is over."""
         if self._running:
             self._note()
         self._running = None
@@ -183,7 +183,7 @@ def observe(visitor, watch):
 
 
 class Heap:
-    """The host's heap, kept so that a search for a free block is as short as in a small one."""
+    """Keeps the host's heap such that finding a free block takes no longer than in a small one."""
 
     def __init__(self):
         self._filling = None
@@ -200,7 +200,7 @@ class Heap:
 
 
 class Files:
-    """In place of the module os: the host's files stand for the flash and are not timed."""
+    """Stands for the module os: the host's files stand for the flash and are not timed."""
 
 
 def opened(path, mode="r", *rest):

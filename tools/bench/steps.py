@@ -4,8 +4,8 @@
 
     tools/bench/steps.py [--alike N]
 
-Runs stepper.py until N runs took the same steps. None of them meets the pauses of the host or of
-its allocator where another does: the shortest of each step counts. An ESP32 is 90 times slower.
+Runs stepper.py until N runs took the same steps. The pauses of the host and of its allocator fall
+on other steps in each run, so the shortest time of each step counts. An ESP32 is 90 times slower.
 Collections are left out: they are a cost of their own.
 Steps over 5 ms should be split; the exit code is 1 when there are any that count.
 """

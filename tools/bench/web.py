@@ -5,9 +5,9 @@
     build/venv/bin/python tools/bench/web.py
 
 Both run on the same MicroPython in the same minute. One client asks them in turns, so that both
-find the caches of the processor as on a rig that has other work. A second is one that the server
-had a processor for: what else the host does counts for neither. Prints the two rates and their
-ratio; the exit code is 1 when that is under the one promised.
+find the caches of the processor as on a rig that has other work. Seconds are those in which the
+server had a processor, so that other work of the host does not count. Prints the two rates and
+their ratio; the exit code is 1 when that is under the one promised.
 """
 
 import os
@@ -84,7 +84,7 @@ def busy_s(process):
 
 
 def rates(ports, servers):
-    """Requests per second of each over one round, in which every other request is another's."""
+    """Requests per second of each server over one round, in which they are asked in turns."""
     began = list(map(busy_s, servers))
     for _ in range(REQUESTS):
         for port in ports:

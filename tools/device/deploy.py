@@ -7,7 +7,7 @@
 The device has room for two versions, app-a and app-b, and boots from the one that the file `app`
 names. The new one is written beside the old one and becomes the one to boot by one rename: a
 device that is unplugged in between boots what it had. Starting again goes on where it stopped.
-What was there before is returned to when the new version does not get to work: see main.py.
+When the new version does not start to work, the device returns to the one before: see main.py.
 An existing config.json is left alone. The key for updates over the air comes along.
 """
 
@@ -86,7 +86,7 @@ def plan(wanted, found, chosen, block):
     here = dict(slots[made.slot])
     there = slots.get(active, {}) if active != made.slot else {}
     by_content = {content: name for name, content in there.items()}
-    # The manifest says that all the others are there: first to go, and last to come.
+    # A manifest means that all other files are there: it is removed first and written last.
     order = sorted(here, key=lambda name: (name != build.MANIFEST, name))
     for name in order if here != target else ():
         if name == build.MANIFEST or here[name] != target.get(name):
@@ -155,7 +155,7 @@ def _of(wanted, path):
 
 
 def _send(device, source, path, sha256, whole=False):
-    """Write a file; `whole`: until all of it is there, there is the old one or none."""
+    """Write a file; with `whole`, the old one or none is there until all of the new one is."""
     _verify(path, device.write(path + ".new" * whole, source.read_bytes()), sha256)
     if whole:
         device.call(f"take({path!r})")

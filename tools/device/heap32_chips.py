@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-only
-"""The I2C bus of the 32-bit runs of heap32.py, and its chips: a full rig of 16 batteries at rest.
+"""The I2C of the 32-bit runs of heap32.py, and its chips: a full rig of 16 batteries at rest.
 
 As much of the chips as the guard looks at: see tools/sim/chips for whole ones.
 """
@@ -11,7 +11,7 @@ PACK_MA = 2500
 
 
 class I2C:
-    """As machine.I2C, which allocates nothing; what crosses it is a number."""
+    """As machine.I2C; it allocates nothing, and passes numbers instead of bytes."""
 
     def __init__(self, unit, scl, sda, freq, timeout):
         self.sensors = [array("H", bytes(32)) for _ in range(16)]

@@ -26,12 +26,12 @@ class Quiet:
 
 
 def nothing(*_, **__):
-    """What a stand-in does when nobody looks at it."""
+    """A function that does nothing, whatever its arguments."""
     return Quiet()
 
 
 class Pin(Quiet):
-    """A GPIO; the lines of the bus are free."""
+    """A GPIO; the lines of I2C are free."""
 
     IN = 1
     OUT = 3
@@ -56,7 +56,7 @@ class SPI(Quiet):
 
 
 class WDT(Quiet):
-    """A watchdog that is always content."""
+    """A watchdog that never resets."""
 
     def __init__(self, timeout):
         pass
@@ -186,7 +186,7 @@ async def start_server(serve, host, port, backlog=5):
 
 
 class Broker(Stream):
-    """The connection to a broker that is content with everything."""
+    """The connection to a broker that accepts everything."""
 
     published = 0
 

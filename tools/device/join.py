@@ -164,7 +164,7 @@ class Joiner:
         """The value of a literal, with constants in it.
 
         Raises:
-            ValueError: it is none.
+            ValueError: it is not a literal.
         """
         if isinstance(node, ast.Constant) and not isinstance(node.value, float):
             return node.value

@@ -77,7 +77,7 @@ def attach(port, patience_s=PATIENCE_S):
             if _enter(transport):
                 return Device(port, transport)
         except OSError:
-            # A USB port that is the chip's own goes with a reset and comes back.
+            # A USB port that is part of the chip vanishes at a reset and comes back.
             _close(transport)
             time.sleep(_READ_S)
             with contextlib.suppress(TransportError):

@@ -84,7 +84,7 @@ class Rig:
                 at = answer["received"]
                 tries = 0
             except (OSError, Refusal) as error:
-                # After an answer that was lost the rig may be further than known here.
+                # After an answer was lost, the rig may have more of the bundle than is known here.
                 again = ("busy", "update_offset") if tries else ("busy",)
                 if isinstance(error, Refusal) and error.code not in again:
                     raise

@@ -97,7 +97,7 @@ def acl(rigs):
 
 
 def targets(rigs):
-    """What Prometheus reads: a group per rig, so that its name is a label of all it tells."""
+    """What Prometheus reads: a group per rig, so that its name is a label of all its metrics."""
     groups = [{"targets": [rig.address], "labels": {"rig": rig.name}} for rig in rigs]
     return json.dumps(groups, indent=1) + "\n"
 

@@ -67,7 +67,7 @@ def unit(k, port):
 
 
 def scenario(k, rig, mqtt):
-    """What rig k lives through: 16 packs and a load; something happens on two in five rigs.
+    """The scenario of rig k: 16 packs and a load; something happens on two in five rigs.
 
     Args:
         rig: its line of the list; mqtt: its settings of that name.

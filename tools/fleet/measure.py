@@ -27,7 +27,7 @@ SIZES = (10, 25, 50)
 SETTLED_S = 40
 """Until every rig has told Home Assistant of its batteries."""
 PAUSE_S = 20
-"""Until every connection has proved good, so that the rigs' patience is short again."""
+"""Until every connection has proved good, so that the rigs retry after a short time again."""
 WINDOWS = 13
 """So many times the broker publishes its own counters, every ten seconds."""
 OUTAGES_S = (0, 40)

@@ -25,7 +25,7 @@ _NEXT_S = 10
 """Two pieces of log whose uptimes are this close, or three intervals, can be of one boot."""
 _REASONS = 5
 AHEAD = pd.Timedelta(days=1)
-"""A rig's clock may be this far ahead of the computer's without a word."""
+"""A rig's clock may be this far ahead of the computer's without being reported."""
 
 
 @dataclass
@@ -243,7 +243,7 @@ def _find_gaps(rows, boots, flaws):
             place = f"line {row.line}: {column} of pack {row.battery}"
             flaw = f"{place} falls to {getattr(row, column):g}"
             flaws.append(Flaw("damage", flaw, row.file, row.line, row.time, row.time))
-    # Where the clock jumped nothing is missing, but a line drawn across would lie.
+    # Where the clock jumped nothing is missing, but a line drawn across would be wrong.
     jumped = per_pack["time"].diff().dt.total_seconds() - step_s
     rows["gap"] |= jumped.abs() > _CLOCK_S
 

@@ -49,7 +49,7 @@ class Night:
 
 
 def night_of(archive, wanted=None):
-    """Scheduler out one night.
+    """Work out one night.
 
     Args:
         archive: an `Archive`; wanted: None for the latest night that is not in the future, ALL
@@ -81,7 +81,7 @@ def night_of(archive, wanted=None):
 def _is_trouble(events):
     """Which events tell of trouble or danger, by the catalogue of today.
 
-    A code that it does not know speaks for itself; earlier versions wrote `alarm`.
+    Of a code that it does not know the severity in the log counts; earlier versions wrote `alarm`.
     """
     known = {row[0]: row[1] for row in CATALOG.CODES} | _FORMER
     severity = events["code"].map(known).fillna(events["severity"])

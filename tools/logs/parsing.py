@@ -21,7 +21,7 @@ STATES = tuple(CATALOG.names(CATALOG.STATES))
 _SEPARATORS = ",;\t"
 _FIELDS = tuple(CATALOG.names(CATALOG.LOG_COLUMNS))
 _MEASURED = {row[0]: row[2:] for row in CATALOG.LOG_COLUMNS if row[0] != "state"}
-"""Number columns of a battery: the range outside which a value cannot be meant."""
+"""Number columns of a battery: the range outside which a value must be a mistake."""
 _FIRST_FIELDS = 5
 """As many columns a battery had in the first version; later ones follow them."""
 _BEGIN = ("time", "uptime_ms")

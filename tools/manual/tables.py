@@ -51,7 +51,7 @@ class Tables:
             paths: as of `openapi.paths`.
 
         Raises:
-            KeyError: something of the firmware has no words here, or words have lost their thing.
+            KeyError: something of the firmware has no words here, or words are left over.
         """
         return {
             "wiring": self._wiring(),

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-only
 """An MQTT broker on loopback with moods, served by the world's clock. For scenario and harness.
 
-It knows just enough of MQTT 3.1.1 to be believed, and how to misbehave: what a real broker makes
-of the messages is for others to judge.
+It knows just enough of MQTT 3.1.1 for the firmware, and it can misbehave. Whether a real broker
+accepts the messages is tested in tests/network.
 """
 
 import os

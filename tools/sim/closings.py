@@ -116,7 +116,7 @@ class Closings:
         elif live and self._are_measured(joined + live, at_us):
             bus_v = self._bus_v(live)
             far_v = self._limits.offset_v + _QUANTUM_V
-            # What the currents and voltages of all that seem connected make of it may differ.
+            # The bus voltage that the firmware works out from its readings may differ from that.
             read = [pack for pack in told if not pack.blind]
             seen_v = [self._seen_v(view, at_us) for view in (read, read + stray, live) if view]
             far_v += max(abs(seen - bus_v) for seen in seen_v)

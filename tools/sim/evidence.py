@@ -53,7 +53,7 @@ _GAP_US = 200 * MS  # what comes and goes within this is one excursion to a scan
 _LAG_US = 250 * MS  # how long after its end an excursion still explains an opening
 _OVERLOAD_S = 4.4
 _SCAN_S = 0.2
-_FALL = 0.1  # a smaller change between two samples is none
+_FALL = 0.1  # a smaller change between two samples is ignored
 _RATIO_CAP = 30
 _REPEAT_US = 3600 * S
 _EPISODE_US = 2 * S  # a lost battery needs valid readings for this long to be lost again
@@ -255,7 +255,7 @@ class Pack:
         return max(heat + self._rate(margin_a) * seconds, 0.0)
 
     def settle(self):
-        """After all spans are noted: is there anything to follow?"""
+        """Note whether a span has to be followed; called after all of them are noted."""
         self.stirred = self._heated(self._heat_most, _A, _SCAN_S) > 0
         for span in self.spans:
             if span.near or span.since_us is not None:
@@ -282,13 +282,13 @@ class Pack:
     # What happened to it
 
     def suffer(self, at_us):
-        """Its board, I2C or the controller is at fault."""
+        """Note a fault of its board, of I2C or of the controller."""
         self.trouble_us = at_us
         self.faulted = True
         self.count_repeat(at_us, _EPISODE_US)
 
     def go_blind(self, at_us):
-        """Its sensor is at fault."""
+        """Note a fault of its sensor."""
         self.blind_us = at_us
         self.count_repeat(at_us, _EPISODE_US)
 

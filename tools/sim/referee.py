@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-only
 """Judges a run by what the plant really did and the scenario did to it. Called by the recorder.
 
-It never looks at the firmware's numbers. Of its states it takes two things: that a closed switch
-belongs to a battery that waited and is on, and the excuse of a lock after a fault of its board.
+It never looks at the firmware's numbers. Of its states it uses two things: a closed switch has to
+belong to a battery that waited and is on, and a lock after a fault of its board is accepted.
 """
 
 from sim.closings import Closings

@@ -55,7 +55,7 @@ def main():
     port = args.port
     sd = args.sd and _absolute(args.sd, cwd)
     if args.clock == "real":
-        # Somebody plays along: no end of its own, and nothing is expected of the outcome.
+        # A person uses the rig: the run does not end by itself, and no outcome is expected.
         plan["duration_s"] = args.duration
         plan["expect"] = []
         flash = flash or root + "/build/sim/" + plan["name"]

@@ -88,7 +88,7 @@ def _packs(packs):
 
 
 def _check_settings(tree):
-    # What is wrong with a value is for the firmware to find out and to tell.
+    # A wrong value is left for the firmware to find and to report.
     for key, value in tree.items():
         if type(value) is not dict and _is_group(key):
             values.refuse("settings." + key, value, "an object of settings")

@@ -18,7 +18,7 @@ class Server:
 
     Attributes:
         port: where it listens.
-        delay_us: how long an answer takes; None: it hears, and never answers.
+        delay_us: how long an answer takes; None: it never answers.
         lie: function (honest answer) that returns the list of those to send instead; None: honest.
         asked: datagrams so far; asker: address of who sent the last one.
     """
@@ -34,7 +34,7 @@ class Server:
         self._waiting = []
 
     def serve(self, now_us):
-        """Hear and answer; `now_us` is the time, of any clock."""
+        """Receive and answer; `now_us` is the time, of any clock."""
         while True:
             try:
                 query, self.asker = self._socket.recvfrom(_SIZE)
@@ -56,7 +56,7 @@ class Server:
         self._socket.sendto(packet, receiver)
 
     def close(self):
-        """It dies: nobody listens any more."""
+        """Stop listening, as a server that has died."""
         self._socket.close()
 
 

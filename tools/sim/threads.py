@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-only
 """Stand-in for MicroPython's `_thread`: what the firmware starts is over at once.
 
-The firmware uses a thread only for a call that waits without keeping others from running.
+The firmware uses a thread only for a call that waits while other threads run.
 """
 
 from sim import current

@@ -170,7 +170,7 @@ def expectation():
 
 
 def check(where, data, rules, needed=()):
-    """Refuse an object that is none, or its first value that may not be.
+    """Refuse what is not an object, or the first of its values that is not allowed.
 
     Args:
         where: the place of `data` in the scenario, "" for the whole; rules: key to its rule;

@@ -3,7 +3,7 @@
 
     micropython -X heapsize=64m tools/soak/cuts.py EVERY OFFSET
 
-Two nights are played whole and told block by block: the first boot on an empty card, and a rig
+Two nights are played whole and noted block by block: the first boot on an empty card, and a rig
 whose card holds settings and counters, with a rotation at midnight, a save of the settings and one
 of the counters. Then each is played again for the blocks whose number is OFFSET modulo EVERY:
 after it the card loses all that it is told to write, the power goes, and the rig boots from what
@@ -11,8 +11,8 @@ is left. Once with nothing else wrong, and four times with a neighbour of the bl
 with rubbish, or not to be read, before and after.
 
 Whole: every row that was flushed is there, no row is torn, settings and counters are the old ones
-or the new ones. Damaged too: the rig boots, no task dies, no battery is switched wrongly, and what
-it cannot use it tells (alarm of the card, fault of the settings) while it goes on without.
+or the new ones. Damaged too: the rig boots, no task dies, no battery is switched wrongly, and it
+reports what it cannot use (alarm of the card, fault of the settings) and goes on without it.
 """
 
 import json
@@ -176,7 +176,7 @@ class Night:
         try:
             await saving.write(CHANGES, app.settings, app.rig.config_files, app.card)
         except OSError:
-            pass  # the card is not itself any more
+            pass  # the card keeps nothing any more
         self.operation = OPERATIONS[1]
         await asyncio.sleep_ms(1 << 28)
 
@@ -263,7 +263,7 @@ def faults(night, whole, cut):
 
 
 def told_wrong(night):
-    """What no damage excuses, as texts."""
+    """What is wrong whatever the damage, as texts."""
     report = night.report
     wrong = ["violation %s" % entry for entry in report["violations"]]
     wrong += ["allocation %s" % entry for entry in report["alloc_violations"]]

@@ -127,7 +127,7 @@ class Month:
         def started(rig, name, job):
             if name == "log":
                 start(rig, "browser", lambda: self._browser(rig, asyncio))
-            # The page and the charts wake up often and have nothing to do with the card.
+            # The tasks of the page and of the charts run often and do not use the card.
             return None if name in ("web", "history", "console") else start(rig, name, job)
 
         guard.Guard.tick = watched

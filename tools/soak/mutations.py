@@ -19,7 +19,7 @@ SEED = 1
 STEP_BYTES = 64
 """The most that one step may take from its source."""
 _HEAP_SLACK = 2048
-"""Bytes: the last text and what became of it may still be at hand."""
+"""Bytes: the last text and the value read from it may still be in memory."""
 _SHOWN_CHARS = 33
 BODIES = (
     b'{"password": "correct horse battery"}',
@@ -61,7 +61,7 @@ class Campaign:
     Attributes:
         read, refused: how many texts were; codes: set of the codes of the refusals.
         longest: bytes that the longest step took.
-        wrong: what must not be, as texts; one is enough.
+        wrong: what must not happen, as texts; one is enough.
     """
 
     def __init__(self, reader, words, texts, most_bytes):

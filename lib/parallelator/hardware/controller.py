@@ -11,16 +11,16 @@ from micropython import const
 from parallelator.hardware.sdcard import SpiCard
 
 _I2C_TIMEOUT_US = const(30000)
-"""The newer driver counts ticks of 10 ms and rounds down: of one, nothing may be left."""
+"""The newer driver counts ticks of 10 ms and rounds down: one tick may be over at once."""
 _HALF_CLOCK_US = const(5)
 _BUTTON = const(0)
 _RETURN_TIMER = const(0)
 _SD_UNIT = const(2)
-_SD_BAUD = const(5000000)  # a fifth of what every card bears: wires to a socket are long
+_SD_BAUD = const(5000000)  # a fifth of what every card supports: wires to a socket are long
 
 
 class Wiring:
-    """How the battery channels c = 0..3 of a board hang on its expander.
+    """How the battery channels c = 0..3 of a board are wired to its expander.
 
     Attributes:
         switch: port 0 bit of each channel's switch; alert: port 0 bit of its ALERT line.
@@ -60,7 +60,7 @@ def wiring(settings: dict):
 
 
 def connect_card(settings: dict, clock: "Clock", idle: "Callable[[], object]"):
-    """The SD card, awake: a fresh `sdcard.SpiCard`.
+    """The SD card, initialised: a new `sdcard.SpiCard`.
 
     Args:
         settings: mapping with the keys `pins.sd_*` of `settings.TABLE`.

@@ -10,9 +10,9 @@ recovery: UM10204 (I2C specification), section 3.1.16.
 from micropython import const
 
 _SLOW_US = const(5000)
-"""A chip that is not there is told in 0.3 ms; what takes longer than this ran out of time."""
+"""A call to a missing chip fails within 0.3 ms; one that takes longer than this has timed out."""
 _FAILED_US = const(30000)
-"""What failed calls may take in a tick."""
+"""The time that failed calls may take in one tick."""
 
 
 class I2c:
@@ -132,7 +132,7 @@ class I2c:
         """Free SDA with up to nine clocks and a STOP; once both are high, build the unit anew.
 
         Returns:
-            bool: True when the bus is idle again; False leaves it `stuck`.
+            bool: True when I2C is idle again; when False, it stays `stuck`.
         """
         self.recoveries += 1
         self.stuck = not self._release()

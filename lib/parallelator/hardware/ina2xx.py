@@ -11,7 +11,7 @@ each in its register descriptions.
 
 from micropython import const
 
-# What `prove` shows.
+# Flags that `prove` returns.
 INTACT = const(1)
 FRESH = const(2)
 ALERT = const(4)

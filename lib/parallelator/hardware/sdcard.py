@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-only
-"""SD card over SPI: micropython-lib's driver with bounded waits, checksums and told errors.
+"""SD card over SPI: micropython-lib's driver with bounded waits, checksums and reported errors.
 
 Made by `controller`, mounted by `records.card`. Every wait calls the `idle` hook, so that the
 guard goes on while the card is busy. The numbers are those of the SD Physical Layer Simplified
@@ -49,7 +49,7 @@ class Garbled(OSError):
 
 
 class SpiCard(SDCard):
-    """One card, ready for `VfsFat`. The constructor wakes it up.
+    """One card, ready for `VfsFat`. The constructor initialises it.
 
     Args:
         spi: a `machine.SPI`; cs: the `machine.Pin` of its chip select.
@@ -108,7 +108,7 @@ class SpiCard(SDCard):
         raise OSError(errno.ENODEV)
 
     def _drain(self):
-        # The controller may have restarted within a block: let the card have the rest of it.
+        # The controller may have restarted in the middle of a block: clock the rest of it out.
         self.cs(0)
         piece = self.dummybuf_memoryview[:_DRAIN_BYTES]
         for _ in range(_BLOCK // _DRAIN_BYTES + 1):
@@ -143,10 +143,10 @@ class SpiCard(SDCard):
         return size * factor * (1 << (csd[5] & 15)) // _BLOCK
 
     def detach(self):
-        """Speak to the card no more: writes vanish without an error, reads give zeros.
+        """Stop talking to the card: writes are dropped without an error, reads give zeros.
 
-        So files that are open on a lost card can be closed, be it by the collector, which must
-        not allocate; and a card that comes back is not given what belonged on another.
+        So files that are open on a lost card can be closed, even by the garbage collector, which
+        must not allocate; and nothing meant for the lost card is written to the next one.
         """
         self._detached = True
 
@@ -188,7 +188,7 @@ class SpiCard(SDCard):
                 continue
 
     def check(self):
-        """Raise an OSError unless the card is there and content with its last write [7.2.4]."""
+        """Raise an OSError unless the card is there and its last write succeeded [7.2.4]."""
         if self.cmd(_STATUS, 0) or self._answer[0]:
             raise OSError(errno.EIO)
 

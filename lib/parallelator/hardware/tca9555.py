@@ -2,8 +2,8 @@
 """TCA9555/TCA9535: the 16-bit expander of a board. Called by protection/switches.
 
 Source: TI SCPS200 (TCA9555), register map in section 8.6. Port 0 carries four switch outputs and
-four ALERT inputs, port 1 the LEDs. The command byte goes out with every read, because the pair
-pointer moves.
+four ALERT inputs, port 1 the LEDs. The command byte goes out with every read, because the chip
+moves its register pointer to the other register of the pair.
 """
 
 from micropython import const

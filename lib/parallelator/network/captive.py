@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-only
-"""Leads a phone on the rig's access point to the rig: every name is the rig's. Run by network.
+"""Leads a phone on the access point to the rig: every name gets the rig's address. Run by network.
 
-What a phone asks to see whether it has the internet arrives here then, and web.setup answers with
-the way to the set-up page, which the phone shows by itself.
+The request with which a phone checks for the internet then reaches the rig, and web.setup answers
+it with the way to the set-up page, which the phone shows by itself.
 """
 
 import asyncio
@@ -14,11 +14,11 @@ from .dns import CLASS_IN, TYPE_A, name_at
 from .udp import opened, receive
 
 _SIZE = const(512)
-_TTL_S = const(5)  # a phone that leaves shall not keep our answers
+_TTL_S = const(5)  # a phone that leaves must not keep our answers
 
 
 async def answer_names(ip: str, port: int = 53):
-    """Answer queries with the access point's `ip` until cancelled; for ever silent when it is "".
+    """Answer queries with the access point's `ip` until cancelled; if it is "", only wait.
 
     Raises:
         OSError: the port is taken, or there is no socket left.

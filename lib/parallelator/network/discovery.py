@@ -9,7 +9,7 @@ from micropython import const
 from parallelator import VERSION, catalog
 
 BIRTH = b"homeassistant/status"
-"""Where Home Assistant says `online` when it has started and forgotten."""
+"""Home Assistant publishes `online` here when it has started and knows no device yet."""
 
 _CODES_A_STEP = const(8)
 _CONFIG = "homeassistant/%s/%s/%s/config"
@@ -58,7 +58,7 @@ class Device:
         self._words = words
 
     def rig(self):
-        """The messages of the whole rig, as (topic, dict); None where one takes longer to make."""
+        """The messages of the whole rig, as (topic, dict), and None as a pause between steps."""
         for row in _TOTALS:
             name = self._words.entity(row[0])
             yield None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-only
-"""Names to IPv4 addresses without ever blocking, as `getaddrinfo` would. Used by mqtt and sntp.
+"""Resolves names to IPv4 addresses and never blocks, unlike `getaddrinfo`. Used by mqtt and sntp.
 
 Messages are those of RFC 1035 section 4. Names under `.local` are asked for by multicast
 (RFC 6762 section 5.1), all others from the name server of the network.
@@ -54,7 +54,7 @@ class Resolver:
         self._cache = {}
 
     async def resolve(self, name: str):
-        """The IPv4 address "a.b.c.d" of `name`; an address is its own. Takes 6 s at most.
+        """The IPv4 address "a.b.c.d" of `name`, which may be an address. Takes 6 s at most.
 
         Raises:
             OSError: EINVAL no host name; EHOSTUNREACH no name server; ENOENT no such host or
@@ -102,7 +102,7 @@ class Resolver:
 
 
 async def _answer(sock: "Socket", server: "tuple | Buffer | None", ident: bytes, question: bytes):
-    """The first answer that is one; whatever else arrives is passed over."""
+    """The first valid answer to the query; other packets are ignored."""
     while True:
         packet, sender = await receive(sock, _SIZE)
         if server is not None and sender != server:
@@ -120,7 +120,7 @@ def encoded(name: str):
     """A host name as labels (RFC 1035 section 3.1).
 
     Raises:
-        OSError: EINVAL, it is none.
+        OSError: EINVAL, it is no host name.
     """
     packed = b""
     for label in name.rstrip(".").split("."):
@@ -159,7 +159,7 @@ async def parsed(packet: bytes, ident: bytes, question: bytes):
     """What an answer says: (response code, "a.b.c.d" or None, seconds it holds).
 
     None when it is damaged, or no answer to this query. Aliases are followed in the order in
-    which they stand; others go on between two names, as 512 bytes can hold 0.1 s worth of them.
+    which they stand. Other tasks run between two names: those in 512 bytes can take 0.1 s.
 
     Args:
         ident: the two bytes of the query; question: its name, type and class.

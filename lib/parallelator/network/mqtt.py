@@ -137,7 +137,7 @@ class Mqtt:
         return (self._dice >> 8) % below
 
     def _fail(self, problem: int):
-        # Told when a connection is lost or a second try has failed: one try may just be too early.
+        # An event when a connection is lost or a second try fails: the first may be too early.
         self._failures += 1
         if self._up or (self._failures == 2 or self._failures > 2 and problem != self._problem):
             self._rig.events.emit("mqtt_down", RIG, 0, 0, problem)
@@ -188,7 +188,7 @@ class Mqtt:
             self._lost = error
 
     async def _greet(self, link: "Link"):
-        """What every connection begins with; everything is due at once."""
+        """Subscribe, publish `online`, and make every message due at once."""
         if self._commands:
             await link.subscribe(self._topic("/battery/+/set"))
         if self._rig.settings["mqtt.discovery"]:
@@ -241,7 +241,7 @@ class Mqtt:
         return _look(snap, i) != self._seen[i] or self._rig.clock.diff(now, self._due[i]) >= 0
 
     def _next_due(self, due: int, now: int):
-        # From due time to due time, or late messages would come too seldom.
+        # Counted from the last due time, or each delay would make the interval longer.
         clock = self._rig.clock
         timely = 0 <= clock.diff(now, due) < self._interval_ms
         return clock.add(due if timely else now, self._interval_ms)
@@ -281,7 +281,7 @@ class Mqtt:
         return '%s, "alarms": [%s]}' % (json.dumps(view)[:-1], ", ".join(parts))
 
     async def _send_config(self, link: "Link", now: int):
-        """Go on with what Home Assistant has to know, a message at a time."""
+        """Publish the next message of those that Home Assistant needs."""
         clock = self._rig.clock
         if self._birth_due is not None and clock.diff(now, self._birth_due) >= 0:
             self._birth_due = None
@@ -301,7 +301,7 @@ class Mqtt:
         return self._rig.settings["mqtt.discovery"] and self._next_board()
 
     def _next_board(self):
-        """Begin with a board that has been found and not been told of; False when all have."""
+        """Begin to announce a board that has been found; False when all are announced."""
         for b in range(BOARDS):
             if self._rig.snap.known_boards >> b & 1 and not self._boards >> b & 1:
                 self._boards |= 1 << b
@@ -312,7 +312,7 @@ class Mqtt:
     def _board(self, b: int):
         for i in range(b * CHANNELS, (b + 1) * CHANNELS):
             yield from self._device.battery(i + 1, self._commands)
-            self._seen[i] = -1  # it may have been told before it was known
+            self._seen[i] = -1  # published again now that Home Assistant knows it
 
     async def _send(self, link: "Link", place: str, text: str):
         await asyncio.sleep_ms(0)
@@ -351,7 +351,7 @@ class Mqtt:
                 self._obeyed += 1
 
     def _may(self):
-        """False beyond 40 commands in 10 s; says so once."""
+        """False for the 41st command in 10 s and all that follow; the first one is an event."""
         now_s = self._rig.snap.uptime_s  # unlike ticks it never wraps, however rare commands are
         if now_s >= self._allowed_until_s:
             self._allowed_until_s = now_s + _PERIOD_S

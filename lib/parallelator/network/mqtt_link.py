@@ -2,9 +2,9 @@
 """One MQTT 3.1.1 connection: umqtt.simple makes and reads the packets, an asyncio stream carries
 them. Used by mqtt.
 
-umqtt wants a blocking socket and waits in it. Here it gets a buffer instead, in which every answer
-it waits for already lies; the true answers are taken from the stream, whole packets only. One
-of 512 bytes, the longest that is taken in, uses 6 KB for a moment.
+umqtt expects a blocking socket and waits for answers in it. Here it gets a buffer that already
+holds each answer that it waits for; the real answers are read from the stream, as whole packets.
+One of 512 bytes, the longest that is accepted, uses 6 KB for a moment.
 """
 
 import asyncio
@@ -62,7 +62,7 @@ class Wire:
         return data
 
     def answer(self, data: bytes):
-        """Lay down what umqtt will read next."""
+        """Set what umqtt will read next."""
         self._received = data
 
     def take(self):
@@ -82,7 +82,7 @@ class Link:
         within: as of `scheduler.Scheduler`.
 
     Attributes:
-        skipped: messages of more than 512 bytes, which are thrown away.
+        skipped: messages of more than 512 bytes, which are discarded.
         refused: subscriptions that the broker refused.
         pongs: answers to `ping` so far.
     """
@@ -150,7 +150,7 @@ class Link:
         """Send a message at QoS 0; topic and payload are bytes.
 
         Raises:
-            OSError, asyncio.TimeoutError: the connection is of no more use.
+            OSError, asyncio.TimeoutError: the connection cannot be used any more.
         """
         self._client.publish(topic, payload, retain)
         await asyncio.sleep_ms(0)
@@ -165,12 +165,12 @@ class Link:
         await self._flush()
 
     async def ping(self):
-        """Ask for a sign of life."""
+        """Send a PINGREQ; `pongs` counts the answers."""
         self._client.ping()
         await self._flush()
 
     async def receive(self):
-        """Take in one packet, however long it is in coming.
+        """Receive one packet, however long it takes to come.
 
         Raises:
             OSError, EOFError: the connection is broken; Garbage.
@@ -206,7 +206,7 @@ class Link:
         self._heard(topic, payload, self._retained)
 
     async def _packet(self):
-        """The next packet: (fixed header, the rest); None is the rest of a message too long.
+        """The next packet: (fixed header, the rest); the rest is None if a message is too long.
 
         Raises:
             OSError, EOFError: the connection is broken; Garbage: a length of more than four

@@ -12,7 +12,7 @@ _RETRY_MS = const(60000)
 
 
 class Network:
-    """Everything of the network but what is said over it.
+    """Radio, host names and time of one rig.
 
     Args:
         settings, store, emit, tell: as of `wifi.Wifi`; snap: the `Snapshot`; clock: the `Clock`.
@@ -71,7 +71,7 @@ class Network:
         return self._hostname
 
     async def _serve_captive(self):
-        """Answer for every name on the access point, anew whenever it comes or goes."""
+        """Answer DNS queries on the access point; begin again whenever it opens or closes."""
         while True:
             answering = captive.answer_names(self.wifi.ap_ip)
             self._captive = asyncio.create_task(self._run_after_guard(answering))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-only
 """Asks a time server for the wall time (SNTP, RFC 4330). Run by app.
 
-Whichever speaks last is believed: a browser that sets the clock, and the server, which is asked
-again at once then, so that its time stands in the end. Nothing is scheduled by wall time.
+The last source counts. A browser may set the clock; then the server is asked at once, so that its
+time is used in the end. Nothing is scheduled by wall time.
 """
 
 import asyncio
@@ -82,7 +82,7 @@ class Sntp:
                 continue
 
     def _judge(self, unix_s: int):
-        """True when a time is taken over; a minute off, it needs a second answer that agrees."""
+        """True when a time is used. One that is a minute off needs a second answer like it."""
         known_s = self._clock.unix()
         if known_s is not None and abs(unix_s - known_s) > _BELIEVED_S:
             before_s = self._jump_s

@@ -25,7 +25,7 @@ def opened(port: int = 0):
 
 def address(ip: str, port: int):
     """What `sendto` takes and `recvfrom` gives for an IPv4 address "a.b.c.d", see
-    `values.is_ip`.
+    `formats.is_ip`.
 
     Never for a name: asking for one here would block.
     """

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-only
-"""Keeps the rig in reach: a station, and an access point while no network can be had. Run by app.
+"""Keeps the rig in reach: as a station, and as an access point without a network. Run by app.
 
 Nothing else waits for the network: losing it is an event and nothing more. The driver's own
-reconnecting is off, because it never rests and takes the access point's channel away.
+reconnecting is off, because it never pauses and moves the channel of the access point.
 """
 
 import _thread
@@ -266,7 +266,7 @@ class Wifi:
             self._scan_wanted = False
             self._looking = True
             # The driver searches for 2 s in one call, but lets other threads of the interpreter
-            # run meanwhile: in one of its own it keeps nobody waiting.
+            # run meanwhile: in a thread of its own it blocks nobody.
             _thread.start_new_thread(self._look, ())
 
     def _look(self):
@@ -300,8 +300,8 @@ def strongest(found: "Iterable[tuple]"):
 def own_key(store: "Storage"):
     """The access point's own password: drawn once for each rig, then kept in `store`.
 
-    Ten characters that nobody mistakes, 49 bits. A store that is full or worn out takes none:
-    there is another at each start then.
+    Ten characters that are hard to confuse, 49 bits. A store that is full or worn out keeps none:
+    then each start draws another one.
     """
     key = bytearray(_KEY_SIZE)
     try:
@@ -321,5 +321,5 @@ def own_key(store: "Storage"):
             store.set_blob(_KEY, key)
             store.commit()
         except OSError:
-            pass  # a rig out of reach would be worse
+            pass  # it is used without being kept
     return key.decode()

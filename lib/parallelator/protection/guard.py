@@ -29,7 +29,7 @@ _STUCK_MA = const(200)
 _STUCK_MS = const(500)
 _MAP_MS = const(300)
 _GAP_MS = const(400)
-"""What one reading may prove at most: two scans and a half. What was before it, nobody saw."""
+"""The time before a reading for which it may prove something, at most: two scans and a half."""
 _CHARGE_GAP_MS = const(1000)
 _UNSEEN_MS = const(500)
 """After a longer outage every timed row begins anew."""
@@ -47,8 +47,8 @@ class Guard:
         limits: a `rules.Limits`; shunt_uohm: shunt resistance, microohm.
         emit: function (code, i, state, reason, value) that records an event; i may be RIG.
         sample: function (i, now_ms, voltage_mv, current_ma) told of every good reading; i = 16
-            is the i2c, after each round of the scan: mean voltage of the connected (0 = none)
-            and their current together. Both allocate nothing in steady state.
+            is the bus, after each round of the scan: mean voltage of the connected batteries
+            (0 = none) and the sum of their currents. Both allocate nothing in steady state.
     """
 
     def __init__(
@@ -104,12 +104,12 @@ class Guard:
         return self._states.lock
 
     def trip_pending(self):
-        """True while a connected battery is beyond a limit: a bad moment to keep the guard off."""
+        """True while a connected battery is beyond a limit: nothing must delay the guard then."""
         return self._judge.trip_pending(self._states.on)
 
     def strained(self):
         """True while a trip is pending or a connected battery carries more than 80 % of a limit,
-        and in the first second after a start: what can wait shall not keep the guard off."""
+        and in the first second after a start: work that can wait must not delay the guard then."""
         states = self._states
         return (
             states.starting_ms > 0
@@ -164,7 +164,7 @@ class Guard:
     # The tick
 
     def tick(self):
-        """One cycle: ALERTs, requests, openings, a share of the scan, a proof, closings, LEDs."""
+        """One cycle: ALERTs, requests, openings, part of the scan, a chip check, closing, LEDs."""
         now = self._ms()
         dt = self._diff(now, self._now)
         self._now = now
@@ -214,8 +214,8 @@ class Guard:
         states.pass_time(dt)
 
     def _answer_alerts(self, alerts: int):
-        # Off, all boards at once, unless the flags tell of a voltage alone: that is the first of
-        # two samples, and a line that is low again the second. No flag: it is the line's fault.
+        # Open all boards at once, unless the flags tell of a voltage alone: that is the first of two
+        # samples, and a line that is low again is the second. Without a flag the line is faulty.
         if alerts & self._flagged:
             self._switches.open(alerts & self._flagged)
         false = high = low = 0
@@ -284,10 +284,10 @@ class Guard:
                 self._visit(i)
                 reads -= 1
             elif self._presence.probe(i, self._now):
-                # Its delay goes on while it is away.
+                # The delay of the battery goes on while its sensor is away.
                 self._states.count_down(i, max(self._diff(self._now, self._seen[i]), 0))
                 self._seen[i] = self._now
-                # To set up one that is found takes as long as the rest of a tick may.
+                # Setting up a sensor that was found takes the time that is left of a tick.
                 reads = 0 if self._sensors.chips[i] else reads - 1
             i = (i + 1) & (BATTERIES - 1)
             if not i:
@@ -317,8 +317,8 @@ class Guard:
         self._sample(BATTERIES, self._now, balance.mean_mv, balance.total_ma)
 
     def _visit(self, i: int):
-        # `dt` is real time, for what runs on whether anybody looks or not: delays, hours. What a
-        # reading proves for the time before it is limited by _GAP_MS.
+        # `dt` is the real time, for what goes on without readings: delays, hours. A reading
+        # proves something for _GAP_MS before it at most.
         snap = self._snap
         now = self._now
         dt = max(self._diff(now, self._seen[i]), 0)

@@ -18,7 +18,7 @@ _SHARE_PCT = const(80)
 
 
 class Connector:
-    """Applies what follows, once per join_interval_ms.
+    """Applies the functions below, once per join_interval_ms.
 
     Args:
         snap: the `Snapshot`; limits: a `rules.Limits`; states: a `States`.
@@ -61,7 +61,8 @@ class Connector:
         live = states.on | states.held | states.stuck
         if live:
             return self._next(ready, live)
-        # A dead bus waits for company: those that recover together start together.
+        # A dead bus is started when the same ones were ready the last time: so those that recover
+        # together start together.
         return self._group(ready) if steady else 0
 
     def _may_join(self, i: int):
@@ -150,7 +151,7 @@ def refusal(limits: "Limits", snap: "Snapshot", mask: int, delta_mv: int, pack_m
         pack_mohm: resistance inside the candidate.
 
     Returns:
-        int: `Reason.NONE`, or BUS_LOWER, BUS_HIGHER or INRUSH. "Lower" is the bus.
+        int: `Reason.NONE`, or INRUSH, or BUS_LOWER or BUS_HIGHER when the bus is lower or higher.
     """
     if delta_mv > limits.voltage_offset_mv:
         return Reason.BUS_LOWER
@@ -199,7 +200,7 @@ def start_group(snap: "Snapshot", mask: int, spread_mv: int, scratch: "array"):
     count = 0
     for i in range(BATTERIES):
         if mask >> i & 1:
-            # The index rides in the low four bits, below the voltage that sorts.
+            # The low four bits hold the index; the voltage above them is what is sorted by.
             _insert(scratch, count, snap.voltage_mv[i] << 4 | i, 4)
             count += 1
     best_size = 0

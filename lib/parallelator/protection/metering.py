@@ -3,8 +3,8 @@
 
 What adds up does so in integers with the remainder kept. The resistance comes from the steps of
 the pack's own load. Nothing is switched for it: two steady readings around a step of the current
-give R = -dV / dI. What relaxes within the few scans of a step counts as resistance, which is what
-a joining pack will feel.
+give R = -dV / dI. Relaxation within the few scans of a step counts as resistance: it also acts
+when a pack joins.
 """
 
 from array import array

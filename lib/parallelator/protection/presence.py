@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-only
 """Which boards and sensors are there, and whether they are still what they were. Run by `guard`.
 
-A chip that was reset or plugged in live has lost its settings and reads a healthy 0 A: one chip
-per tick proves itself. What does not answer is looked for again, with growing pauses.
+A chip that was reset or plugged in live has lost its settings and reads a healthy 0 A: so one chip
+is checked in each tick. What does not answer is looked for again, with growing pauses.
 """
 
 from array import array
@@ -31,7 +31,7 @@ class Presence:
     Attributes:
         boards: bit b set while expander b answers.
         alert_proven: mask of the batteries whose ALERT line is proven to work.
-        suspect: battery that did not prove itself and shall at once be asked again, or -1.
+        suspect: battery whose chip failed its check and is to be checked again at once, or -1.
         returned: mask of the batteries that go on after their board came back.
         measured: battery whose temperature the last `prove_one` read, or -1.
     """
@@ -118,7 +118,7 @@ class Presence:
         self._check_topology()
 
     def prove_one(self, now: int):
-        """Let one chip prove itself: settings, limits, a fresh conversion; mend what it lost.
+        """Check settings, limits and conversions of one chip; write again what it has lost.
 
         Returns:
             int: the battery whose flags showed a passed limit (reading has cleared them), or -1.
@@ -180,7 +180,7 @@ class Presence:
     # ALERT lines
 
     def doubt_alert(self, i: int):
-        """Battery i's ALERT was low without a cause: unheard until it is proven again."""
+        """Battery i's ALERT was low without a cause: ignored until it is proven to work."""
         self.alert_proven &= ~(1 << i)
         self._unproven |= 1 << i
 
@@ -236,7 +236,7 @@ class Presence:
             switches.faulty = 0
 
     def lock_board(self, i: int, reason: int):
-        """The board of battery i does not switch what it is told: all of it off and locked."""
+        """The board of battery i does not switch as told: all its batteries open and lock."""
         if reason == Reason.WIRING_MAP:
             self._snap.alarm("wiring_map", i, True)
         first = i // CHANNELS * CHANNELS

@@ -30,7 +30,7 @@ _STRAIN_PCT = const(80)
 NEVER = const(0x3FFFFFFF)
 """A limit no reading reaches, and the largest int that needs no memory on a 32-bit chip."""
 
-# reason, looks at, limit, for this long (ms), in this many samples, counted
+# reason, quantity, limit, how long beyond it (ms), in how many samples, counted towards a lock
 RULES = (
     (Reason.OVERCURRENT, _DISCHARGE, lambda lim: lim.hard_discharge_ma or NEVER, 0, 2, True),
     (Reason.OVERCURRENT, _CHARGE, lambda lim: lim.hard_charge_ma or NEVER, 0, 2, True),
@@ -145,7 +145,7 @@ class Judge:
                 self._for_ms[at] = 0
 
     def trip_pending(self, mask: int):
-        """True while a battery of `mask` is beyond a limit, or has not made up for it yet."""
+        """True while a battery of `mask` is beyond a limit, or its overload sum is above zero."""
         return any(mask >> i & 1 and self._pending[i] for i in range(BATTERIES))
 
     def strained(self, mask: int, current_ma: "array"):
@@ -282,7 +282,7 @@ def cooling_ms(limits: "Limits", repeats: int):
 
 
 class Balance:
-    """What the connected packs say of each other's voltage, looked at once a scan.
+    """Compares the voltages of the connected packs with each other, once a scan.
 
     Args:
         snap: the `Snapshot`; limits: a `Limits`.

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-only
-"""The current sensors of the rig: found, set up, read with doubt. Owned by `guard`.
+"""The current sensors of the rig: found, set up, read and checked. Owned by `guard`.
 
-A voltage far from the last one is read again at once: two that agree are the truth, however bad;
-a reading that nothing confirms is a failed read and never becomes the reference.
+A voltage far from the last one is read again at once: two that agree are believed, however bad
+they are; a reading that nothing confirms is a failed read and never becomes the reference.
 """
 
 from micropython import const
@@ -18,8 +18,8 @@ _AGREE_PCT = const(2)
 _LOST_MS = const(500)
 _LOST_READS = const(3)
 _LOST_LATE_READS = const(2)
-"""Failed reads that are enough after _LOST_MS: a single one may follow on a time when the guard
-was kept off."""
+"""Failed reads that are enough after _LOST_MS: a single one may just follow a time in which the
+guard could not run."""
 _RANGE_PCT = const(90)
 
 
@@ -85,7 +85,7 @@ class Sensors:
             limits.hard_low_mv,
             limits.hard_high_mv,
         )
-        # Those that have the same settings share what they remember of them.
+        # Chips with the same settings share one tuple of them, to save memory.
         for other in self.chips:
             if other is not None and other.settings == chip.settings:
                 chip.settings = other.settings
@@ -134,7 +134,7 @@ class Sensors:
         b = i // CHANNELS
         if self._rescued >> b & 1 or not self._whole_board_fails(b):
             return True
-        # All of a board at once is rather the i2c: free it first, and read once more.
+        # When all of a board fail at once, I2C is more likely stuck: free it, and read once more.
         self._rescued |= 1 << b
         self._i2c.recover()
         return False

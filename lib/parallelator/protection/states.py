@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-only
 """The state of every battery, and every way from one state to another. Owned by `guard`.
 
-Opening comes first, explaining afterwards. A battery that is not connected is put by `settle`
-into the state it belongs in, from its lock, its wish, its delay and its voltage alone.
+A switch is opened first, and the reason told afterwards. A battery that is not connected is put by
+`settle` into the state it belongs in, from its lock, its wish, its delay and its voltage alone.
 """
 
 from array import array
@@ -219,9 +219,9 @@ class States:
         self._cool(group)
 
     def _joined_in_vain(self, i: int, current_ma: int):
-        """True when battery i, off again, is the second one in a row that joins and has to carry
-        a load alone while those on carry nothing: the bus is dead, their switches do not conduct,
-        and only a group can start it. Of a single one the sensor may be wrong."""
+        """True when battery i, which has just tripped, is the second one in a row that joined and
+        carried the load alone. The switches of the others do not conduct, then, and only a group
+        can start the dead bus. After one such trip, the sensor of that battery may be wrong."""
         others = self.on
         if not (others and self._joined >> i & 1 and self._joining_ms > 0 and current_ma > 0):
             return False
@@ -352,7 +352,7 @@ class States:
             if action == _ON and not self.lock[i]:
                 snap.eta_ms[i] = 0
                 if self._cause[i] == Reason.UNDERVOLTAGE:
-                    # The operator vouches that a charger is there: the window is enough.
+                    # The operator knows that a charger is there: no margin to the limit is needed.
                     self._cause[i] = Reason.NONE
         if state == ON:
             if action == _OFF:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-only
-"""The expanders as one: masks of batteries in, verified switches out. Owned by `guard`.
+"""All expanders together: masks of batteries in, verified switches out. Owned by `guard`.
 
 Bit i of a mask is battery i; its board is i // 4. An opening that a board did not take stays
 wanted and is written again each tick.
@@ -104,7 +104,7 @@ class Switches:
         return mask
 
     def count_silent(self):
-        """The silence of the last `poll` is that of its boards: after three, one is gone."""
+        """The boards, not I2C, did not answer the last `poll`: after three such, one is gone."""
         for b in range(BOARDS):
             if self.silent >> b & 1:
                 self._failures[b] += 1

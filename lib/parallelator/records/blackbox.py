@@ -3,7 +3,7 @@
 
 They go from the sample ring to the SD card as they are, one file for all trips of a moment;
 without a card the last two trips are kept in memory, in copies of 2640 bytes each, made when the
-first is needed. A trip is what took a battery off the bus that nobody had asked for.
+first is needed. A trip here is each opening that nobody had asked for.
 """
 
 import asyncio
@@ -24,9 +24,9 @@ COPY_ENTRIES = const(440)
 MARKS = const(16)
 _MARK = const(5)  # battery, reason, value, ticks in ms, uptime in s
 _BACK_S = const(12)
-_SPAN_MS = const(15000)  # more than _BACK_S, less than the times of the ring can tell apart
+_SPAN_MS = const(15000)  # more than _BACK_S, less than the 16 s of the ring's times
 _LONGEST_MS = const(60000)
-_POLL_MS = const(190)  # of its own, so that not all tasks wake at once
+_POLL_MS = const(190)  # unlike other periods, so that not all tasks wake at once
 _CALM_MS = const(200)
 _BLOCK = const(512)
 _BETWEEN_MS = const(10)
@@ -38,8 +38,8 @@ class Copy:
     """The readings of one battery and of the bus around a trip, in memory.
 
     Attributes:
-        entries: as on the sample ring; size: bytes of them in use; record: with one trip.
-        complete: True once the last reading that belongs here has gone by.
+        entries: as in the sample ring; size: bytes of them in use; record: one with this trip.
+        complete: True once a reading was seen that is later than those that belong here.
     """
 
     def __init__(self):
@@ -147,7 +147,7 @@ class BlackBox:
         elif self._on & bit and (code == "trip" or code == "state"):
             self._on &= ~bit
             if reason == Reason.OVERCURRENT:
-                # What the ALERT was about lies between two readings of the scan.
+                # The current that caused the ALERT flowed between two readings of the scan.
                 self._sample_ring.add(i, self._snap.voltage_mv[i], value)
             if state != OFF:
                 at = self._marked % MARKS * _MARK
@@ -175,7 +175,7 @@ class BlackBox:
         return card.writable and card.state == READY and card.volume is not self._refusing
 
     async def _pause(self, ms: int):
-        # Where the sample ring was in each of the last seconds: its times alone repeat after 16 s.
+        # Notes the count of the sample ring in each of the last seconds: its times repeat in 16 s.
         await asyncio.sleep_ms(ms)
         while self._counted_s < self._snap.uptime_s:
             self._counted_s += 1
@@ -196,12 +196,12 @@ class BlackBox:
         await self._keep(record, cursor)
 
     def _fail(self, error: OSError):
-        # Where something lies in the way it will do so until somebody takes the card out.
+        # A file or folder in the way stays there until somebody takes the card out.
         if self._card.fail(error):
             self._refusing = self._card.volume
 
     async def _write(self, record: "Record", cursor: int):
-        """Write a record, cut short if the card is asked to leave; False when it was lost."""
+        """Write a record, cut short if the card is to be unmounted; False when it was lost."""
         card = self._card
         losses = card.losses
         path = tripfile.free_path(record)
@@ -222,7 +222,7 @@ class BlackBox:
     async def _append(self, file: "IO", cursor: int):
         """Take entries from the ring, and write them when they fill a block; the next cursor.
 
-        Not while a battery is beyond a limit, for a fifth of a second at most.
+        Waits while a battery is beyond a limit, for a fifth of a second at most.
         """
         block = self._block
         wanted = (_BLOCK - self._filled + ENTRY - 1) // ENTRY
@@ -237,7 +237,7 @@ class BlackBox:
             if not self._trip_pending():
                 break
             await self._pause(_BETWEEN_MS)
-        # Whole blocks go past the one that all open files share.
+        # Whole blocks do not go through the buffer that all open files share.
         file.write(block[:_BLOCK])
         self._filled = filled - _BLOCK
         block[: self._filled] = block[_BLOCK:filled]
@@ -270,7 +270,7 @@ class BlackBox:
         return self._copies.pop(0) if len(self._copies) + used == COPIES else Copy()
 
     def _collect(self, record: "Record"):
-        """Take new trips into a record; False when it is over: the last one lies far back."""
+        """Add new trips to a record; False when it ends: AFTER_MS have passed since the last."""
         clock = self._clock
         age_ms = clock.diff(clock.ms(), self._start_ms)
         trips = record.trips

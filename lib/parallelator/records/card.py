@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-only
-"""The SD card as a place for files: mounted at /sd, given up and taken back. Run by app.
+"""The SD card as a place for files: mounted at /sd, given up on errors, mounted anew. Run by app.
 
 Nothing here formats or repairs: a card that cannot be read may hold what somebody wants back.
 """
@@ -56,7 +56,7 @@ class Card:
         losses: how often a mounted card was lost.
         obstacles: what lay in the way of a file or folder of the rig, since boot: tuples of what
             it is ("folder", "file", "read_only", "unmade": no room in its folder) and its path on
-            the card. An event carries the place of one.
+            the card. An event carries the index of one.
         volume: the `VfsFat` mounted last; a file that is open on it needs it until it is closed.
     """
 
@@ -131,7 +131,7 @@ class Card:
     def attach(self, space: "FatSpace"):
         """Mount the volume in the place of the one before; raises OSError as `vfs.mount` does.
 
-        Whoever had a file open on that one has closed it.
+        No file may be open on that one.
         """
         self._detach_volume()
         volume = vfs.VfsFat(space)  # pyright: ignore - it has the methods of a block device
@@ -146,8 +146,8 @@ class Card:
     def fail(self, error: OSError):
         """Take note of an OSError that an access to a file under /sd ended with.
 
-        A card that is full is not written to until there is room again. Where something lies in
-        the way it is told. After any other error the card is given up: files that are open on it
+        A card that is full is not written to until there is room again. What lies in the way of a
+        file is reported. After any other error the card is given up: files that are open on it
         can be closed, and write nothing any more.
 
         Args:
@@ -176,7 +176,7 @@ class Card:
         found = (obstacle(*error.args), error.args[1][len(FOLDER) + 1 :])
         if found not in self.obstacles:
             if len(self.obstacles) == _OBSTACLES:
-                return  # that many are told
+                return  # no more than these are reported
             self.obstacles.append(found)
         place = self.obstacles.index(found)
         if not self._told >> place & 1:
@@ -195,7 +195,7 @@ class Card:
         self._counting = None
 
     def unmount(self):
-        """Take leave of the card before the controller restarts."""
+        """Stop using the card, before the controller restarts."""
         self.writable = False
         self.counted = self._counting = None
         if self._device:
@@ -203,7 +203,7 @@ class Card:
             self._device = None
 
     def note(self, state: str):
-        """Take over a state; a new one is an event."""
+        """Set the state; a new one is an event."""
         if state != UNREADABLE:
             self._failures = 0
         if state != self.state:
@@ -261,7 +261,7 @@ class Card:
         self.writable = True
 
     async def _count(self, ms: int):
-        """Let a time go by; count the free clusters meanwhile, if that is to be done."""
+        """Wait for `ms`; meanwhile go on with the count of the free clusters, if there is one."""
         while ms > 0:
             counting = self._counting
             pause = _COUNT_MS if counting and self._go_on(counting) else ms
@@ -269,7 +269,7 @@ class Card:
             ms -= pause
 
     def _go_on(self, counting: "Generator"):
-        """Go on with the count; False at its end."""
+        """Do one step of the count; False at its end."""
         try:
             self._found = next(counting)
         except StopIteration:

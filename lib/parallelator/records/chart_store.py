@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-only
-"""Keeps the points of the 24 h chart on the SD card, and brings them back. Run by app.
+"""Keeps the points of the 24 h chart on the SD card, and restores them. Run by app.
 
 Records of 82 bytes, only ever appended: /sd/history/NNNNNN.bin holds 144 of them, two days, and
 the last two files are kept.
@@ -83,7 +83,7 @@ class ChartStore:
         struct.pack_into("<I", record, checked, crc32(view[:checked]))
 
     def _open_book(self):
-        """The path of the book to go on with: one that is full or torn is left as it is."""
+        """The path of the file to append to; one that is full or torn is left as it is."""
         names = _books()
         if names:
             size = os.stat(BOOKS + "/" + names[-1])[6]
@@ -99,11 +99,11 @@ class ChartStore:
     async def _restore(self):
         """Put the points of earlier boots where they belong, before the start of this one.
 
-        While the present time or that of a boot is unknown, this boot is put right before what
-        came after it, with one unknown point between them.
+        While the present time or that of an earlier boot is unknown, the points of that boot are
+        put right before those of the next one, with one unknown point between them.
         """
         ring = self._ring
-        volume = self._card.volume  # noqa: F841 - the books are open on it
+        volume = self._card.volume  # noqa: F841 - the files are open on it
         unix_s = self._clock.unix()
         self._restored = True
         self._dated = unix_s is not None
@@ -124,7 +124,7 @@ class ChartStore:
                 boot = its_boot
                 shift_s = None
             end_s = (number + 1) * ring.step_s
-            # Once for each boot: its seconds are rounded, and points must not fall together.
+            # Once for each boot: its seconds are rounded, and no two points may get one place.
             if shift_s is None and then_s and epoch_s is not None:
                 shift_s = then_s + epoch_s - end_s
             elif shift_s is None:
@@ -140,7 +140,7 @@ class ChartStore:
         heads.close()
 
     def _newest_first(self):
-        """Read the records, one after the other; yields their heads, Nones for a bad one."""
+        """Read the records, newest first; yields their heads, (None, 0, 0) for a bad one."""
         record = self._record
         checked = _HEAD_BYTES + POINT_BYTES
         for name in reversed(_books()):

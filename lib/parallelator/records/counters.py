@@ -5,15 +5,15 @@ Once a minute of uptime, when something changed, a record goes to the SD card, s
 a minute at most. Without a card it goes to the flash every ten minutes, with one every six hours,
 and before a restart that was asked for.
 
-What that wears: on the card a block and its directory entry, 1440 times a day at most; a day's log
+The wear: on the card a block and its directory entry, 1440 times a day at most; a day's log
 of 16 batteries writes some 140000 blocks. In the flash a record takes 15 of the 126 entries of a
-page of NVS, of which the usual 24 KB have five in turn: 4 records a day with a card, 144 without,
-are 3 erases of each sector a day at most, and it bears 100000. An erase stops the controller for
-45 to 400 ms, so the flash is left alone while any battery is beyond a limit.
+page of NVS, and the usual 24 KB have five pages that take turns. So 4 records a day with a card,
+144 without, make at most 3 erases of each sector a day, and a sector stands 100000. An erase stops
+the controller for 45 to 400 ms, so there is none while any battery is beyond a limit.
 
 On the card two files take turns, each one block that is written in place: whatever a power cut
-spoils, the other one is whole. Their names carry the controller's own number, so a card that
-visits another rig mixes nothing up.
+spoils, the other one is whole. Their names carry the controller's own number, so that a card can
+be used in several rigs.
 """
 
 import asyncio
@@ -52,7 +52,8 @@ class Counters:
     Args:
         snap: the `Snapshot`; card: the `Card`; store: a `Storage` or its like.
         owner: text that tells this controller from others, fit for a file name.
-        strained: as of `Guard`. The flash waits for a better moment, three times as long at most.
+        strained: as of `Guard`. A write to the flash waits while it is True, for at most three
+            times the usual interval.
     """
 
     def __init__(
@@ -99,15 +100,15 @@ class Counters:
             else:
                 self._store.fault()
         except OSError:
-            pass  # there is none, or the storage tells
+            pass  # there is none, or the storage has reported a fault
         if self._card.mounted:
             self._meet()
 
     def _meet(self):
         """Look at the records of the first card of this run.
 
-        A card that comes only now may know more than the flash did at boot: then what its record
-        is ahead is added.
+        A card that is inserted only now may have a newer record than the flash had at boot: then
+        the difference is added.
         """
         self._met = True
         for slot in (0, 1):
@@ -156,21 +157,21 @@ class Counters:
                     self._store.set_blob(_KEY, self._record)
                     self._store.commit()
                 except OSError:
-                    pass  # the storage tells
+                    pass  # the storage has reported it
 
     def _save_on_card(self):
         """True when the card holds the present record."""
         if not self._met:
             self._meet()
         record = self._fill()
-        # As its checksum knows it: a copy to compare with would take 400 bytes.
+        # Compared by its checksum: a copy to compare with would take 400 bytes.
         counted = crc32(record[_HEAD:_SUM_AT])
         if counted == self._saved and self._card.losses == self._losses:
             return True
         path = self._paths[self._slot]
         try:
             make_folder(PLACE)
-            # In place where it can: no block is allotted anew.
+            # A file that is there is overwritten, so that no new block is allocated.
             with Opened(self._card, path, "r+b" if fatfile.there(path) else "wb") as file:
                 file.write(record)
         except OSError as error:

@@ -117,7 +117,7 @@ class Datalog:
         while self._day() == day and self._card.writable:
             late_s = snap.uptime_s - self._due_s
             if late_s >= 0:
-                # From due time to due time, or a late sample would delay all that follow.
+                # Counted from the last due time, or a late sample would delay all that follow.
                 self._due_s += (1 + late_s // self._interval_s) * self._interval_s
                 for row in await self._sample():
                     file.write(row)
@@ -180,7 +180,7 @@ class Datalog:
         return self._comma.join(cells)
 
     async def _write_events(self):
-        """Write the events since the last time, until a sample is due; True when all are."""
+        """Write the new events until a sample is due; True when all are written."""
         event = self._events.after(self._next_event)
         if not event:
             return True
@@ -240,7 +240,7 @@ class Datalog:
         return name
 
     def _fits(self, name: str):
-        """True when a log has this header, or none; sees whether its end is torn."""
+        """True when a log has this header, or none; notes whether its last line is torn."""
         try:
             file = open(LOGS + "/" + name, "r+b")  # noqa: SIM115 - closed by the `with` below
         except OSError as error:
@@ -256,7 +256,7 @@ class Datalog:
         return header in (b"", (self._header() + "\n").encode())
 
     async def _tell_future(self, today: int):
-        """Tell of the newest log that is dated after `today`: a clock was wrong, or is."""
+        """Report the newest log that is dated after `today`: the clock was wrong then, or is."""
         newest = today
         for name in own_logs():
             if log_number(name) % FURTHER_LOG > newest % FURTHER_LOG:
@@ -275,7 +275,7 @@ class Datalog:
         if free is None or free >= self._keep_free:
             return
         if card.counted >= self._keep_free:
-            card.recount()  # what was written since was only taken off
+            card.recount()  # `free` is no more than an estimate since the last count
         elif self._spared != card.counted:
             self._spared = card.counted
             await self._delete_oldest()
@@ -308,7 +308,7 @@ class Datalog:
             its event; its name. These sort by age.
         """
         volume = self._card.volume  # what the iterator below points into must stay
-        now = self._clock.iso() or "9"  # all is past then
+        now = self._clock.iso() or "9"  # without a clock every log is in the past
         oldest = None
         for name in own_logs():
             if self._card.volume is not volume:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-only
-"""What happened, as numbers in preallocated places: filled by anybody, read by the console.
+"""The last events, as numbers in preallocated places. Read by console, log, web and MQTT.
 
-Each kind of event has places of its own, so that what strangers cause, a wrong password or a
-refused command a hundred times, pushes out nothing but its like; least of all a danger or a trip.
+Each kind of event has places of its own. So what strangers cause, such as a wrong password or a
+refused command a hundred times, replaces only events of its kind, and never a danger or a trip.
 What repeats in a row is one entry with a count. `emit` allocates nothing: the guard may call it.
 """
 
@@ -62,7 +62,7 @@ class Events:
         self.count = 0
 
     def know(self, unix_s: int):
-        """The clock was set, to seconds since 1970. What has happened keeps the time it had."""
+        """The clock was set, to seconds since 1970. Earlier events keep the time they had."""
         self._epoch_s = unix_s - self._snap.uptime_s - _UNIX_OF_2020
 
     def emit(self, code: str, i: int, state: int, reason: int, value: int):

@@ -33,14 +33,14 @@ def replace(card: "Card", path: str, texts: list):
 
 
 def mend(card: "Card", path: str, sound: "Callable[[str], bool]"):
-    """End what a power cut interrupted in `replace`.
+    """Repair a file whose `replace` was interrupted by a power cut.
 
     Args:
         card: the `Card` it is on.
-        sound: function (path) that returns True for a file with a whole text.
+        sound: function (path) that returns True for a file with a complete text.
 
     Raises:
-        OSError: the card does not do its part.
+        OSError: the card failed.
     """
     if sound(path + BACKUP) and not sound(path):
         copy(card, path + BACKUP, path)

@@ -4,7 +4,8 @@
 FAT32 keeps how many clusters are free, and where to look for the next one, in a block called
 FSInfo. Both are hints: they are stale after a card was pulled, and unknown after some cameras.
 FatFs believes them; without them it reads the whole table in one call, which takes up to a minute.
-So it is told here that the number is unknown, and is given a place that was found here, in steps.
+So FatFs is told here that the number is unknown, and where a free cluster is: that place was found
+in short steps.
 Block numbers and offsets are those of Microsoft's FAT specification, version 1.03.
 """
 
@@ -89,12 +90,12 @@ class FatSpace:
             try:
                 hint = _u32(self._read(self._info), _FREE_AT + 4)
             except OSError:
-                return  # nobody needs it
+                return  # it is only a hint
             if 2 <= hint < self._entries:
                 self._next = hint
 
     def counting(self):
-        """Count the free clusters, a block of the table a step, from the likely place on.
+        """Count the free clusters, a block of the table a step, first where they are likely.
 
         Yields:
             int: those found so far.
@@ -120,7 +121,7 @@ class FatSpace:
     # The block device
 
     def readblocks(self, number: int, buf: "bytearray | memoryview"):
-        """As the card, but for FSInfo."""
+        """As that of the card, but FSInfo is made up here."""
         if number == self._info:
             buf[:] = bytes(BLOCK)
             struct.pack_into("<I", buf, 0, _LEAD)
@@ -130,12 +131,12 @@ class FatSpace:
             self._device.readblocks(number, buf)
 
     def writeblocks(self, number: int, buf: "Buffer"):
-        """As the card."""
+        """As that of the card."""
         self.written += len(buf) // BLOCK
         self._device.writeblocks(number, buf)
 
     def ioctl(self, op: int, arg: int):
-        """As the card."""
+        """As that of the card."""
         return self._device.ioctl(op, arg)
 
 

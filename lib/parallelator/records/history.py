@@ -3,7 +3,7 @@
 app's task, read by the API; the day is kept on the SD card by `chart_store`.
 
 Three preallocated rings of 17 series, 4 bytes a point: 60 points of 10 s, 30 of two minutes, 72 of
-twenty, 11016 bytes in all, and 204 for the sums of each ring's point in the making.
+twenty, 11016 bytes in all, and 204 for the sums of each ring's current point.
 The newest point overwrites the oldest.
 """
 
@@ -36,7 +36,7 @@ class Ring:
 
     Attributes:
         step_s: seconds of a point; points: how many are kept.
-        count: the number of the point in the making.
+        count: the number of the current point, the one that readings are added to.
     """
 
     def __init__(self, step_s: int, points: int):
@@ -58,7 +58,7 @@ class Ring:
         return max(self.count - self.points, self._first)
 
     def add(self, series: int, voltage_mv: int, current_ma: int):
-        """Add a reading to the point in the making."""
+        """Add a reading to the current point."""
         self._sum_mv[series] += voltage_mv
         self._sum_ma[series] += current_ma
         self._samples[series] += 1

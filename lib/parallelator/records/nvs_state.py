@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-only
 """Keeps wishes, trips and locks across reboots, in non-volatile storage. Run by app.
 
-A write keeps everybody off the processor for some 20 ms and wears the flash, so it is never made
-in the guard's tick, and not in the middle of an event that opens one battery after the other.
+A write stops the processor for some 20 ms and wears the flash, so it is never made in the guard's
+tick, and not in the middle of an event that opens one battery after the other.
 
-What must not be forgotten, a lock, a counted trip, an off, is written when it has been still for
-100 ms and no battery is beyond a limit, or after a second; an off that follows on another within
-five seconds is written when these are over. All else only eases: it waits until the last write is
-five seconds old and no battery is strained, for ever if need be; a power cut before that brings
-the stricter state back. So wishes that come and go cost two writes in five seconds at most, and
-none while they return to what is stored.
+A lock, a counted trip and an off must not be forgotten. They are written when nothing has changed
+for 100 ms and no battery is beyond a limit, or after a second; an off that follows another within
+five seconds is written when these are over. Every other change makes the state less strict: it
+waits until the last write is five seconds old and no battery is strained, however long that takes;
+after a power cut before that, the stricter state is back. So wishes that come and go cost two
+writes in five seconds at most, and none while they return to what is stored.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ _MOST_BOOTS = const(0x7FFFFFFF)
 _PATIENCE = const(10)
 """Looks after which a change is written even at a bad moment."""
 _PAUSE = const(50)
-"""Looks between an off and the next one that is written at once, and before what can wait."""
+"""Looks between an off and the next that is written at once, and before a change that can wait."""
 _LOCK = const(2)
 _OFF = const(1)
 
@@ -45,7 +45,7 @@ def count_boot(store: "Storage"):
         store.set_i32("boots", number)
         store.commit()
     except OSError:
-        pass  # the storage tells; a rig that does not start would be worse
+        pass  # the storage has reported it; the rig must start all the same
     return number
 
 
@@ -130,8 +130,8 @@ class NvsState:
             self.save()
 
     def _haste(self):
-        """_LOCK when the flash lacks a lock or a trip that the record holds, else _OFF when it
-        lacks an off, else 0."""
+        """How urgent a write is: _LOCK when a lock or a trip is not in the flash yet, else _OFF
+        when an off is not, else 0."""
         record = self._record
         saved = self._saved
         haste = 0
@@ -165,5 +165,5 @@ class NvsState:
             try:
                 self.look()
             except OSError:
-                pause_ms = _RETRY_MS  # the storage tells
+                pause_ms = _RETRY_MS  # the storage has reported it
             await asyncio.sleep_ms(pause_ms)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-only
-"""The controller's non-volatile storage, which tells when it fails. Made by app."""
+"""The controller's non-volatile storage, which reports its first fault. Made by app."""
 
 from micropython import const
 
@@ -16,7 +16,7 @@ class Storage:
         pauses: the `Pauses`: everybody waits while the flash is written.
 
     Raises:
-        OSError: in every method: nothing is kept under this name; or a fault, which is told.
+        OSError: in every method: nothing is kept under this key; or a fault, which is reported.
     """
 
     def __init__(self, nvs: "NVS | NoStorage", tell: "Callable[[], object]", pauses: "Pauses"):
@@ -53,7 +53,7 @@ class Storage:
         self._try(lambda: self._pauses.flash(self._nvs.commit))
 
     def fault(self):
-        """What was kept cannot be used."""
+        """Report a fault: a value that was kept cannot be used."""
         if not self._told:
             self._told = True
             self._tell()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-only
 """The records of the black box: what they hold, their files, their readings. Used by `blackbox`.
 
-A file is a piece of the sample ring as it was, then what is known of each trip, then an end of
-eight bytes without which it was never finished. All numbers are little-endian.
+A file is a piece of the sample ring as it was, then what is known of each trip, then eight bytes
+that only a complete file has. All numbers are little-endian.
 """
 
 import errno
@@ -23,7 +23,7 @@ PIECE = const(10)
 """Entries that are read at once."""
 _TRIP = "<BBiii20s"
 _TRIP_SIZE = const(34)
-_END = "<HHI"  # zero of the record, number of trips, a sign
+_END = "<HHI"  # zero of the record, number of trips, _COMPLETE
 _END_SIZE = const(8)
 _COMPLETE = const(0x50495254)
 _FILE = const(0x8000)
@@ -52,7 +52,7 @@ class Record:
 
     Attributes:
         boot: number of the boot; number: of the first trip in that boot, from 1 on.
-        trips: list of `Trip`; zero: the time of the record's start in steps of the sample_ring.
+        trips: list of `Trip`; zero: the time of the record's start in steps of the sample ring.
     """
 
     def __init__(self, boot: int, number: int, trips: list, zero: int):

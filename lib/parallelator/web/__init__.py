@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-only
-"""The rig's web side: HTTP front, API, live stream, login and page. `app` starts `server.serve`.
+"""The rig's web side: HTTP server, API, live stream, login and page. `app` starts `server.serve`.
 
 `problem` is the one way a request is refused; server, api, live and auth all answer with it.
 """
@@ -22,7 +22,7 @@ def dump(value: object):
 
 
 def joined(items: "Iterable[str]"):
-    """The texts of an iterator with commas between; one that is empty is a step on the way."""
+    """The texts of an iterator with commas between; empty ones stay: they are pauses."""
     mark = ""
     for text in items:
         yield mark + text if text else ""
@@ -41,7 +41,7 @@ def answer(value: object, status: int = 200, headers: "dict | None" = None):
 async def json_object(request: "Request"):
     """The JSON object in the body of a request, a dict; other tasks run meanwhile.
 
-    To be called once it is known that whoever asks may ask: the body is read here, not before.
+    To be called after it was checked that the request is allowed: the body is read only here.
 
     Raises:
         Refused: it does not come whole, or is something else.
@@ -50,7 +50,7 @@ async def json_object(request: "Request"):
     try:
         return await calmly(json_reader.reading_object(body))
     except JsonError as error:
-        # A JSON object is taken under any type: what pages and curl send by themselves has others.
+        # A JSON object is taken under any type: pages and curl name another one by default.
         kind = request.content_type or "json"
         if "json" not in kind.lower() and not body.lstrip().startswith(b"{"):
             message = "The body is of type %s. Send JSON: application/json." % kind

@@ -194,7 +194,7 @@ class Api:
         return state.pieces(self._rig, access.writable(), access.logged_in(request))
 
     def sweep(self):
-        """Lets go of what nobody asks for, and looks at BOOT. To be called each second."""
+        """Frees what is not used any more, and watches BOOT. To be called each second."""
         self.setup.watch_button()
         if self._update:
             self._update.sweep()

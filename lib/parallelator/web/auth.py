@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-only
 """Who may change things: password, sessions, limits on tries, names of the rig. Used by api and
-swept by server. All of it is asked before the body of a request is read.
+swept by server. All of it is checked before the body of a request is read.
 
 Nothing here is kept across a restart. Sessions and clients are few, bounded and swept at least
 once a minute, so a difference of two `clock.ms()` stays far from the wrap of the clock (2^30 ms).
@@ -56,7 +56,7 @@ class Quota:
         return 0
 
     def give_back(self, client: "str | bytes | None"):
-        """Takes back the last use: it was none of those that are counted."""
+        """Takes back the last use: it does not count."""
         uses = self._uses.get(client)
         if uses:
             uses.pop()
@@ -118,7 +118,7 @@ class Auth:
         Other tasks run before it returns.
 
         Args:
-            counted: it is one of the changes that a client may make in a time.
+            counted: True for a change that counts towards the client's limit.
         """
         res = self._unwanted(request)
         if res is None and not self.logged_in(request):
@@ -222,8 +222,8 @@ class Auth:
         )
 
     def _foreign(self, request: "Request"):
-        """Refuses what a page from elsewhere asks for: a browser names the page's own address as
-        Origin and the rig's as Host, and a name that was made to lead here is not the rig's."""
+        """Refuses requests of pages from other sites. A browser names the page's site as Origin
+        and the rig as Host; Host is another name when somebody's DNS name leads to the rig."""
         host = request.headers.get("Host")
         if host is not None and not self._is_own(host_of(host)):
             message = (
@@ -270,7 +270,7 @@ class Auth:
 
 
 async def hashed(password: str):
-    """`pbkdf2$<iterations>$<salt hex>$<hash hex>` of a password; one that is so already stays."""
+    """`pbkdf2$<iterations>$<salt hex>$<hash hex>` of a password; such a hash stays as it is."""
     if is_hash(password):
         return password
     salt = os.urandom(16)

@@ -3,8 +3,8 @@
 
 A bundle (tools/device/bundle.py makes one) is a line of JSON that says what it is; for each file
 a line with path, size and SHA-256, then its bytes; and HMAC-SHA256 (RFC 2104) over all of that.
-The manifest is the last file and gets its name when all is proven: until then boot.py does not
-take the slot for an application.
+The manifest is the last file and gets its name when the HMAC is verified: until then boot.py does
+not take the slot for an application.
 """
 
 import asyncio
@@ -57,7 +57,7 @@ class Receiver:
 
     Attributes:
         version: of the bundle, once it is known.
-        received: bytes taken so far; size: of all of it; ready: True when it is proven.
+        received: bytes taken so far; size: of all of it; ready: True when the HMAC is verified.
     """
 
     def __init__(
@@ -156,7 +156,7 @@ class Receiver:
         raise Busy
 
     async def _use(self, view: memoryview):
-        """Do one step with the first of these bytes; returns with how many."""
+        """Do one step with the first of these bytes; returns how many it took."""
         if self._entry:
             count = min(len(view), self._left)
             self._seal.update(view[:count])
@@ -281,7 +281,7 @@ def judge(header: dict, mark: str):
 
 
 def fingerprint(key: bytes):
-    """Tells keys apart without telling the key: eight hexadecimal digits."""
+    """Identifies a key without disclosing it: eight hexadecimal digits."""
     return hexlify(hashlib.sha256(b"parallelator update key " + key).digest()[:4]).decode()
 
 

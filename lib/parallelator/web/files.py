@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-only
 """The files of the page, and the words for it. Routed by api.
 
-What is kept gzipped is sent so to whoever takes that, and unpacked to others: curl and many
-libraries take it only when they are told to.
+Files are kept gzipped. They are sent so to clients that accept it, and unpacked to others: curl
+and many libraries accept it only when they are told to.
 """
 
 import asyncio

@@ -3,7 +3,7 @@
 
 A stream starts with two named events, then sends unnamed ones, at least one a second and one
 within 200 ms of a change of any state or reason. There is no queue: a client that falls behind
-skips to the latest frame, and one that reads nothing for ten seconds is dropped by the server.
+skips to the latest frame, and the server drops one that reads nothing for ten seconds.
 
 `codes`: the tables that the numbers in a frame point into,
     {"states": [...], "reasons": [...], "wishes": [...], "clears": [...],

@@ -54,7 +54,7 @@ class Logs:
                     shown["open"] = self._is_open(entry[0])
                     yield dump(shown)
         except OSError:
-            pass  # no folder yet, or the card goes: `card` will tell
+            pass  # no folder yet, or the card is lost, which `card` reports
 
     def _is_open(self, name: str):
         return name in (self._rig.datalog.name, EVENTS)

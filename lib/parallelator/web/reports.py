@@ -98,8 +98,8 @@ class Reports:
 
     def __init__(self, rig: "Rig"):
         self._rig = rig
-        # Kept counts can lose a minute when the power goes. Prometheus takes any step back for a
-        # start from zero, so they are made to start there.
+        # The stored counts can lose a minute when the power goes. Prometheus takes any decrease
+        # for a start from zero, so they are counted from zero since this start.
         self._starts = {
             name: array("i", [read(rig.snap, i) for i in range(BATTERIES)])
             for name, _, read in _COUNTERS

@@ -68,7 +68,7 @@ class Saving:
         return await self.save(flat)
 
     async def save(self, changes: dict):
-        """What `change` does with a flat dict, for those who have checked who asks."""
+        """What `change` does with a flat dict, for callers that have checked the permission."""
         async with self._one_at_a_time:
             return await self._save(changes)
 
@@ -110,7 +110,7 @@ async def write(changes: dict, running: dict, paths: tuple, card: "Card", flash:
     """Write changes into the last of `paths` that is there: all of them, or none.
 
     The file keeps its other settings; one that cannot be used is replaced by the running ones,
-    and kept as `.bad` beside. What is written passes the checks of the next boot before. The first
+    and kept as `.bad` beside. What is written has passed the checks of the next boot. The first
     path lies on LittleFS, where a renamed file is the old or the new one at every power cut; the
     others on FAT, see `fatfile`. Blocks while a flash sector is erased, and at no other time for
     long.

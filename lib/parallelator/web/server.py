@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-only
-"""The HTTP front: everything between the socket and the routes, with a bound on all of it.
+"""The HTTP server: everything between the socket and the routes, with a bound on all of it.
 
 `app` runs `serve` as a task. Microdot routes and formats; it never reads from a socket here,
 because it has no time-outs and no limits of its own.
@@ -221,8 +221,8 @@ class HttpServer:
 
 
 class Client:
-    """Who is on a connection, and the body of the request, read when a handler asks for it: not
-    before it is known who asks.
+    """The client of a connection, and the body of its request, which is read when a handler asks
+    for it: after the permission is checked.
 
     Attributes:
         left: bytes of the body that are still to come.

@@ -3,11 +3,11 @@
 
 Routed by api. The network is chosen with PATCH /api/settings, which Wi-Fi follows at once.
 
-A password can be set without the one before only by somebody who is there. The first one, within
-ten minutes of power-on, is taken on the rig's own Wi-Fi: to be on it takes its password, which the
-rig tells on its console alone, and nobody on another network can be quicker than the owner. BOOT
-held for ten seconds while the rig runs opens ten minutes for everybody, for when the password is
-lost or the own Wi-Fi is off: only a hand at the rig does that.
+Only somebody who stands at the rig can set a password without the one before. The first password
+is taken on the rig's own Wi-Fi, within ten minutes of power-on. The password of that Wi-Fi is told
+on the console alone, so that nobody on another network can be quicker than the owner. When the
+password is lost or the own Wi-Fi is off, BOOT held for ten seconds while the rig runs lets
+everybody set a new one for ten minutes.
 """
 
 from microdot import Response

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-only
-"""The text of GET /api/state, piece by piece: the whole would take 5 KB. Asked by api, for polls
+"""The text of GET /api/state, piece by piece: the whole would take 5 KB. Used by api, for polls
 and streams."""
 
 from parallelator.snapshot import BATTERIES

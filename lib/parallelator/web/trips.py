@@ -70,6 +70,7 @@ class Trips:
 
 def _trips(box: "BlackBox"):
     for record in box.records():
+        # Where there is no record, nothing is gone through.
         for k in range(len(record.trips) - 1, -1, -1) if record else ():
             yield dump(_described(record, record.trips[k], record.number + k))  # pyright: ignore
         yield ""

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-only
 
-// The page: views under one roof, chosen by the address after the `#`, fed by one stream.
+// The page: its views, chosen by the address after the `#`, with the data of one stream.
 
 import { login, logout } from "./client.js";
 import * as events from "./events.js";
@@ -74,7 +74,7 @@ async function open() {
   if (!app.words || !app.model) return;
   opened = true;
   if (current === "charts" && !views.charts) {
-    // A file of its own that imports nothing of ours, or the first paint would wait for both.
+    // A separate file that imports none of ours: else the first paint would wait for it as well.
     const charts = await import("./charts.js");
     views.charts = charts.create(lib);
   }

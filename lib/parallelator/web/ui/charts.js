@@ -60,7 +60,7 @@ export function create(lib) {
     long = found;
   }
 
-  // The coarse points as far as no finer ones begin.
+  // The coarse points up to where finer ones begin.
   function merge() {
     ({ times, readings } = empty());
     for (const part of [...long, live]) {

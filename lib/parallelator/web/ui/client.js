@@ -50,14 +50,14 @@ export async function logout() {
   await refresh();
 }
 
-// Asks before something that hurts; true when it shall be done.
+// Asks before something that may do harm; true when it shall be done.
 export async function ask(text, yes) {
   set($("ask-text"), text);
   set($("ask-yes"), yes);
   return await choice($("ask")) === "yes";
 }
 
-// The event of a closing comes with the next frame, when the dialog may be open once more.
+// The close event comes with the next frame, when the dialog may be open again.
 function choice(dialog) {
   dialog.returnValue = "no";
   dialog.showModal();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-only
 
-// What happened, as far as the rig remembers it; asked for again while it is looked at.
+// The events that the rig still keeps; asked for again while this view is open.
 
 import { CODES, REASON_UNITS } from "catalog";
 
@@ -57,8 +57,8 @@ async function load() {
     }
     const answer = await (await fetch(`/api/events?after=${next}`)).json();
     if (answer.events.length) {
-      // One that repeats comes again: the number of its first time is that of the last, less how
-      // often it came.
+      // A repeated event comes again: the number of its first occurrence is that of the last one
+      // minus the repeats.
       const [{ number: last, count }] = answer.events;
       const before = events.filter((event) => event.number <= last - count);
       events = before.concat(answer.events).slice(-KEPT);
@@ -67,7 +67,7 @@ async function load() {
     }
     next = answer.next;
   } catch {
-    // the banner tells
+    // the banner shows it
   }
   if (!$("view-events").hidden) timer = setTimeout(load, POLL_MS);
 }
@@ -93,7 +93,7 @@ async function loadTrips() {
     ({ records: trips, missed } = await (await fetch("/api/blackbox")).json());
     listTrips();
   } catch {
-    // the banner tells
+    // the banner shows it
   }
 }
 

@@ -23,7 +23,7 @@ export async function show() {
     found.logs.sort((a, b) => isDay(b) - isDay(a));
     list();
   } catch {
-    // the banner tells
+    // the banner shows it
   }
   if (!$("view-logs").hidden) timer = setTimeout(show, POLL_MS);
 }
@@ -81,7 +81,7 @@ async function preview(name) {
     const answer = await fetch(`/api/logs/${name}?tail=${TAIL_BYTES}`);
     if (answer.ok) text = await answer.text();
   } catch {
-    // told below
+    // shown below
   }
   if (text === null) {
     toast(say("unreadable"));

@@ -93,7 +93,7 @@ export async function refresh() {
     const answer = await fetch("/api/state");
     if (answer.ok) takeState(await answer.json());
   } catch {
-    // the banner tells
+    // the banner shows it
   }
 }
 

@@ -19,7 +19,7 @@ export async function show() {
     report = await (await fetch("/api/system")).json();
     list();
   } catch {
-    // the banner tells
+    // the banner shows it
   }
   if (!$("view-system").hidden) timer = setTimeout(show, POLL_MS);
 }

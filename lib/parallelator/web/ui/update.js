@@ -81,7 +81,7 @@ async function upload() {
   if (await send(file)) await activate();
 }
 
-// True when all of it has come and is proven.
+// True when all of it has come and is verified.
 async function send(file) {
   const { name, size } = file;
   let at = 0;
@@ -114,7 +114,7 @@ async function send(file) {
       confirmed = 1;
       continue;
     }
-    // After an answer that was lost the rig may be further than known here.
+    // After an answer was lost, the rig may have more of the bundle than is known here.
     const passing = code === "busy" || code === "offline" || (code === "update_offset" && tries);
     if (!passing || tries === TRIES) {
       tell(() => refusalText(refusal));
