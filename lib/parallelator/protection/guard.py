@@ -214,8 +214,9 @@ class Guard:
         states.pass_time(dt)
 
     def _answer_alerts(self, alerts: int):
-        # Open all boards at once, unless the flags tell of a voltage alone: that is the first of two
-        # samples, and a line that is low again is the second. Without a flag the line is faulty.
+        # Open all boards at once, unless the flags tell of a voltage alone: that is the first of
+        # two samples, and a line that is low again is the second. Without a flag the line is
+        # faulty.
         if alerts & self._flagged:
             self._switches.open(alerts & self._flagged)
         false = high = low = 0
