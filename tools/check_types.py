@@ -161,7 +161,7 @@ def prepare(root, version, project):
     write(project / "microdot.pyi", MICRODOT)
     config = {
         "include": [f"{tree}/{name}" for name in ("boot.py", "main.py", "lib")],
-        "extraPaths": [f"{tree}/lib", ".", folder, os.path.relpath(MODULES, project)],
+        "extraPaths": [tree, f"{tree}/lib", ".", folder, os.path.relpath(MODULES, project)],
         "typeshedPath": folder,
         "typeCheckingMode": "off",
         "reportMissingModuleSource": False,
