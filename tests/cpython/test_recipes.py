@@ -499,8 +499,8 @@ def test_a_route(copy):
     )
     copy.add(
         "lib/parallelator/web/api.py",
-        '        app.add("GET", "/log", reports.log)\n',
-        '        app.add("GET", "/api/uptime", reports.uptime)\n',
+        '    ("GET", "/log", "reports.log", _BODY),\n',
+        '    ("GET", "/api/uptime", "reports.uptime", _BODY),\n',
     )
     described = "tests/web/test_interface.py", "-k", "description"
     code, said = copy.run("tests/run.py", *described)
