@@ -111,7 +111,10 @@ def shortage():
         return ""  # what is wrong is told below
     frozen = parallelator.__file__.startswith("parallelator/")
     needed_kb = FROZEN_KB if frozen else FILES_KB
-    free_kb = free_bytes() // 1024
+    if free_bytes() >= needed_kb << 10:
+        return ""
+    gc.collect()
+    free_kb = free_bytes() >> 10
     if free_kb >= needed_kb:
         return ""
     return (
@@ -131,8 +134,7 @@ def shortage():
 
 
 def free_bytes():
-    """What the heap has left and may still get; garbage not counted."""
-    gc.collect()
+    """What the heap has left and may still get."""
     pieces = idf_heap_info(HEAP_DATA)  # size, free, largest free piece, least free of each region
     # mem_free counts the largest piece in.
     return gc.mem_free() + sum(p[1] for p in pieces) - max([p[2] for p in pieces] or [0])
@@ -140,7 +142,7 @@ def free_bytes():
 
 def blink():
     """Have the LEDs of all boards go on and off together from now on."""
-    import boot  # opens the switches once more, and knows the pins
+    import boot  # pyright: ignore - it lies beside; opens the switches again, and knows the pins
 
     sda, scl = boot.configured_pins()
     i2c = boot.I2C(0, sda=boot.Pin(sda), scl=boot.Pin(scl), freq=100000, timeout=30000)
