@@ -60,14 +60,16 @@ class Line:
 
 def chip_on(name):
     line = Line(MODELS[name])
-    return line, DRIVERS[name](I2c(lambda: line, lambda: True, lambda: True, CLOCK), 0x40, 2000)
+    return line, DRIVERS[name](
+        I2c(lambda khz: line, lambda: True, lambda: True, CLOCK), 0x40, 2000
+    )
 
 
 def test_every_chip_is_detected_as_what_it_is():
     for name, model in MODELS.items():
         line = Line(model)
         found = detect(
-            I2c(lambda line=line: line, lambda: True, lambda: True, CLOCK), 0x40, bytearray(2)
+            I2c(lambda khz, line=line: line, lambda: True, lambda: True, CLOCK), 0x40, bytearray(2)
         )
         assert found is DRIVERS[name], (name, found)
 
@@ -78,7 +80,9 @@ def test_detection_ends_wherever_the_chip_stops_answering():
             line = Line(model)
             line.silent_from = silent_from
             found = detect(
-                I2c(lambda line=line: line, lambda: True, lambda: True, CLOCK), 0x40, bytearray(2)
+                I2c(lambda khz, line=line: line, lambda: True, lambda: True, CLOCK),
+                0x40,
+                bytearray(2),
             )
             assert found is None or line.count < silent_from
 
