@@ -93,7 +93,7 @@ class Rig:
         self.snap = Snapshot()
         self.codes = []
         clock = Clock(self.time)
-        i2c = I2c(lambda: self.wire, lambda: True, lambda: True, clock)
+        i2c = I2c(lambda khz: self.wire, lambda: True, lambda: True, clock)
         expanders = [Tca9555(i2c, 0x20 + b, 0xF0) for b in range(BOARDS)]
         self.guard = guard.Guard(
             clock,

@@ -61,13 +61,16 @@ class Line:
 
 def chip_on(name):
     line = Line(MODELS[name])
-    return line, DRIVERS[name](I2c(lambda: line, lambda: True, lambda: True, CLOCK), 0x40, 2000)
+    return line, DRIVERS[name](
+        I2c(lambda khz: line, lambda: True, lambda: True, CLOCK), 0x40, 2000
+    )
 
 
 def test_every_chip_is_detected_as_what_it_is():
     for name, model in MODELS.items():
         line = Line(model)
-        found = detect(I2c(lambda line=line: line, lambda: True, lambda: True, CLOCK), 0x40)
+        i2c = I2c(lambda khz, line=line: line, lambda: True, lambda: True, CLOCK)
+        found = detect(i2c, 0x40)
         assert found is DRIVERS[name], (name, found)
 
 
@@ -76,7 +79,8 @@ def test_detection_ends_wherever_the_chip_stops_answering():
         for silent_from in range(1, 5):
             line = Line(model)
             line.silent_from = silent_from
-            found = detect(I2c(lambda line=line: line, lambda: True, lambda: True, CLOCK), 0x40)
+            i2c = I2c(lambda khz, line=line: line, lambda: True, lambda: True, CLOCK)
+            found = detect(i2c, 0x40)
             assert found is None or line.count < silent_from
 
 

@@ -43,7 +43,7 @@ def scenario(number, duration_s=120):
             "serial_messages": False,
             "name": "rig",
             "mqtt": {"commands": True},
-            "i2c_khz": draw.choice((100, 100, 400, draw.randint(80, 400))),
+            "i2c_khz": draw.choice((100, 100, 400, "auto")),
             "wifi": {"ssid": draw.choice(("", "stage")), "password": "stage-wifi"},
             "limits": limits,
         },

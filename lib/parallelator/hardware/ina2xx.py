@@ -119,15 +119,24 @@ class Ina2xx:
         flags = self._read(self._FLAGS)
         if flags is None:
             return None
+        intact = self.check_setting()
+        if intact is None:
+            return None
+        shown = self._passed(flags) | (FRESH if flags & self._FRESH_BIT else 0)
+        if intact and flags & self._CONTROL_BITS == self._CONTROL:
+            shown |= INTACT
+        return shown
+
+    def check_setting(self):
+        """Read one of the settings, in turn.
+
+        Returns:
+            bool or None: True when it is as written; None when the chip does not answer.
+        """
         self._checked = (self._checked + 1) % len(self.settings)
         register, value = self.settings[self._checked]
         found = self._read(register)
-        if found is None:
-            return None
-        shown = self._passed(flags) | (FRESH if flags & self._FRESH_BIT else 0)
-        if found == value and flags & self._CONTROL_BITS == self._CONTROL:
-            shown |= INTACT
-        return shown
+        return None if found is None else found == value
 
     def clear_alert(self):
         """Release a latched ALERT by reading its flags.

@@ -49,6 +49,7 @@ class Guard:
         sample: function (i, now_ms, voltage_mv, current_ma) told of every good reading; i = 16
             is the bus, after each round of the scan: mean voltage of the connected batteries
             (0 = none) and the sum of their currents. Both allocate nothing in steady state.
+        any_clock: True when I2C, which runs at 100 kHz, may run as fast as it proves to carry.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Guard:
         shunt_uohm: int,
         emit: "Emit",
         sample: "Callable[[int, int, int, int], None]",
+        any_clock: bool = False,
     ):
         self._ms = clock.ms
         self._diff = clock.diff
@@ -78,6 +80,11 @@ class Guard:
         self._states = States(snap, switches, limits, self._judge, self._balance, emit)
         self._connector = Connector(snap, limits, self._states, emit)
         self._presence = Presence(clock, snap, switches, self._sensors, self._states, emit)
+        self._pace = None
+        if any_clock:
+            from parallelator.protection.pace import Pace
+
+            self._pace = Pace(clock, i2c, self._sensors, emit)
         self._now = 0
         self._sub_ms = 0
         self._ticks = 0
@@ -196,6 +203,8 @@ class Guard:
             self._connect(group)
         self._count_time(dt)
         self._show()
+        if self._pace:
+            self._pace.step(now, not (self._urgent or alerts or states.starting_ms > 0))
         if self._i2c.stuck:
             self._recover_i2c()
 

@@ -33,6 +33,7 @@ class Sensors:
     Attributes:
         chips: the driver of each place, None where no chip answers.
         found: mask of the places whose chip answers.
+        garbled: readings so far that a second one did not confirm.
     """
 
     def __init__(self, i2c: "I2c", snap: "Snapshot", limits: "Limits", shunt_uohm: int):
@@ -44,6 +45,7 @@ class Sensors:
         self._rescued = 0
         self.chips: list = [None] * BATTERIES
         self.found = 0
+        self.garbled = 0
 
     def detect(self, i: int):
         """The driver for the chip at place i, None when none answers. Allocates nothing."""
@@ -106,7 +108,10 @@ class Sensors:
             return False
         last_mv = self._snap.voltage_mv[i]
         if not last_mv * _LOW_PCT <= voltage_mv * 100 <= last_mv * _HIGH_PCT:
-            voltage_mv = _confirmed(chip, voltage_mv)
+            first_mv = voltage_mv
+            voltage_mv = _confirmed(chip, first_mv)
+            if voltage_mv is None or not _agree(first_mv, voltage_mv):
+                self.garbled += 1
             if voltage_mv is None:
                 return False
         current_ma = chip.current_ma()
