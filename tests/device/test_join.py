@@ -153,3 +153,8 @@ def test_the_joined_firmware_does_what_the_other_does(together, name):
         text=True,
     )
     assert process.returncode == 0, process.stdout + process.stderr
+
+
+def test_a_swap_stays_one_that_needs_no_tuple():
+    source = "def f(a, b):\n    a, b = b, a + 1\n    c = (a, b)\n    return c"
+    assert join.written(join.ast.parse(source)) == source

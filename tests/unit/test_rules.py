@@ -37,6 +37,15 @@ def test_one_millivolt_outside_opens_after_its_delay():
     assert (reason, after_ms) == (Reason.OVERVOLTAGE, 500)
 
 
+def test_a_delay_that_ends_before_the_next_scan_is_followed_at_once():
+    judge = rules.Judge(limits())
+    for _ in range(6):  # the first begins the 1000 ms: 800 are over
+        assert judge.sample(3, 23999, 0, 0, 160) == Reason.NONE and not judge.urgent
+    assert judge.sample(3, 23999, 0, 0, 160) == Reason.NONE and judge.urgent
+    assert judge.sample(3, 23999, 0, 0, 20) == Reason.NONE and judge.urgent
+    assert judge.sample(3, 23999, 0, 0, 20) == Reason.UNDERVOLTAGE
+
+
 def test_far_outside_opens_with_the_second_sample():
     assert opened_after(rules.Judge(limits()), 3, 21599, 0, 10, 500) == (Reason.UNDERVOLTAGE, 10)
     assert opened_after(rules.Judge(limits()), 3, 30901, 0, 10, 500) == (Reason.OVERVOLTAGE, 10)

@@ -67,6 +67,22 @@ def suffix(module):
     return "__" + module.removeprefix("parallelator.").replace(".", "_")
 
 
+def written(tree):
+    """The source of a tree, with `a, b = b, a` as it was: ast.unparse would put parentheses around
+    the right side, for which MicroPython makes a tuple on the heap."""
+    rows = {}
+    for node in ast.walk(tree):
+        several = isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Tuple)
+        if several and isinstance(node.value, ast.Tuple):
+            mark = f"_row_{len(rows)}_"
+            rows[mark] = ", ".join(ast.unparse(value) for value in node.value.elts)
+            node.value = ast.Name(id=mark, ctx=ast.Load())
+    text = ast.unparse(tree)
+    for mark, row in rows.items():
+        text = text.replace(mark, row)
+    return text
+
+
 class Module:
     """One module of the firmware.
 
@@ -200,7 +216,7 @@ class Joiner:
         parts = []
         for module in self.modules.values():
             tree = Renamer(self, module).visit(module.tree)
-            parts.append(f"# {module.name}\n" + ast.unparse(ast.fix_missing_locations(tree)))
+            parts.append(f"# {module.name}\n" + written(ast.fix_missing_locations(tree)))
         constants = [f"{name} = const({value!r})" for name, value in self.constants.items()]
         text = "\n".join([*sorted(self.imports), *constants, *parts]) + "\n"
         self.check(text)

@@ -27,6 +27,7 @@ HEAT_LIMIT = const(4400000)
 _RATIO_CAP = const(30000)
 _DT_CAP_MS = const(500)
 _STRAIN_PCT = const(80)
+_SCAN_MS = const(160)  # of sixteen batteries, two in each tick
 NEVER = const(0x3FFFFFFF)
 """A limit no reading reaches, and the largest int that needs no memory on a 32-bit chip."""
 
@@ -98,8 +99,8 @@ class Judge:
         ValueError: RULES is longer than the memory that is kept for it.
 
     Attributes:
-        urgent: True when the last `sample` left a two-sample rule half-way, so that the next
-            conversion of this battery must be read before the next scan.
+        urgent: True when the last `sample` left a two-sample rule half-way, or the time of a rule
+            ends before the next scan: the next conversion of this battery must be read at once.
     """
 
     def __init__(self, limits: "Limits"):
@@ -219,6 +220,8 @@ class Judge:
             elif self._for_ms[at] >= for_ms:
                 fires = True
                 present = present or reason
+            elif for_ms - self._for_ms[at] < _SCAN_MS:
+                self.urgent = True
             if not for_ms:
                 present = present or reason
         return present if fires else 0
