@@ -10,7 +10,7 @@ from support import moves, play, state_at
 
 SOAK = os.getenv("SOAK")
 DRIVERS = sorted(ALL) if SOAK else ("legacy", "i2c_master")
-KINDS = ("nack", "timeout", "corrupt", "stuck")
+KINDS = ("nack", "timeout", "corrupt", "stuck", "busy")
 PACKS = [{"n": n, "soc": 0.8} for n in range(1, 5)]
 ROUND_S = 1
 """In this time a rig of four has read, proven, measured and verified all there is."""
