@@ -269,7 +269,7 @@ FAULTS = {
     "bus_fault": _once(
         "bus_fault",
         transaction=lambda rig: _wide(rig.draw, 100, 500 * rig.duration_s),
-        kind=lambda rig: rig.draw.choice(("nack", "timeout", "corrupt", "stuck")),
+        kind=lambda rig: rig.draw.choice(("nack", "timeout", "corrupt", "stuck", "busy")),
     ),
     "bus_noise": _bus_noise,
     "board_unplug": _pair("board_unplug", "board_plug", board=_board),

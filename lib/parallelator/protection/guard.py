@@ -13,11 +13,12 @@ from parallelator.catalog import ABSENT, ACTIONS, ON, UNCONTROLLED, Reason
 from parallelator.hardware.ina2xx import ALERT, HIGH
 from parallelator.protection import metering, rules
 from parallelator.protection.joining import Connector
+from parallelator.protection.outage import Outage
 from parallelator.protection.presence import Presence
 from parallelator.protection.sensors import Sensors
 from parallelator.protection.states import States
 from parallelator.protection.warnings import Warnings
-from parallelator.snapshot import ALL, BATTERIES, BOARDS, CHANNELS, IDLE_MA, RIG
+from parallelator.snapshot import ALL, BATTERIES, BOARDS, CHANNELS, IDLE_MA
 
 TICK_MS = const(20)
 _PROOF_TICKS = const(2)
@@ -31,9 +32,6 @@ _MAP_MS = const(300)
 _GAP_MS = const(400)
 """The time before a reading for which it may prove something, at most: two scans and a half."""
 _CHARGE_GAP_MS = const(1000)
-_UNSEEN_MS = const(500)
-"""After a longer outage every timed row begins anew."""
-_RETURN_MS = const(500)
 _REQUESTS = const(32)
 _LED_TICKS = const(8)
 
@@ -94,11 +92,9 @@ class Guard:
         self._quiet_ms = 0
         self._map_ms = 0
         self._closed = 0
-        self._out = False
-        self._out_ms = 0
-        self._doubted = 0
-        self._read_once = 0
-        self._return_ms = 0
+        self._outage = Outage(
+            i2c, snap, switches, self._sensors, self._states, self._judge, limits, emit
+        )
         self._seen = _words()
         self._valid_ms = _words()
         self._stuck_ms = _words()
@@ -179,11 +175,15 @@ class Guard:
         self._i2c.begin()
         states = self._states
         alerts = self._switches.poll(states.on & self._presence.alert_proven)
-        if self._all_silent():
-            self._hold(dt)
+        if self._outage.holds(dt):
+            if self._queued:
+                self._serve_requests()
+            states.pass_time(dt)
+            self._count_time(dt)
             return
-        if self._out:
-            self._resume()
+        if self._outage.on:
+            self._outage.end()
+            self._take_up(states.on)
         self._switches.count_silent()
         self._watch_alerts(alerts, dt)
         self._warnings.deadline(dt if states.on | states.held | states.stuck else 0)
@@ -192,11 +192,11 @@ class Guard:
         self._switches.flush()
         self._presence.watch_boards(self._ticks)
         if self._presence.returned:
-            self._doubt(self._presence.returned)
+            self._outage.doubt(self._presence.returned)
+            self._urgent |= self._presence.returned
             self._presence.returned = 0
         self._scan()
-        if self._return_ms > 0:
-            self._await_readings(dt)
+        self._outage.pass_time(dt)
         self._prove()
         group = self._connector.choose(dt)
         if group:
@@ -206,7 +206,14 @@ class Guard:
         if self._pace:
             self._pace.step(now, not (self._urgent or alerts or states.starting_ms > 0))
         if self._i2c.stuck:
-            self._recover_i2c()
+            self._outage.recover()
+
+    def _take_up(self, mask: int):
+        # What they carry counts from now on, not from their last reading.
+        self._urgent |= mask
+        for i in range(BATTERIES):
+            if mask >> i & 1:
+                self._seen[i] = self._now
 
     def _watch_alerts(self, alerts: int, dt: int):
         states = self._states
@@ -275,12 +282,8 @@ class Guard:
         else:
             self._quiet_ms = _QUIET_MS
             closed = self._states.start(group)
-        self._urgent |= closed
+        self._take_up(closed)
         self._closed = closed
-        for i in range(BATTERIES):
-            if closed >> i & 1:
-                # What it carries counts from now on, not from its last reading.
-                self._seen[i] = self._now
         self._map_ms = _MAP_MS
 
     # The scan
@@ -346,8 +349,8 @@ class Guard:
         self._sample(i, now, snap.voltage_mv[i], current_ma)
         metering.count_charge(snap, i, current_ma, min(dt, _CHARGE_GAP_MS))
         if snap.state[i] == ON:
-            if self._doubted >> i & 1:
-                self._believe(i)
+            if self._outage.doubted >> i & 1 and self._outage.read(i):
+                self._urgent |= 1 << i
             if self._quiet_ms <= 0:
                 self._judge_sample(i, current_ma, dt)
         else:
@@ -433,92 +436,6 @@ class Guard:
             if told >> k & 1 and -IDLE_MA <= current_ma[k] <= IDLE_MA:
                 return True
         return False
-
-    # I2C outage: outputs hold, nobody becomes absent, openings that are due stay pending
-
-    def _all_silent(self):
-        """True when nothing answers any more: no board, and none of the sensors."""
-        if self._switches.silent != self._switches.present or self._i2c.answered:
-            return False
-        for i in range(BATTERIES):
-            chip = self._sensors.chips[i]
-            if chip and chip.voltage_mv() is not None:
-                return False
-        return self._switches.present > 0 or self._sensors.found > 0
-
-    def _hold(self, dt: int):
-        if not self._out:
-            self._out = True
-            self._out_ms = 0
-            self._snap.alarm("i2c_fault", RIG, True)
-            self._emit("i2c_fault", RIG, 0, 0, self._i2c.timeouts)
-        if self._queued:
-            self._serve_requests()
-        self._out_ms += dt
-        self._states.pass_time(dt)
-        self._count_time(dt)
-        self._i2c.recover()
-
-    def _resume(self):
-        """Something answers again: off first, then see whether the others stand as commanded."""
-        self._out = False
-        self._snap.alarm("i2c_fault", RIG, False)
-        self._emit("i2c_recovered", RIG, 0, 0, self._i2c.recoveries)
-        self._switches.flush()
-        for b in range(BOARDS):
-            if self._switches.present >> b & 1 & ~(self._switches.silent >> b):
-                self._switches.rejoin(b)
-        for i in range(BATTERIES):
-            if self._states.on >> i & 1:
-                self._seen[i] = self._now  # what it carried meanwhile nobody knows
-                if self._out_ms > _UNSEEN_MS:
-                    self._judge.restart(i)
-        self._doubt(self._states.on)
-
-    def _doubt(self, mask: int):
-        self._doubted |= mask
-        self._urgent |= mask
-        self._read_once = 0
-        self._return_ms = _RETURN_MS
-
-    def _believe(self, i: int):
-        # Two readings inside the limits end the doubt.
-        limits = self._limits
-        current_ma = self._snap.current_ma[i]
-        if (
-            rules.outside(limits, self._snap.voltage_mv[i])
-            or current_ma > (limits.hard_discharge_ma or rules.NEVER)
-            or -current_ma > (limits.hard_charge_ma or rules.NEVER)
-        ):
-            self._urgent |= 1 << i
-        elif self._read_once >> i & 1:
-            self._doubted &= ~(1 << i)
-        else:
-            self._read_once |= 1 << i
-            self._urgent |= 1 << i
-
-    def _await_readings(self, dt: int):
-        self._return_ms -= dt
-        self._doubted &= self._states.on
-        if not self._doubted:
-            self._return_ms = 0
-        elif self._return_ms <= 0:
-            for i in range(BATTERIES):
-                if self._doubted >> i & 1:
-                    voltage_mv = self._snap.voltage_mv[i]
-                    reason = rules.outside(self._limits, voltage_mv)
-                    if reason and self._snap.valid[i]:
-                        self._states.trip(i, reason, voltage_mv)
-                    else:
-                        self._states.lose(i, Reason.SENSOR_LOST)
-            self._doubted = 0
-
-    def _recover_i2c(self):
-        self._emit("i2c_fault", RIG, 0, 0, self._i2c.timeouts)
-        recovered = self._i2c.recover()
-        self._snap.alarm("i2c_fault", RIG, not recovered)
-        if recovered:
-            self._emit("i2c_recovered", RIG, 0, 0, self._i2c.recoveries)
 
     # Housekeeping
 
