@@ -129,7 +129,7 @@ SCHEMAS = {
         tasks=array(fields(name="str", failures="int")),
         i2c=fields(
             transactions="int", errors="int", timeouts="int", recoveries="int", stuck="bool",
-            boards=array("int"), sensors=array("int"),
+            khz="int", boards=array("int"), sensors=array("int"),
         ),
         card=CARD,
         mqtt=optional(fields(
@@ -150,7 +150,7 @@ SCHEMAS = {
     ),
     "Setting": fields(
         key="str", type={"enum": ["integer", "text", "secret", "flag", "choice", "bits"]},
-        default={}, preset="bool", min="int?", max="int?", choices=optional(array("str")),
+        default={}, preset="bool", min="int?", max="int?", choices=optional(array({})),
         unit="str", restart="bool",
     ),
     "Settings": fields(

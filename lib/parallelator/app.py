@@ -74,10 +74,10 @@ class App:
             self.clock,
             self.settings["pins.i2c_sda"],
             self.settings["pins.i2c_scl"],
-            self.settings["i2c_khz"],
         )
-        chip = self.controller
-        i2c = I2c(chip.connect_i2c, chip.release_i2c, chip.i2c_idle, self.clock)
+        chip, khz = self.controller, self.settings["i2c_khz"]
+        khz = 100 if khz == "auto" else khz
+        i2c = I2c(chip.connect_i2c, chip.release_i2c, chip.i2c_idle, self.clock, khz)
         self.guard = self._guard(i2c, sample_ring)
         self._store = Storage(self.controller.storage(), self._tell_storage)
         self.nvs_state = NvsState(self._store, self.snap, self.guard)
@@ -139,6 +139,7 @@ class App:
             self.settings["sensor.shunt_uohm"],
             self.blackbox.emit,
             sample_ring.sample,
+            self.settings["i2c_khz"] == "auto",
         )
 
     def run(self, settled):

@@ -172,6 +172,7 @@ CODES = (
     ("sensor_reset", "notice", "", _EVENT),
     ("topology_good", "info", "", _EVENT),
     ("i2c_recovered", "info", "", _EVENT),
+    ("i2c_clock", "info", "", _EVENT),
     # Done by somebody
     ("wish", "notice", "action", _HAND),
     ("wish_all", "notice", "action", _HAND),

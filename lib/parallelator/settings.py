@@ -51,7 +51,7 @@ TABLE = (
     ("pins.sd_mosi", _MOSI, 0, 48, "GPIO"),
     ("pins.sd_miso", _MISO, 0, 48, "GPIO"),
     ("pins.sd_cs", _CS, 0, 48, "GPIO"),
-    ("i2c_khz", 100, 50, 400, "kHz"),
+    ("i2c_khz", 100, (50, 100, 400, "auto"), None, "kHz"),
     ("sensor.model", "auto", ("auto",) + tuple(DRIVERS), None, ""),
     ("sensor.shunt_uohm", 2000, 100, 100000, "uOhm"),
     ("limits.min_voltage_mv", 24000, 5000, 60000, _MV),
@@ -248,7 +248,7 @@ def _allowed(row):
     if default is None:
         return low
     if isinstance(low, tuple):
-        return "one of " + ", ".join(low)
+        return "one of " + ", ".join(map(str, low))
     if low is None:
         return _kind(default)
     if isinstance(default, str):
@@ -261,10 +261,10 @@ def _fits(row, value):
     _, default, low, high, unit = row
     if default is None:
         return value is None or (isinstance(value, bool) if low == FLAG else _are_bits(value))
+    if isinstance(low, tuple):
+        return _kind(value) in ("a whole number", "text") and value in low
     if _kind(value) != _kind(default):
         return False
-    if isinstance(low, tuple):
-        return value in low
     if low is None:
         return True
     if isinstance(value, str):

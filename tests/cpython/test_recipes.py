@@ -393,8 +393,8 @@ def test_it_protects():
     copy.edit(world, '"ina219": Ina219}', '"ina219": Ina219, "ina236": Ina236}')
     copy.add(
         "tools/sim/evidence.py",
-        '    "Ina226": (True, False, 36, 81.92),\n',
-        '    "Ina236": (True, False, 48, 81.92),\n',
+        '    "Ina226": (True, False, False, 36, 81.92),\n',
+        '    "Ina236": (True, False, False, 48, 81.92),\n',
     )
     copy.test("tests/sim/test_recipe.py", "tests/unit/test_sim_ina226.py")
     copy.manual()

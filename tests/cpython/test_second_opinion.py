@@ -49,7 +49,7 @@ class Rig:
 
     def ours(self, driver, discharge_ma=0, charge_ma=0):
         sensor = driver(
-            I2c(lambda: self.i2c, lambda: True, lambda: True, CLOCK), OURS, self.shunt_uohm
+            I2c(lambda khz: self.i2c, lambda: True, lambda: True, CLOCK), OURS, self.shunt_uohm
         )
         assert sensor.configure(discharge_ma, charge_ma)
         return sensor
@@ -297,7 +297,7 @@ def test_expander_drivers_agree_on_every_pin():
     i2c = i2c_adapter.I2C([chip])
     theirs = community_tca9555.TCA9555(i2c)
     assert theirs.configuration_ports == theirs.output_ports == 0xFFFF
-    ours = Tca9555(I2c(lambda: i2c, lambda: True, lambda: True, CLOCK), 0x20, inputs)
+    ours = Tca9555(I2c(lambda khz: i2c, lambda: True, lambda: True, CLOCK), 0x20, inputs)
     assert ours.start(0x5A)
     assert theirs.configuration_ports == inputs and theirs.output_ports == 0x5A00
     assert theirs.polarity_inversions == 0

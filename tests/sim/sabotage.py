@@ -101,8 +101,8 @@ def a_limit_in_microamps():
         init(judge, limits)
         limits.hard_discharge_ma, limits.hard_charge_ma = hard
 
-    def set_up(chip, discharge_ma, charge_ma, centre_mv=0):
-        return configure(chip, discharge_ma * 1000, charge_ma * 1000, centre_mv)
+    def set_up(chip, discharge_ma, charge_ma, *volts):
+        return configure(chip, discharge_ma * 1000, charge_ma * 1000, *volts)
 
     Judge.__init__ = start
     Ina237.configure = set_up

@@ -159,6 +159,9 @@ def test_11_a_failed_off_is_written_again_until_it_is_done():
     report = play(duration_s=14, batteries=LEVEL, steps=steps)
     assert report["alloc_violations"] == []
     assert 12 <= moves(report, 2, 9)[0][0] <= 12.06
+    # Until then it may carry load, and the others stand as they were told.
+    assert state_at(report, 2, 11)[0] == "uncontrolled"
+    assert all(moves(report, n, 9) == [] for n in (1, 3, 4))
 
 
 def test_12_latches_left_on_and_the_power_on_latch_close_nothing():

@@ -14,7 +14,7 @@ from parallelator.snapshot import BATTERIES, BOARDS, RIG, Snapshot
 
 PERIOD_MS = 1 << 30
 REGISTERS = {0x3E: 0x5449, 0x3F: 0x2370, 0x06: 0x1900, 0x0B: 0xA002}
-REGISTERS.update({0x01: 0xF6C1, 0x0C: 6000, 0x0D: 0xE890})
+REGISTERS.update({0x01: 0xF6C1, 0x0C: 6000, 0x0D: 0xE890, 0x0E: 9888, 0x0F: 6912})
 """Identification, die, flags and settings of an INA237 as the default limits set it up."""
 
 
@@ -92,7 +92,7 @@ class Rig:
         self.snap = Snapshot()
         self.codes = []
         clock = Clock(self.time)
-        i2c = I2c(lambda: self.wire, lambda: True, lambda: True, clock)
+        i2c = I2c(lambda khz: self.wire, lambda: True, lambda: True, clock)
         expanders = [Tca9555(i2c, 0x20 + b, 0xF0) for b in range(BOARDS)]
         self.guard = guard.Guard(
             clock,

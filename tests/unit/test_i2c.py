@@ -47,7 +47,7 @@ class Line:
 
 
 def i2c_on(line, released=True):
-    return I2c(lambda: line, lambda: released, lambda: line.idle, line)
+    return I2c(lambda khz: line, lambda: released, lambda: line.idle, line)
 
 
 def test_one_nack_is_retried_and_counted_whatever_its_number():
@@ -110,7 +110,7 @@ def test_what_failed_calls_take_in_different_ticks_does_not_add_up():
 def test_recovery_builds_the_unit_anew_and_a_line_still_low_stays_stuck():
     line = Line(OVER_US)
     made = []
-    i2c = I2c(lambda: made.append(1) or line, lambda: True, lambda: True, line)
+    i2c = I2c(lambda khz: made.append(1) or line, lambda: True, lambda: True, line)
     i2c.begin()
     i2c.read(0x40, 0, bytearray(1))
     assert i2c.recover() and not i2c.stuck and len(made) == 2

@@ -12,7 +12,9 @@ from parallelator.hardware.ina2xx import (
     ALERT,
     DRIVERS,
     FRESH,
+    HIGH,
     INTACT,
+    LOW,
     Ina219,
     Ina226,
     Ina228,
@@ -58,13 +60,15 @@ class Line:
 
 def chip_on(name):
     line = Line(MODELS[name])
-    return line, DRIVERS[name](I2c(lambda: line, lambda: True, lambda: True, CLOCK), 0x40, 2000)
+    return line, DRIVERS[name](
+        I2c(lambda khz: line, lambda: True, lambda: True, CLOCK), 0x40, 2000
+    )
 
 
 def test_every_chip_is_detected_as_what_it_is():
     for name, model in MODELS.items():
         line = Line(model)
-        found = detect(I2c(lambda line=line: line, lambda: True, lambda: True, CLOCK), 0x40)
+        found = detect(I2c(lambda khz, line=line: line, lambda: True, lambda: True, CLOCK), 0x40)
         assert found is DRIVERS[name], (name, found)
 
 
@@ -73,7 +77,9 @@ def test_detection_ends_wherever_the_chip_stops_answering():
         for silent_from in range(1, 5):
             line = Line(model)
             line.silent_from = silent_from
-            found = detect(I2c(lambda line=line: line, lambda: True, lambda: True, CLOCK), 0x40)
+            found = detect(
+                I2c(lambda khz, line=line: line, lambda: True, lambda: True, CLOCK), 0x40
+            )
             assert found is None or line.count < silent_from
 
 
@@ -135,6 +141,24 @@ def test_a_passed_limit_shows_in_the_proof_and_is_cleared_by_it():
             line._step()
         assert driver.prove() & ALERT, name
         assert not driver.prove() & ALERT, name
+
+
+def test_the_first_code_beyond_a_limit_of_the_voltage_pulls_the_line():
+    for name in ("ina237", "ina228"):
+        for mv, shows in ((30900, 0), (30904, HIGH), (21600, 0), (21596, LOW)):
+            line, driver = chip_on(name)
+            driver.configure(15000, 12000, 27000, 21600, 30900)
+            line.plant.set_pack(0, voltage_mv=26000)
+            line.plant.inject_voltage(0, mv - 26000)
+            for _ in range(3):
+                line._step()
+            assert line.chip.alert_low(line.now_us) == bool(shows), (name, mv)
+            line.plant.inject_voltage(0, 0)
+            for _ in range(3):
+                line._step()
+            # It stays so until the flags are read.
+            assert line.chip.alert_low(line.now_us) == bool(shows), (name, mv)
+            assert driver.clear_alert() == shows and driver.clear_alert() == 0, (name, mv)
 
 
 def test_no_limit_means_no_alert():

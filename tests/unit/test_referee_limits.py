@@ -45,11 +45,15 @@ def test_each_voltage_limit_has_its_time():
     for mv, most_ms, what in (
         (1900, 750, "closed above the voltage limit"),
         (-4200, 1250, "closed below the voltage limit"),
-        (2900, 250, "closed above the hard voltage limit"),
-        (-6700, 250, "closed below the hard voltage limit"),
+        (2900, 100, "closed above the hard voltage limit"),
+        (-6700, 100, "closed below the hard voltage limit"),
     ):
         after(most_ms - 5, False, what, mv=mv)
         after(most_ms + 5, True, what, mv=mv)
+    # The ALERT of an INA226 compares no voltage.
+    for ms, wrong in ((245, False), (255, True)):
+        rig = running(0.8, 0.8, sensors={1: "ina226"})
+        after(ms, wrong, "closed below the hard voltage limit", rig, mv=-6700)
 
 
 def test_the_overload_sum_is_that_of_the_truth():

@@ -172,6 +172,16 @@ def test_the_shipped_config_is_valid():
     assert faults == []
 
 
+def test_the_clock_of_i2c_is_one_of_three_or_left_to_the_rig():
+    good, bad = (50, 100, 400, "auto"), (200, "100", "fast")
+    for value, fits in [(value, True) for value in good] + [(value, False) for value in bad]:
+        _, faults, _ = settings.check({"i2c_khz": value}, settings.defaults())
+        assert (faults == []) == fits, (value, faults)
+        assert fits or faults[0]["allowed"] == "one of 50, 100, 400, auto"
+    for value in (True, 100.0, None):
+        assert settings.check({"i2c_khz": value}, settings.defaults())[1], value
+
+
 def test_pins_that_are_not_there_or_cannot_drive_are_refused():
     for key, pin, fits in (
         ("i2c_sda", 34, False),

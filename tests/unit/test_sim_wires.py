@@ -38,6 +38,14 @@ def test_each_driver_says_something_else_of_the_same_faults():
     assert said["idf6"] == (264, 264)
 
 
+def test_a_lock_that_is_taken_is_told_at_once_and_touches_no_wire():
+    for driver in DRIVERS:
+        world, wires = bench(driver)
+        wires.faults[1] = "busy"
+        assert outcome(wires) == ETIMEDOUT and wires.wire_us == 0 and world.now_us < 1000
+        assert outcome(wires) is None
+
+
 def failures(driver, timeout_us):
     """How many of a thousand healthy reads fail, at any phase of the ticks of FreeRTOS."""
     world, wires = bench(driver)

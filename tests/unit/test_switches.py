@@ -170,3 +170,19 @@ def test_leds_of_board_v1_are_inverted_and_dark_at_start():
     assert expanders[0].lit == 0xFF
     _, expanders = rig("kxkm-v2")
     assert expanders[0].lit == 0
+
+
+def test_a_board_that_returns_opens_what_is_due_and_stands_as_written():
+    switches, expanders = rig()
+    switches.close(0b1011)
+    expanders[0].silent = True
+    switches.open(0b10)
+    assert switches.unsure(0) == 0b10 and switches.unsure(1) == 0
+    assert switches.rejoin(0) is None
+    expanders[0].silent = False
+    # A pin reads as its latch says, the lines of ALERT are high.
+    expanders[0].levels = lambda: 0xF0 | expanders[0].latch
+    assert switches.rejoin(0) is True and switches.unsure(0) == 0
+    assert expanders[0].latch == 0b1001
+    expanders[0].latch = 0b1011
+    assert switches.rejoin(0) is False

@@ -43,6 +43,7 @@ class I2c:
     timeouts = 2
     recoveries = 1
     stuck = False
+    khz = 100
 
 
 class Card:

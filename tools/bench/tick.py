@@ -90,7 +90,7 @@ def main():
     quick = QuickTime()
     i2c = QuickI2C()
     clock = Clock(quick)
-    wire = I2c(lambda: i2c, lambda: True, lambda: True, clock)
+    wire = I2c(lambda khz: i2c, lambda: True, lambda: True, clock)
     wires = wiring(values)
     switches = Switches([Tca9555(wire, 0x20 + b, 0xF0) for b in range(BOARDS)], wires)
     snap = Snapshot()

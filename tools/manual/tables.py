@@ -135,7 +135,7 @@ class Tables:
     def _allowed(self, row):
         _, default, low, high, unit, _ = row
         if isinstance(low, list):
-            return ", ".join(code(choice.replace("\t", "\\t")) for choice in low)
+            return ", ".join(code(str(choice).replace("\t", "\\t")) for choice in low)
         if isinstance(default, bool) or low == "true or false":
             return self._words["flags"]
         if default is None:

@@ -34,7 +34,7 @@ class Costs:
             length; nack_us: a call that no chip acknowledges (232 us at 100 kHz, 148 at 400).
         guard_read_us, guard_write_us: what the firmware's drivers add to each (ALERT read 280 us,
             sensor read 330 us in all).
-        spi_us: a call of SPI, an assumption.
+        spi_us: a call of SPI; i2c_setup_us: to set up the I2C unit anew. Assumptions.
         tick_us: Python of a steady guard tick beyond its I2C calls.
         task_median_us, task_sigma: a resumption of any task but the guard's is a log-normal
             draw; median 1 ms and p99 5 ms give sigma = ln(5) / 2.326.
@@ -55,6 +55,7 @@ class Costs:
     guard_read_us = (0, 90, 112, 112)
     guard_write_us = 90
     spi_us = 100
+    i2c_setup_us = 300
     tick_us = 2200
     task_median_us = 1000
     task_sigma = 0.692

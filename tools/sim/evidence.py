@@ -34,15 +34,18 @@ RULES = (
 )
 ALERTED_US = 80 * MS
 """How long a hard over-current may last where an ALERT reports it."""
+SEVERAL_US = 100 * MS
+"""The same of a voltage, which passes its limit at several at once."""
 LOST_US = 500 * MS
 """How long a sensor may be without a valid reading."""
 
-# ALERT on discharge, on charge; highest voltage; full scale of the shunt in mV (data sheets)
+# ALERT on discharge, on charge, on voltage; highest voltage; full scale of the shunt in mV (data
+# sheets)
 _CHIPS = {
-    "Ina237": (True, True, 85, 163.84),
-    "Ina228": (True, True, 85, 163.84),
-    "Ina226": (True, False, 36, 81.92),
-    "Ina219": (False, False, 26, 160),
+    "Ina237": (True, True, True, 85, 163.84),
+    "Ina228": (True, True, True, 85, 163.84),
+    "Ina226": (True, False, False, 36, 81.92),
+    "Ina219": (False, False, False, 26, 160),
 }
 _RANGE_SHARE = 0.9
 _GAP_US = 200 * MS  # what comes and goes within this is one excursion to a scan
@@ -173,8 +176,9 @@ class Pack:
         self.i = i
         self.board = i // CHANNELS
         self._limits = limits
-        on_discharge, on_charge, high_v, shunt_mv = _CHIPS[type(chip).__name__]
+        on_discharge, on_charge, on_voltage, high_v, shunt_mv = _CHIPS[type(chip).__name__]
         self._alerts = on_discharge, on_charge
+        self._alerts_voltage = on_voltage
         self._range_a = shunt_mv * 1000 / chip.shunt_uohm
         usable_a = _RANGE_SHARE * self._range_a
         self.fits = limits.high_v <= high_v and limits.measured_a <= usable_a
@@ -270,6 +274,8 @@ class Pack:
             return max(bound_us, RULES[UNSEEN][1])
         if rule == HARD and alert_works and self._alerts[self._amps < 0]:
             return ALERTED_US
+        if rule in (OVER_HARD, UNDER_HARD) and alert_works and self._alerts_voltage:
+            return SEVERAL_US
         return bound_us
 
     # What happened to it

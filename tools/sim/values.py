@@ -140,7 +140,7 @@ STEP = {
     "level": whole(0, 1),
     "clocks": whole(0, 1000000),
     "transaction": whole(1, 1 << 40),
-    "kind": word("nack", "timeout", "corrupt", "stuck"),
+    "kind": word("nack", "timeout", "corrupt", "stuck", "busy"),
     "rate": number(0, 1),
     "mood": (_is_mood, "a mood of MOODS in tools/sim/broker.py"),
     "topic": text(256),

@@ -40,7 +40,8 @@ class Wires:
         corrupt: address to (factor, reads left): results are multiplied.
         faults: number of a transaction to what goes wrong in it: `nack`, `timeout` (the clock is
             stretched too long), `corrupt` (a byte of the data is inverted), `stuck` (a chip loses
-            count and holds SDA until it is clocked on). A write may have come through in part.
+            count and holds SDA until it is clocked on), `busy` (the driver's lock is taken, and
+            nothing goes onto the wire). A write may have come through in part.
         strict: True for a driver that restarts the chip when its pins cannot be used.
         upset: address (or EVERYBODY) to the time in us of its last transaction that went wrong
             that way or was disturbed; the referee empties it.
@@ -161,6 +162,10 @@ class Wires:
             raise OSError(self._timeout)
         if kind:
             self.upset[address] = world.now_us
+        if kind == "busy":
+            self.errors += 1
+            world.compute(world.costs.nack_us)
+            raise OSError(ETIMEDOUT)
         if chip is None or kind == "nack":
             self.errors += 1
             self._spend(_ACK_BITS * bit_ns // 1000, 1, world.costs.nack_us)

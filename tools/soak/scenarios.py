@@ -42,7 +42,7 @@ def scenario(number, duration_s=120):
             "serial_messages": False,
             "name": "rig",
             "mqtt": {"commands": True},
-            "i2c_khz": draw.choice((100, 100, 400, draw.randint(80, 400))),
+            "i2c_khz": draw.choice((100, 100, 400, "auto")),
             "wifi": {"ssid": draw.choice(("", "stage")), "password": "stage-wifi"},
             "limits": limits,
         },
@@ -268,7 +268,7 @@ FAULTS = {
     "bus_fault": _once(
         "bus_fault",
         transaction=lambda rig: _wide(rig.draw, 100, 500 * rig.duration_s),
-        kind=lambda rig: rig.draw.choice(("nack", "timeout", "corrupt", "stuck")),
+        kind=lambda rig: rig.draw.choice(("nack", "timeout", "corrupt", "stuck", "busy")),
     ),
     "bus_noise": _bus_noise,
     "board_unplug": _pair("board_unplug", "board_plug", board=_board),

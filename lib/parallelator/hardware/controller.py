@@ -92,22 +92,20 @@ class Controller:
     Args:
         clock: a `clock.Clock`.
         sda, scl: GPIO numbers of I2C.
-        i2c_khz: I2C clock in kHz.
 
     Raises:
         ValueError: it has no such pins, or both are the same.
     """
 
-    def __init__(self, clock: "Clock", sda, scl, i2c_khz):
+    def __init__(self, clock: "Clock", sda, scl):
         self._clock = clock
         if sda == scl:
             raise ValueError("I2C: SDA and SCL on the same pin")
         self._sda = machine.Pin(sda)
         self._scl = machine.Pin(scl)
-        self._i2c_khz = i2c_khz
 
-    def connect_i2c(self):
-        """A fresh `machine.I2C` on its pins.
+    def connect_i2c(self, khz):
+        """A fresh `machine.I2C` on its pins, with a clock of `khz`.
 
         Raises:
             ValueError: the pins cannot drive a line. The driver itself would restart the
@@ -118,7 +116,7 @@ class Controller:
             0,
             sda=self._sda,
             scl=self._scl,
-            freq=self._i2c_khz * 1000,
+            freq=khz * 1000,
             timeout=_I2C_TIMEOUT_US,
         )
 

@@ -18,27 +18,30 @@ class I2c:
     """The wire to the chips of one rig.
 
     Args:
-        connect: function without arguments that returns a fresh `machine.I2C`.
+        connect: function (kHz) that returns a fresh `machine.I2C` of this clock.
         release: function without arguments that clocks a stuck SDA free; True when both lines
             are high.
         idle: function without arguments that is True while both lines are high.
-        clock: a `clock.Clock`.
+        clock: a `clock.Clock`; khz: its own clock.
 
     Attributes:
+        khz: the clock it runs at.
         transactions, errors, timeouts, recoveries: counts since boot.
+        slips: failed calls that came through when they were tried again, or ran out of time.
         byte, word: buffers of one and of two bytes for whoever reads a register.
         answered: True when a chip has answered since `begin`.
         stuck: True once a line stays low, a call runs out of time or failed calls have taken 30 ms
             in one tick, and then every call fails at once until `recover` succeeds.
     """
 
-    def __init__(self, connect: "Callable[[], I2C]", release, idle, clock: "Clock"):
+    def __init__(self, connect: "Callable[[int], I2C]", release, idle, clock: "Clock", khz=100):
         self._connect = connect
         self._release = release
         self._idle = idle
         self._us = clock.us
         self._diff = clock.diff
-        self._i2c = connect()
+        self.khz = khz
+        self._i2c = connect(khz)
         self._failed_us = 0
         self._command = bytearray(2)
         self._triple = bytearray(3)
@@ -48,6 +51,7 @@ class I2c:
         self.errors = 0
         self.timeouts = 0
         self.recoveries = 0
+        self.slips = 0
         self.answered = False
         self.stuck = False
 
@@ -55,6 +59,11 @@ class I2c:
         """Start a tick: what failed calls take counts from here."""
         self._failed_us = 0
         self.answered = False
+
+    def run_at(self, khz):
+        """Change the clock, kHz, between two calls."""
+        self.khz = khz
+        self._i2c = self._connect(khz)
 
     def read(self, address, register, buf):
         """Fill `buf` from `register` of the chip at `address`; one retry."""
@@ -73,6 +82,7 @@ class I2c:
         try:
             self._i2c.readfrom_mem_into(address, register, buf)
             self.answered = True
+            self.slips += 1
             return True
         except OSError:
             self._may_retry(began_us)
@@ -107,6 +117,7 @@ class I2c:
         try:
             self._i2c.writeto(address, data)
             self.answered = True
+            self.slips += 1
             return True
         except OSError:
             self._may_retry(began_us)
@@ -118,6 +129,7 @@ class I2c:
         self.errors += 1
         if took_us >= _SLOW_US:
             self.timeouts += 1
+            self.slips += 1
         self.stuck = took_us >= _SLOW_US or self._failed_us >= _FAILED_US or not self._idle()
         return not self.stuck
 
@@ -130,6 +142,6 @@ class I2c:
         self.recoveries += 1
         self.stuck = not self._release()
         if not self.stuck:
-            self._i2c = self._connect()
+            self._i2c = self._connect(self.khz)
         self._failed_us = 0
         return not self.stuck

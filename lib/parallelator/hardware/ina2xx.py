@@ -14,6 +14,8 @@ from micropython import const
 INTACT = const(1)
 FRESH = const(2)
 ALERT = const(4)
+HIGH = const(8)
+LOW = const(16)
 
 _TEXAS_INSTRUMENTS = const(0x5449)
 _RESET = const(0x8000)
@@ -44,6 +46,8 @@ class _Ina2xx:
     _INVERT = 0  # the polarity bit
     _FRESH_BIT = 0
     _ALERT_BITS = 0
+    _HIGH_BIT = 0
+    _LOW_BIT = 0
 
     def __init__(self, i2c: "I2c", address: int, shunt_uohm: int):
         self._i2c = i2c
@@ -52,19 +56,27 @@ class _Ina2xx:
         self.settings = ()
         self._checked = 0
 
-    def configure(self, discharge_ma: int, charge_ma: int, centre_mv: int = 0):
+    def configure(
+        self,
+        discharge_ma: int,
+        charge_ma: int,
+        centre_mv: int = 0,
+        low_mv: int = 0,
+        high_mv: int = 0,
+    ):
         """Reset the chip, set conversions and the ALERT limits, and read everything back.
 
         Args:
             discharge_ma, charge_ma: ALERT beyond these, both positive; 0 = none.
             centre_mv: a voltage inside the allowed window, mV; a chip finer than 1 mV rounds
                 away from it, so that the first code beyond a limit is beyond it in whole mV.
+            low_mv, high_mv: ALERT outside of these, too; 0 = none. Not every chip can.
 
         Returns:
             bool: True when everything reads back as written.
         """
         self._centre_mv = centre_mv
-        self.settings = self._plan(discharge_ma, charge_ma)  # pyright: ignore - each family has one
+        self.settings = self._plan(discharge_ma, charge_ma, low_mv, high_mv)  # pyright: ignore - each family has one
         if not self._write(0, _RESET):
             return False
         for register, value in self.settings:
@@ -92,32 +104,47 @@ class _Ina2xx:
 
         Returns:
             int or None: INTACT when control bits and setting are as written, FRESH when a
-            conversion was completed since the last call, ALERT when a limit was passed (reading
-            clears it); None when the chip does not answer.
+            conversion was completed since the last call, ALERT when a limit of the current was
+            passed, HIGH or LOW when one of the voltage was (reading clears them); None when the
+            chip does not answer.
         """
         flags = self._read(self._FLAGS)
         if flags is None:
             return None
+        intact = self.check_setting()
+        if intact is None:
+            return None
+        shown = self._passed(flags) | (FRESH if flags & self._FRESH_BIT else 0)
+        if intact and flags & self._CONTROL_BITS == self._CONTROL:
+            shown |= INTACT
+        return shown
+
+    def check_setting(self):
+        """Read one of the settings, in turn.
+
+        Returns:
+            bool or None: True when it is as written; None when the chip does not answer.
+        """
         self._checked = (self._checked + 1) % len(self.settings)
         register, value = self.settings[self._checked]
         found = self._read(register)
-        if found is None:
-            return None
-        shown = FRESH if flags & self._FRESH_BIT else 0
-        if flags & self._ALERT_BITS:
-            shown |= ALERT
-        if found == value and flags & self._CONTROL_BITS == self._CONTROL:
-            shown |= INTACT
-        return shown
+        return None if found is None else found == value
 
     def clear_alert(self):
         """Release a latched ALERT by reading its flags.
 
         Returns:
-            bool or None: True when a passed limit caused it, None without an answer.
+            int or None: ALERT, HIGH, LOW for the limits that were passed, 0 when none was; None
+            without an answer.
         """
         flags = self._read(self._FLAGS)
-        return None if flags is None else flags & self._ALERT_BITS != 0
+        return None if flags is None else self._passed(flags)
+
+    def _passed(self, flags: int):
+        shown = ALERT if flags & self._ALERT_BITS else 0
+        if flags & self._HIGH_BIT:
+            shown |= HIGH
+        return shown | LOW if flags & self._LOW_BIT else shown
 
     def temperature_mc(self):
         """Die temperature in thousandths of a degree Celsius, None when it has no sensor."""
@@ -154,12 +181,17 @@ class Ina237(_Ina2xx):
     _INVERT = 0x1000
     _FRESH_BIT = 0x0002
     _ALERT_BITS = 0x0060
+    _HIGH_BIT = 0x0010
+    _LOW_BIT = 0x0008
     _LIMIT_LSB_UV = 5
 
-    def _plan(self, discharge_ma: int, charge_ma: int):
+    def _plan(self, discharge_ma: int, charge_ma: int, low_mv: int, high_mv: int):
         over = self._limit_code(discharge_ma) if discharge_ma else 0x7FFF
         under = -self._limit_code(charge_ma) & 0xFFFF if charge_ma else 0x8000
-        return ((0x01, 0xF6C1), (0x0C, over), (0x0D, under))
+        # The last code that reads as high_mv and the first that reads as low_mv.
+        high = min((high_mv * 1000 + 999) // 3125, 0x7FFF) if high_mv else 0x7FFF
+        low = min((low_mv * 1000 + 3124) // 3125, 0x7FFF)
+        return ((0x01, 0xF6C1), (0x0C, over), (0x0D, under), (0x0E, high), (0x0F, low))
 
     def _limit_code(self, current_ma: int):
         return min(current_ma * self._shunt_uohm // (1000 * self._LIMIT_LSB_UV), 0x7FFF)
@@ -235,7 +267,7 @@ class Ina226(_Ina2xx):
     _FRESH_BIT = 0x0008
     _ALERT_BITS = 0x0010
 
-    def _plan(self, discharge_ma: int, charge_ma: int):
+    def _plan(self, discharge_ma: int, charge_ma: int, low_mv: int, high_mv: int):
         over = min(discharge_ma * self._shunt_uohm // 2500, 0x7FFF) if discharge_ma else 0x7FFF
         return ((0x00, 0x4297), (0x07, over))
 
@@ -264,7 +296,7 @@ class Ina219(_Ina2xx):
     _FLAGS = 0x02
     _FRESH_BIT = 0x0002
 
-    def _plan(self, discharge_ma: int, charge_ma: int):
+    def _plan(self, discharge_ma: int, charge_ma: int, low_mv: int, high_mv: int):
         return ((0x00, 0x3557),)
 
     def prove(self):

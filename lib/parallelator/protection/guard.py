@@ -9,13 +9,15 @@ from array import array
 from micropython import const
 
 from parallelator.catalog import ABSENT, ACTIONS, ON, UNCONTROLLED, Reason
+from parallelator.hardware.ina2xx import ALERT, HIGH
 from parallelator.protection import metering, rules
 from parallelator.protection.joining import Connector
+from parallelator.protection.outage import Outage
 from parallelator.protection.presence import Presence
 from parallelator.protection.sensors import Sensors
 from parallelator.protection.states import States
 from parallelator.protection.warnings import Warnings
-from parallelator.snapshot import ALL, BATTERIES, BOARDS, CHANNELS, IDLE_MA, RIG
+from parallelator.snapshot import ALL, BATTERIES, BOARDS, CHANNELS, IDLE_MA
 
 TICK_MS = const(20)
 _PROOF_TICKS = const(2)
@@ -29,9 +31,6 @@ _MAP_MS = const(300)
 _GAP_MS = const(400)
 """What one reading may prove at most: two scans and a half. What was before it, nobody saw."""
 _CHARGE_GAP_MS = const(1000)
-_UNSEEN_MS = const(500)
-"""After a longer outage every timed row begins anew."""
-_RETURN_MS = const(500)
 _REQUESTS = const(32)
 _LED_TICKS = const(8)
 
@@ -47,6 +46,7 @@ class Guard:
         sample: function (i, now_ms, voltage_mv, current_ma) told of every good reading; i = 16
             is the i2c, after each round of the scan: mean voltage of the connected (0 = none)
             and their current together. Both allocate nothing in steady state.
+        any_clock: True when I2C, which runs at 100 kHz, may run as fast as it proves to carry.
     """
 
     def __init__(
@@ -59,6 +59,7 @@ class Guard:
         shunt_uohm,
         emit,
         sample,
+        any_clock=False,
     ):
         self._ms = clock.ms
         self._diff = clock.diff
@@ -76,19 +77,23 @@ class Guard:
         self._states = States(snap, switches, limits, self._judge, self._balance, emit)
         self._connector = Connector(snap, limits, self._states, emit)
         self._presence = Presence(clock, snap, switches, self._sensors, self._states, emit)
+        self._pace = None
+        if any_clock:
+            from parallelator.protection.pace import Pace
+
+            self._pace = Pace(clock, i2c, self._sensors, emit)
         self._now = 0
         self._sub_ms = 0
         self._ticks = 0
         self._next = 0
         self._urgent = 0
+        self._flagged = 0
         self._quiet_ms = 0
         self._map_ms = 0
         self._closed = 0
-        self._out = False
-        self._out_ms = 0
-        self._doubted = 0
-        self._read_once = 0
-        self._return_ms = 0
+        self._outage = Outage(
+            i2c, snap, switches, self._sensors, self._states, self._judge, limits, emit
+        )
         self._seen = _words()
         self._valid_ms = _words()
         self._stuck_ms = _words()
@@ -169,11 +174,15 @@ class Guard:
         self._i2c.begin()
         states = self._states
         alerts = self._switches.poll(states.on & self._presence.alert_proven)
-        if self._all_silent():
-            self._hold(dt)
+        if self._outage.holds(dt):
+            if self._queued:
+                self._serve_requests()
+            states.pass_time(dt)
+            self._count_time(dt)
             return
-        if self._out:
-            self._resume()
+        if self._outage.on:
+            self._outage.end()
+            self._take_up(states.on)
         self._switches.count_silent()
         self._watch_alerts(alerts, dt)
         self._warnings.deadline(dt if states.on | states.held | states.stuck else 0)
@@ -182,22 +191,32 @@ class Guard:
         self._switches.flush()
         self._presence.watch_boards(self._ticks)
         if self._presence.returned:
-            self._doubt(self._presence.returned)
+            self._outage.doubt(self._presence.returned)
+            self._urgent |= self._presence.returned
             self._presence.returned = 0
         self._scan()
-        if self._return_ms > 0:
-            self._await_readings(dt)
+        self._outage.pass_time(dt)
         self._prove()
         group = self._connector.choose(dt)
         if group:
             self._connect(group)
         self._count_time(dt)
         self._show()
+        if self._pace:
+            self._pace.step(now, not (self._urgent or alerts or states.starting_ms > 0))
         if self._i2c.stuck:
-            self._recover_i2c()
+            self._outage.recover()
+
+    def _take_up(self, mask):
+        # What they carry counts from now on, not from their last reading.
+        self._urgent |= mask
+        for i in range(BATTERIES):
+            if mask >> i & 1:
+                self._seen[i] = self._now
 
     def _watch_alerts(self, alerts, dt):
         states = self._states
+        self._flagged &= alerts
         if alerts:
             if self._quiet_ms > 0:
                 self._clear_alerts(alerts)
@@ -210,15 +229,44 @@ class Guard:
         states.pass_time(dt)
 
     def _answer_alerts(self, alerts):
-        # Off first, all boards; the flags only tell why. No flag: it is the line that is at fault.
-        self._switches.open(alerts)
+        # Off, all boards at once, unless the flags tell of a voltage alone: that is the first of
+        # two samples, and a line that is low again the second. No flag: it is the line's fault.
+        if alerts & self._flagged:
+            self._switches.open(alerts & self._flagged)
+        false = high = low = 0
         for i in range(BATTERIES):
-            if alerts & self._states.on & 1 << i:
-                if self._sensors.clear_alert(i) is False:
-                    self._presence.doubt_alert(i)
-                    self._states.trip(i, Reason.FALSE_ALERT, self._snap.current_ma[i])
+            bit = 1 << i
+            if alerts & bit:
+                shown = self._sensors.clear_alert(i)
+                if shown == 0:
+                    false |= bit
+                elif shown is None or shown & ALERT:
+                    continue
+                elif not self._flagged & bit:
+                    self._flagged |= bit
+                    alerts &= ~bit
+                elif shown & HIGH:
+                    high |= bit
                 else:
-                    self._states.trip(i, Reason.OVERCURRENT, self._sensors.alert_ma(i))
+                    low |= bit
+        if alerts:
+            self._switches.open(alerts)
+        states, limits = self._states, self._limits
+        for i in range(BATTERIES):
+            bit = 1 << i
+            if not alerts & states.on & bit:
+                continue
+            if false & bit:
+                self._presence.doubt_alert(i)
+                states.trip(i, Reason.FALSE_ALERT, self._snap.current_ma[i])
+            elif high & bit:
+                mv = max(self._snap.voltage_mv[i], limits.hard_high_mv)
+                states.trip(i, Reason.OVERVOLTAGE, mv)
+            elif low & bit:
+                mv = min(self._snap.voltage_mv[i], limits.hard_low_mv)
+                states.trip(i, Reason.UNDERVOLTAGE, mv)
+            else:
+                states.trip(i, Reason.OVERCURRENT, self._sensors.alert_ma(i))
 
     def _clear_alerts(self, mask):
         for i in range(BATTERIES):
@@ -232,28 +280,15 @@ class Guard:
         else:
             self._quiet_ms = _QUIET_MS
             closed = self._states.start(group)
-        self._urgent |= closed
+        self._take_up(closed)
         self._closed = closed
-        for i in range(BATTERIES):
-            if closed >> i & 1:
-                # What it carries counts from now on, not from its last reading.
-                self._seen[i] = self._now
         self._map_ms = _MAP_MS
 
     # The scan
 
     def _scan(self):
-        reads = _READS
-        urgent = self._urgent
-        if urgent:
-            reads -= 1
-            left = _URGENT_READS
-            for i in range(BATTERIES):
-                if left and urgent >> i & 1:
-                    left -= 1
-                    self._urgent &= ~(1 << i)
-                    if self._sensors.chips[i]:
-                        self._visit(i)
+        urgent = self._urgent | self._flagged
+        reads = _READS - 1 if urgent else _READS
         i = self._next
         for _ in range(BATTERIES):
             if self._sensors.chips[i]:
@@ -271,6 +306,21 @@ class Guard:
             if not reads:
                 break
         self._next = i
+        if urgent:
+            self._visit_urgent(urgent)
+
+    def _visit_urgent(self, urgent):
+        # After the others: by now the conversion that raised a flag is not the last one any more.
+        left = _URGENT_READS
+        for i in range(BATTERIES):
+            if left and urgent >> i & 1:
+                left -= 1
+                self._urgent &= ~(1 << i)
+                if self._flagged >> i & 1:
+                    self._flagged &= ~(1 << i)
+                    self._judge.flagged(i)
+                if self._sensors.chips[i]:
+                    self._visit(i)
 
     def _look_around(self):
         balance = self._balance
@@ -297,8 +347,8 @@ class Guard:
         self._sample(i, now, snap.voltage_mv[i], current_ma)
         metering.count_charge(snap, i, current_ma, min(dt, _CHARGE_GAP_MS))
         if snap.state[i] == ON:
-            if self._doubted >> i & 1:
-                self._believe(i)
+            if self._outage.doubted >> i & 1 and self._outage.read(i):
+                self._urgent |= 1 << i
             if self._quiet_ms <= 0:
                 self._judge_sample(i, current_ma, dt)
         else:
@@ -384,92 +434,6 @@ class Guard:
             if told >> k & 1 and -IDLE_MA <= current_ma[k] <= IDLE_MA:
                 return True
         return False
-
-    # I2C outage: outputs hold, nobody becomes absent, openings that are due stay pending
-
-    def _all_silent(self):
-        """True when nothing answers any more: no board, and none of the sensors."""
-        if self._switches.silent != self._switches.present or self._i2c.answered:
-            return False
-        for i in range(BATTERIES):
-            chip = self._sensors.chips[i]
-            if chip and chip.voltage_mv() is not None:
-                return False
-        return self._switches.present > 0 or self._sensors.found > 0
-
-    def _hold(self, dt):
-        if not self._out:
-            self._out = True
-            self._out_ms = 0
-            self._snap.alarm("i2c_fault", RIG, True)
-            self._emit("i2c_fault", RIG, 0, 0, self._i2c.timeouts)
-        if self._queued:
-            self._serve_requests()
-        self._out_ms += dt
-        self._states.pass_time(dt)
-        self._count_time(dt)
-        self._i2c.recover()
-
-    def _resume(self):
-        """Something answers again: off first, then see whether the others stand as commanded."""
-        self._out = False
-        self._snap.alarm("i2c_fault", RIG, False)
-        self._emit("i2c_recovered", RIG, 0, 0, self._i2c.recoveries)
-        self._switches.flush()
-        for b in range(BOARDS):
-            if self._switches.present >> b & 1 & ~(self._switches.silent >> b):
-                self._switches.rejoin(b)
-        for i in range(BATTERIES):
-            if self._states.on >> i & 1:
-                self._seen[i] = self._now  # what it carried meanwhile nobody knows
-                if self._out_ms > _UNSEEN_MS:
-                    self._judge.restart(i)
-        self._doubt(self._states.on)
-
-    def _doubt(self, mask):
-        self._doubted |= mask
-        self._urgent |= mask
-        self._read_once = 0
-        self._return_ms = _RETURN_MS
-
-    def _believe(self, i):
-        # Two readings inside the limits end the doubt.
-        limits = self._limits
-        current_ma = self._snap.current_ma[i]
-        if (
-            rules.outside(limits, self._snap.voltage_mv[i])
-            or current_ma > (limits.hard_discharge_ma or rules.NEVER)
-            or -current_ma > (limits.hard_charge_ma or rules.NEVER)
-        ):
-            self._urgent |= 1 << i
-        elif self._read_once >> i & 1:
-            self._doubted &= ~(1 << i)
-        else:
-            self._read_once |= 1 << i
-            self._urgent |= 1 << i
-
-    def _await_readings(self, dt):
-        self._return_ms -= dt
-        self._doubted &= self._states.on
-        if not self._doubted:
-            self._return_ms = 0
-        elif self._return_ms <= 0:
-            for i in range(BATTERIES):
-                if self._doubted >> i & 1:
-                    voltage_mv = self._snap.voltage_mv[i]
-                    reason = rules.outside(self._limits, voltage_mv)
-                    if reason and self._snap.valid[i]:
-                        self._states.trip(i, reason, voltage_mv)
-                    else:
-                        self._states.lose(i, Reason.SENSOR_LOST)
-            self._doubted = 0
-
-    def _recover_i2c(self):
-        self._emit("i2c_fault", RIG, 0, 0, self._i2c.timeouts)
-        recovered = self._i2c.recover()
-        self._snap.alarm("i2c_fault", RIG, not recovered)
-        if recovered:
-            self._emit("i2c_recovered", RIG, 0, 0, self._i2c.recoveries)
 
     # Housekeeping
 

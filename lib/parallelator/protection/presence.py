@@ -238,9 +238,10 @@ class Presence:
     def _lose_board(self, b):
         self.boards &= ~(1 << b)
         self._emit("expander_lost", RIG, 0, 0, b + 1)
+        may_be_closed = self._states.on | self._switches.unsure(b)
         for i in range(b * CHANNELS, b * CHANNELS + CHANNELS):
             self.alert_proven &= ~(1 << i)
-            if self._states.on >> i & 1:
+            if may_be_closed >> i & 1:
                 self._states.lose_control(i)
             else:
                 self._switches.wanted &= ~(1 << i)

@@ -33,9 +33,9 @@ NEVER = const(0x3FFFFFFF)
 RULES = (
     (Reason.OVERCURRENT, _DISCHARGE, lambda lim: lim.hard_discharge_ma or NEVER, 0, 2, True),
     (Reason.OVERCURRENT, _CHARGE, lambda lim: lim.hard_charge_ma or NEVER, 0, 2, True),
-    (Reason.OVERVOLTAGE, _VOLTAGE, lambda lim: lim.max_voltage_mv * 103 // 100, 0, 2, True),
+    (Reason.OVERVOLTAGE, _VOLTAGE, lambda lim: lim.hard_high_mv, 0, 2, True),
     (Reason.OVERVOLTAGE, _VOLTAGE, lambda lim: lim.max_voltage_mv, 500, 1, True),
-    (Reason.UNDERVOLTAGE, _LOWNESS, lambda lim: -(lim.min_voltage_mv * 90 // 100), 0, 2, False),
+    (Reason.UNDERVOLTAGE, _LOWNESS, lambda lim: -lim.hard_low_mv, 0, 2, False),
     (Reason.UNDERVOLTAGE, _LOWNESS, lambda lim: -lim.min_voltage_mv, 1000, 1, False),
     (Reason.OVERLOAD, _HEAT, lambda lim: HEAT_LIMIT - 1, 0, 1, True),
     (Reason.OVERTEMPERATURE, _TEMPERATURE, lambda lim: lim.temperature_trip_c, 0, 3, True),
@@ -54,6 +54,7 @@ class Limits:
     Attributes (mV, mA, mOhm, ms as named):
         discharge_ma, charge_ma: the effective continuous limits, both positive.
         hard_discharge_ma, hard_charge_ma: the hard limits, 0 = none.
+        hard_high_mv, hard_low_mv: the hard limits of the voltage.
     """
 
     def __init__(self, settings):
@@ -63,6 +64,8 @@ class Limits:
         self.charge_ma = min(ceiling, settings["limits.max_charge_current_ma"])
         self.hard_discharge_ma = self.discharge_ma * hard_pct // 100
         self.hard_charge_ma = self.charge_ma * hard_pct // 100
+        self.hard_high_mv = settings["limits.max_voltage_mv"] * 103 // 100
+        self.hard_low_mv = settings["limits.min_voltage_mv"] * 90 // 100
         self.pack_mohm = settings["limits.pack_resistance_mohm"]
         self.path_mohm = settings["limits.path_resistance_mohm"]
         for key in (
@@ -110,6 +113,9 @@ class Judge:
         ]
         self._reading_rows = tuple(row for row in rows if row[2] != _TEMPERATURE)
         self._temperature_rows = tuple(row for row in rows if row[2] == _TEMPERATURE)
+        self._flagged_rows = bytes(
+            row[0] for row in rows if row[5] == 2 and row[2] in (_VOLTAGE, _LOWNESS)
+        )
         self._sample = array("i", bytes(4 * _QUANTITIES))
         self._count = bytearray(_ROWS * BATTERIES)
         self._for_ms = array("i", bytes(4 * _ROWS * BATTERIES))
@@ -127,6 +133,15 @@ class Judge:
         """Begin every row anew for battery i, after a time that nobody saw; its heat stays."""
         for k in range(i * _ROWS, i * _ROWS + _ROWS):
             self._count[k] = 0
+
+    def flagged(self, i):
+        """The sensor of battery i saw its voltage beyond a hard limit: a first sample."""
+        self._pending[i] = 1
+        for row in self._flagged_rows:
+            at = i * _ROWS + row
+            if not self._count[at]:
+                self._count[at] = 1
+                self._for_ms[at] = 0
 
     def trip_pending(self, mask):
         """True while a battery of `mask` is beyond a limit, or has not made up for it yet."""

@@ -32,6 +32,7 @@ class Sensors:
     Attributes:
         chips: the driver of each place, None where no chip answers.
         found: mask of the places whose chip answers.
+        garbled: readings so far that a second one did not confirm.
     """
 
     def __init__(self, i2c: "I2c", snap: "Snapshot", limits, shunt_uohm):
@@ -43,6 +44,7 @@ class Sensors:
         self._rescued = 0
         self.chips = [None] * BATTERIES
         self.found = 0
+        self.garbled = 0
 
     def detect(self, i):
         """The driver for the chip at place i, None when none answers. Allocates nothing."""
@@ -77,7 +79,13 @@ class Sensors:
         limits = self._limits
         centre_mv = (limits.min_voltage_mv + limits.max_voltage_mv) // 2
         chip = self.chips[i]
-        good = chip.configure(limits.hard_discharge_ma, limits.hard_charge_ma, centre_mv)
+        good = chip.configure(
+            limits.hard_discharge_ma,
+            limits.hard_charge_ma,
+            centre_mv,
+            limits.hard_low_mv,
+            limits.hard_high_mv,
+        )
         # Those that have the same settings share what they remember of them.
         for other in self.chips:
             if other is not None and other.settings == chip.settings:
@@ -99,7 +107,10 @@ class Sensors:
             return False
         last_mv = self._snap.voltage_mv[i]
         if not last_mv * _LOW_PCT <= voltage_mv * 100 <= last_mv * _HIGH_PCT:
-            voltage_mv = _confirmed(chip, voltage_mv)
+            first_mv = voltage_mv
+            voltage_mv = _confirmed(chip, first_mv)
+            if voltage_mv is None or not _agree(first_mv, voltage_mv):
+                self.garbled += 1
             if voltage_mv is None:
                 return False
         current_ma = chip.current_ma()
@@ -142,7 +153,8 @@ class Sensors:
         """Read battery i's flags, which releases a latched ALERT.
 
         Returns:
-            bool or None: True when a passed limit caused it, None when nobody can tell.
+            int or None: ALERT, HIGH, LOW of ina2xx for the limits that were passed, 0 when none
+            was; None when nobody can tell.
         """
         return self.chips[i].clear_alert() if self.chips[i] else None
 

@@ -60,6 +60,7 @@ class States:
         self._repeat_s = _words()
         self._healthy_ms = _words()
         self._healthy_s = _words()
+        self._owed = 0
         self._start_fails = 0
         self._start_fail_s = 0
         self.lock = bytearray(BATTERIES)
@@ -153,6 +154,7 @@ class States:
     def regain_control(self, i):
         """Battery i's expander is back, and has been told and seen to open its switch."""
         self.held &= ~(1 << i)
+        self._owed &= ~(1 << i)
         self._snap.alarm("uncontrolled", i, False)
         self.lose(i, Reason.EXPANDER_LOST)
 
@@ -164,16 +166,19 @@ class States:
         self._snap.alarm("uncontrolled", i, False)
         if self._switches.wanted & bit:
             self._enter(i, ON, Reason.NONE)
-        elif self._snap.wish[i] == WISH_OFF:
+        elif self._owed & bit:
+            self._owed &= ~bit
+            self.trip(i, self._cause[i], self._snap.current_ma[i])
+        else:
             self._open(bit)
             self.settle(i)
-        else:
-            self.trip(i, self._cause[i], self._snap.current_ma[i])
 
     def owe(self, i, reason):
         """Battery i is beyond a limit but out of control: it opens once its expander answers."""
-        self._cause[i] = reason
-        self._switches.wanted &= ~(1 << i)
+        if self._switches.wanted >> i & 1:
+            self._cause[i] = reason
+            self._owed |= 1 << i
+            self._switches.wanted &= ~(1 << i)
 
     def fault(self, i, reason):
         """Battery i's switch does not do what it is told: off and locked."""

@@ -38,6 +38,7 @@ class Switches:
         self._wiring = wiring
         self._dark = 0xFF if wiring.leds_inverted else 0
         self._written = bytearray(BOARDS)
+        self._verified = bytearray(BOARDS)
         self._pending = 0
         self._failures = bytearray(BOARDS)
         self._lit = bytearray(BOARDS)
@@ -50,7 +51,7 @@ class Switches:
         """Bring board b up with every switch off; True when it answers and verifies."""
         expander = self._expanders[b]
         self.wanted &= ~(15 << b * CHANNELS)
-        self._written[b] = 0
+        self._written[b] = self._verified[b] = 0
         self._lit[b] = self._dark
         if not expander.start(self._dark) or expander.outputs() != self._alert_idle:
             return False
@@ -109,8 +110,18 @@ class Switches:
                 if self._failures[b] >= _LOST_AFTER:
                     self.present &= ~(1 << b)
 
+    def unsure(self, b):
+        """Mask of the batteries of board b whose opening has not been read back."""
+        if not self._pending >> b & 1:
+            return 0
+        mask = 0
+        for c in range(CHANNELS):
+            if self._verified[b] & ~self._written[b] & self._port[1 << c]:
+                mask |= 1 << b * CHANNELS + c
+        return mask
+
     def rejoin(self, b):
-        """Look whether board b's latch, direction and pins stand as written.
+        """Open what is due on board b; look whether latch, direction and pins stand as written.
 
         Returns:
             bool or None: True when they do, and it counts as present again; None when it does
@@ -119,15 +130,20 @@ class Switches:
         expander = self._expanders[b]
         bits = self._written[b]
         self.present &= ~(1 << b)
-        levels = expander.levels()
-        outputs = expander.outputs()
-        if levels is None or outputs is None:
-            return None
-        stands = levels & ~self._alert_idle == bits and outputs == bits << 8 | self._alert_idle
-        if stands:
-            self._failures[b] = 0
-            self.present |= 1 << b
-        return stands
+        for _ in range(2):  # one answer may be garbled
+            if self._pending >> b & 1:
+                expander.switches(bits)
+            levels = expander.levels()
+            outputs = expander.outputs()
+            if levels is None or outputs is None:
+                return None
+            if levels & ~self._alert_idle == bits and outputs == bits << 8 | self._alert_idle:
+                self._failures[b] = 0
+                self._verified[b] = bits
+                self._pending &= ~(1 << b)
+                self.present |= 1 << b
+                return True
+        return False
 
     def open(self, mask):
         """Open the switches of `mask`: one write per board, then read back."""
@@ -174,6 +190,7 @@ class Switches:
         if found is None:
             return
         if found == bits << 8 | self._alert_idle:
+            self._verified[b] = bits
             self._pending &= ~(1 << b)
         elif found & 0xFF == 0xFF:
             self.present &= ~(1 << b)

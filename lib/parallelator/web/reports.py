@@ -189,6 +189,7 @@ class Reports:
                 "timeouts": i2c.timeouts,
                 "recoveries": i2c.recoveries,
                 "stuck": i2c.stuck,
+                "khz": i2c.khz,
                 "boards": [b + 1 for b in range(snapshot.BOARDS) if snap.boards >> b & 1],
                 "sensors": [i + 1 for i in range(BATTERIES) if snap.sensors >> i & 1],
             },

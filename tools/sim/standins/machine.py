@@ -85,6 +85,7 @@ class Unit:
         if not usable and world.wires.strict:
             world.reset_controller(HARD_RESET)
         world.wires.attach(scl.number, sda.number)
+        world.compute(world.costs.i2c_setup_us)
         self._bit_ns = 1000000000 // freq
         self._timeout_us = timeout
 

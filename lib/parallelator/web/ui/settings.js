@@ -95,6 +95,7 @@ function hintOf({ key, type, min, max, unit, restart, preset }) {
   if (type === "text" || type === "secret") parts.push(say(unit || "chars", range));
   if (type === "secret") parts.push(say(saved.secrets[key] ? "isSet" : "notSet"));
   if (type === "bits") parts.push(say("bitsHint"));
+  if (type === "choice" && unit) parts.push(unit);
   if (type === "flag" && preset) parts.push(say("preset"));
   if (restart) parts.push(say("afterRestart"));
   return parts.join(" · ");
@@ -127,6 +128,7 @@ function read({ row, input }) {
   const text = input.value;
   if (row.type === "integer") return text.trim() === "" ? text : Number(text);
   if (row.type === "flag") return JSON.parse(text);
+  if (row.type === "choice") return row.choices.find((choice) => String(choice) === text);
   if (row.type === "bits") return text.trim() ? text.split(",").map(Number) : null;
   return text;
 }

@@ -46,6 +46,7 @@ function list() {
     ["heap", say("heapOf", { v: kilo(heap.free), n: kilo(heap.free + heap.used) })],
     ["i2c", say("i2cText", {
       v: number(i2c.transactions, 0), n: i2c.errors, t: i2c.timeouts, b: i2c.recoveries,
+      k: i2c.khz,
     })],
     ["boards", i2c.boards.join(", ") || say("none")],
     ["sensors", i2c.sensors.join(", ") || say("none")],
