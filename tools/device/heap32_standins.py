@@ -151,6 +151,7 @@ class Stream:
         await asyncio.sleep(100000)
 
     def write(self, data):
+        Server.failed += data[:10] == b"HTTP/1.0 5"
         if self.e is not None:
             Server.frames[self.e] += 1
 
@@ -168,9 +169,11 @@ class Stream:
 
 
 class Server:
-    """The listening socket; `serve` is the firmware's callback, `frames` what went to clients."""
+    """The listening socket; `serve` is the firmware's callback, `frames` what went to clients,
+    `failed` how many answers had a status of 500 or more, as without memory."""
 
     serve = None
+    failed = 0
     frames = [0] * CLIENTS
 
     def close(self):
@@ -333,6 +336,7 @@ def look(rig):
             "wifi": WLAN.joined,
             "log_bytes": sum(os.stat("/sd/log/" + name)[6] for name in logs),
             "frames": Server.frames,
+            "failed_answers": Server.failed,
             "published": Broker.published,
         }
     )

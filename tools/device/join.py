@@ -196,15 +196,15 @@ class Joiner:
                 if found in self.constants:
                     return self.constants[found]
         if isinstance(node, (ast.UnaryOp, ast.BinOp)):
-            parts = [n for n in ast.iter_child_nodes(node) if isinstance(n, ast.expr)]
-            values = [self.value(module, part) for part in parts]
-            if all(type(value) is int for value in values):
-                names = dict(zip("ab", values, strict=False))
-                places = [ast.Name(id=name, ctx=ast.Load()) for name in names]
-                keys = ("operand",) if len(values) == 1 else ("left", "right")
-                made = type(node)(op=node.op, **dict(zip(keys, places, strict=True)))
-                code = ast.fix_missing_locations(ast.Expression(made))
-                return eval(compile(code, module.name, "eval"), {}, names)
+            fields = {
+                name: ast.Constant(self.value(module, part))
+                for name, part in ast.iter_fields(node)
+                if isinstance(part, ast.expr)
+            }
+            kinds = {type(field.value) for field in fields.values()}
+            if len(kinds) == 1 and kinds <= {int, str, bytes}:
+                made = ast.Expression(type(node)(op=node.op, **fields))
+                return eval(compile(ast.fix_missing_locations(made), module.name, "eval"))
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "const":
             return self.value(module, node.args[0])
         raise ValueError

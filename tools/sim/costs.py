@@ -12,10 +12,10 @@ RESET_MHZ = 160
 # The heap of each controller: KB in use with everything on, KB that are free then, what a
 # collection takes for each KB in use, and KB that are free when main.py begins.
 _HEAPS = {
-    # 14.3 ms for 137 KB; frozen, everything on: 124 KB of the 140 that station and access point
+    # 14.3 ms for 137 KB; frozen, everything on: 100 KB of the 140 that station and access point
     # leave, and what .mpy files would take besides does not fit. Of the 165 KB that are free at a
     # fresh prompt boot.py and main.py take some.
-    "plain": (124, 16, 100, 155),
+    "plain": (100, 40, 100, 155),
     # 285-298 KB of .mpy files. The emulator's PSRAM costs nothing; owners report 70-220 ms for
     # 305 KB, and 22 ms for 43 KB on an S3: 300 to 700 us a KB.
     "psram": (295, 1700, 500, 2000),
