@@ -44,15 +44,15 @@ def test_a_violation_is_found_while_it_lasts_and_reported_once():
 def test_each_voltage_limit_has_its_time():
     # The packs stand at 28.14 V; the window is 24 to 30 V.
     for mv, most_ms, what in (
-        (1900, 750, "closed above the voltage limit"),
-        (-4200, 1250, "closed below the voltage limit"),
+        (1900, 850, "closed above the voltage limit"),
+        (-4200, 1350, "closed below the voltage limit"),
         (2900, 100, "closed above the hard voltage limit"),
         (-6700, 100, "closed below the hard voltage limit"),
     ):
         after(most_ms - 5, False, what, mv=mv)
         after(most_ms + 5, True, what, mv=mv)
     # The ALERT of an INA226 compares no voltage.
-    for ms, wrong in ((245, False), (255, True)):
+    for ms, wrong in ((345, False), (355, True)):
         rig = running(0.8, 0.8, sensors={1: "ina226"})
         after(ms, wrong, "closed below the hard voltage limit", rig, mv=-6700)
 
