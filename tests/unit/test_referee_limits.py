@@ -44,8 +44,8 @@ def test_a_violation_is_found_while_it_lasts_and_reported_once():
 def test_each_voltage_limit_has_its_time():
     # The packs stand at 28.14 V; the window is 24 to 30 V.
     for mv, most_ms, what in (
-        (1900, 850, "closed above the voltage limit"),
-        (-4200, 1350, "closed below the voltage limit"),
+        (1900, 750, "closed above the voltage limit"),
+        (-4200, 1250, "closed below the voltage limit"),
         (2900, 100, "closed above the hard voltage limit"),
         (-6700, 100, "closed below the hard voltage limit"),
     ):

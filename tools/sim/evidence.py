@@ -20,15 +20,16 @@ S = 1000000
 ) = range(10)
 
 # what is wrong with a closed switch, for how long that may last in us, after how many us in the
-# plant it explains an opening (None: never), whether that opening is counted. To the time of its
-# rule the scan, which takes 160 ms, may add 350 ms at most; the overload sum has a margin already.
+# plant it explains an opening (None: never), whether that opening is counted. To a hard
+# limit the scan, which takes 160 ms, may add 350 ms at most; to a delay 250, since its end is not
+# left to the scan.
 RULES = (
     ("closed beyond the hard current limit", 350 * MS, 0, True),
     ("closed above the hard voltage limit", 350 * MS, 0, True),
-    ("closed above the voltage limit", 850 * MS, 490 * MS, True),
+    ("closed above the voltage limit", 750 * MS, 490 * MS, True),
     ("closed beyond the overload sum", 250 * MS, 0, True),
     ("closed below the hard voltage limit", 350 * MS, 0, False),
-    ("closed below the voltage limit", 1350 * MS, 990 * MS, False),
+    ("closed below the voltage limit", 1250 * MS, 990 * MS, False),
     ("closed though out of balance", 2000 * MS, 1490 * MS, False),
     ("closed without a valid reading", 750 * MS, None, False),
     ("closed though switched off", 100 * MS, None, False),
