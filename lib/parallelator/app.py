@@ -364,5 +364,5 @@ def run(
         Exception: the one that ended the guard, or one that was raised while the rig was built.
         KeyboardInterrupt: Ctrl-C on the console.
     """
-    health.start_compact(gc.mem_free(), gc.threshold)
+    kept = health.prepare(gc.mem_free(), gc.threshold)  # noqa: F841 - until the end
     return App(why, crashed, slot, switch).run(settled)

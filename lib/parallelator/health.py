@@ -27,6 +27,9 @@ _START_MS = const(4000)  # the first battery joins after five seconds
 _START_BYTES = const(4096)
 _CLOCK_S = const(600)
 _SMALL_HEAP = const(1048576)
+_GROWTH_BYTES = const(524288)
+_BLOCK_BYTES = const(1024)
+_MOST_GARBAGE = const(262144)  # half of what the heap in PSRAM has for it
 
 
 class Collector:
@@ -85,7 +88,8 @@ class Collector:
         self.pauses.note(GC, took_ms)
         passed_ms = max(clock.diff(began, self._last), 1)
         self._last = began
-        period_ms = self.free // 2 * passed_ms // max(self.free - free, 1)
+        room = min(self.free // 2, _MOST_GARBAGE)
+        period_ms = room * passed_ms // max(self.free - free, 1)
         period_ms = min(max(period_ms, _SHORTEST_MS), _LONGEST_MS)
         self._due = clock.add(clock.ms(), period_ms)
         self._tell("heap_low", self.free < LEAST_BYTES, self.free)
@@ -96,25 +100,29 @@ class Collector:
             self._emit(code, RIG, 0, 0, value)
 
 
-def start_compact(free: int, set_threshold: "Callable[[int], object]"):
-    """Have garbage collected after every 4 KB while the rig starts, if the heap is small.
+def prepare(free: int, set_threshold: "Callable[[int], object]"):
+    """Get the heap ready for a rig that is about to start; returns what must be kept as long.
 
-    A small heap is that of a controller without PSRAM. If it filled up before the first
-    collection, the objects that remain would be scattered over all of it, and the gaps between
-    them too small for a page. With PSRAM there is room, and a collection takes long.
+    A small heap, that of a controller without PSRAM, has its garbage collected after every 4 KB
+    while the rig starts: if it filled up first, what lives would lie scattered over all of it, and
+    the holes between would be too small for a page. One in PSRAM is made to grow now: it would
+    later, which takes up to 3 s, and an area that holds nothing is given back (py/gc.c).
 
     Args:
         free: bytes free; set_threshold: function that takes the bytes between two collections.
     """
     if free < _SMALL_HEAP:
         set_threshold(_START_BYTES)
+        return None
+    blocks = [bytearray(_BLOCK_BYTES) for _ in range(_GROWTH_BYTES // _BLOCK_BYTES)]
+    return blocks[-1]
 
 
 async def watch(snap: "Snapshot", clock: "Clock", set_threshold: "Callable[[int], object]"):
     """End the time of the start after 4 s; from then on look at the clock, for ever.
 
     Args:
-        set_threshold: as of `start_compact`. After the start no collection is due after a number
+        set_threshold: as of `prepare`. After the start no collection is due after a number
             of bytes: the frames of the guard's functions would count, too.
     """
     await asyncio.sleep_ms(_START_MS)

@@ -2,7 +2,7 @@
 """When garbage is collected, and what is told of the heap."""
 
 from parallelator.clock import Clock
-from parallelator.health import LEAST_BYTES, SLOW_MS, Collector, start_compact
+from parallelator.health import LEAST_BYTES, SLOW_MS, Collector, prepare
 from parallelator.pauses import GC
 from parallelator.records.events import Events
 from parallelator.snapshot import Snapshot
@@ -141,9 +141,16 @@ def told(controller, code, value):
         assert alarm["code"] == code and alarm["text"]
 
 
-def test_only_a_small_heap_is_kept_compact():
+def test_a_small_heap_is_kept_compact_and_a_large_one_made_to_grow():
     thresholds = []
-    start_compact(4000000, thresholds.append)
-    assert thresholds == []
-    start_compact(140000, thresholds.append)
+    assert prepare(140000, thresholds.append) is None
     assert thresholds == [4096]
+    assert len(prepare(4000000, thresholds.append)) == 1024
+    assert thresholds == [4096]
+
+
+def test_a_large_heap_is_collected_before_it_forces_a_pause():
+    controller = Controller()
+    controller.size = 2000000
+    least = controller.live(120, 14000)
+    assert least > controller.size - controller.used - 300000, least
