@@ -202,13 +202,19 @@ def test_metrics_and_log_are_texts(rig):
         labels = f'battery="{n}",state="{state}",reason="{reason}",clears="{clears}"'
         assert f"parallelator_battery_state{{{labels}}} 1\n" in metrics
     assert "parallelator_alarms 3\n" in metrics
+    for kind in ("gc_pause", "flash_pause", "tick_late"):
+        found = re.findall(
+            rf'^parallelator_{kind}_seconds{{quantile="(.*)"}} (.*)$', metrics, re.M
+        )
+        assert [quantile for quantile, _ in found] == ["0.999", "1"]
+        assert 0 <= float(found[0][1]) <= float(found[1][1]), found
     alarms = re.findall(r"^parallelator_alarm\{(.*)\} 1$", metrics, re.MULTILINE)
     assert alarms == [
         'code="config_fault",severity="trouble",battery=""',
         'code="low_soon",severity="trouble",battery="4"',
     ]
-    names = re.findall(r"^# TYPE (\w+) (gauge|counter)$", metrics, re.MULTILINE)
-    assert len(names) == len(set(names)) == 15
+    names = re.findall(r"^# TYPE (\w+) (gauge|counter|summary)$", metrics, re.MULTILINE)
+    assert len(names) == len(set(names)) == 18
     assert all(re.fullmatch(r'\w+(\{.*\})? [-\d.]+', line)
                for line in metrics.splitlines() if not line.startswith("#"))  # fmt: skip
     rig.tell("extreme")  # what has come together since the start, without what was kept

@@ -174,7 +174,8 @@ class Night:
         await asyncio.sleep_ms((_SAVE_AT_S - _DAY_AT_S) * 1000)
         self.operation = OPERATIONS[3]
         try:
-            await saving.write(CHANGES, app.settings, app.rig.config_files, app.card)
+            rig = app.rig
+            await saving.write(CHANGES, app.settings, rig.config_files, app.card, rig.pauses.flash)
         except OSError:
             pass  # the card keeps nothing any more
         self.operation = OPERATIONS[1]

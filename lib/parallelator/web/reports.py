@@ -236,7 +236,7 @@ class Reports:
             yield _ALARM % (code, severity, n or "")
         for kind in range(len(KINDS)):
             name = KINDS[kind]
-            yield _head(name + "_seconds", "gauge", _PAUSES[kind])
+            yield _head(name + "_seconds", "summary", _PAUSES[kind])
             yield _PAUSE % (name, "0.999", rig.pauses.p999_ms(kind) / 1000)
             yield _PAUSE % (name, "1", rig.pauses.worst_ms(kind) / 1000)
         if rig.mqtt:
