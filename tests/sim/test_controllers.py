@@ -58,3 +58,31 @@ def test_every_reset_brings_the_clock_back_and_every_boot_raises_it():
 
     play(look, duration_s=10, batteries=4, steps=[{"at": 5, "do": "controller_reset"}])
     assert clocks[0] == 240 and clocks[-1] == 240 and costs.RESET_MHZ in clocks, clocks
+
+
+def rig_of(controller):
+    """A rig that has run on a controller, as the page knows it."""
+    kept = []
+
+    def keep():
+        from parallelator.app import App
+
+        begin = App._main
+
+        async def main(app, settled):
+            kept.append(app.rig)
+            await begin(app, settled)
+
+        App._main = main
+
+    clean(play(keep, controller=controller, **STEADY))
+    return kept[0]
+
+
+def test_a_controller_that_collects_slowly_says_so():
+    for name, slow in (("plain", False), ("psram", True)):
+        rig = rig_of(name)
+        assert ("gc_slow" in [alarm["code"] for alarm in rig.alarms()]) == slow
+        # The first of `pauses.KINDS`: 0.1 ms a KB, and 147.5 ms for 295 KB in PSRAM.
+        worst_ms = rig.pauses.worst_ms(0)
+        assert 147 <= worst_ms < 160 if slow else 10 <= worst_ms < 20, worst_ms
