@@ -199,7 +199,7 @@ class Joiner:
         parts = []
         for module in self.modules.values():
             tree = Renamer(self, module).visit(module.tree)
-            parts.append(f"# {module.name}\n" + ast.unparse(ast.fix_missing_locations(tree)))
+            parts.append(f"# {module.name}\n" + Unparser().visit(ast.fix_missing_locations(tree)))
         constants = [f"{name} = const({value!r})" for name, value in self.constants.items()]
         text = "\n".join([*sorted(self.imports), *constants, *parts]) + "\n"
         self.check(text)
@@ -215,6 +215,11 @@ class Joiner:
         top = {name for name, _ in bindings(tree.body)}
         for node in ast.walk(tree):
             inner = set()
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Tuple):
+                first = (node.value.elts or [node.value])[0]
+                bracket = node.value.col_offset != first.col_offset
+                if isinstance(node.targets[0], ast.Tuple) and bracket:
+                    raise JoinError(f"line {node.lineno}: a tuple is made of the values")
             if isinstance(node, ast.Name) and "__" in node.id.strip("_") and node.id not in top:
                 raise JoinError(f"{node.id} is bound nowhere")
             if isinstance(node, FUNCTIONS):
@@ -238,6 +243,15 @@ class Joiner:
                 names.append(f"    {found} as {name},")
         lines = [f"from {JOINED} import (", *names, ")"] if names else []
         return "\n".join(lines + constants) + "\n"
+
+
+class Unparser(ast._Unparser):
+    """As `ast.unparse`, but `a, b = c, d` gets no parentheses: with them MicroPython makes a tuple
+    of the values, and the guard must not allocate."""
+
+    def visit_Assign(self, node):
+        self.set_precedence(ast._Precedence.TUPLE, node.value)
+        super().visit_Assign(node)
 
 
 class Renamer(ast.NodeTransformer):
