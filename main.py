@@ -37,8 +37,8 @@ WATCHDOG_MS = 15000
 START_MS = 60000
 START_TIMER = 1
 
-FROZEN_KB = 141
-"""What must be free here for an application that is frozen: 116 KB, in which all of it works, and
+FROZEN_KB = 145
+"""What must be free here for an application that is frozen: 120 KB, in which all of it works, and
 25 that the radio takes with station and access point. `make memory` measures the first."""
 
 FILES_KB = 400

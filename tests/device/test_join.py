@@ -105,6 +105,12 @@ def test_joined_modules_do_what_they_did(tmp_path):
     assert said(together, code) == b"[]\n", "constants stand in the place of their names"
 
 
+def test_what_is_assigned_together_is_not_made_a_tuple_first(tmp_path):
+    lines = "def f(a, b):\n    a, b = b, a\n    return a, b\n"
+    _, together = joined(tmp_path, two=TWO.partition("def late")[0], one=lines)
+    assert "    a, b = b, a\n" in (together / "parallelator/joined.py").read_text()
+
+
 @pytest.mark.parametrize(
     ("lines", "why"),
     [
@@ -153,8 +159,3 @@ def test_the_joined_firmware_does_what_the_other_does(together, name):
         text=True,
     )
     assert process.returncode == 0, process.stdout + process.stderr
-
-
-def test_a_swap_stays_one_that_needs_no_tuple():
-    source = "def f(a, b):\n    a, b = b, a + 1\n    c = (a, b)\n    return c"
-    assert join.written(join.ast.parse(source)) == source

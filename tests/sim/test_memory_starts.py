@@ -7,7 +7,7 @@ import sys
 from sim import current
 from support import ROOT, play
 
-FROZEN_KB = 141
+FROZEN_KB = 145
 FREE_KB = (160, 140, 120, 100, 80, 60, 40)
 
 

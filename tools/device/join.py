@@ -232,6 +232,11 @@ class Joiner:
         top = {name for name, _ in bindings(tree.body)}
         for node in ast.walk(tree):
             inner = set()
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Tuple):
+                first = (node.value.elts or [node.value])[0]
+                bracket = node.value.col_offset != first.col_offset
+                if isinstance(node.targets[0], ast.Tuple) and bracket:
+                    raise JoinError(f"line {node.lineno}: a tuple is made of the values")
             if isinstance(node, ast.Name) and "__" in node.id.strip("_") and node.id not in top:
                 raise JoinError(f"{node.id} is bound nowhere")
             if isinstance(node, FUNCTIONS):
