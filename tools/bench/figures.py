@@ -63,12 +63,12 @@ def main():
 
     memory = Memory()
 
-    class BareWatch(harness.Watch):
+    class BareProbe(harness.GuardProbe):
         def install(self):
             memory.look()
             super().install()
 
-    harness.Watch = BareWatch
+    harness.GuardProbe = BareProbe
     khz = int(sys.argv[1])
     started_s = utime.clock()
     report = play(

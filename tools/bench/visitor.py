@@ -56,10 +56,13 @@ class Visitor:
 
     Attributes:
         LONGEST_S: it should have all answers by then.
+        STREAMS: live streams beside; VISITS: what it asks for, as VISITS above.
         asking: what it asks for at the moment; done: True when it has all answers.
     """
 
     LONGEST_S = FIRST_US // 1000000 + 3 * len(VISITS)
+    STREAMS = STREAMS
+    VISITS = VISITS
 
     def __init__(self, port):
         self._port = port
@@ -83,12 +86,15 @@ class Visitor:
                 self._answer += data
             elif data == b"":
                 self._finish(now_us)
-        elif len(self._streams) < STREAMS:
+        elif len(self._streams) < self.STREAMS:
             self._streams.append(self._ask("GET", "/api/live", None))
             self._due_us = now_us + PAUSE_US
-        elif self._next < len(VISITS):
-            self._socket = self._ask(*VISITS[self._next][:3])
+        elif self._next < len(self.VISITS):
+            self._begin(now_us)
             self._next += 1
+
+    def _begin(self, now_us):
+        self._socket = self._ask(*self.VISITS[self._next][:3])
 
     def _ask(self, method, path, body):
         self.asking = "%s %s" % (method, path)
@@ -113,7 +119,7 @@ class Visitor:
         self._due_us = now_us + PAUSE_US
         head = self._answer.split(b"\r\n\r\n")[0].decode()
         status = int(head.split(" ")[1])
-        if status != VISITS[self._next - 1][3]:
+        if status != self.VISITS[self._next - 1][3]:
             raise ValueError("%s: answered with %d" % (self.asking, status))
         for line in head.split("\r\n"):
             if line.lower().startswith("set-cookie:"):
@@ -122,7 +128,7 @@ class Visitor:
 
     @property
     def done(self):
-        return self._next == len(VISITS) and not self._socket
+        return self._next == len(self.VISITS) and not self._socket
 
     def leave(self):
         """Close every stream."""
