@@ -2,6 +2,7 @@
 """How soon a switch opens after its sensor's input has crossed the hard current limit.
 
     micropython -X heapsize=64m tools/bench/reaction.py BATTERIES KHZ alert|scan idle|busy COUNT
+        [CONTROLLER DRIVER]
 
 The whole firmware on the simulated rig, in virtual time; crossings of random size and sign at
 random moments, one battery after the other. By scan: every ALERT line is dead. Idle: only the
@@ -59,11 +60,14 @@ def main():
         steps += [
             {"at": 0, "do": "alert_stuck", "n": n, "level": 1} for n in range(1, batteries + 1)
         ]
+    controller, driver = sys.argv[6:8] or ("plain", "legacy")
     duration_s = START_S + 1 + SPACING_S[batteries] * count
     report = play(
         load.hook if load else None,
         duration_s=duration_s,
         batteries=batteries,
+        controller=controller,
+        driver=driver,
         settings={"limits": OFF_AND_ON, "i2c_khz": khz},
         load=[[0, 1.9 * batteries]],
         steps=steps,
@@ -77,6 +81,9 @@ def main():
                 "khz": khz,
                 "by": sys.argv[3],
                 "rig": sys.argv[4],
+                "controller": controller,
+                "driver": driver,
+                "gap": report["ticks"]["worst_ms"],
                 "missed": count - len(report["reactions"]),
                 "disturbed": len(report["reactions"]) - len(took),
                 "floor": floor_ms(khz, alert),
