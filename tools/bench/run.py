@@ -124,8 +124,8 @@ def reaction_table(rows):
         "tasks that are always ready, %d to %d resumptions a second, each log-normal with a"
         % (min(busy), max(busy))
     )
-    yield "median of 1 ms and a p99 of 5 ms, and the collections of a plain controller. All of it in"
-    yield "virtual time."
+    yield "median of 1 ms and a p99 of 5 ms, and the collections of a plain controller. All of it"
+    yield "in virtual time."
 
 
 def board_table(rows):
@@ -139,7 +139,7 @@ def board_table(rows):
             " %(gap)12.1f %(p999)7.1f %(worst)7.1f" % row
         )
     yield ""
-    yield "With PSRAM a collection takes 0.5 ms for each KB in use (0.3 to 0.7 on boards of others)."
+    yield "With PSRAM a collection takes 0.5 ms for each KB in use (0.3 to 0.7 on others' boards)."
     yield "Frozen into the image, the firmware has a third of the heap, and of the pause."
 
 
