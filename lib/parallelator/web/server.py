@@ -321,13 +321,15 @@ class Writer:
 
     async def awrite(self, data: "Buffer"):
         """Takes bytes to send; sends what waits once a segment is full, what is large at once."""
-        if len(self._waiting) + len(data) > _SEGMENT:
+        full = len(self._waiting) + len(data) > _SEGMENT
+        if full:
             await self.flush()
         if not self._waiting and len(data) >= _LARGE:
             await self._send(data)
         else:
             self._waiting += data
-            await asyncio.sleep_ms(0)
+            if not full:  # others went on while that was sent
+                await asyncio.sleep_ms(0)
 
     async def flush(self):
         """Sends what waits."""
