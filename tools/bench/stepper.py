@@ -10,7 +10,6 @@ request the times of its steps, us of the host, in order. The guard itself is le
 times it. So is what simulator and host do in the place of chips, network and time.
 """
 
-import builtins
 import gc
 import io
 import json
@@ -21,6 +20,7 @@ import utime
 from rig import play
 
 from bench.visitor import PASSWORD, Visitor
+from sim import harness
 from sim.chips.sdcard import SdCard
 from sim.chips.sdimage import Image
 
@@ -228,7 +228,7 @@ def leave_files_out(watch):
     for name in ("stat", "remove", "rename", "mkdir"):
         setattr(Files, name, only_host(getattr(os, name)))
     sys.modules["os"] = Files
-    builtins.open = only_host(opened)
+    harness._OPEN = only_host(opened)  # what the simulated flash opens its files with
 
 
 def one_run(port, shift):
