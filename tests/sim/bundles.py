@@ -80,10 +80,10 @@ def run(coroutine):
     raise AssertionError("it waited")
 
 
-def upload(content, slot="app-b", piece=1000, strained=lambda: False):
+def upload(content, slot="app-b", piece=1000, flash=lambda job: job()):
     """Take a bundle into a slot; returns the `Receiver`. Raises what that raises."""
     bundle.asyncio = web.asyncio = Now
-    receiver = bundle.Receiver(slot, KEY, auth.pads(KEY), strained, lambda job: job())
+    receiver = bundle.Receiver(slot, KEY, auth.pads(KEY), lambda: False, flash)
     try:
         run(receiver.offer(content[:piece], len(content)))
         run(receiver.fill(content[:piece]))

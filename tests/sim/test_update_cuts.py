@@ -276,6 +276,18 @@ def test_files_that_are_not_as_said_are_refused():
         assert refusal(made(entries=change))[0] == "update_torn", change
 
 
+def test_every_write_of_an_update_is_timed():
+    image = rig()
+    timed = []
+
+    def flash(job):
+        timed.append(job)
+        return job()
+
+    powered(image, lambda: upload(made(), flash=flash))
+    assert len(timed) >= 3 * len(NEW), "open, write and close of each file"
+
+
 def test_nothing_is_written_while_a_trip_is_pending_and_it_goes_on_after():
     image = rig()
     good = made()

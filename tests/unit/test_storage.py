@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-only
 """Storage, which reports its first fault, in front of the stand-in for `esp32.NVS`."""
 
-import time
-
 import sim.standins.esp32 as esp32
+import sim.standins.time as time
 from parallelator.clock import Clock
-from parallelator.pauses import Pauses
+from parallelator.pauses import FLASH, Pauses
 from parallelator.records.storage import Storage
 from sim import current, scenario
 from sim.world import World
@@ -18,6 +17,16 @@ def storage():
     nvs = esp32.NVS("rig")
     told = []
     return Storage(nvs, lambda: told.append(1), Pauses(Clock(time))), nvs, told
+
+
+def test_a_write_is_timed_and_a_read_is_not():
+    store, _, _ = storage()
+    pauses = store._pauses
+    store.set_i32("boots", 1)
+    store.get_i32("boots")
+    assert pauses.worst_ms(FLASH) == 0
+    store.commit()
+    assert pauses.worst_ms(FLASH) == current.world.costs.nvs_write_us // 1000
 
 
 def fails(call, *args):

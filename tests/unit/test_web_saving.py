@@ -137,6 +137,51 @@ def test_a_settings_file_on_the_card_takes_what_is_saved():
     assert sorted(files) == ["card.json", "config.json"]
 
 
+def test_what_writes_to_the_flash_is_timed_and_what_writes_to_the_card_is_not():
+    def timed_jobs():
+        timed = []
+
+        def flash(job):
+            timed.append(job)
+            return job()
+
+        changes = {"name": "new"}
+        paths = (CONFIG, CARD)
+        asyncio.run(saving.write(changes, settings.defaults(), paths, None, flash))
+        return len(timed)
+
+    assert mounted(fresh(config={"name": "old"}), timed_jobs) == 3, "open, close, rename"
+    assert mounted(fresh(card={"name": "old"}), timed_jobs) == 0
+
+
+class Near:
+    """A rig with a guard that is strained for some looks."""
+
+    def __init__(self, looks):
+        self.guard = self
+        self.looks = looks
+        self.slept_ms = 0
+
+    def strained(self):
+        self.looks -= 1
+        return self.looks >= 0
+
+    async def sleep_ms(self, ms):
+        self.slept_ms += ms
+
+
+def test_a_save_waits_for_a_better_moment_but_five_seconds_at_most():
+    for looks, waited_ms in ((0, 0), (3, 300), (1000, 5000)):
+        rig = Near(looks)
+        saver = saving.Saving(rig, None)
+        saving.asyncio, kept = rig, saving.asyncio
+        try:
+            asyncio.run(saver._better_moment())
+        finally:
+            saving.asyncio = kept
+        assert rig.slept_ms == waited_ms, (looks, rig.slept_ms)
+
+
 def test_a_fault_of_the_other_file_is_told_and_nothing_is_saved():
     def job():
         faults = save({"name": "new"})

@@ -78,6 +78,8 @@ class Guard:
         self._states = States(snap, switches, limits, self._judge, self._balance, emit)
         self._connector = Connector(snap, limits, self._states, emit)
         self._presence = Presence(clock, snap, switches, self._sensors, self._states, emit)
+        if TICK_MS * BATTERIES != rules.SCAN_MS * _READS:
+            raise ValueError("a scan takes no %d ms" % rules.SCAN_MS)
         self._pace = None
         if any_clock:
             from parallelator.protection.pace import Pace

@@ -27,7 +27,7 @@ HEAT_LIMIT = const(4400000)
 _RATIO_CAP = const(30000)
 _DT_CAP_MS = const(500)
 _STRAIN_PCT = const(80)
-_SCAN_MS = const(160)  # of sixteen batteries, two in each tick
+SCAN_MS = const(160)  # of all batteries; `guard` makes sure that it is as it scans
 NEVER = const(0x3FFFFFFF)
 """A limit no reading reaches, and the largest int that needs no memory on a 32-bit chip."""
 
@@ -220,7 +220,7 @@ class Judge:
             elif self._for_ms[at] >= for_ms:
                 fires = True
                 present = present or reason
-            elif for_ms - self._for_ms[at] < _SCAN_MS:
+            elif for_ms - self._for_ms[at] < SCAN_MS:
                 self.urgent = True
             if not for_ms:
                 present = present or reason

@@ -266,7 +266,7 @@ class Reports:
 
 
 def _in_fours(texts: "Iterable"):
-    """Four short texts at a time: each piece has to wait for its turn."""
+    """Short texts joined in fours: each piece has to wait for its turn among the tasks."""
     waiting = ""
     for k, text in enumerate(texts):
         waiting += text
