@@ -174,7 +174,7 @@ def _branches(tree: dict, texts: list):
 
 
 def _refused(faults: list):
-    message = "Nothing was changed: %d faults in the settings." % len(faults)
+    message = "Nothing was changed. Faults in the settings: %d." % len(faults)
     res = problem(422, "settings", message, faults[0]["key"])
     start = res.body.decode()[:-2]
     res.body = _with_faults(start, faults)
