@@ -71,6 +71,12 @@ REASONS = (
     ("overtemperature", "C", None, "tripped locked"),
     ("imbalance", "mV", None, "tripped"),
     ("false_alert", "mA", None, "tripped"),
+    ("trial", "", None, "on"),
+    ("unsteady", "", "delay", "waiting"),
+    ("doubtful_bus", "", None, "waiting"),
+    ("no_share", "mA", None, "tripped"),
+    ("loose_contact", "mA", None, "locked"),
+    ("sensor_offset", "mA", None, "absent"),
 )
 
 
@@ -99,6 +105,12 @@ class Reason:
     OVERTEMPERATURE = 19
     IMBALANCE = 20
     FALSE_ALERT = 21
+    TRIAL = 22
+    UNSTEADY = 23
+    DOUBTFUL_BUS = 24
+    NO_SHARE = 25
+    LOOSE_CONTACT = 26
+    SENSOR_OFFSET = 27
 
 
 SEVERITIES = ("info", "notice", "trouble", "danger")
@@ -141,12 +153,16 @@ CODES = (
     ("wiring_map", "danger", "", _BATTERY_ALARM),
     ("alert_dead", "trouble", "", _BATTERY | _ACK),
     ("no_contact", "trouble", "mV", _BATTERY | _ACK),
+    ("imbalance", "trouble", "mV", _BATTERY | _ACK),
+    ("sensor_offset", "trouble", "mA", _BATTERY | _ACK),
     ("temperature", "trouble", "C", _BATTERY | _ACK),
     ("low_soon", "trouble", "mV", _BATTERY | _ACK),
     ("safe_crash", "danger", "", _RIG),
     ("safe_button", "danger", "", _RIG),
     ("bus_unheld", "danger", "mA", _RIG | _ACK),
     ("bus_overload", "danger", "", _RIG_ALARM),
+    ("rig_empty", "trouble", "", _RIG | _ACK),
+    ("charger_high", "trouble", "mV", _RIG | _ACK),
     ("topology", "trouble", "text", _RIG | _ACK),
     ("i2c_fault", "trouble", "", _RIG | _ACK),
     ("deadline_missed", "trouble", "ms", _RIG | _ACK),
@@ -166,6 +182,9 @@ CODES = (
     ("bus_start_failed", "trouble", "", _EVENT),
     ("bus_locked", "danger", "", _EVENT),
     ("group_start", "info", "", _EVENT),
+    ("relief", "notice", "", _EVENT),
+    ("trial", "notice", "", _EVENT),
+    ("trial_done", "notice", "", _EVENT),
     ("joined", "info", "", _EVENT),
     ("state", "info", "", _EVENT),
     ("expander_lost", "trouble", "", _EVENT),

@@ -14,8 +14,10 @@ from parallelator.hardware.ina2xx import ALERT, HIGH
 from parallelator.protection import metering, rules
 from parallelator.protection.joining import Connector
 from parallelator.protection.outage import Outage
+from parallelator.protection.output import FRESH_MS, Output
 from parallelator.protection.presence import Presence
 from parallelator.protection.sensors import Sensors
+from parallelator.protection.starts import DOUBT, Starts
 from parallelator.protection.states import States
 from parallelator.protection.warnings import Warnings
 from parallelator.snapshot import ALL, BATTERIES, BOARDS, CHANNELS, IDLE_MA
@@ -75,9 +77,15 @@ class Guard:
         self._warnings = Warnings(snap, limits, self._balance, emit)
         self._resistance = metering.Resistance(snap)
         self._sensors = Sensors(i2c, snap, limits, shunt_uohm)
-        self._states = States(snap, switches, limits, self._judge, self._balance, emit)
-        self._connector = Connector(snap, limits, self._states, emit)
-        self._presence = Presence(clock, snap, switches, self._sensors, self._states, emit)
+        self._output = Output(snap, limits)
+        self._starts = Starts(snap, limits, emit)
+        self._states = States(
+            snap, switches, limits, self._judge, self._output, self._starts, emit
+        )
+        self._connector = Connector(snap, limits, self._states, self._output, self._starts, emit)
+        self._presence = Presence(
+            clock, snap, switches, self._sensors, self._states, self._output, emit
+        )
         if TICK_MS * BATTERIES != rules.SCAN_MS * _READS:
             raise ValueError("a scan takes no %d ms" % rules.SCAN_MS)
         self._pace = None
@@ -94,6 +102,8 @@ class Guard:
         self._quiet_ms = 0
         self._map_ms = 0
         self._closed = 0
+        self._fresh = 0
+        self._looked = 0
         self._outage = Outage(
             i2c, snap, switches, self._sensors, self._states, self._judge, limits, emit
         )
@@ -117,7 +127,8 @@ class Guard:
         and in the first second after a start: work that can wait must not delay the guard then."""
         states = self._states
         return (
-            states.starting_ms > 0
+            self._starts.starting()
+            or self._starts.trial != 0
             or self.trip_pending()
             or self._judge.strained(states.on, self._snap.current_ma)
         )
@@ -128,7 +139,7 @@ class Guard:
         """First scan: every expander with all switches off, every sensor found and set up."""
         self._i2c.begin()
         self._presence.start(self._ms())
-        self._now = self._ms()
+        self._now = self._looked = self._ms()
         for i in range(BATTERIES):
             self._seen[i] = self._now
 
@@ -197,16 +208,24 @@ class Guard:
             self._outage.doubt(self._presence.returned)
             self._urgent |= self._presence.returned
             self._presence.returned = 0
-        self._scan()
+        if self._starts.probing():
+            self._probe()
+        else:
+            self._scan()
+            self._prove()
         self._outage.pass_time(dt)
-        self._prove()
-        group = self._connector.choose(dt)
-        if group:
-            self._connect(group)
+        self._starts.pass_time(dt)
+        if self._starts.trial:
+            self._watch_trial()
+        elif self._connector.due(dt):
+            self._look_at_output()
+            group = self._connector.choose(self._fresh)
+            if group:
+                self._connect(group)
         self._count_time(dt)
         self._show()
         if self._pace:
-            self._pace.step(now, not (self._urgent or alerts or states.starting_ms > 0))
+            self._pace.step(now, not (self._urgent or alerts or self._starts.starting()))
         if self._i2c.stuck:
             self._outage.recover()
 
@@ -223,6 +242,8 @@ class Guard:
         if alerts:
             if self._quiet_ms > 0:
                 self._clear_alerts(alerts)
+            elif self._starts.inrush_ma():
+                self._watch_inrush(alerts)
             else:
                 self._answer_alerts(alerts)
         if self._quiet_ms > 0:
@@ -272,6 +293,15 @@ class Guard:
             else:
                 states.trip(i, Reason.OVERCURRENT, self._sensors.alert_ma(i))
 
+    def _watch_inrush(self, alerts: int):
+        # Right after a start the limits do not hold yet, whatever ALERT says.
+        for i in range(BATTERIES):
+            if alerts >> i & 1 and self._sensors.chips[i]:
+                self._sensors.clear_alert(i)
+                current_ma = self._sensors.chips[i].current_ma()
+                if current_ma is not None and abs(current_ma) > self._starts.inrush_ma():
+                    self._states.trip(i, Reason.OVERCURRENT, current_ma)
+
     def _clear_alerts(self, mask: int):
         for i in range(BATTERIES):
             if mask >> i & 1:
@@ -279,7 +309,7 @@ class Guard:
 
     def _connect(self, group: int):
         self._clear_alerts(group)
-        if self._states.on | self._states.held | self._states.stuck:
+        if self._output.live:
             closed = self._states.connect(group)
         else:
             self._quiet_ms = _QUIET_MS
@@ -287,6 +317,56 @@ class Guard:
         self._take_up(closed)
         self._closed = closed
         self._map_ms = _MAP_MS
+
+    # Trials, and the output
+
+    def _probe(self):
+        # The first readings of a trial: the currents of all at once, nothing else is connected.
+        limits = self._limits
+        for i in range(BATTERIES):
+            chip = self._sensors.chips[i]
+            if not self._starts.trial >> i & 1 or chip is None:
+                continue
+            current_ma = chip.current_ma()
+            if current_ma is None:
+                continue
+            self._snap.current_ma[i] = current_ma
+            if current_ma > (limits.hard_discharge_ma or rules.NEVER) or -current_ma > (
+                limits.hard_charge_ma or rules.NEVER
+            ):
+                self._states.trip(i, Reason.OVERCURRENT, current_ma)
+                return
+        self._starts.round_done()
+
+    def _watch_trial(self):
+        stays = self._starts.verdict()
+        if stays is None:
+            return
+        doubtful = self._output.doubtful & self._states.held if stays else 0
+        self._states.end_trial(stays)
+        self._take_up(stays)
+        for i in range(BATTERIES):
+            if doubtful >> i & 1 and self._starts.kind == DOUBT:
+                # They are not on the output: those that stay would feed them, or they those.
+                self._states.regain_control(i)
+
+    def _look_at_output(self):
+        fresh = 0
+        snap, states = self._snap, self._states
+        for i in range(BATTERIES):
+            if snap.valid[i] and self._diff(self._now, self._seen[i]) <= FRESH_MS:
+                fresh |= 1 << i
+        self._fresh = fresh
+        looked_ms = self._diff(self._now, self._looked)
+        self._looked = self._now
+        output = self._output
+        output.look(states.on, states.held, states.stuck, fresh, looked_ms)
+        for b in range(BOARDS):
+            board = states.held & 15 << b * CHANNELS
+            if board and not board & fresh and output.departed(b, looked_ms):
+                for i in range(b * CHANNELS, b * CHANNELS + CHANNELS):
+                    if board >> i & 1:
+                        states.regain_control(i)
 
     # The scan
 
@@ -329,6 +409,7 @@ class Guard:
     def _look_around(self):
         balance = self._balance
         balance.look(self._states.on)
+        self._look_at_output()
         self._sample(BATTERIES, self._now, balance.mean_mv, balance.total_ma)
 
     def _visit(self, i: int):
@@ -378,11 +459,28 @@ class Guard:
 
     def _judge_sample(self, i: int, current_ma: int, dt: int):
         voltage_mv = self._snap.voltage_mv[i]
-        lag_mv = self._balance.lag_mv(i, voltage_mv)
+        balance = self._balance
         seen_ms = min(dt, _GAP_MS)
-        reason = self._judge.sample(i, voltage_mv, current_ma, lag_mv, seen_ms)
-        if reason:
+        inrush_ma = self._starts.inrush_ma()
+        if self._starts.trial >> i & 1:
+            return
+        if inrush_ma:
+            if abs(current_ma) > inrush_ma:
+                self._states.trip(i, Reason.OVERCURRENT, current_ma)
+            return
+        reason = self._judge.sample(
+            i,
+            voltage_mv,
+            current_ma,
+            balance.lag_mv(i, voltage_mv),
+            seen_ms,
+            balance.unshared_ma(current_ma),
+        )
+        if reason == Reason.IMBALANCE and self._would_overload(i):
+            self._warnings.out_of_balance(i, voltage_mv)
+        elif reason:
             of_current = reason == Reason.OVERCURRENT or reason == Reason.OVERLOAD
+            of_current = of_current or reason == Reason.NO_SHARE
             self._states.trip(i, reason, current_ma if of_current else voltage_mv)
         elif self._judge.urgent:
             self._urgent |= 1 << i
@@ -391,6 +489,18 @@ class Guard:
             self._warnings.connected(i, voltage_mv, current_ma, seen_ms)
             self._resistance.sample(i, voltage_mv, current_ma)
             metering.count_time(self._snap, i, dt)
+
+    def _would_overload(self, i: int):
+        """True when the others could not carry without battery i what it carries."""
+        output, limits = self._output, self._limits
+        others = output.closed & ~(1 << i)
+        if not others:
+            return True
+        predicted = output.predict(others, output.total_ma)
+        for k in range(BATTERIES):
+            if others >> k & 1 and not -limits.charge_ma <= predicted[k] <= limits.discharge_ma:
+                return True
+        return False
 
     def _attend(self, i: int, current_ma: int, dt: int):
         # A battery that is not on: its delays, its return, and current it should not carry.
@@ -402,6 +512,7 @@ class Guard:
                 states.owe(i, reason)
         self._warnings.opened(i)
         self._resistance.opened(i)
+        self._output.watch_open(i, self._snap.voltage_mv[i], current_ma, states.stuck)
         self._watch_stuck(i, current_ma, seen_ms)
         states.count_down(i, dt)
         if self._snap.state[i] == ABSENT and self._presence.boards >> i // CHANNELS & 1:
@@ -424,6 +535,7 @@ class Guard:
             self._stuck_ms[i] += seen_ms
             if self._stuck_ms[i] >= _STUCK_MS:
                 states.stuck |= bit
+                self._output.pinned |= bit & self._output.moved
                 self._snap.alarm("stuck_closed", i, True)
                 self._emit("stuck_closed", i, self._snap.state[i], 0, current_ma)
 

@@ -1,108 +1,370 @@
 # SPDX-License-Identifier: GPL-3.0-only
-"""Who may join, and when: one by one onto a live bus, as a group onto a dead one. Run by `guard`.
+"""Who may close, and when: one by one onto a live output, as a group onto a dead one.
 
-Sets of batteries are 16-bit masks, bit i = battery i. No hardware, no clock; `scratch` is a kept
-array('i') of 16, so that nothing is allocated.
+Sets of batteries are 16-bit masks, bit i = battery i. No hardware, no clock, and nothing is
+allocated. What is known of the output is `output.Output`'s to say; what follows a start is
+`starts.Starts`' to judge.
 """
 
 from array import array
 
 from micropython import const
 
-from parallelator.catalog import WAITING, Reason
+from parallelator.catalog import TRIPPED, WAITING, Reason
 from parallelator.protection import rules
+from parallelator.protection.output import insert
+from parallelator.protection.starts import DOUBT, EMPTY, FULL
 from parallelator.snapshot import BATTERIES, RIG
 
 _SHARE_PCT = const(80)
 """Predicted currents stay within this share of the hard limit."""
+_TRIAL_MA = const(40000)
+_UNSTEADY_MS = const(5000)
+_RELIEF_MS = const(10000)
+_RELIEF_OFFSETS = const(2)
+_RELIEF_PCT = const(80)
+"""A set that cannot help everybody must take a fifth of the worst load at least."""
 
 
 class Connector:
-    """Applies the functions below, once per join_interval_ms.
+    """Chooses who closes.
 
     Args:
-        snap: the `Snapshot`; limits: a `rules.Limits`; states: a `States`.
-        emit: function (code, i, state, reason, value) that records an event.
+        snap: the `Snapshot`; limits: a `rules.Limits`; states: a `States`; output: an `Output`.
+        starts: a `Starts`; emit: function (code, i, state, reason, value) that records an event.
     """
 
-    def __init__(self, snap: "Snapshot", limits: "Limits", states: "States", emit: "Emit"):
+    def __init__(
+        self,
+        snap: "Snapshot",
+        limits: "Limits",
+        states: "States",
+        output: "Output",
+        starts: "Starts",
+        emit: "Emit",
+    ):
         self._snap = snap
         self._limits = limits
         self._states = states
+        self._output = output
+        self._starts = starts
         self._emit = emit
         self._scratch = array("i", bytes(4 * BATTERIES))
-        self._boot_ms = limits.start_delay_ms
+        self._unsteady_ms = array("h", bytes(2 * BATTERIES))
         self._pause_ms = 0
+        self._relief_ms = 0
         self._ready = 0
 
-    def choose(self, dt_ms: int):
+    def due(self, dt_ms: int):
+        """True when it is time to choose, `dt_ms` after the last call."""
+        self._relief_ms -= dt_ms
+        self._pause_ms -= dt_ms
+        if self._starts.trial or self._pause_ms > 0:
+            return False
+        self._pause_ms = self._limits.join_interval_ms
+        return True
+
+    def choose(self, fresh: int):
         """Who may close now; the others learn why not.
 
         Args:
-            dt_ms: time since the last call.
+            fresh: mask of the batteries whose reading speaks for the present.
 
         Returns:
-            int: mask of the batteries to close, 0 = none; more than one starts a dead bus.
+            int: mask of the batteries to close together, 0 = none.
         """
-        self._boot_ms = max(self._boot_ms - dt_ms, 0)
-        self._pause_ms -= dt_ms
-        if self._pause_ms > 0:
+        before = self._ready
+        ready = self._ready = self._find_ready(fresh, before)
+        steady = ready and ready == before
+        output = self._output
+        if output.live:
+            return self._relieve(ready) or self._next(ready)
+        reason = self._starts.holds()
+        if reason:
+            self._tell_all(ready, reason)
             return 0
-        self._pause_ms = self._limits.join_interval_ms
+        if steady:
+            group = self._group(ready)
+            if group:
+                return group
+        if not output.closed and (steady or not ready):
+            return self._trial(ready, fresh)
+        return 0
+
+    def _find_ready(self, fresh: int, before: int):
+        # One that is now inside and now outside of its limits is left aside, and delays nobody.
+        snap = self._snap
         ready = 0
         for i in range(BATTERIES):
-            if self._snap.state[i] == WAITING and self._may_join(i):
-                ready |= 1 << i
-        steady = ready == self._ready
-        self._ready = ready
-        if not ready:
-            return 0
-        states = self._states
-        live = states.on | states.held | states.stuck
-        if live:
-            return self._next(ready, live)
-        # A dead bus is started when the same ones were ready the last time: so those that recover
-        # together start together.
-        return self._group(ready) if steady else 0
+            bit = 1 << i
+            fit = snap.state[i] == WAITING and fresh & bit and self._is_fit(i)
+            if self._unsteady_ms[i] > 0:
+                self._unsteady_ms[i] -= self._limits.join_interval_ms
+                if snap.state[i] == WAITING:
+                    snap.reason[i] = Reason.UNSTEADY
+            elif fit:
+                ready |= bit
+                snap.reason[i] = Reason.IN_TURN
+            elif before & bit and snap.state[i] == WAITING:
+                self._unsteady_ms[i] = _UNSTEADY_MS
+        return ready
 
-    def _may_join(self, i: int):
+    def _is_fit(self, i: int):
         snap = self._snap
-        reason = rules.outside(self._limits, snap.voltage_mv[i])
-        if not reason:
-            if self._boot_ms:
-                reason = Reason.STARTING
-            elif snap.bus_locked:
-                reason = Reason.BUS_OVERLOAD
-            else:
-                reason = Reason.IN_TURN
-        snap.reason[i] = reason
-        return reason == Reason.IN_TURN and snap.valid[i]
+        voltage_mv = snap.voltage_mv[i]
+        reason = rules.outside(self._limits, voltage_mv)
+        if reason == Reason.UNDERVOLTAGE and self._output.charging:
+            if voltage_mv >= self._limits.charge_floor_mv:
+                return True
+        if reason:
+            snap.reason[i] = reason
+        return not reason
 
-    def _next(self, ready: int, live: int):
-        snap = self._snap
-        limits = self._limits
-        bus_mv = bus_rest_mv(snap, live, limits.pack_mohm, self._scratch)
+    def _tell_all(self, mask: int, reason: int):
+        for i in range(BATTERIES):
+            if mask >> i & 1:
+                self._snap.reason[i] = reason
+
+    # A live output
+
+    def _next(self, ready: int):
         best = 0
         best_mv = rules.NEVER
         for i in range(BATTERIES):
             if ready >> i & 1:
-                delta_mv = snap.voltage_mv[i] - bus_mv
-                pack_mohm = snap.r_mohm[i] or limits.pack_mohm
-                reason = refusal(limits, snap, live, delta_mv, pack_mohm)
+                reason = self.refusal(i)
                 if reason:
-                    snap.reason[i] = reason
-                elif abs(delta_mv) < best_mv:
+                    self._snap.reason[i] = reason
+                    continue
+                delta_mv = abs(self._snap.voltage_mv[i] - self._output.rest_mv)
+                if delta_mv < best_mv:
                     best = 1 << i
-                    best_mv = abs(delta_mv)
+                    best_mv = delta_mv
         return best
 
-    def _group(self, ready: int):
-        group = start_group(self._snap, ready, self._limits.start_spread_mv, self._scratch)
+    def refusal(self, i: int):
+        """Whether battery i may join the live output.
+
+        Returns:
+            int: `Reason.NONE`, or INRUSH, or BUS_LOWER or BUS_HIGHER when the output is lower or
+            higher, OVERVOLTAGE when it would be charged although it is full, DOUBTFUL_BUS when
+            it does not fit a battery that may be connected.
+        """
+        output, limits = self._output, self._limits
+        here_mv = self._snap.voltage_mv[i]
+        # Of two that contradict each other it must fit one, and stand the other.
+        fit_mv, other_mv = output.rest_mv, output.other_mv
+        reason = self._offset_refusal(here_mv - fit_mv)
+        if reason and other_mv:
+            fit_mv, other_mv = other_mv, fit_mv
+            reason = self._offset_refusal(here_mv - fit_mv)
+        if reason:
+            return reason
+        circulating_ma = self._circulating_ma(i, here_mv - fit_mv)
+        if not -limits.charge_ma <= circulating_ma <= limits.discharge_ma:
+            return Reason.INRUSH
+        if other_mv and abs(self._circulating_ma(i, here_mv - other_mv)) > self._hard_ma():
+            return Reason.INRUSH
+        joining = output.predict(output.closed | 1 << i, output.total_ma)
+        if beyond_share(limits, joining[i], 0):
+            return Reason.INRUSH
+        if self._states.is_full(i) and joining[i] < 0:
+            return Reason.OVERVOLTAGE
+        amps = self._snap.current_ma
+        for k in range(BATTERIES):
+            if output.closed >> k & 1 and beyond_share(limits, joining[k], amps[k]):
+                return Reason.INRUSH
+        return Reason.NONE if self._fits_doubtful(i) else Reason.DOUBTFUL_BUS
+
+    def _offset_refusal(self, delta_mv: int):
+        if delta_mv > self._limits.voltage_offset_mv:
+            return Reason.BUS_LOWER
+        if delta_mv < -self._limits.voltage_offset_mv:
+            return Reason.BUS_HIGHER
+        return Reason.NONE
+
+    def _circulating_ma(self, i: int, delta_mv: int):
+        count = size(self._output.closed)
+        return 1000 * delta_mv * count // (self._output.resistance_mohm(i) * (count + 1))
+
+    def _hard_ma(self):
+        limits = self._limits
+        return min(
+            limits.hard_discharge_ma or limits.discharge_ma,
+            limits.hard_charge_ma or limits.charge_ma,
+        )
+
+    def _fits_doubtful(self, i: int):
+        output, limits = self._output, self._limits
+        for k in range(BATTERIES):
+            if output.doubtful >> k & 1:
+                delta_mv = self._snap.voltage_mv[i] - output.at_rest_mv(k)
+                mohm = output.resistance_mohm(i) + output.resistance_mohm(k)
+                if abs(delta_mv) > limits.voltage_offset_mv:
+                    return False
+                if abs(1000 * delta_mv // mohm) > min(limits.charge_ma, limits.discharge_ma):
+                    return False
+        return True
+
+    def _relieve(self, ready: int):
+        # Somebody carries more than it may for long: others come to its help, in one write, from
+        # further away than one that joins without need.
+        output, limits = self._output, self._limits
+        if self._relief_ms > 0 or not ready:
+            return 0
+        worst = self._worst_pct(output.closed, self._snap.current_ma)
+        if worst <= 100:
+            return 0
+        far_mv = _RELIEF_OFFSETS * limits.voltage_offset_mv
+        count = 0
         for i in range(BATTERIES):
-            if ready >> i & 1 and not group >> i & 1:
+            if ready >> i & 1:
+                delta_mv = abs(self._snap.voltage_mv[i] - output.rest_mv)
+                if delta_mv <= far_mv and self._fits_doubtful(i):
+                    insert(self._scratch, count, delta_mv << 4 | i)
+                    count += 1
+        best = joiners = 0
+        best_pct = worst * _RELIEF_PCT // 100
+        for at in range(count):
+            joiners |= 1 << (self._scratch[at] & 15)
+            predicted = output.predict(output.closed | joiners, output.total_ma)
+            if self._inside_share(output.closed | joiners, predicted):
+                best = joiners
+                break
+            pct = self._worst_pct(output.closed | joiners, predicted)
+            if pct < best_pct:
+                best, best_pct = joiners, pct
+        if best:
+            self._relief_ms = _RELIEF_MS
+            self._emit("relief", RIG, 0, 0, size(best))
+        return best
+
+    def _worst_pct(self, mask: int, amps: "array"):
+        worst = 0
+        limits = self._limits
+        for i in range(BATTERIES):
+            if mask >> i & 1:
+                here = amps[i]
+                limit_ma = limits.discharge_ma if here > 0 else limits.charge_ma
+                worst = max(worst, abs(here) * 100 // limit_ma)
+        return worst
+
+    def _inside_share(self, mask: int, predicted: "array"):
+        for i in range(BATTERIES):
+            if mask >> i & 1 and beyond_share(self._limits, predicted[i], 0):
+                return False
+        return True
+
+    # An output that may be dead
+
+    def _group(self, ready: int):
+        """The batteries that start the output together, 0 = none fits."""
+        candidates = 0
+        for i in range(BATTERIES):
+            if ready >> i & 1:
+                reason = self._connected_refusal(i)
+                if reason:
+                    self._snap.reason[i] = reason
+                else:
+                    candidates |= 1 << i
+        group = self.largest_group(candidates, self._starts.wide)
+        for i in range(BATTERIES):
+            if (candidates & ~group) >> i & 1:
                 self._snap.reason[i] = Reason.START_SPREAD
-        self._emit("group_start", RIG, 0, 0, size(group))
+        if group:
+            self._emit("group_start", RIG, 0, 0, size(group))
         return group
+
+    def _connected_refusal(self, i: int):
+        # Those that are connected and carry nothing may be alone on the output, or not at all.
+        limits = self._limits
+        for k in range(BATTERIES):
+            if self._output.closed >> k & 1:
+                delta_mv = self._snap.voltage_mv[i] - self._output.at_rest_mv(k)
+                reason = self._offset_refusal(delta_mv)
+                if reason:
+                    return reason
+                circulating_ma = abs(self._circulating_ma(i, delta_mv))
+                if circulating_ma > min(limits.charge_ma, limits.discharge_ma):
+                    return Reason.INRUSH
+        return Reason.NONE if self._fits_doubtful(i) else Reason.DOUBTFUL_BUS
+
+    def largest_group(self, mask: int, wide: bool):
+        """The largest group of `mask` that may close together; of equal ones the fuller.
+
+        Args:
+            wide: False for the first start: within start_spread_mv, currents between them inside
+                the continuous limits. True after a start that failed, for a trial, for a relief:
+                within voltage_offset_mv, and 80 % of the hard limits.
+        """
+        spread_mv = self._limits.voltage_offset_mv if wide else self._limits.start_spread_mv
+        count = 0
+        for i in range(BATTERIES):
+            if mask >> i & 1:
+                insert(self._scratch, count, self._snap.voltage_mv[i] << 4 | i)
+                count += 1
+        best = best_size = low = 0
+        for high in range(count):
+            while (self._scratch[high] >> 4) - (self._scratch[low] >> 4) > spread_mv:
+                low += 1
+            if high - low + 1 >= best_size:
+                group = 0
+                for at in range(low, high + 1):
+                    group |= 1 << (self._scratch[at] & 15)
+                if self._stands_itself(group, wide):
+                    best = group
+                    best_size = high - low + 1
+        return best
+
+    def _stands_itself(self, group: int, wide: bool):
+        # Those that cannot be opened take part, whether they are told to or not.
+        limits = self._limits
+        group |= self._output.pinned
+        predicted = self._output.predict(group, 0)
+        for i in range(BATTERIES):
+            if group >> i & 1:
+                if wide and limits.hard_charge_ma:
+                    if beyond_share(limits, predicted[i], 0):
+                        return False
+                elif not -limits.charge_ma <= predicted[i] <= limits.discharge_ma:
+                    return False
+        return True
+
+    def _trial(self, ready: int, fresh: int):
+        """The batteries that close for a moment, so that the rig learns what the output is."""
+        states, starts = self._states, self._starts
+        full = empty = others = 0
+        for i in range(BATTERIES):
+            bit = 1 << i
+            if not fresh & bit:
+                continue
+            if self._snap.state[i] == TRIPPED and (starts.asked_ms or not self._snap.eta_ms[i]):
+                if states.is_full(i):
+                    full |= bit
+                elif self._snap.voltage_mv[i] >= self._limits.charge_floor_mv:
+                    empty |= bit
+            elif self._snap.state[i] == TRIPPED:
+                others |= bit
+        candidates = ready or (full if size(full) >= size(empty) else empty)
+        if not candidates or others and not ready and not starts.asked_ms:
+            return 0
+        kind = DOUBT if ready else FULL if candidates == full else EMPTY
+        if not starts.trial_due(kind, size(candidates)):
+            return 0
+        group = self.largest_group(candidates, True)
+        if 2 * size(group) < size(candidates) or not self._stands_trial(group):
+            return 0
+        starts.begin_trial(kind, group)
+        return group
+
+    def _stands_trial(self, group: int):
+        # The worst that each may meet: all doubtful ones, at the voltage they had last.
+        output = self._output
+        predicted = output.predict(group | output.doubtful, 0)
+        for i in range(BATTERIES):
+            if group >> i & 1 and abs(predicted[i]) > _TRIAL_MA:
+                return False
+        return True
 
 
 def size(mask: int):
@@ -114,71 +376,7 @@ def size(mask: int):
     return count
 
 
-def rest_mv(voltage_mv: int, current_ma: int, pack_mohm: int):
-    """The voltage a loaded pack would show at rest: V + I * R, in mV, mA, mOhm."""
-    return voltage_mv + current_ma * pack_mohm // 1000
-
-
-def bus_rest_mv(snap: "Snapshot", mask: int, pack_mohm: int, scratch: "array"):
-    """Median rest voltage in mV of the connected batteries in `mask` (at least one).
-
-    Args:
-        pack_mohm: resistance of those that are not measured.
-    """
-    count = 0
-    for i in range(BATTERIES):
-        if mask >> i & 1:
-            mohm = snap.r_mohm[i] or pack_mohm
-            _insert(scratch, count, rest_mv(snap.voltage_mv[i], snap.current_ma[i], mohm), 0)
-            count += 1
-    return (scratch[count // 2] + scratch[(count - 1) // 2]) // 2
-
-
-def _insert(scratch: "array", count: int, value: int, shift: int):
-    at = count
-    while at and scratch[at - 1] >> shift > value >> shift:
-        scratch[at] = scratch[at - 1]
-        at -= 1
-    scratch[at] = value
-
-
-def refusal(limits: "Limits", snap: "Snapshot", mask: int, delta_mv: int, pack_mohm: int):
-    """Whether a battery may join the live bus of the batteries in `mask`.
-
-    Args:
-        limits: a `rules.Limits`; snap: the readings; mask: the connected batteries, not empty.
-        delta_mv: voltage of the candidate at rest minus that of the bus, mV.
-        pack_mohm: resistance inside the candidate.
-
-    Returns:
-        int: `Reason.NONE`, or INRUSH, or BUS_LOWER or BUS_HIGHER when the bus is lower or higher.
-    """
-    if delta_mv > limits.voltage_offset_mv:
-        return Reason.BUS_LOWER
-    if delta_mv < -limits.voltage_offset_mv:
-        return Reason.BUS_HIGHER
-    count = size(mask)
-    total_ma = 0
-    for i in range(BATTERIES):
-        if mask >> i & 1:
-            total_ma += snap.current_ma[i]
-    resistance = (pack_mohm + limits.path_mohm) * (count + 1)
-    circulating_ma = 1000 * delta_mv * count // resistance
-    if not -limits.charge_ma <= circulating_ma <= limits.discharge_ma:
-        return Reason.INRUSH
-    joining_ma = circulating_ma + total_ma // (count + 1)
-    if _beyond_share(limits, joining_ma, 0):
-        return Reason.INRUSH
-    relief_ma = joining_ma // count
-    for i in range(BATTERIES):
-        if mask >> i & 1:
-            now_ma = snap.current_ma[i]
-            if _beyond_share(limits, now_ma - relief_ma, now_ma):
-                return Reason.INRUSH
-    return Reason.NONE
-
-
-def _beyond_share(limits: "Limits", predicted_ma: int, now_ma: int):
+def beyond_share(limits: "Limits", predicted_ma: int, now_ma: int):
     """True when a current exceeds its share of the hard limit and is worse than the present."""
     hard_ma = limits.hard_discharge_ma if predicted_ma > 0 else limits.hard_charge_ma
     return (
@@ -186,33 +384,3 @@ def _beyond_share(limits: "Limits", predicted_ma: int, now_ma: int):
         and abs(predicted_ma) > hard_ma * _SHARE_PCT // 100
         and abs(predicted_ma) > abs(now_ma)
     )
-
-
-def start_group(snap: "Snapshot", mask: int, spread_mv: int, scratch: "array"):
-    """The largest group of `mask` that may close together onto a dead bus.
-
-    Args:
-        snap: readings; mask: the candidates; spread_mv: highest minus lowest allowed, mV.
-
-    Returns:
-        int: mask of the group; among equally large groups the one of the higher voltage.
-    """
-    count = 0
-    for i in range(BATTERIES):
-        if mask >> i & 1:
-            # The low four bits hold the index; the voltage above them is what is sorted by.
-            _insert(scratch, count, snap.voltage_mv[i] << 4 | i, 4)
-            count += 1
-    best_size = 0
-    best_low = 0
-    low = 0
-    for high in range(count):
-        while (scratch[high] >> 4) - (scratch[low] >> 4) > spread_mv:
-            low += 1
-        if high - low + 1 >= best_size:
-            best_size = high - low + 1
-            best_low = low
-    group = 0
-    for at in range(best_low, best_low + best_size):
-        group |= 1 << (scratch[at] & 15)
-    return group

@@ -25,7 +25,7 @@ class Presence:
 
     Args:
         clock: a `clock.Clock`; snap: the `Snapshot`; switches: a `Switches`.
-        sensors: a `Sensors`; states: a `States`.
+        sensors: a `Sensors`; states: a `States`; output: an `Output`.
         emit: function (code, i, state, reason, value) that records an event.
 
     Attributes:
@@ -43,6 +43,7 @@ class Presence:
         switches: "Switches",
         sensors: "Sensors",
         states: "States",
+        output: "Output",
         emit: "Emit",
     ):
         self._diff = clock.diff
@@ -50,6 +51,7 @@ class Presence:
         self._switches = switches
         self._sensors = sensors
         self._states = states
+        self._output = output
         self._emit = emit
         self._probed = array("i", bytes(4 * BATTERIES))
         self._pause = array("i", [_PROBE_MS] * BATTERIES)
@@ -247,6 +249,7 @@ class Presence:
     def _lose_board(self, b: int):
         self.boards &= ~(1 << b)
         self._emit("expander_lost", RIG, 0, 0, b + 1)
+        self._output.fall_silent(b)
         may_be_closed = self._states.on | self._switches.unsure(b)
         for i in range(b * CHANNELS, b * CHANNELS + CHANNELS):
             self.alert_proven &= ~(1 << i)
@@ -268,6 +271,7 @@ class Presence:
         self.boards |= 1 << b
         self.returned |= standing
         self._emit("expander_back", RIG, 0, 0, b + 1)
+        self._output.answer(b)
         for i in range(b * CHANNELS, b * CHANNELS + CHANNELS):
             if self._sensors.chips[i]:
                 self._unproven |= 1 << i

@@ -19,14 +19,21 @@ _VOLTAGE = const(2)  # mV
 _LOWNESS = const(3)  # minus the voltage, mV
 _HEAT = const(4)  # inverse-time sum of the overload, permille * ms
 _LAG = const(5)  # mV below the highest connected pack; of the odd one: above the median
-_TEMPERATURE = const(6)  # degrees Celsius, sampled on its own
-_QUANTITIES = const(7)
+_UNSHARED = const(6)  # mA that the others carry each while this pack carries nothing
+_TEMPERATURE = const(7)  # degrees Celsius, sampled on its own
+_QUANTITIES = const(8)
 
 HEAT_LIMIT = const(4400000)
 """The overload sum that opens: 4.4 s of ((I/Imax)**2 - 1), in permille * ms."""
 _RATIO_CAP = const(30000)
 _DT_CAP_MS = const(500)
 _STRAIN_PCT = const(80)
+_GIVES_MA = const(100)
+"""A pack that gives as much is not filled beyond its limit; one that takes it is not emptied."""
+_SHARED_MA = const(1999)
+_COOLER_C = const(10)
+CHARGER_MV = const(300)
+"""How near to max_voltage_mv another pack is when it is the charger that is too high."""
 SCAN_MS = const(160)  # of all batteries; `guard` makes sure that it is as it scans
 NEVER = const(0x3FFFFFFF)
 """A limit no reading reaches, and the largest int that needs no memory on a 32-bit chip."""
@@ -42,9 +49,10 @@ RULES = (
     (Reason.OVERLOAD, _HEAT, lambda lim: HEAT_LIMIT - 1, 0, 1, True),
     (Reason.OVERTEMPERATURE, _TEMPERATURE, lambda lim: lim.temperature_trip_c, 0, 3, True),
     (Reason.IMBALANCE, _LAG, lambda lim: lim.imbalance_mv, 1500, 3, False),
+    (Reason.NO_SHARE, _UNSHARED, lambda lim: _SHARED_MA, 5000, 3, False),
 )
 COUNTED = tuple(row[0] for row in RULES if row[5])
-_ROWS = const(9)
+_ROWS = const(10)
 
 
 class Limits:
@@ -78,6 +86,8 @@ class Limits:
         self.voltage_offset_mv = limit("voltage_offset_mv")
         self.start_spread_mv = limit("start_spread_mv")
         self.imbalance_mv = limit("imbalance_mv")
+        self.charge_floor_mv = min(limit("charge_floor_mv"), self.min_voltage_mv)
+        self.trial_interval_ms = limit("trial_interval_ms")
         self.temperature_alarm_c = limit("temperature_alarm_c")
         self.temperature_trip_c = limit("temperature_trip_c")
         self.uv_hysteresis_mv = limit("uv_hysteresis_mv")
@@ -162,13 +172,21 @@ class Judge:
             for i in range(BATTERIES)
         )
 
-    def sample(self, i: int, voltage_mv: int, current_ma: int, lag_mv: int, dt_ms: int):
+    def sample(
+        self,
+        i: int,
+        voltage_mv: int,
+        current_ma: int,
+        lag_mv: int,
+        dt_ms: int,
+        unshared_ma: int = 0,
+    ):
         """Judge one reading of a connected battery.
 
         Args:
             i: battery index 0..15.
             voltage_mv, current_ma: the reading, positive current = discharge.
-            lag_mv: what `Balance.lag_mv` says of it.
+            lag_mv, unshared_ma: what `Balance` says of it.
             dt_ms: time since the previous sample of this battery.
 
         Returns:
@@ -182,6 +200,7 @@ class Judge:
             and -lim.charge_ma <= current_ma <= lim.discharge_ma
             and lim.min_voltage_mv <= voltage_mv <= lim.max_voltage_mv
             and lag_mv <= lim.imbalance_mv
+            and unshared_ma <= _SHARED_MA
         ):
             return 0
         heat = self._heated(i, current_ma, min(dt_ms, _DT_CAP_MS))
@@ -189,7 +208,12 @@ class Judge:
         sample[_DISCHARGE] = current_ma
         sample[_CHARGE] = -current_ma
         sample[_VOLTAGE] = voltage_mv
+        if current_ma >= _GIVES_MA:
+            sample[_VOLTAGE] = lim.max_voltage_mv if voltage_mv <= lim.hard_high_mv else voltage_mv
         sample[_LOWNESS] = -voltage_mv
+        if current_ma < -_GIVES_MA and voltage_mv >= lim.charge_floor_mv:
+            sample[_LOWNESS] = -lim.min_voltage_mv
+        sample[_UNSHARED] = unshared_ma
         sample[_HEAT] = heat
         sample[_LAG] = lag_mv
         self._pending[i] = heat > 0
@@ -251,19 +275,28 @@ def outside(limits: "Limits", voltage_mv: int):
     return Reason.NONE
 
 
-def recovered(limits: "Limits", reason: int, voltage_mv: int, charging: bool):
-    """True when a battery opened for `reason` may come back.
+def recovered(
+    limits: "Limits", reason: int, voltage_mv: int, celsius: int, live: bool, charging: bool
+):
+    """True when a battery opened for `reason` may come back, as far as its readings go.
 
-    An empty pack cannot rise by itself, so while the live bus is being charged it needs no
-    margin: it joins to be charged.
+    An empty pack cannot rise by itself: while the output is charged it joins to be charged. A
+    full one needs no margin where it is discharged.
 
     Args:
-        voltage_mv: its voltage, mV; charging: True while current flows into the connected packs.
+        voltage_mv: its voltage, mV; celsius: the die of its sensor.
+        live, charging: as of `output.Output`.
     """
-    if reason == Reason.UNDERVOLTAGE and not charging:
-        return voltage_mv >= limits.min_voltage_mv + limits.uv_hysteresis_mv
+    if reason == Reason.UNDERVOLTAGE or voltage_mv < limits.min_voltage_mv:
+        if charging:
+            return limits.charge_floor_mv <= voltage_mv <= limits.max_voltage_mv
+        margin_mv = limits.uv_hysteresis_mv if reason == Reason.UNDERVOLTAGE else 0
+        return voltage_mv >= limits.min_voltage_mv + margin_mv
     if reason == Reason.OVERVOLTAGE:
-        return voltage_mv <= limits.max_voltage_mv - limits.ov_hysteresis_mv
+        margin_mv = 0 if live and not charging else limits.ov_hysteresis_mv
+        return voltage_mv <= limits.max_voltage_mv - margin_mv
+    if reason == Reason.OVERTEMPERATURE and celsius > limits.temperature_trip_c - _COOLER_C:
+        return False
     return outside(limits, voltage_mv) == Reason.NONE
 
 
@@ -291,10 +324,10 @@ class Balance:
         snap: the `Snapshot`; limits: a `Limits`.
 
     Attributes:
-        reference_mv: voltage of the highest connected pack, the odd one aside; 0 = none.
+        reference_mv: voltage of the highest pack that carries, the odd one aside; while nobody
+            carries all count; 0 = none.
         odd: index of the odd one, or -1: of three or more, a highest pack that is itself more
             than imbalance_mv above the median; then it alone is out of balance.
-        charging: True while more than IDLE_MA flow into the connected packs together.
         median_mv: median voltage when the packs lie further apart than voltage_offset_mv, else 0.
         total_ma: current of the connected packs together; mean_mv: their mean voltage, 0 = none.
     """
@@ -303,19 +336,19 @@ class Balance:
         self._snap = snap
         self._limits = limits
         self._scratch = array("i", bytes(4 * BATTERIES))
+        self._packs = 0
+        self._flow_ma = 0
         self.reference_mv = 0
         self.odd = -1
         self.median_mv = 0
         self.total_ma = 0
         self.mean_mv = 0
-        self.charging = False
 
     def look(self, mask: int):
         """Compare the batteries of `mask`."""
         volts = self._snap.voltage_mv
         amps = self._snap.current_ma
-        high = -1
-        high_mv = next_mv = total_ma = total_mv = packs = 0
+        total_ma = total_mv = packs = flow_ma = carrying = high_mv = 0
         low_mv = NEVER
         for i in range(BATTERIES):
             if mask >> i & 1:
@@ -324,27 +357,41 @@ class Balance:
                 total_mv += here
                 packs += 1
                 if here > high_mv:
-                    next_mv = high_mv
                     high_mv = here
-                    high = i
-                elif here > next_mv:
-                    next_mv = here
                 if here < low_mv:
                     low_mv = here
+                flow_ma += abs(amps[i])
+                if not -IDLE_MA < amps[i] < IDLE_MA:
+                    carrying |= 1 << i
         self.total_ma = total_ma
         self.mean_mv = total_mv // packs if packs else 0
-        self.charging = total_ma < -IDLE_MA
+        self._packs = packs
+        self._flow_ma = flow_ma
         self.reference_mv = high_mv
         self.odd = -1
         self.median_mv = 0
         limits = self._limits
-        if high_mv - low_mv <= min(limits.imbalance_mv, limits.voltage_offset_mv):
-            return
-        count = _sorted(volts, mask, self._scratch)
-        self.median_mv = (self._scratch[count // 2] + self._scratch[(count - 1) // 2]) // 2
-        if count > 2 and high_mv - self.median_mv > limits.imbalance_mv:
-            self.odd = high
-            self.reference_mv = next_mv
+        if high_mv - low_mv > min(limits.imbalance_mv, limits.voltage_offset_mv):
+            self._compare(carrying or mask)
+
+    def _compare(self, mask: int):
+        volts = self._snap.voltage_mv
+        scratch = self._scratch
+        count = _sorted(volts, mask, scratch)
+        self.median_mv = (scratch[count // 2] + scratch[(count - 1) // 2]) // 2
+        self.reference_mv = scratch[count - 1]
+        if count > 2 and scratch[count - 1] - self.median_mv > self._limits.imbalance_mv:
+            self.reference_mv = scratch[count - 2]
+            for i in range(BATTERIES):
+                if mask >> i & 1 and volts[i] == scratch[count - 1]:
+                    self.odd = i
+
+    def unshared_ma(self, current_ma: int):
+        """What the others carry each, mA, when three or more are connected and this one, with
+        `current_ma`, carries nothing; else 0."""
+        if self._packs < 3 or not -IDLE_MA < current_ma < IDLE_MA:
+            return 0
+        return (self._flow_ma - abs(current_ma)) // (self._packs - 1)
 
     def lag_mv(self, i: int, voltage_mv: int):
         """How far battery i is out of balance, mV; negative when it is not."""

@@ -25,9 +25,13 @@ from parallelator.protection import rules
 from parallelator.snapshot import ALL, BATTERIES, IDLE_MA, RIG
 
 _REPEAT_S = const(3600)
-_START_MS = const(1000)
-_START_FAILURES = const(3)
-_START_WINDOW_S = const(600)
+_RECENT_S = const(30)
+"""Batteries that open within this time of each other may have opened for the same load."""
+_COLLAPSE_PCT = const(80)
+_DARK_DELAY_MS = const(5000)
+"""The longest delay of a dead output that no voltage asks for."""
+_LOOSE = const(3)
+_CHARGED_MS = const(60000)
 
 _OFF = const(0)
 _ON = const(2)
@@ -39,14 +43,13 @@ class States:
 
     Args:
         snap: the `Snapshot` to fill; switches: a `protection.switches.Switches`.
-        limits: a `rules.Limits`; judge: a `rules.Judge`; balance: a `rules.Balance`.
-        emit: function (code, i, state, reason, value) that records an event.
+        limits: a `rules.Limits`; judge: a `rules.Judge`; output: an `Output`.
+        starts: a `Starts`; emit: function (code, i, state, reason, value) that records an event.
 
     Attributes:
         on: mask of the batteries that are ON.
         held: mask of the UNCONTROLLED ones; stuck: mask of those that carry current though open.
         lock: Reason of each battery's lock, NONE = not locked.
-        starting_ms: what is left of the first second after the start of a dead bus.
     """
 
     def __init__(
@@ -55,14 +58,16 @@ class States:
         switches: "Switches",
         limits: "Limits",
         judge: "Judge",
-        balance: "Balance",
+        output: "Output",
+        starts: "Starts",
         emit: "Emit",
     ):
         self._snap = snap
         self._switches = switches
         self._limits = limits
         self._judge = judge
-        self._balance = balance
+        self._output = output
+        self._starts = starts
         self._emit = emit
         self._cause = bytearray(BATTERIES)
         self._repeats = bytearray(BATTERIES)
@@ -70,49 +75,62 @@ class States:
         self._healthy_ms = _words()
         self._healthy_s = _words()
         self._owed = 0
-        self._start_fails = 0
-        self._start_fail_s = 0
+        self._full = 0
+        self._counted = 0
+        self._loaded = 0
+        self._loaded_sign = 0
+        self._peak_ma = 0
+        self._collapsed = False
+        self._charged_ms = 0
         self.lock = bytearray(BATTERIES)
         self.on = 0
         self.held = 0
         self.stuck = 0
-        self.starting_ms = 0
-        self._joining_ms = 0
-        self._joined = 0
-        self._failed_joins = 0
 
     # Onto the bus
 
     def connect(self, mask: int):
         """Close the switches of `mask`, which the joining rules have admitted."""
-        if self._joined & self.on:
-            self._failed_joins = 0
         closed = self._switches.close(mask)
         self.on |= closed
-        self._joined = closed
-        self._joining_ms = _START_MS
+        self._counted &= ~closed
         for i in range(BATTERIES):
             if closed >> i & 1:
                 self._judge.clear(i)
+                self._output.forget(i)
                 self._snap.switchings[i] += 1
-                self._enter(i, ON, Reason.NONE)
+                self._enter(i, ON, Reason.TRIAL if self._starts.trial >> i & 1 else Reason.NONE)
         if closed:
             self._snap.alarm("bus_unheld", RIG, False)
         return closed
 
     def start(self, group: int):
         """Close the group that starts a dead bus; over-current is now the bus's fault."""
-        self.starting_ms = _START_MS
-        return self.connect(group)
+        closed = self.connect(group)
+        self._starts.begin(closed)
+        return closed
 
     def pass_time(self, dt_ms: int):
-        """`dt_ms` passed since whoever closed last."""
-        if self.starting_ms > 0:
-            self.starting_ms -= dt_ms
-        if self._joining_ms > 0:
-            self._joining_ms -= dt_ms
-            if self._joining_ms <= 0 and self._joined & self.on:
-                self._failed_joins = 0
+        """`dt_ms` passed."""
+        self._charged_ms = self._charged_ms + dt_ms if self._output.charging else 0
+        if self._charged_ms >= _CHARGED_MS:
+            self._charged_ms = 0
+            self._snap.alarm("rig_empty", RIG, False)
+
+    # Trials
+
+    def end_trial(self, stays: int):
+        """Open those on trial but `stays`, which are connected like others from now on."""
+        trial = self._starts.trial
+        self._open(trial & ~stays)
+        self._starts.end_trial(stays & trial)
+        for i in range(BATTERIES):
+            if trial >> i & 1:
+                if stays >> i & 1:
+                    self._cause[i] = Reason.NONE
+                    self._snap.reason[i] = Reason.NONE
+                else:
+                    self.settle(i)
 
     # Off the bus
 
@@ -122,27 +140,172 @@ class States:
         Args:
             value: what was measured, mA or mV.
         """
-        if self.starting_ms > 0 and reason == Reason.OVERCURRENT:
-            self._fail_start()
+        bit = 1 << i
+        starts = self._starts
+        if starts.trial & bit:
+            self._fail_trial(i, reason, value)
             return
-        snap = self._snap
-        self._open(1 << i)
+        starting = reason == Reason.OVERCURRENT and starts.starting() and starts.group & bit
+        self._open(bit)
+        if self._is_spent(i, reason, value):
+            reason, value = Reason.UNDERVOLTAGE, self._snap.voltage_mv[i]
         self._emit("trip", i, TRIPPED, reason, value)
         self._cause[i] = reason
-        if reason in rules.COUNTED:
-            snap.trips[i] += 1
-            self._healthy_ms[i] = self._healthy_s[i] = 0
-            snap.eta_ms[i] = rules.cooling_ms(self._limits, 0)
-            if snap.trips[i] >= self._limits.max_trips:
-                self.lock[i] = reason
+        if reason == Reason.OVERVOLTAGE:
+            self._full |= bit
+        if reason in rules.COUNTED and not self._is_chargers(i, reason, value):
+            self._count(i, reason)
         else:
-            snap.eta_ms[i] = self._uncounted_delay(i)
+            self._snap.eta_ms[i] = self._uncounted_delay(i)
+            if reason == Reason.NO_SHARE and self._repeats[i] >= _LOOSE:
+                self.lock[i] = Reason.LOOSE_CONTACT
+        self._note_load(i, reason, value)
         self.settle(i)
-        if reason == Reason.OVERCURRENT and self._joined_in_vain(i, value):
-            group = self.on
-            self._open(group)
-            self._cool(group)
-            self._failed_joins = 0
+        others = starts.group & ~bit
+        if starting and (not others or others & ~self.on & self._loaded):
+            # Two of those that started together, or the only one: the load takes too much.
+            others &= self.on
+            self._open(others)
+            self._fail_output(others | starts.group & self._loaded)
+        elif not self.on | self.held:
+            self._fall_dark()
+
+    def _fail_trial(self, i: int, reason: int, value: int):
+        # The output takes too much, or broke down: it is no battery's fault.
+        self._emit("trip", i, TRIPPED, reason, value)
+        if reason == Reason.OVERCURRENT or reason == Reason.UNDERVOLTAGE:
+            self._starts.fail()
+        self.end_trial(0)
+
+    def _count(self, i: int, reason: int):
+        snap = self._snap
+        snap.trips[i] += 1
+        self._counted |= 1 << i
+        self._healthy_ms[i] = self._healthy_s[i] = 0
+        snap.eta_ms[i] = rules.cooling_ms(self._limits, 0)
+        if snap.trips[i] >= self._limits.max_trips:
+            self.lock[i] = reason
+
+    def _is_chargers(self, i: int, reason: int, voltage_mv: int):
+        # In the first 3 % above the limit it is the charger that is too high, when another
+        # battery is about as full; a rig of one cannot tell.
+        if reason != Reason.OVERVOLTAGE or voltage_mv > self._limits.hard_high_mv:
+            return False
+        near_mv = self._limits.max_voltage_mv - rules.CHARGER_MV
+        known = False
+        for k in range(BATTERIES):
+            if k != i and self._snap.state[k] != ABSENT:
+                known = True
+                if self.on >> k & 1 and self._snap.voltage_mv[k] >= near_mv:
+                    break
+        else:
+            if known:
+                return False
+        if self._snap.alarm("charger_high", RIG, True):
+            self._emit("charger_high", RIG, 0, 0, voltage_mv)
+        return True
+
+    # The load's fault
+
+    def _note_load(self, i: int, reason: int, value: int):
+        # Those that opened on current in the same direction, or on a collapse of the voltage.
+        of_current = reason == Reason.OVERCURRENT or reason == Reason.OVERLOAD
+        collapse = reason == Reason.UNDERVOLTAGE and value < self._limits.hard_low_mv
+        if not of_current and not collapse:
+            return
+        sign = -1 if of_current and value < 0 else 1
+        if sign != self._loaded_sign or not self._recent(self._loaded):
+            self._loaded = self._peak_ma = 0
+            self._collapsed = False
+            self._loaded_sign = sign
+        self._loaded |= 1 << i
+        if of_current:
+            self._peak_ma = max(self._peak_ma, abs(value))
+        elif value < self._output.rest_mv * _COLLAPSE_PCT // 100:
+            self._collapsed = True
+
+    def _recent(self, mask: int):
+        """Those of `mask` that opened by themselves within the last 30 s."""
+        snap = self._snap
+        for i in range(BATTERIES):
+            state = snap.state[i]
+            opened = state == TRIPPED or state == LOCKED or state == ABSENT
+            if not opened or snap.uptime_s - snap.since_s[i] > _RECENT_S:
+                mask &= ~(1 << i)
+        return mask
+
+    def _fall_dark(self):
+        # The last battery has opened: was it the batteries, the load, or the end of the night?
+        loaded = self._recent(self._loaded)
+        if loaded and self._is_empty():
+            self._end_empty()
+        elif loaded and not self._recent(0xFFFF) & ~loaded:
+            self._fail_output(loaded)
+
+    def _is_spent(self, i: int, reason: int, current_ma: int):
+        """True when battery i, itself nearly empty, carries too much because the others are."""
+        snap, limits = self._snap, self._limits
+        if reason != Reason.OVERCURRENT and reason != Reason.OVERLOAD:
+            return False
+        if current_ma < 0 or self._is_violent(current_ma):
+            return False
+        if snap.voltage_mv[i] >= limits.min_voltage_mv + limits.uv_hysteresis_mv:
+            return False
+        present = empty = 0
+        for k in range(BATTERIES):
+            if snap.state[k] != ABSENT and snap.wish[k] != WISH_OFF:
+                present += 1
+                empty += self._cause[k] == Reason.UNDERVOLTAGE
+        return present <= 2 * empty
+
+    def _is_violent(self, current_ma: int):
+        hard_ma = self._limits.hard_discharge_ma
+        return hard_ma and current_ma >= 2 * hard_ma
+
+    def _is_empty(self):
+        if self._loaded_sign < 0 or self._collapsed or self._is_violent(self._peak_ma):
+            return False
+        present = empty = 0
+        for i in range(BATTERIES):
+            if self._snap.state[i] != ABSENT and self._snap.wish[i] != WISH_OFF:
+                present += 1
+                if self._cause[i] == Reason.UNDERVOLTAGE:
+                    empty += 1
+                elif not self._loaded >> i & 1:
+                    return False
+        return 0 < present <= 2 * empty
+
+    def _end_empty(self):
+        if self._snap.alarm("rig_empty", RIG, True):
+            self._emit("rig_empty", RIG, 0, 0, 0)
+        for i in range(BATTERIES):
+            if self._loaded >> i & 1:
+                self._refund(i)
+                self._cause[i] = Reason.UNDERVOLTAGE
+                self.settle(i)
+        self._loaded = 0
+
+    def _fail_output(self, group: int):
+        if self._is_empty():
+            self._end_empty()
+            return
+        pause_ms = self._starts.fail()
+        self._loaded = 0
+        for i in range(BATTERIES):
+            if group >> i & 1:
+                self._refund(i)
+                if not self.lock[i]:
+                    self._cause[i] = Reason.BUS_OVERLOAD
+                    self._snap.eta_ms[i] = pause_ms
+                self.settle(i)
+
+    def _refund(self, i: int):
+        # What was counted just now is not this battery's fault.
+        if self._counted >> i & 1:
+            self._counted &= ~(1 << i)
+            self._snap.trips[i] -= 1
+            if self.lock[i] == self._cause[i]:
+                self.lock[i] = Reason.NONE
 
     def lose(self, i: int, reason: int):
         """Open battery i, whose sensor or expander is gone; it returns as after a trip."""
@@ -195,54 +358,11 @@ class States:
         self.lock[i] = reason
         self.settle(i)
 
-    def _fail_start(self):
-        # An over-current right after a start is the load's fault: it counts against the bus.
-        snap = self._snap
-        group = self.on
-        self._open(group)
-        self.starting_ms = 0
-        if snap.uptime_s - self._start_fail_s > _START_WINDOW_S:
-            self._start_fails = 0
-        if not self._start_fails:
-            self._start_fail_s = snap.uptime_s
-        self._start_fails += 1
-        snap.bus_locked = self._start_fails >= _START_FAILURES
-        if snap.bus_locked:
-            snap.alarm("bus_overload", RIG, True)
-        self._emit(
-            "bus_locked" if snap.bus_locked else "bus_start_failed",
-            RIG,
-            0,
-            Reason.BUS_OVERLOAD,
-            self._start_fails,
-        )
-        self._cool(group)
-
-    def _joined_in_vain(self, i: int, current_ma: int):
-        """True when battery i, which has just tripped, is the second one in a row that joined and
-        carried the load alone. The switches of the others do not conduct, then, and only a group
-        can start the dead bus. After one such trip, the sensor of that battery may be wrong."""
-        others = self.on
-        if not (others and self._joined >> i & 1 and self._joining_ms > 0 and current_ma > 0):
-            return False
-        for k in range(BATTERIES):
-            if others >> k & 1 and abs(self._snap.current_ma[k]) > IDLE_MA:
-                self._failed_joins = 0
-                return False
-        self._failed_joins |= 1 << i
-        return self._failed_joins & self._failed_joins - 1 != 0 and not self.held | self.stuck
-
-    def _cool(self, group: int):
-        for i in range(BATTERIES):
-            if group >> i & 1:
-                self._cause[i] = Reason.BUS_OVERLOAD
-                self._snap.eta_ms[i] = self._limits.reconnect_delay_ms
-                self.settle(i)
-
     def _open(self, mask: int):
         self._switches.open(mask)
         last = mask & self.on
         self.on &= ~mask
+        self._starts.trial &= ~mask
         if last and not self.on | self.held | self.stuck:
             current_ma = 0
             for i in range(BATTERIES):
@@ -272,21 +392,56 @@ class States:
             self._enter(i, LOCKED, self.lock[i])
         elif snap.wish[i] == WISH_OFF:
             self._enter(i, OFF, Reason.OPERATOR)
-        elif snap.eta_ms[i] or not rules.recovered(
-            self._limits, cause, snap.voltage_mv[i], self._balance.charging
-        ):
-            self._enter(i, TRIPPED, cause or rules.outside(self._limits, snap.voltage_mv[i]))
+        elif snap.eta_ms[i] or not self._is_recovered(i):
+            if not cause:
+                cause = self._cause[i] = rules.outside(self._limits, snap.voltage_mv[i])
+            if cause == Reason.OVERVOLTAGE:
+                self._full |= 1 << i
+            self._enter(i, TRIPPED, cause)
         else:
+            if cause == Reason.UNDERVOLTAGE:
+                snap.alarm("rig_empty", RIG, False)
             self._cause[i] = Reason.NONE
             self._enter(i, WAITING, Reason.STARTING)
+
+    def _is_recovered(self, i: int):
+        snap, output = self._snap, self._output
+        return rules.recovered(
+            self._limits,
+            self._cause[i],
+            snap.voltage_mv[i],
+            snap.temperature_c[i],
+            output.live,
+            output.charging,
+        )
+
+    def is_full(self, i: int):
+        """True when battery i opened because it was full, and has not come down since."""
+        low_mv = self._limits.max_voltage_mv - self._limits.ov_hysteresis_mv
+        if self._full >> i & 1 and self._snap.voltage_mv[i] <= low_mv:
+            self._full &= ~(1 << i)
+        return self._full >> i & 1
 
     def count_down(self, i: int, dt_ms: int):
         """`dt_ms` passed for a battery that is not ON; a tripped one may become WAITING."""
         snap = self._snap
         if snap.eta_ms[i]:
             snap.eta_ms[i] = max(snap.eta_ms[i] - dt_ms, 0)
+            if snap.eta_ms[i] > _DARK_DELAY_MS and self._is_needed(i):
+                snap.eta_ms[i] = _DARK_DELAY_MS
         if snap.state[i] == TRIPPED and not snap.eta_ms[i]:
             self.settle(i)
+
+    def _is_needed(self, i: int):
+        """True when the output is dead, and battery i waits for no voltage, count or load."""
+        cause = self._cause[i]
+        return (
+            not self.on | self.held
+            and not self._counted >> i & 1
+            and cause != Reason.UNDERVOLTAGE
+            and cause != Reason.OVERVOLTAGE
+            and cause != Reason.BUS_OVERLOAD
+        )
 
     def forgive(self, i: int, dt_ms: int):
         """`dt_ms` passed in good health while ON: one trip is forgiven per trip_decay_s."""
@@ -347,10 +502,12 @@ class States:
         if action == _RESET:
             self.lock[i] = self._repeats[i] = snap.trips[i] = 0
             snap.alarm("wiring_map", i, False)
+            self._ask()
         else:
             snap.wish[i] = WISH_OFF if action == _OFF else AUTO
             if action == _ON and not self.lock[i]:
                 snap.eta_ms[i] = 0
+                self._ask()
                 if self._cause[i] == Reason.UNDERVOLTAGE:
                     # The operator knows that a charger is there: no margin to the limit is needed.
                     self._cause[i] = Reason.NONE
@@ -364,10 +521,20 @@ class States:
         elif state != ABSENT:
             self.settle(i)
 
+    def _ask(self):
+        """An operator wants a dead output to be tried at once."""
+        if self.on | self.held:
+            return
+        self._starts.ask()
+        for i in range(BATTERIES):
+            if self._cause[i] == Reason.BUS_OVERLOAD:
+                self._snap.eta_ms[i] = 0
+                if self._snap.state[i] == TRIPPED:
+                    self.settle(i)
+
     def _reset_bus(self):
-        self._snap.bus_locked = False
-        self._start_fails = 0
-        self._snap.alarm("bus_overload", RIG, False)
+        self._starts.forgive()
+        self._ask()
         self._emit("bus_reset", RIG, 0, 0, 0)
 
 

@@ -30,6 +30,7 @@ class Warnings:
         self._apart_ms = array("i", bytes(4 * BATTERIES))
         self._low = 0
         self._apart = 0
+        self._lagging = 0
         self._hot = 0
         self._late_s = -1
         self._worst_ms = 0
@@ -37,6 +38,9 @@ class Warnings:
     def connected(self, i: int, voltage_mv: int, current_ma: int, dt_ms: int):
         """A healthy reading of a connected battery: `low_soon` and `no_contact`."""
         bit = 1 << i
+        if self._lagging & bit:
+            self._lagging &= ~bit
+            self._snap.alarm("imbalance", i, False)
         low = current_ma > IDLE_MA and voltage_mv < self._limits.min_voltage_mv + _LOW_MARGIN_MV
         if low != bool(self._low & bit):
             self._low ^= bit
@@ -60,12 +64,20 @@ class Warnings:
             if lost:
                 self._emit("no_contact", i, self._snap.state[i], 0, voltage_mv)
 
+    def out_of_balance(self, i: int, voltage_mv: int):
+        """Battery i is too far below the others, which could not carry the load without it."""
+        self._lagging |= 1 << i
+        if self._snap.alarm("imbalance", i, True):
+            self._emit("imbalance", i, self._snap.state[i], 0, voltage_mv)
+
     def opened(self, i: int):
         """Battery i is no longer connected: its alarms of a connected one end."""
         bit = 1 << i
-        if (self._low | self._apart) & bit:
+        if (self._low | self._apart | self._lagging) & bit:
             self._low &= ~bit
             self._apart &= ~bit
+            self._lagging &= ~bit
+            self._snap.alarm("imbalance", i, False)
             self._snap.alarm("low_soon", i, False)
             self._snap.alarm("no_contact", i, False)
         self._apart_ms[i] = 0
