@@ -75,21 +75,23 @@ class Connector:
         """
         before = self._ready
         ready = self._ready = self._find_ready(fresh, before)
-        steady = ready and ready == before
-        output = self._output
+        steady = ready == before
+        output, starts = self._output, self._starts
         if output.live:
             return self._relieve(ready) or self._next(ready)
-        reason = self._starts.holds()
+        reason = starts.holds()
         if reason:
             self._tell_all(ready, reason)
             return 0
-        if steady:
-            group = self._group(ready)
-            if group:
-                return group
-        if not output.closed and (steady or not ready):
-            return self._trial(ready, fresh)
-        return 0
+        if not steady:
+            return 0
+        # What is held by its voltage takes part at once when a person or a charger asks for it.
+        held = 0 if output.closed else self._held_by_voltage(fresh)
+        together = held if starts.asked_ms or starts.by_charge else 0
+        group = self._group(ready) if ready and not together else 0
+        if group or output.closed:
+            return group
+        return self._trial(ready, together or (0 if ready else held))
 
     def _find_ready(self, fresh: int, before: int):
         # One that is now inside and now outside of its limits is left aside, and delays nobody.
@@ -330,31 +332,44 @@ class Connector:
                     return False
         return True
 
-    def _trial(self, ready: int, fresh: int):
-        """The batteries that close for a moment, so that the rig learns what the output is."""
-        states, starts = self._states, self._starts
+    def _held_by_voltage(self, fresh: int):
+        """Those that are full, or those that are empty, whichever are more; 0 when others are
+        tripped as well, which will start without them."""
+        snap, states, limits = self._snap, self._states, self._limits
         full = empty = others = 0
         for i in range(BATTERIES):
             bit = 1 << i
-            if not fresh & bit:
-                continue
-            if self._snap.state[i] == TRIPPED and (starts.asked_ms or not self._snap.eta_ms[i]):
-                if states.is_full(i):
+            if snap.state[i] == TRIPPED:
+                if snap.eta_ms[i] and not self._starts.asked_ms or not fresh & bit:
+                    others |= bit
+                elif states.is_full(i):
                     full |= bit
-                elif self._snap.voltage_mv[i] >= self._limits.charge_floor_mv:
+                elif not states.is_empty(i):
+                    others |= bit
+                elif snap.voltage_mv[i] >= limits.charge_floor_mv:
                     empty |= bit
-            elif self._snap.state[i] == TRIPPED:
-                others |= bit
-        candidates = ready or (full if size(full) >= size(empty) else empty)
-        if not candidates or others and not ready and not starts.asked_ms:
+        if others and not self._starts.asked_ms:
             return 0
-        kind = DOUBT if ready else FULL if candidates == full else EMPTY
-        if not starts.trial_due(kind, size(candidates)):
+        return full if size(full) > size(empty) else empty
+
+    def _trial(self, ready: int, held: int):
+        """The batteries that close for a moment, so that the rig learns what the output is."""
+        starts = self._starts
+        candidates = ready | held
+        count = size(candidates)
+        if not candidates or not starts.trial_due(count):
             return 0
         group = self.largest_group(candidates, True)
-        if 2 * size(group) < size(candidates) or not self._stands_trial(group):
+        if 2 * size(group) < count or not self._stands_trial(group):
             return 0
-        starts.begin_trial(kind, group)
+        if not held:
+            kind = DOUBT
+        else:
+            kind = EMPTY
+            for i in range(BATTERIES):
+                if held >> i & 1 and self._states.is_full(i):
+                    kind = FULL
+        starts.begin_trial(kind, group, group & ready)
         return group
 
     def _stands_trial(self, group: int):

@@ -43,6 +43,7 @@ class Starts:
     Attributes:
         group: mask of those that closed together last; age_ms: time since then, at most an hour.
         trial: mask of the batteries that are on trial; kind: EMPTY, FULL or DOUBT, of the last.
+        by_charge: True when the output failed last because it gave too much.
         wide: True when the next start takes whoever stands it, since the last one failed.
         asked_ms: what is left of the minute after an operator's *On* or *reset* of a dead output,
             in which it is tried at once.
@@ -63,12 +64,12 @@ class Starts:
         self._empty_pause_ms = limits.trial_interval_ms
         self._trials = 0
         self._reads = 0
-        self._read = 0
+        self._sure = 0
         self.group = 0
         self.age_ms = _LONGEST_PAUSE_MS
         self.trial = 0
         self.kind = 0
-        self.wide = False
+        self.wide = self.by_charge = False
         self.asked_ms = 0
         self.pause_ms = 0
         self.fails = 0
@@ -83,7 +84,7 @@ class Starts:
             self.age_ms += dt_ms
             if self.age_ms >= _HELD_S * 1000:
                 self._in_a_row = 0
-                self.wide = self._tried_again = False
+                self.wide = self.by_charge = self._tried_again = False
         if self.trial:
             self._patience_ms -= dt_ms
 
@@ -127,14 +128,15 @@ class Starts:
 
     # Failures
 
-    def fail(self):
-        """The output took too much, or broke down.
+    def fail(self, by_charge: bool):
+        """The output took too much, gave too much (`by_charge`), or broke down.
 
         Returns:
             int: the pause before the next start in ms; 0 = the output is locked.
         """
         snap = self._snap
         self.wide = True
+        self.by_charge = by_charge
         if self.starting() and not self._tried_again and not self.trial:
             # Its capacitors are charged now.
             self._tried_again = True
@@ -170,23 +172,24 @@ class Starts:
 
     # Trials
 
-    def trial_due(self, kind: int, candidates: int):
+    def trial_due(self, candidates: int):
         """Whether a trial may begin; `candidates`: how many batteries could take part."""
-        if self.asked_ms:
+        if self.asked_ms or self.by_charge:
             return True
         if not self._limits.trial_interval_ms or self._trial_pause_ms:
             return False
         return candidates > 1 or self._trials < _TRIALS_ALONE
 
-    def begin_trial(self, kind: int, group: int):
-        """`group` closes on trial."""
+    def begin_trial(self, kind: int, group: int, sure: int):
+        """`group` closes on trial; those of `sure` stay unless the output takes too much."""
         if not self._trials:
             self._emit("trial", RIG, 0, Reason.TRIAL, kind)
         self._trials += 1
         self.kind = kind
         self.trial = group
+        self._sure = sure
         self._patience_ms = _ASKED_PATIENCE_MS if self.asked_ms else _PATIENCE_MS
-        self._reads = self._read = 0
+        self._reads = 0
 
     def probing(self):
         """True while the trial needs the currents of all its batteries at once."""
@@ -221,12 +224,12 @@ class Starts:
         if self.kind == FULL:
             if discharged >= witnesses:
                 return self.trial
-            return 0 if charged else inside
+            return self._sure if charged else inside
         if discharged >= witnesses:
-            return 0
+            return self._sure
         if charged >= witnesses and not discharged:
             return self.trial
-        return None if self._patience_ms > 0 else 0
+        return None if self._patience_ms > 0 else self._sure
 
     def end_trial(self, stays: int):
         """The trial is over; `stays`: mask of those that stay connected."""

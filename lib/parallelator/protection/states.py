@@ -174,7 +174,7 @@ class States:
         # The output takes too much, or broke down: it is no battery's fault.
         self._emit("trip", i, TRIPPED, reason, value)
         if reason == Reason.OVERCURRENT or reason == Reason.UNDERVOLTAGE:
-            self._starts.fail()
+            self._starts.fail(reason == Reason.OVERCURRENT and value < 0)
         self.end_trial(0)
 
     def _count(self, i: int, reason: int):
@@ -289,7 +289,7 @@ class States:
         if self._is_empty():
             self._end_empty()
             return
-        pause_ms = self._starts.fail()
+        pause_ms = self._starts.fail(self._loaded_sign < 0)
         self._loaded = 0
         for i in range(BATTERIES):
             if group >> i & 1:
@@ -414,6 +414,10 @@ class States:
             output.live,
             output.charging,
         )
+
+    def is_empty(self, i: int):
+        """True when battery i opened because it was empty."""
+        return self._cause[i] == Reason.UNDERVOLTAGE
 
     def is_full(self, i: int):
         """True when battery i opened because it was full, and has not come down since."""
