@@ -77,6 +77,7 @@ REASONS = (
     ("no_share", "mA", None, "tripped"),
     ("loose_contact", "mA", None, "locked"),
     ("sensor_offset", "mA", None, "absent"),
+    ("feeding", "mA", None, "tripped"),
 )
 
 
@@ -111,6 +112,7 @@ class Reason:
     NO_SHARE = 25
     LOOSE_CONTACT = 26
     SENSOR_OFFSET = 27
+    FEEDING = 28
 
 
 SEVERITIES = ("info", "notice", "trouble", "danger")

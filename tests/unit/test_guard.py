@@ -15,7 +15,7 @@ from parallelator.snapshot import BATTERIES, BOARDS, RIG, Snapshot
 
 PERIOD_MS = 1 << 30
 REGISTERS = {0x3E: 0x5449, 0x3F: 0x2370, 0x06: 0x1900, 0x0B: 0xA002}
-REGISTERS.update({0x01: 0xF6C1, 0x0C: 6000, 0x0D: 0xE890, 0x0E: 9888, 0x0F: 6912})
+REGISTERS.update({0x01: 0xF6C1, 0x0C: 8000, 0x0D: 0xE0C0, 0x0E: 9888, 0x0F: 6912})
 """Identification, die, flags and settings of an INA237 as the default limits set it up."""
 
 
@@ -248,7 +248,7 @@ def test_an_overload_counts_from_the_closing_and_not_from_the_reading_before():
         rig.until(i, OFF, 1000)
         rig.guard.submit("auto", i)
         while rig.snap.state[i] != ON:
-            rig.block(390)  # its last reading is older than anything that counts
+            rig.block(45)  # its last reading is up to 360 ms old
         rig.wire.ma[i] = 14000
         took.append(rig.until(i, TRIPPED, 6000))
     # At 1.4 times the limit the sum is full after 4584 ms.

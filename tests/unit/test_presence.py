@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-only
 """The checks of the chips: new conversions, lost settings, ALERT lines, flags read on the way."""
 
+from parallelator import settings
 from parallelator.catalog import ON, Reason
 from parallelator.hardware.ina2xx import ALERT, FRESH, INTACT
+from parallelator.protection import rules
+from parallelator.protection.output import Output
 from parallelator.protection.presence import Presence
 from parallelator.snapshot import Snapshot
 
@@ -90,7 +93,13 @@ def rig(chip, line=None):
     events = []
     switches = Switches(line or (lambda: chip.inverted))
     presence = Presence(
-        Clock(), snap, switches, sensors, states, lambda *event: events.append(event[0])
+        Clock(),
+        snap,
+        switches,
+        sensors,
+        states,
+        Output(snap, rules.Limits(settings.defaults())),
+        lambda *event: events.append(event[0]),
     )
     presence.start(0)
     return presence, sensors, states, snap, events

@@ -20,7 +20,8 @@ from parallelator.protection.sensors import Sensors
 from parallelator.protection.starts import DOUBT, Starts
 from parallelator.protection.states import States
 from parallelator.protection.warnings import Warnings
-from parallelator.snapshot import ALL, BATTERIES, BOARDS, CHANNELS, IDLE_MA
+from parallelator.protection.zero import BAD, GOOD, Zero
+from parallelator.snapshot import ALL, BATTERIES, BOARDS, CHANNELS, IDLE_MA, RIG
 
 TICK_MS = const(20)
 _PROOF_TICKS = const(2)
@@ -30,6 +31,7 @@ _VALID_MS = const(2000)
 _QUIET_MS = const(20)
 _STUCK_MA = const(200)
 _STUCK_MS = const(500)
+_FED_MS = const(1000)
 _MAP_MS = const(300)
 _GAP_MS = const(400)
 """The time before a reading for which it may prove something, at most: two scans and a half."""
@@ -76,7 +78,8 @@ class Guard:
         self._balance = rules.Balance(snap, limits)
         self._warnings = Warnings(snap, limits, self._balance, emit)
         self._resistance = metering.Resistance(snap)
-        self._sensors = Sensors(i2c, snap, limits, shunt_uohm)
+        self._zero = Zero(snap.temperature_c)
+        self._sensors = Sensors(i2c, snap, limits, shunt_uohm, self._zero.ma)
         self._output = Output(snap, limits)
         self._starts = Starts(snap, limits, emit)
         self._states = States(
@@ -103,6 +106,7 @@ class Guard:
         self._map_ms = 0
         self._closed = 0
         self._fresh = 0
+        self._fed_scans = 0
         self._looked = 0
         self._outage = Outage(
             i2c, snap, switches, self._sensors, self._states, self._judge, limits, emit
@@ -298,7 +302,7 @@ class Guard:
         for i in range(BATTERIES):
             if alerts >> i & 1 and self._sensors.chips[i]:
                 self._sensors.clear_alert(i)
-                current_ma = self._sensors.chips[i].current_ma()
+                current_ma = self._sensors.current_ma(i)
                 if current_ma is not None and abs(current_ma) > self._starts.inrush_ma():
                     self._states.trip(i, Reason.OVERCURRENT, current_ma)
 
@@ -324,10 +328,7 @@ class Guard:
         # The first readings of a trial: the currents of all at once, nothing else is connected.
         limits = self._limits
         for i in range(BATTERIES):
-            chip = self._sensors.chips[i]
-            if not self._starts.trial >> i & 1 or chip is None:
-                continue
-            current_ma = chip.current_ma()
+            current_ma = self._sensors.current_ma(i) if self._starts.trial >> i & 1 else None
             if current_ma is None:
                 continue
             self._snap.current_ma[i] = current_ma
@@ -411,6 +412,39 @@ class Guard:
         balance.look(self._states.on)
         self._look_at_output()
         self._sample(BATTERIES, self._now, balance.mean_mv, balance.total_ma)
+        self._spare_pinned()
+        if not self._output.charging:
+            self._snap.alarm("charger_high", RIG, False)
+
+    def _spare_pinned(self):
+        # A battery that cannot be opened takes too much: those that feed it open instead.
+        output, limits, states = self._output, self._limits, self._states
+        amps = self._snap.current_ma
+        fed = -1
+        for i in range(BATTERIES):
+            if output.pinned & output.closed & ~states.on & 1 << i:
+                if limits.hard_charge_ma and amps[i] < -limits.hard_charge_ma:
+                    fed = i
+        if fed < 0:
+            self._fed_scans = 0
+            return
+        self._fed_scans += 1
+        if self._fed_scans * rules.SCAN_MS < _FED_MS:
+            return
+        self._fed_scans = 0
+        stays = output.closed
+        feeders = 0
+        while stays & states.on:
+            predicted = output.predict(stays, output.total_ma)
+            if predicted[fed] >= -limits.charge_ma:
+                break
+            worst = -1
+            for i in range(BATTERIES):
+                if stays & states.on & 1 << i and (worst < 0 or predicted[i] > predicted[worst]):
+                    worst = i
+            stays &= ~(1 << worst)
+            feeders |= 1 << worst
+        states.spare(feeders)
 
     def _visit(self, i: int):
         # `dt` is the real time, for what goes on without readings: delays, hours. A reading
@@ -422,6 +456,8 @@ class Guard:
             if self._sensors.missed(i, dt):
                 self._stuck_ms[i] = 0
                 self._resistance.forget(i)
+                self._output.forget(i)
+                self._zero.forget(i)
                 self._presence.lose_sensor(i, now)
             return
         self._seen[i] = now
@@ -432,6 +468,7 @@ class Guard:
         self._sample(i, now, snap.voltage_mv[i], current_ma)
         metering.count_charge(snap, i, current_ma, min(dt, _CHARGE_GAP_MS))
         if snap.state[i] == ON:
+            self._zero.closed(i)
             if self._outage.doubted >> i & 1 and self._outage.read(i):
                 self._urgent |= 1 << i
             if self._quiet_ms <= 0:
@@ -512,6 +549,8 @@ class Guard:
                 states.owe(i, reason)
         self._warnings.opened(i)
         self._resistance.opened(i)
+        if not self._measure_zero(i, current_ma, seen_ms):
+            return
         self._output.watch_open(i, self._snap.voltage_mv[i], current_ma, states.stuck)
         self._watch_stuck(i, current_ma, seen_ms)
         states.count_down(i, dt)
@@ -519,6 +558,23 @@ class Guard:
             self._valid_ms[i] += seen_ms
             if self._valid_ms[i] >= _VALID_MS:
                 states.settle(i)
+
+    def _measure_zero(self, i: int, current_ma: int, seen_ms: int):
+        """Look at what the sensor of battery i reads without a current; False while it lies."""
+        states, output = self._states, self._output
+        bit = 1 << i
+        if (states.held | output.moved) & bit:
+            self._zero.closed(i)
+            return True
+        shown = self._zero.sample(i, current_ma, seen_ms, output.live)
+        lies = self._snap.reason[i] == Reason.SENSOR_OFFSET and self._snap.state[i] == ABSENT
+        if shown:
+            self._warnings.sensor_offset(i, shown > GOOD, current_ma)
+        if shown == BAD:
+            states.lose(i, Reason.SENSOR_OFFSET)
+            self._snap.alarm("stuck_closed", i, False)
+            return False
+        return not lies or shown > 0
 
     def _watch_stuck(self, i: int, current_ma: int, seen_ms: int):
         states = self._states

@@ -5,8 +5,8 @@ Every pack has a sensor on its own side of the switch. What the output is follow
 are connected and carry: from their voltage and current, while the reading is fresh. Two that agree
 are needed for whatever could darken the rig; a rig of one pack has one witness.
 
-A pack's link is *closed* (told to be, read back, and read lately), *open*, or *doubtful*: it may be
-connected or not. Pure: numbers in, statements out; allocates nothing after the start.
+A pack's link is *closed* (told to be, read back, and read lately), *open*, or *doubtful*: it may
+be connected or not. Pure: numbers in, statements out; allocates nothing after the start.
 """
 
 from array import array
@@ -22,6 +22,8 @@ _TRUSTED_PCT = const(120)
 _STEP_MA = const(300)
 _STEADY_MA = const(100)
 _DEPARTED_MS = const(1000)
+_TOLD_MV = const(20)
+"""A drop inside the pack that is large enough to be missed when its current ends."""
 _APART_MV = const(200)
 """A pack that differs from the output by as much, and carries nothing, is open."""
 _RISE_MV = const(30)
@@ -68,6 +70,7 @@ class Output:
         self._alone_mv = 0
         self._alone_ms = 0
         self._alone = 0
+        self._opened = 0
         self.predicted_ma = _words()
         self.closed = 0
         self.doubtful = 0
@@ -215,18 +218,37 @@ class Output:
                 _follows(sag_mv, expected_mv) or _follows(others_ma, step_ma)
             ):
                 self.moved |= bit
+        elif self._opened & bit and not -_STEP_MA < current_ma < _STEP_MA:
+            # It was told to open, and nothing changed: without its current the voltage would.
+            sag_mv = self._steady_mv[i] - voltage_mv
+            expected_mv = -current_ma * self._pack_mohm(i) // 1000
+            if abs(expected_mv) >= _TOLD_MV and not _follows(sag_mv, expected_mv):
+                self.moved |= bit
         elif not -_STEADY_MA < step_ma < _STEADY_MA:
             return
         if -IDLE_MA <= current_ma <= IDLE_MA:
             self.moved &= ~bit
+        self._opened &= ~bit
         self.pinned |= bit & self.moved & stuck
         self._steady_ma[i] = current_ma
         self._steady_mv[i] = voltage_mv
         self._others_ma[i] = self.total_ma
 
+    def opened(self, mask: int):
+        """The packs of `mask` were told to open: what they read next is compared with this."""
+        snap = self._snap
+        self._opened |= mask
+        for i in range(BATTERIES):
+            if mask >> i & 1:
+                self._steady_ma[i] = snap.current_ma[i]
+                self._steady_mv[i] = snap.voltage_mv[i] if snap.valid[i] else 0
+                self._others_ma[i] = self.total_ma
+
     def forget(self, i: int):
-        """Pack i's switch was told to move, or its sensor is gone: what it showed is over."""
+        """Pack i is connected, or its sensor is gone: what it showed while open is over."""
         self.moved &= ~(1 << i)
+        self.pinned &= ~(1 << i)
+        self._opened &= ~(1 << i)
         self._steady_mv[i] = 0
 
     def fall_silent(self, b: int):

@@ -5,6 +5,8 @@ A voltage far from the last one is read again at once: two that agree are believ
 they are; a reading that nothing confirms is a failed read and never becomes the reference.
 """
 
+from array import array
+
 from micropython import const
 
 from parallelator.catalog import Reason
@@ -29,6 +31,7 @@ class Sensors:
     Args:
         i2c: a `hardware.i2c.I2c`; snap: the `Snapshot` to fill.
         limits: a `rules.Limits`, for the ALERT limits; shunt_uohm: shunt resistance, microohm.
+        zero_ma: array of what each sensor reads without a current, as of `zero.Zero`.
 
     Attributes:
         chips: the driver of each place, None where no chip answers.
@@ -36,11 +39,14 @@ class Sensors:
         garbled: readings so far that a second one did not confirm.
     """
 
-    def __init__(self, i2c: "I2c", snap: "Snapshot", limits: "Limits", shunt_uohm: int):
+    def __init__(
+        self, i2c: "I2c", snap: "Snapshot", limits: "Limits", shunt_uohm: int, zero_ma: "array"
+    ):
         self._i2c = i2c
         self._snap = snap
         self._limits = limits
         self._shunt_uohm = shunt_uohm
+        self._zero_ma = zero_ma
         self._misses = bytearray(BATTERIES)
         self._rescued = 0
         self.chips: list = [None] * BATTERIES
@@ -114,7 +120,7 @@ class Sensors:
                 self.garbled += 1
             if voltage_mv is None:
                 return False
-        current_ma = chip.current_ma()
+        current_ma = self.current_ma(i)
         if current_ma is None:
             return False
         self._snap.voltage_mv[i] = voltage_mv
@@ -123,6 +129,12 @@ class Sensors:
         if self._rescued:
             self._rescued &= ~(1 << i // CHANNELS)
         return True
+
+    def current_ma(self, i: int):
+        """Battery i's current in mA, its sensor's zero taken off; None without an answer."""
+        chip = self.chips[i]
+        current_ma = chip.current_ma() if chip else None
+        return None if current_ma is None else current_ma - self._zero_ma[i]
 
     def missed(self, i: int, unread_ms: int):
         """A read of battery i failed.
@@ -162,7 +174,7 @@ class Sensors:
     def alert_ma(self, i: int):
         """What tripped battery i's ALERT: its present current, at least the limit it passed."""
         limits = self._limits
-        current_ma = self.chips[i].current_ma() if self.chips[i] else None
+        current_ma = self.current_ma(i)
         if current_ma is None or current_ma >= 0:
             return max(current_ma or 0, limits.hard_discharge_ma)
         return min(current_ma, -limits.hard_charge_ma)

@@ -205,6 +205,16 @@ class States:
             self._emit("charger_high", RIG, 0, 0, voltage_mv)
         return True
 
+    def spare(self, mask: int):
+        """Open those that feed a battery which cannot be opened; they return when they fit."""
+        self._open(mask)
+        for i in range(BATTERIES):
+            if mask >> i & 1:
+                self._cause[i] = Reason.FEEDING
+                self._snap.eta_ms[i] = self._uncounted_delay(i)
+                self._emit("trip", i, TRIPPED, Reason.FEEDING, self._snap.current_ma[i])
+                self.settle(i)
+
     # The load's fault
 
     def _note_load(self, i: int, reason: int, value: int):
@@ -361,6 +371,7 @@ class States:
     def _open(self, mask: int):
         self._switches.open(mask)
         last = mask & self.on
+        self._output.opened(last)
         self.on &= ~mask
         self._starts.trial &= ~mask
         if last and not self.on | self.held | self.stuck:

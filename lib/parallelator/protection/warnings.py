@@ -82,6 +82,11 @@ class Warnings:
             self._snap.alarm("no_contact", i, False)
         self._apart_ms[i] = 0
 
+    def sensor_offset(self, i: int, wrong: bool, current_ma: int):
+        """What the sensor of battery i reads without a current is known: too much, or not."""
+        if self._snap.alarm("sensor_offset", i, wrong) and wrong:
+            self._emit("sensor_offset", i, self._snap.state[i], 0, current_ma)
+
     def temperature(self, i: int, celsius: int):
         """A new die temperature: `temperature`, until it is five degrees lower again."""
         bit = 1 << i
