@@ -1,189 +1,380 @@
 # SPDX-License-Identifier: GPL-3.0-only
-"""Who may join: median rest voltage, circulating currents, start groups; reasons and pauses."""
-
-from array import array
+"""Who may close: joins of a live output, groups for a dead one, relief, reasons and pauses."""
 
 from parallelator import settings
-from parallelator.catalog import ON, WAITING, Reason
+from parallelator.catalog import ON, TRIPPED, WAITING, Reason
 from parallelator.protection import joining, rules
+from parallelator.protection.output import Output
+from parallelator.protection.starts import EMPTY, FULL, Starts
 from parallelator.snapshot import Snapshot
-
-SCRATCH = array("i", bytes(64))
-
-
-def rig(*pairs):
-    """A snapshot whose first batteries read these (mV, mA), and the mask of them all."""
-    snap = Snapshot()
-    for i, (voltage_mv, current_ma) in enumerate(pairs):
-        snap.voltage_mv[i] = voltage_mv
-        snap.current_ma[i] = current_ma
-    return snap, (1 << len(pairs)) - 1
 
 
 def limits(**changes):
     values = settings.defaults()
+    values["limits.start_delay_ms"] = 0
     values.update({"limits." + key: value for key, value in changes.items()})
     return rules.Limits(values)
+
+
+class States:
+    """Which batteries are connected, full, empty."""
+
+    def __init__(self):
+        self.on = self.held = self.stuck = self.full = self.empty = 0
+
+    def is_full(self, i):
+        return self.full >> i & 1
+
+    def is_empty(self, i):
+        return self.empty >> i & 1
+
+
+class Rig:
+    """Batteries as (mV, mA): the first `connected` are ON, the others wait.
+
+    Attributes:
+        events: codes of what was told.
+    """
+
+    def __init__(self, *readings, connected=0, **changes):
+        self.snap = Snapshot()
+        self.limits = limits(**changes)
+        self.states = States()
+        self.events = []
+        self.fresh = (1 << len(readings)) - 1
+        for i, (voltage_mv, current_ma) in enumerate(readings):
+            self.snap.voltage_mv[i] = voltage_mv
+            self.snap.current_ma[i] = current_ma
+            self.snap.valid[i] = 1
+            self.snap.state[i] = ON if i < connected else WAITING
+        self.states.on = (1 << connected) - 1
+        self.output = Output(self.snap, self.limits)
+        emit = lambda *event: self.events.append(event[0])  # noqa: E731 - short
+        self.starts = Starts(self.snap, self.limits, emit)
+        self.connector = joining.Connector(
+            self.snap, self.limits, self.states, self.output, self.starts, emit
+        )
+        self.look()
+
+    def look(self):
+        states = self.states
+        self.output.look(states.on, states.held, states.stuck, self.fresh, 160)
+
+    def choose(self, times=2):
+        """What is chosen the last of some times."""
+        for _ in range(times):
+            self.look()
+            group = self.connector.choose(self.fresh)
+        return group
+
+    def refusal(self, i):
+        return self.connector.refusal(i)
+
+
+CARRIED = 1000
+"""mA of a connected battery, which make it a witness and 30 mV of sag."""
+
+
+def joiner(delta_mv, n=1, **changes):
+    """The refusal of a battery `delta_mv` above an output of n connected ones."""
+    rig = Rig(*[(26000, CARRIED)] * n, (26030 + delta_mv, 0), connected=n, **changes)
+    return rig.refusal(n)
 
 
 def test_size_counts_the_batteries_of_a_mask():
     assert [joining.size(mask) for mask in (0, 1, 0x8001, 0xFFFF)] == [0, 1, 2, 16]
 
 
-def test_the_bus_at_rest_is_the_median_of_what_the_packs_would_show_unloaded():
-    snap, mask = rig((26000, 5000), (25900, 4000), (26050, -2000))
-    assert joining.bus_rest_mv(snap, mask, 30, SCRATCH) == 26020
-    snap, mask = rig((26000, 0), (26100, 0))
-    assert joining.bus_rest_mv(snap, mask, 30, SCRATCH) == 26050
-    assert joining.bus_rest_mv(snap, 2, 30, SCRATCH) == 26100
-
-
-def test_a_measured_pack_is_taken_at_its_own_resistance():
-    snap, mask = rig((26000, 5000), (25900, 4000), (26050, -2000))
-    snap.r_mohm[1] = 60
-    assert joining.bus_rest_mv(snap, mask, 30, SCRATCH) == 26140
-    tight = limits(max_current_ma=3000, hard_current_pct=0)
-    snap, mask = rig((26000, 0))
-    assert joining.refusal(tight, snap, mask, 360, 30) == Reason.INRUSH
-    assert joining.refusal(tight, snap, mask, 360, 40) == Reason.NONE
-
-
 def test_the_offset_counts_both_ways():
-    snap, mask = rig(*[(26000, 0)] * 4)
-    wide = limits(
-        max_current_ma=40000,
-        max_discharge_current_ma=40000,
-        max_charge_current_ma=40000,
-        hard_current_pct=0,
-    )
-    assert joining.refusal(wide, snap, mask, 500, 30) == Reason.NONE
-    assert joining.refusal(wide, snap, mask, 501, 30) == Reason.BUS_LOWER
-    assert joining.refusal(wide, snap, mask, -500, 30) == Reason.NONE
-    assert joining.refusal(wide, snap, mask, -501, 30) == Reason.BUS_HIGHER
+    wide = {
+        "max_current_ma": 40000,
+        "max_discharge_current_ma": 40000,
+        "max_charge_current_ma": 40000,
+        "hard_current_pct": 0,
+    }
+    assert joiner(500, **wide) == Reason.NONE
+    assert joiner(501, **wide) == Reason.BUS_LOWER
+    assert joiner(-500, **wide) == Reason.NONE
+    assert joiner(-501, **wide) == Reason.BUS_HIGHER
 
 
 def test_a_predicted_circulating_current_beyond_the_limit_refuses_both_ways():
     # One connected pack: 1000 * 300 * 1 / (2 * 50) = 3000 mA.
-    snap, mask = rig((26000, 0))
-    tight = limits(max_current_ma=3000, hard_current_pct=0)
-    assert joining.refusal(tight, snap, mask, 300, 30) == Reason.NONE
-    assert joining.refusal(tight, snap, mask, 301, 30) == Reason.INRUSH
-    assert joining.refusal(tight, snap, mask, -301, 30) == Reason.INRUSH
-    fuller = limits(max_charge_current_ma=2000, hard_current_pct=0)
-    assert joining.refusal(fuller, snap, mask, -250, 30) == Reason.INRUSH
-    assert joining.refusal(fuller, snap, mask, 250, 30) == Reason.NONE
+    tight = {"max_current_ma": 3000, "hard_current_pct": 0}
+    assert joiner(300, **tight) == Reason.NONE
+    assert joiner(301, **tight) == Reason.INRUSH
+    assert joiner(-301, **tight) == Reason.INRUSH
+    fuller = {"max_charge_current_ma": 2000, "hard_current_pct": 0}
+    assert joiner(-250, **fuller) == Reason.INRUSH
+    assert joiner(250, **fuller) == Reason.NONE
+
+
+def test_a_measured_pack_is_taken_at_its_own_resistance():
+    rig = Rig((26000, 1000), (26390, 0), connected=1, max_current_ma=3000, hard_current_pct=0)
+    assert rig.refusal(1) == Reason.INRUSH
+    rig.snap.r_mohm[1] = 50
+    assert rig.refusal(1) == Reason.NONE
 
 
 def test_the_share_of_the_load_counts_within_80_per_cent_of_the_hard_limit():
-    # 4 packs at 12 A: the fifth takes 9.6 A, and 4 A more at 250 mV: 13.6 A of 12 A allowed.
-    snap, mask = rig(*[(26000, 12000)] * 4)
-    assert joining.refusal(limits(), snap, mask, 0, 30) == Reason.NONE
-    assert joining.refusal(limits(), snap, mask, 250, 30) == Reason.INRUSH
+    # 4 packs at 16 A: the fifth takes 12.8 A, and 4 A more at 250 mV: 16.8 of 16 A allowed.
+    for delta_mv, reason in ((0, Reason.NONE), (190, Reason.NONE), (250, Reason.INRUSH)):
+        rig = Rig(*[(26000, 16000)] * 4, (26480 + delta_mv, 0), connected=4)
+        assert rig.refusal(4) == reason, delta_mv
 
 
 def test_a_connected_pack_pushed_beyond_its_share_refuses():
-    # A full pack joins one that is being charged at 11.5 A: it would take 2 A more.
-    snap, mask = rig((26000, -11500))
-    assert joining.refusal(limits(), snap, mask, 800 // 2, 30) == Reason.NONE
-    snap, mask = rig((26000, -4000), (26000, -11500), (26000, 12000))
-    assert joining.refusal(limits(), snap, mask, 450, 30) == Reason.INRUSH
+    # 26.3 V and 25.725 V at rest, charged with 19.5 A. At 26.8 V a third raises the output to
+    # 26.6 V, and the second takes 17.5 A of 16 A allowed.
+    rig = Rig((26420, -4000), (26190, -15500), (26800, 0), connected=2)
+    assert rig.refusal(2) == Reason.INRUSH
+    rig.snap.voltage_mv[2] = 26500
+    assert rig.refusal(2) == Reason.NONE
 
 
 def test_joining_that_relieves_an_overloaded_pack_is_not_refused_for_it():
-    snap, mask = rig((26000, 14900), (26000, 3000))
-    assert joining.refusal(limits(), snap, mask, 100, 30) == Reason.NONE
+    rig = Rig((26000, 16900), (26000, 14000), (26507, 0), connected=2)
+    assert rig.refusal(2) == Reason.NONE
+
+
+def test_of_two_that_contradict_each_other_a_third_fits_one_and_stands_the_other():
+    rig = Rig((26000, 1000), (26800, 1000), (26030, 0), connected=2)
+    assert rig.output.contradicts == 0b11
+    assert rig.refusal(2) == Reason.NONE
+    rig.snap.voltage_mv[2] = 26830
+    assert rig.refusal(2) == Reason.NONE
+    rig.snap.voltage_mv[2] = 25500
+    assert rig.refusal(2) == Reason.BUS_HIGHER
+    tight = Rig((26000, 1000), (26800, 1000), (26030, 0), connected=2, max_current_ma=2000)
+    # 800 mV over 2 / 3 of 1 / 50 mOhm are 10.7 A, beyond the hard limit of 4 A.
+    assert tight.refusal(2) == Reason.INRUSH
+
+
+def test_a_full_pack_joins_only_where_it_is_not_charged():
+    for current_ma, reason in ((2000, Reason.NONE), (-2000, Reason.OVERVOLTAGE)):
+        rig = Rig((29700, current_ma), (29700, current_ma), (29700, 0), connected=2)
+        rig.snap.voltage_mv[2] = 29700 + current_ma * 30 // 1000
+        rig.states.full = 0b100
+        assert rig.refusal(2) == reason
+
+
+def test_who_closes_fits_everybody_that_may_be_connected():
+    rig = Rig((26000, 1000), (26030, 0), (27000, 0), connected=1)
+    assert rig.choose() == 0b010
+    rig.states.held = 0b100
+    rig.snap.state[2] = 6
+    assert rig.choose() == 0 and rig.snap.reason[1] == Reason.DOUBTFUL_BUS
+    rig.snap.voltage_mv[2] = 26300
+    assert rig.choose() == 0b010
+
+
+def test_one_battery_at_a_time_joins_a_live_output_the_nearest_first():
+    rig = Rig((27000, 1000), (27330, 0), (27130, 0), connected=1)
+    assert rig.choose() == 0b100
+    rig.snap.state[2] = ON
+    rig.states.on = 0b101
+    rig.snap.current_ma[2] = 1000
+    assert rig.choose() == 0b010
+
+
+def test_the_pause_between_two_joins():
+    rig = Rig((27000, 0))
+    assert rig.connector.due(0) and not rig.connector.due(499) and rig.connector.due(1)
+
+
+def test_an_empty_pack_joins_an_output_that_is_charged():
+    rig = Rig((23900, -1000), (23900, -1000), (23700, 0), (20999, 0), connected=2)
+    assert rig.output.charging
+    assert rig.choose() == 0b0100
+    assert rig.snap.reason[3] == Reason.UNDERVOLTAGE
+    idle = Rig((23900, 1000), (23900, 1000), (23930, 0), connected=2)
+    assert idle.choose() == 0 and idle.snap.reason[2] == Reason.UNDERVOLTAGE
+
+
+# Relief
+
+
+def test_those_who_carry_too_much_get_help_from_twice_as_far_and_all_at_once():
+    rig = Rig((26000, 17000), (26000, 17000), *[(25800, 0)] * 4, connected=2)
+    # 34 A from 26.51 V: one at 25.8 V leaves them 16.06 A each, two leave 15.6 A.
+    group = rig.choose(1)
+    assert "relief" in rig.events and joining.size(group) == 2 and not group & 0b11
+    assert rig.choose(1) == 0 and rig.events.count("relief") == 1, "once in ten seconds"
+    rig.connector.due(9999)
+    assert rig.choose(1) == 0
+    rig.connector.due(1)
+    assert rig.choose(1) == group
+
+
+def test_no_relief_while_nobody_carries_too_much_or_from_too_far():
+    rig = Rig((26000, 9900), (26000, 9900), (25600, 0), connected=2)
+    rig.choose()
+    assert "relief" not in rig.events
+    rig = Rig((26000, 17000), (26000, 17000), (25509, 0), connected=2)
+    assert rig.choose() == 0
+
+
+def test_a_relief_that_helps_a_fifth_is_better_than_none():
+    rig = Rig((26000, 25000), (26750, 0), hard_current_pct=110, connected=1)
+    assert rig.choose() == 0b10, "12.5 A each are beyond 80 % of 11 A, but half of 25"
+
+
+# Groups
+
+
+def group_of(*millivolts, wide=False, **changes):
+    rig = Rig(*[(millivolt, 0) for millivolt in millivolts], **changes)
+    return rig.connector.largest_group((1 << len(millivolts)) - 1, wide)
 
 
 def test_the_largest_group_starts_and_the_higher_voltage_wins_a_tie():
-    snap, _ = rig((26000, 0), (26100, 0), (26140, 0), (27000, 0), (27100, 0))
-    assert joining.start_group(snap, 0b11111, 150, SCRATCH) == 0b00111
-    assert joining.start_group(snap, 0b11011, 150, SCRATCH) == 0b11000
-    assert joining.start_group(snap, 0b00001, 150, SCRATCH) == 0b00001
+    assert group_of(26000, 26100, 26140, 27000, 27100) == 0b00111
+    assert group_of(26000, 26100, 27000, 27100) == 0b1100
+    assert group_of(26000) == 1 and group_of() == 0
 
 
 def test_the_border_of_the_start_spread_is_inside():
-    snap, mask = rig((26000, 0), (26150, 0))
-    assert joining.start_group(snap, mask, 150, SCRATCH) == 0b11
-    snap, mask = rig((26000, 0), (26151, 0))
-    assert joining.start_group(snap, mask, 150, SCRATCH) == 0b10
+    assert group_of(26000, 26150) == 0b11
+    assert group_of(26000, 26151) == 0b10
 
 
-class States:
-    on = 0
-    held = 0
-    stuck = 0
+def test_currents_within_the_group_stay_inside_the_limits():
+    # 140 mV over 100 mOhm are 1.4 A.
+    assert group_of(26000, 26140, max_current_ma=1400) == 0b11
+    assert group_of(26000, 26140, max_current_ma=1390) == 0b10
 
 
-def waiting(*millivolts):
-    """Batteries that wait at these voltages; start_delay_ms is over."""
-    values = settings.defaults()
-    values["limits.start_delay_ms"] = 0
-    snap = Snapshot()
-    for i, millivolt in enumerate(millivolts):
-        snap.voltage_mv[i] = millivolt
-        snap.state[i] = WAITING
-        snap.valid[i] = 1
-    states = States()
-    return joining.Connector(snap, rules.Limits(values), states, lambda *event: None), snap, states
+def test_after_a_failed_start_the_offset_and_the_hard_limits_count():
+    assert group_of(26000, 26400, wide=True) == 0b11
+    assert group_of(26000, 26501, wide=True) == 0b10
+    # 400 mV over 100 mOhm are 4 A: of 80 % of a hard limit of 4.8 A, no; of 5.2 A, yes.
+    assert group_of(26000, 26400, wide=True, max_current_ma=2400) == 0b10
+    assert group_of(26000, 26400, wide=True, max_current_ma=2600) == 0b11
 
 
-def test_a_dead_bus_waits_until_the_group_is_steady():
-    connector, snap, _ = waiting(27000, 27010)
-    assert connector.choose(500) == 0
-    snap.state[2] = WAITING
-    snap.valid[2] = 1
-    snap.voltage_mv[2] = 27020
-    assert connector.choose(500) == 0
-    assert connector.choose(500) == 0b111
+def test_those_that_cannot_be_opened_count_as_part_of_every_group():
+    rig = Rig((28000, 0), (28000, 0), (26000, 0))
+    rig.output.pinned = 0b100
+    assert rig.connector.largest_group(0b011, False) == 0
+    rig.snap.voltage_mv[2] = 27900
+    assert rig.connector.largest_group(0b011, False) == 0b011
 
 
-def test_one_battery_at_a_time_joins_a_live_bus_the_nearest_first():
-    connector, snap, states = waiting(27000, 27300, 27100)
-    states.on = 1
-    snap.state[0] = ON
-    assert connector.choose(500) == 0b100
-    assert connector.choose(490) == 0
-    snap.state[2] = ON
-    states.on = 0b101
-    assert connector.choose(10) == 0b010
+def test_a_dead_output_waits_until_the_group_is_steady():
+    rig = Rig((27000, 0), (27010, 0), (27020, 0))
+    rig.snap.state[2] = 0
+    assert rig.choose(1) == 0
+    rig.snap.state[2] = WAITING
+    assert rig.choose(1) == 0
+    assert rig.choose(1) == 0b111
 
 
-def test_a_voltage_outside_the_window_keeps_a_battery_off_whatever_the_bus_does():
+def test_one_that_flickers_is_left_aside_and_delays_nobody():
+    rig = Rig((27000, 0), (27010, 0), (24000, 0), start_spread_mv=5000)
+    rig.choose(1)
+    rig.snap.voltage_mv[2] = 23990
+    assert rig.choose(1) == 0
+    rig.snap.voltage_mv[2] = 24000
+    assert rig.choose(1) == 0b011 and rig.snap.reason[2] == Reason.UNSTEADY
+
+
+def test_a_voltage_outside_the_window_keeps_a_battery_off():
     for millivolt, reason in ((30001, Reason.OVERVOLTAGE), (23999, Reason.UNDERVOLTAGE)):
-        connector, snap, states = waiting(millivolt, millivolt)
-        states.on = 0b10
-        snap.state[1] = 0
-        assert connector.choose(500) == 0 and snap.reason[0] == reason
-        connector, snap, states = waiting(millivolt)
-        assert connector.choose(500) == connector.choose(500) == 0
-        assert snap.reason[0] == reason
+        rig = Rig((millivolt, 1000), (millivolt, 0), connected=1)
+        assert rig.choose() == 0 and rig.snap.reason[1] == reason
+        rig = Rig((millivolt, 0))
+        assert rig.choose() == 0 and rig.snap.reason[0] == reason
 
 
-def test_a_locked_bus_starts_nobody_and_says_so():
-    connector, snap, _ = waiting(27000, 27000)
-    snap.bus_locked = True
-    assert connector.choose(500) == connector.choose(500) == 0
-    assert snap.reason[0] == Reason.BUS_OVERLOAD
+def test_a_locked_output_starts_nobody_and_says_so():
+    rig = Rig((27000, 0), (27000, 0))
+    rig.snap.bus_locked = True
+    assert rig.choose() == 0 and rig.snap.reason[0] == Reason.BUS_OVERLOAD
 
 
 def test_a_stale_reading_does_not_join():
-    connector, snap, _ = waiting(27000, 27000)
-    snap.valid[1] = 0
-    connector.choose(500)
-    assert connector.choose(500) == 0b01
+    rig = Rig((27000, 0), (27000, 0))
+    rig.fresh = 0b01
+    assert rig.choose() == 0b01
 
 
 def test_those_left_out_of_a_start_are_told_why():
-    connector, snap, _ = waiting(27000, 27000, 26000)
-    connector.choose(500)
-    assert connector.choose(500) == 0b011
-    assert snap.reason[2] == Reason.START_SPREAD and snap.reason[0] == Reason.IN_TURN
+    rig = Rig((27000, 0), (27000, 0), (26000, 0))
+    assert rig.choose() == 0b011
+    assert rig.snap.reason[2] == Reason.START_SPREAD and rig.snap.reason[0] == Reason.IN_TURN
 
 
-def test_held_and_stuck_batteries_are_the_bus():
-    for held, stuck in ((1, 0), (0, 1)):
-        connector, snap, states = waiting(27000, 28000)
-        states.held, states.stuck = held, stuck
-        snap.state[0] = 0
-        assert connector.choose(500) == 0
-        assert snap.reason[1] == Reason.BUS_LOWER
+def test_all_that_fit_close_together_while_those_that_are_connected_carry_nothing():
+    rig = Rig((27000, 0), (27100, 0), (27200, 0), (28000, 0), connected=1)
+    assert rig.choose() == 0b0110
+    assert rig.snap.reason[3] == Reason.BUS_LOWER
+
+
+# Trials
+
+
+def held(*millivolts, full=False, **changes):
+    """Batteries that only their voltage keeps off."""
+    rig = Rig(*[(millivolt, 0) for millivolt in millivolts], **changes)
+    for i in range(len(millivolts)):
+        rig.snap.state[i] = TRIPPED
+    if full:
+        rig.states.full = rig.fresh
+    else:
+        rig.states.empty = rig.fresh
+    return rig
+
+
+def test_a_rig_that_only_voltages_hold_tries_what_the_output_is():
+    rig = held(23500, 23600)
+    assert rig.choose() == 0b11 and rig.starts.trial == 0b11 and rig.starts.kind == EMPTY
+    rig = held(29900, 29950, full=True)
+    assert rig.choose() == 0b11 and rig.starts.kind == FULL
+
+
+def test_no_trial_below_the_floor_nor_while_another_will_start():
+    assert held(20999, 20990).choose() == 0
+    rig = held(23500, 23500, 27000)
+    rig.states.empty = 0b011
+    rig.snap.eta_ms[2] = 4000
+    assert rig.choose() == 0
+
+
+def test_half_of_them_at_least():
+    assert held(23500, 22000, 21000).choose() == 0, "one of three"
+    assert held(23500, 22000).choose() == 0b01, "one of two"
+
+
+def test_a_delay_is_waited_for_unless_a_person_asks():
+    rig = held(23500, 23500)
+    rig.snap.eta_ms[0] = rig.snap.eta_ms[1] = 60000
+    assert rig.choose() == 0
+    rig.starts.ask()
+    assert rig.choose() == 0b11
+
+
+def test_a_person_or_a_charger_that_asks_starts_the_empty_with_the_others():
+    rig = held(24050, 24050, 24050)
+    rig.snap.state[2] = WAITING
+    rig.states.empty = 0b011
+    rig.starts.ask()
+    assert rig.choose() == 0b111 and rig.starts.trial == 0b111
+    rig = held(24050, 24050, 24050)
+    rig.snap.state[2] = WAITING
+    rig.states.empty = 0b011
+    rig.starts.by_charge = True
+    assert rig.choose() == 0b111
+
+
+def test_a_doubtful_output_is_tried_when_nobody_fits():
+    rig = Rig((28000, 5000), (25000, 0), (25000, 0))
+    rig.snap.state[0] = 6
+    rig.states.held = 0b001
+    rig.fresh = 0b110
+    assert rig.choose() == 0b110 and rig.starts.trial == 0b110
+    # 3 V against one of them, over 50 mOhm each, are 40 A and more for that one.
+    rig = Rig((28000, 0), (23500, 0))
+    rig.snap.state[0] = 6
+    rig.states.held = 0b001
+    rig.fresh = 0b010
+    assert rig.choose() == 0, "4.5 V over 100 mOhm: 45 A"

@@ -4,6 +4,8 @@
 from parallelator import settings
 from parallelator.catalog import ABSENT, ACTIONS, LOCKED, OFF, ON, TRIPPED, WAITING, Reason
 from parallelator.protection import rules
+from parallelator.protection.output import Output
+from parallelator.protection.starts import EMPTY, Starts
 from parallelator.protection.states import States
 from parallelator.snapshot import ALL, RIG, Snapshot
 
@@ -25,20 +27,16 @@ class Switches:
         self.closed &= ~mask
 
 
-def rig(state=WAITING):
+def rig(state=WAITING, batteries=16):
     """The states of a rig whose batteries read 27 V and are in `state`."""
     snap = Snapshot()
     limits = rules.Limits(settings.defaults())
     events = []
-    states = States(
-        snap,
-        Switches(),
-        limits,
-        rules.Judge(limits),
-        rules.Balance(snap, limits),
-        lambda *event: events.append(event),
-    )
-    for i in range(16):
+    emit = lambda *event: events.append(event)  # noqa: E731 - short
+    output = Output(snap, limits)
+    starts = Starts(snap, limits, emit)
+    states = States(snap, Switches(), limits, rules.Judge(limits), output, starts, emit)
+    for i in range(batteries):
         snap.voltage_mv[i] = 27000
         snap.state[i] = state
         snap.valid[i] = 1
@@ -51,7 +49,7 @@ def wish(states, action, i):
 
 def test_a_locked_battery_refuses_on_and_auto_and_stays_locked_whatever_is_wished():
     states, snap, _ = rig()
-    states.connect(4)
+    states.connect(12)
     for _ in range(5):
         states.trip(2, Reason.OVERCURRENT, 20000)
     assert snap.state[2] == LOCKED and states.lock[2] == Reason.OVERCURRENT
@@ -96,7 +94,7 @@ def test_off_survives_the_end_of_cooling_and_auto_waits_for_it():
 
 def test_a_counted_trip_is_forgiven_after_an_hour_on():
     states, snap, _ = rig()
-    states.connect(1)
+    states.connect(3)
     states.trip(0, Reason.OVERCURRENT, 20000)
     snap.state[0] = ON
     for _ in range(3599):
@@ -119,17 +117,277 @@ def test_uncounted_trips_wait_longer_each_time_within_the_hour():
     assert snap.eta_ms[0] == 10000
 
 
-def test_three_failed_starts_within_ten_minutes_lock_the_bus_and_a_reset_frees_it():
+def started(states, group, ago_ms=0):
+    states.start(group)
+    states._starts.pass_time(ago_ms)
+
+
+def tried_again(states):
+    """The second try, which every first start gets, has failed too."""
+    states._starts._tried_again = True
+
+
+def test_two_of_a_group_in_its_first_second_are_the_loads_fault_and_open_it_all():
     states, snap, events = rig()
-    for _ in range(3):
+    started(states, 0b111, 999)
+    states.trip(0, Reason.OVERCURRENT, 21000)
+    assert states.on == 0b110 and snap.reason[0] == Reason.OVERCURRENT and snap.trips[0] == 1
+    states.trip(1, Reason.OVERCURRENT, 21000)
+    assert states.on == 0 and not any(snap.trips)
+    assert [snap.reason[i] for i in range(3)] == [Reason.BUS_OVERLOAD] * 3
+    assert [snap.eta_ms[i] for i in range(3)] == [1000] * 3, "tried once more after a second"
+    assert "bus_start_failed" in [event[0] for event in events]
+
+
+def test_the_only_one_of_a_start_is_the_load_s_witness():
+    states, snap, _ = rig()
+    started(states, 0b1, 500)
+    states.trip(0, Reason.OVERCURRENT, 21000)
+    assert snap.trips[0] == 0 and snap.reason[0] == Reason.BUS_OVERLOAD
+
+
+def test_one_of_several_in_the_first_second_opens_alone_and_counts():
+    states, snap, _ = rig()
+    started(states, 0b111, 500)
+    states.trip(2, Reason.OVERCURRENT, -21000)
+    assert states.on == 0b011 and snap.trips[2] == 1
+
+
+def test_the_load_that_opens_them_all_counts_for_none_however_long_they_ran():
+    states, snap, _ = rig()
+    started(states, 0b111, 60000)
+    for i in range(3):
+        states.trip(i, Reason.OVERLOAD, 14000)
+        snap.uptime_s += 10
+    assert not any(snap.trips) and snap.reason[0] == Reason.BUS_OVERLOAD
+    assert [snap.eta_ms[i] for i in range(3)] == [10000] * 3
+
+
+def test_a_lock_by_the_loads_fault_is_taken_back():
+    states, snap, _ = rig()
+    snap.trips[1] = 4
+    started(states, 0b11, 60000)
+    states.trip(1, Reason.OVERCURRENT, 21000)
+    assert snap.state[1] == LOCKED
+    states.trip(0, Reason.OVERCURRENT, 21000)
+    assert snap.trips[1] == 4 and not states.lock[1] and snap.state[1] == TRIPPED
+
+
+def test_who_opened_otherwise_or_long_before_makes_it_everybodys_own_fault():
+    def last(prepare, sign=1):
+        states, snap, _ = rig()
+        started(states, 0b11, 60000)
+        prepare(states, snap)
+        states.trip(0, Reason.OVERCURRENT, 21000 * sign)
+        return snap.trips[0]
+
+    def hot(states, snap):
+        states.trip(1, Reason.OVERTEMPERATURE, 90)
+
+    def charged(states, snap):
+        states.trip(1, Reason.OVERCURRENT, -21000)
+
+    def lost(states, snap):
+        states.lose(1, Reason.SENSOR_LOST)
+
+    def long_ago(states, snap):
+        states.trip(1, Reason.OVERTEMPERATURE, 90)
+        snap.uptime_s += 31
+
+    def collapsed(states, snap):
+        states.trip(1, Reason.UNDERVOLTAGE, 20000)
+
+    assert [last(hot), last(charged), last(lost)] == [1, 1, 1]
+    assert [last(long_ago), last(collapsed)] == [0, 0]
+
+
+def test_what_still_carries_is_no_dark_output():
+    states, snap, _ = rig()
+    started(states, 0b111, 60000)
+    states.trip(0, Reason.OVERCURRENT, 21000)
+    states.trip(1, Reason.OVERCURRENT, 21000)
+    assert (snap.trips[0], snap.trips[1]) == (1, 1) and states.on == 0b100
+
+
+def test_the_pauses_after_failures_and_the_lock_at_the_tenth():
+    states, snap, events = rig()
+    tried_again(states)
+    pauses = []
+    for _ in range(9):
+        started(states, 0b11)
+        tried_again(states)
+        states.trip(0, Reason.OVERCURRENT, 21000)
+        states.trip(1, Reason.OVERCURRENT, 21000)
+        pauses.append(snap.eta_ms[0] // 1000)
         assert not snap.bus_locked
-        states.start(0b111)
-        states.trip(0, Reason.OVERCURRENT, 20000)
-        assert states.on == 0 and snap.trips[0] == 0
-        snap.uptime_s += 60
-    assert snap.bus_locked and events[-4][0] == "bus_locked"
+        snap.uptime_s += 600
+    assert pauses == [10, 10, 60, 120, 300, 600, 600, 600, 600]
+    started(states, 0b11)
+    states.trip(0, Reason.OVERCURRENT, 21000)
+    states.trip(1, Reason.OVERCURRENT, 21000)
+    assert snap.bus_locked and not any(snap.trips)
     states.obey(ACTIONS.index("reset"), RIG)
     assert not snap.bus_locked
+
+
+def test_an_on_of_any_battery_tries_a_failed_output_at_once():
+    for action in ("on", "reset"):
+        states, snap, _ = rig()
+        tried_again(states)
+        started(states, 0b11)
+        tried_again(states)
+        states.trip(0, Reason.OVERCURRENT, 21000)
+        states.trip(1, Reason.OVERCURRENT, 21000)
+        snap.bus_locked = True
+        wish(states, action, 5)
+        assert not snap.bus_locked and states._starts.pause_ms == 0
+        assert [snap.state[0], snap.state[1]] == [WAITING, WAITING]
+
+
+def test_failures_within_two_hours_add_up_and_no_others():
+    states, snap, _ = rig()
+    tried_again(states)
+    for _ in range(20):
+        started(states, 0b11)
+        states.trip(0, Reason.OVERCURRENT, 21000)
+        states.trip(1, Reason.OVERCURRENT, 21000)
+        snap.uptime_s += 900
+    assert not snap.bus_locked
+
+
+# The end of the night
+
+
+def emptied(half, peak_ma=15000):
+    """Four batteries at 24.2 V; `half` of them are empty, the others trip on `peak_ma`."""
+    states, snap, events = rig(batteries=4)
+    started(states, 0b1111, 60000)
+    for i in range(4):
+        snap.voltage_mv[i] = 24200
+    for i in range(half):
+        states.trip(i, Reason.UNDERVOLTAGE, 23900)
+    for i in range(half, 4):
+        states.trip(i, Reason.OVERCURRENT, peak_ma)
+    return states, snap, events
+
+
+def test_the_end_of_the_night_is_no_overload():
+    states, snap, events = emptied(2)
+    assert [snap.reason[i] for i in range(4)] == [Reason.UNDERVOLTAGE] * 4
+    assert not any(snap.trips) and not snap.bus_locked and not states._starts.fails
+    told = [event[3] for event in events if event[0] == "trip"]
+    assert told == [Reason.UNDERVOLTAGE] * 4
+
+
+def test_too_few_empty_ones_or_a_violent_current_are_an_overload():
+    _, snap, _ = emptied(1)
+    assert Reason.OVERCURRENT in [snap.reason[i] for i in range(4)]
+    _, snap, _ = emptied(2, 40000)
+    assert Reason.OVERCURRENT in [snap.reason[i] for i in range(4)]
+
+
+def test_a_rig_whose_last_full_ones_cannot_carry_alone_says_that_it_is_empty():
+    states, snap, events = rig(batteries=4)
+    started(states, 0b1111, 60000)
+    states._output.rest_mv = 26000
+    for i in range(2):
+        states.trip(i, Reason.UNDERVOLTAGE, 23900)
+    snap.uptime_s += 60
+    for i in (2, 3):
+        states.trip(i, Reason.OVERLOAD, 12000)
+    assert "rig_empty" in [event[0] for event in events]
+    assert [snap.reason[i] for i in range(4)] == [Reason.UNDERVOLTAGE] * 4
+    assert not any(snap.trips)
+    states._output.charging = True
+    states.pass_time(59999)
+    assert ("rig_empty", RIG) in [alarm[:2] for alarm in snap.alarms()]
+    states.pass_time(1)
+    assert ("rig_empty", RIG) not in [alarm[:2] for alarm in snap.alarms()]
+
+
+# Full batteries
+
+
+def overfilled(others_mv, voltage_mv=30100):
+    """A battery that trips at `voltage_mv` beside others that are connected at `others_mv`."""
+    states, snap, _ = rig(batteries=1 + len(others_mv))
+    states.connect((1 << 1 + len(others_mv)) - 1)
+    for k, other_mv in enumerate(others_mv):
+        snap.voltage_mv[1 + k] = other_mv
+    states.trip(0, Reason.OVERVOLTAGE, voltage_mv)
+    alarms = [alarm[0] for alarm in snap.alarms()]
+    return snap.trips[0], "charger_high" in alarms
+
+
+def test_a_charger_that_is_too_high_is_no_batterys_fault():
+    assert overfilled([29700]) == (0, True)
+    assert overfilled([29699]) == (1, False)
+    assert overfilled([29699, 29700]) == (0, True)
+    assert overfilled([]) == (0, True), "a rig of one cannot tell"
+    assert overfilled([29900], 30901) == (1, False), "beyond 3 % it is its own"
+
+
+def test_a_full_battery_stays_full_until_it_has_come_down():
+    states, snap, _ = rig()
+    states.connect(1)
+    states.trip(0, Reason.OVERVOLTAGE, 30100)
+    snap.voltage_mv[0] = 29600
+    assert states.is_full(0)
+    snap.voltage_mv[0] = 29500
+    assert not states.is_full(0)
+
+
+# Trials
+
+
+def test_what_stays_after_a_trial_is_connected_like_others():
+    states, snap, events = rig(TRIPPED)
+    states._starts.begin_trial(EMPTY, 0b111, 0)
+    states.start(0b111)
+    assert [snap.reason[i] for i in range(3)] == [Reason.TRIAL] * 3
+    states.end_trial(0b011)
+    assert states.on == 0b011 and not states._starts.trial
+    assert [snap.reason[0], snap.state[2]] == [Reason.NONE, WAITING]
+    assert "trial_done" in [event[0] for event in events]
+
+
+def test_a_trial_that_meets_too_much_ends_at_once_as_a_failed_start():
+    states, snap, _ = rig(TRIPPED)
+    states._starts.pass_time(5000)
+    states._starts.begin_trial(EMPTY, 0b111, 0)
+    states.start(0b111)
+    states.trip(1, Reason.OVERCURRENT, 30000)
+    assert states.on == 0 and not any(snap.trips) and states._starts.fails == 1
+    assert states._starts.holds() == Reason.BUS_OVERLOAD
+
+
+# No share
+
+
+def test_a_battery_that_carries_nothing_three_times_within_an_hour_has_a_loose_contact():
+    states, snap, _ = rig()
+    states.connect(0b111)
+    for k in range(3):
+        states.connect(1)
+        assert not states.lock[0], k
+        states.trip(0, Reason.NO_SHARE, 0)
+        snap.uptime_s += 60
+    assert states.lock[0] == Reason.LOOSE_CONTACT and snap.trips[0] == 0
+
+
+def test_a_dead_output_waits_five_seconds_for_what_no_voltage_holds():
+    states, snap, _ = rig()
+    states.connect(0b11)
+    states.trip(0, Reason.IMBALANCE, 25000)
+    states.count_down(0, 0)
+    assert snap.eta_ms[0] == 10000, "the output is live"
+    states.lose(1, Reason.SENSOR_LOST)
+    states.count_down(0, 0)
+    assert snap.eta_ms[0] == 5000
+    snap.eta_ms[0] = 60000
+    states._cause[0] = Reason.UNDERVOLTAGE
+    states.count_down(0, 0)
+    assert snap.eta_ms[0] == 60000
 
 
 def test_only_a_reset_concerns_the_whole_rig():
@@ -144,21 +402,12 @@ def test_only_a_reset_concerns_the_whole_rig():
     assert not snap.bus_locked
 
 
-def test_failed_starts_more_than_ten_minutes_apart_do_not_add_up():
-    states, snap, _ = rig()
-    for _ in range(6):
-        states.start(0b111)
-        states.trip(0, Reason.OVERCURRENT, 20000)
-        snap.uptime_s += 601
-    assert not snap.bus_locked
-
-
 def test_an_overcurrent_after_the_first_second_counts_for_its_battery():
     states, snap, _ = rig()
-    states.start(0b111)
-    states.starting_ms = 0
+    started(states, 0b111, 1000)
     states.trip(0, Reason.OVERCURRENT, 20000)
-    assert snap.trips[0] == 1 and states.on == 0b110
+    states.trip(1, Reason.OVERCURRENT, 20000)
+    assert snap.trips[0] == 1 and states.on == 0b100
 
 
 def test_an_operators_on_lets_an_empty_pack_inside_the_window_return_to_be_charged():
@@ -171,76 +420,6 @@ def test_an_operators_on_lets_an_empty_pack_inside_the_window_return_to_be_charg
         assert snap.state[0] == TRIPPED
         wish(states, "on", 0)
         assert snap.state[0] == state
-
-
-def test_two_joins_in_a_row_that_carry_alone_open_those_that_carry_nothing():
-    states, snap, _ = rig()
-    states.connect(0b0001)
-    states.connect(0b0010)
-    states.trip(1, Reason.OVERCURRENT, 16000)
-    assert snap.state[0] == ON
-    states.connect(0b0100)
-    states.trip(2, Reason.OVERCURRENT, 16000)
-    assert states.on == 0 and snap.state[0] == TRIPPED and snap.reason[0] == Reason.BUS_OVERLOAD
-    assert (snap.trips[0], snap.trips[1], snap.trips[2]) == (0, 1, 1)
-
-
-def test_what_carries_stays_on_and_so_does_what_is_charged_or_was_joined_in_between():
-    def after(step):
-        states, snap, _ = rig()
-        states.connect(0b0001)
-        states.connect(0b0010)
-        states.trip(1, Reason.OVERCURRENT, 16000)
-        step(states, snap)
-        states.connect(0b0100)
-        states.trip(2, Reason.OVERCURRENT, 16000 if step != charged else -16000)
-        return bool(states.on & 1)
-
-    def carries(states, snap):
-        snap.current_ma[0] = -60
-
-    def charged(states, snap):
-        """Battery 3 itself is being charged, see `trip` above."""
-
-    def joined(states, snap):
-        states.connect(0b1000)
-
-    def uncontrolled(states, snap):
-        states.held = 0b10000
-
-    def joined_for_a_while(states, snap):
-        states.connect(0b1000)
-        states.pass_time(1000)
-        states.trip(3, Reason.UNDERVOLTAGE, 20000)
-
-    def carried(states, snap):
-        snap.current_ma[0] = 500
-        states.connect(0b1000)
-        states.trip(3, Reason.OVERCURRENT, 16000)
-        snap.current_ma[0] = 0
-
-    for step in (carries, charged, joined, joined_for_a_while, carried, uncontrolled):
-        assert after(step), step
-    assert not after(lambda states, snap: None)
-
-
-def test_one_battery_that_trips_again_and_again_may_have_a_wrong_sensor_and_opens_alone():
-    states, snap, _ = rig()
-    states.connect(0b0001)
-    for _ in range(4):
-        states.connect(0b0010)
-        states.trip(1, Reason.OVERCURRENT, 16000)
-    assert snap.state[0] == ON
-
-
-def test_a_trip_long_after_the_join_says_nothing_of_the_others():
-    states, _, _ = rig()
-    states.connect(0b0001)
-    for i in (1, 2, 3):
-        states.connect(1 << i)
-        states.pass_time(1000)
-        states.trip(i, Reason.OVERCURRENT, 16000)
-    assert states.on == 1
 
 
 def test_all_off_opens_all_at_once_and_lasts():
@@ -259,7 +438,7 @@ def test_all_off_opens_all_at_once_and_lasts():
 
 def test_reset_of_all_ends_every_lock():
     states, snap, _ = rig()
-    states.connect(6)
+    states.connect(14)
     for i in (1, 2):
         for _ in range(5):
             states.trip(i, Reason.OVERCURRENT, 20000)

@@ -86,7 +86,7 @@ class Connector:
         if not steady:
             return 0
         # What is held by its voltage takes part at once when a person or a charger asks for it.
-        held = 0 if output.closed else self._held_by_voltage(fresh)
+        held = 0 if output.closed else self._held_by_voltage(fresh, ready)
         together = held if starts.asked_ms or starts.by_charge else 0
         group = self._group(ready) if ready and not together else 0
         if group or output.closed:
@@ -309,14 +309,20 @@ class Connector:
         for high in range(count):
             while (self._scratch[high] >> 4) - (self._scratch[low] >> 4) > spread_mv:
                 low += 1
-            if high - low + 1 >= best_size:
-                group = 0
-                for at in range(low, high + 1):
-                    group |= 1 << (self._scratch[at] & 15)
-                if self._stands_itself(group, wide):
-                    best = group
-                    best_size = high - low + 1
+            group = self._from(low, high)
+            while not self._stands_itself(group, wide) and low < high:
+                low += 1
+                group = self._from(low, high)
+            if high - low + 1 >= best_size and self._stands_itself(group, wide):
+                best = group
+                best_size = high - low + 1
         return best
+
+    def _from(self, low: int, high: int):
+        group = 0
+        for at in range(low, high + 1):
+            group |= 1 << (self._scratch[at] & 15)
+        return group
 
     def _stands_itself(self, group: int, wide: bool):
         # Those that cannot be opened take part, whether they are told to or not.
@@ -332,14 +338,15 @@ class Connector:
                     return False
         return True
 
-    def _held_by_voltage(self, fresh: int):
+    def _held_by_voltage(self, fresh: int, ready: int):
         """Those that are full, or those that are empty, whichever are more; 0 when others are
         tripped as well, which will start without them."""
         snap, states, limits = self._snap, self._states, self._limits
         full = empty = others = 0
         for i in range(BATTERIES):
             bit = 1 << i
-            if snap.state[i] == TRIPPED:
+            waits = snap.state[i] == WAITING and not (ready >> i & 1 or self._unsteady_ms[i] > 0)
+            if snap.state[i] == TRIPPED or waits:
                 if snap.eta_ms[i] and not self._starts.asked_ms or not fresh & bit:
                     others |= bit
                 elif states.is_full(i):

@@ -247,7 +247,7 @@ class States:
     def _fall_dark(self):
         # The last battery has opened: was it the batteries, the load, or the end of the night?
         loaded = self._recent(self._loaded)
-        if loaded and self._is_empty():
+        if loaded and self._is_night_over():
             self._end_empty()
         elif loaded and not self._recent(0xFFFF) & ~loaded:
             self._fail_output(loaded)
@@ -265,21 +265,21 @@ class States:
         for k in range(BATTERIES):
             if snap.state[k] != ABSENT and snap.wish[k] != WISH_OFF:
                 present += 1
-                empty += self._cause[k] == Reason.UNDERVOLTAGE
+                empty += self.is_empty(k)
         return present <= 2 * empty
 
     def _is_violent(self, current_ma: int):
         hard_ma = self._limits.hard_discharge_ma
         return hard_ma and current_ma >= 2 * hard_ma
 
-    def _is_empty(self):
+    def _is_night_over(self):
         if self._loaded_sign < 0 or self._collapsed or self._is_violent(self._peak_ma):
             return False
         present = empty = 0
         for i in range(BATTERIES):
             if self._snap.state[i] != ABSENT and self._snap.wish[i] != WISH_OFF:
                 present += 1
-                if self._cause[i] == Reason.UNDERVOLTAGE:
+                if self.is_empty(i):
                     empty += 1
                 elif not self._loaded >> i & 1:
                     return False
@@ -296,7 +296,7 @@ class States:
         self._loaded = 0
 
     def _fail_output(self, group: int):
-        if self._is_empty():
+        if self._is_night_over():
             self._end_empty()
             return
         pause_ms = self._starts.fail(self._loaded_sign < 0)
@@ -404,8 +404,7 @@ class States:
         elif snap.wish[i] == WISH_OFF:
             self._enter(i, OFF, Reason.OPERATOR)
         elif snap.eta_ms[i] or not self._is_recovered(i):
-            if not cause:
-                cause = self._cause[i] = rules.outside(self._limits, snap.voltage_mv[i])
+            cause = cause or rules.outside(self._limits, snap.voltage_mv[i])
             if cause == Reason.OVERVOLTAGE:
                 self._full |= 1 << i
             self._enter(i, TRIPPED, cause)
@@ -427,8 +426,9 @@ class States:
         )
 
     def is_empty(self, i: int):
-        """True when battery i opened because it was empty."""
-        return self._cause[i] == Reason.UNDERVOLTAGE
+        """True when battery i is below the window, or opened because it was."""
+        low = self._snap.voltage_mv[i] < self._limits.min_voltage_mv
+        return low or self._cause[i] == Reason.UNDERVOLTAGE
 
     def is_full(self, i: int):
         """True when battery i opened because it was full, and has not come down since."""
