@@ -101,7 +101,7 @@ def test_one_witness_is_believed_once_its_voltage_rises_with_it():
         snap.voltage_mv[0] = 26000 + k // 10
         output.look(1, 0, 0, 1, 1000)
     assert not output.charging, "29 mV in five minutes"
-    for k in range(299):
+    for _ in range(299):
         snap.voltage_mv[0] += 1
         output.look(1, 0, 0, 1, 1000)
     assert output.charging
