@@ -20,6 +20,9 @@ _SHARE_PCT = const(80)
 """Predicted currents stay within this share of the hard limit."""
 _TRIAL_MA = const(40000)
 _UNSTEADY_MS = const(5000)
+_LOOK_MS = const(80)
+"""Between two looks at who is ready for a dead output; half of a scan."""
+_STEADY_LOOKS = const(2)
 _RELIEF_MS = const(10000)
 _RELIEF_OFFSETS = const(2)
 _RELIEF_PCT = const(80)
@@ -52,6 +55,8 @@ class Connector:
         self._scratch = array("i", bytes(4 * BATTERIES))
         self._unsteady_ms = array("h", bytes(2 * BATTERIES))
         self._pause_ms = 0
+        self._passed_ms = 0
+        self._steady = 0
         self._relief_ms = 0
         self._ready = 0
 
@@ -59,10 +64,8 @@ class Connector:
         """True when it is time to choose, `dt_ms` after the last call."""
         self._relief_ms -= dt_ms
         self._pause_ms -= dt_ms
-        if self._starts.trial or self._pause_ms > 0:
-            return False
-        self._pause_ms = self._limits.join_interval_ms
-        return True
+        self._passed_ms += dt_ms
+        return self._pause_ms <= 0 and not self._starts.trial
 
     def choose(self, fresh: int):
         """Who may close now; the others learn why not.
@@ -75,17 +78,24 @@ class Connector:
         """
         before = self._ready
         ready = self._ready = self._find_ready(fresh, before)
-        steady = ready == before
-        output, starts = self._output, self._starts
-        if output.live:
+        if self._output.live:
+            self._pause_ms = self._limits.join_interval_ms
             return self._relieve(ready) or self._next(ready)
-        reason = starts.holds()
+        reason = self._starts.holds()
         if reason:
+            self._pause_ms = _LOOK_MS
             self._tell_all(ready, reason)
             return 0
-        if not steady:
+        # Those that are ready within a scan start together.
+        self._steady = self._steady + 1 if ready == before else 0
+        self._pause_ms = _LOOK_MS if self._steady < _STEADY_LOOKS else 2 * _LOOK_MS
+        if self._steady < _STEADY_LOOKS or self._steady % _STEADY_LOOKS:
             return 0
+        return self._start(ready, fresh)
+
+    def _start(self, ready: int, fresh: int):
         # What is held by its voltage takes part at once when a person or a charger asks for it.
+        output, starts = self._output, self._starts
         held = 0 if output.closed else self._held_by_voltage(fresh, ready)
         together = held if starts.asked_ms or starts.by_charge else 0
         group = self._group(ready) if ready and not together else 0
@@ -97,11 +107,12 @@ class Connector:
         # One that is now inside and now outside of its limits is left aside, and delays nobody.
         snap = self._snap
         ready = 0
+        passed_ms, self._passed_ms = self._passed_ms, 0
         for i in range(BATTERIES):
             bit = 1 << i
             fit = snap.state[i] == WAITING and fresh & bit and self._is_fit(i)
             if self._unsteady_ms[i] > 0:
-                self._unsteady_ms[i] -= self._limits.join_interval_ms
+                self._unsteady_ms[i] -= passed_ms
                 if snap.state[i] == WAITING:
                     snap.reason[i] = Reason.UNSTEADY
             elif fit:

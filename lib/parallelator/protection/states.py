@@ -98,7 +98,8 @@ class States:
             if closed >> i & 1:
                 self._judge.clear(i)
                 self._output.forget(i)
-                self._snap.switchings[i] += 1
+                if not self._starts.trial >> i & 1:
+                    self._snap.switchings[i] += 1
                 self._enter(i, ON, Reason.TRIAL if self._starts.trial >> i & 1 else Reason.NONE)
         if closed:
             self._snap.alarm("bus_unheld", RIG, False)
