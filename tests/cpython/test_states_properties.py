@@ -138,11 +138,11 @@ class Rig:
         elif what == "fault" and snap.state[i] != ABSENT:
             states.fault(i, Reason.SWITCH_FAULT)
         elif what == "join":
-            # Delays pass, then the connector looks twice, as a dead bus wants it.
+            # Delays pass, then the connector looks three times, as a dead output wants it.
             for k in range(PACKS):
                 states.count_down(k, 600000 if snap.state[k] == TRIPPED else 0)
             self.starts.pass_time(600000)
-            for _ in range(2):
+            for _ in range(3):
                 fresh = sum(1 << k for k in range(PACKS) if snap.valid[k])
                 self.output.look(states.on, states.held, states.stuck, fresh, 1000)
                 group = self.connector.choose(fresh)
