@@ -10,7 +10,7 @@ from array import array
 from micropython import const
 
 from parallelator import catalog
-from parallelator.catalog import ON, UNCONTROLLED
+from parallelator.catalog import ON, UNCONTROLLED, WAITING
 
 BATTERIES = const(16)
 CHANNELS = const(4)
@@ -38,6 +38,7 @@ class Snapshot:
         voltage_mv, current_ma: last good reading; meaningless unless `valid`.
         since_s: uptime in s at which the present state began.
         eta_ms: what is left of a delay, 0 when nothing counts down.
+        join_ms: when a battery that waits for the output will fit, by the trend; 0 = not known.
         trips: counted trips so far.
         temperature_c: die of the sensor in degrees Celsius, NO_TEMPERATURE when not known.
         on_s: seconds spent ON since boot; switchings: times its switch closed since boot.
@@ -61,6 +62,7 @@ class Snapshot:
         self.current_ma = _words()
         self.since_s = _words()
         self.eta_ms = _words()
+        self.join_ms = _words()
         self.temperature_c = array("i", [NO_TEMPERATURE] * BATTERIES)
         self.r_mohm = array("h", bytes(2 * BATTERIES))
         self.on_s = _words()
@@ -155,6 +157,13 @@ def missing(snap: "Snapshot", report: "Callable[[str, int], object] | None"):
                 if report:
                     report("sensor", i + 1)
     return count
+
+
+def eta_ms(snap: "Snapshot", i: int):
+    """In how many ms battery i may return, as far as is known; 0 = not known."""
+    if snap.state[i] == WAITING and snap.join_ms[i]:
+        return snap.join_ms[i]
+    return snap.eta_ms[i]
 
 
 def connected(snap: "Snapshot", i: int):

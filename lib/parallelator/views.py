@@ -5,7 +5,7 @@ Numbers that are not known are None. Nothing here is for the guard's tick: all o
 """
 
 from parallelator import VERSION, catalog
-from parallelator.snapshot import BATTERIES, IDLE_MA, NO_TEMPERATURE, RIG, bus, connected
+from parallelator.snapshot import BATTERIES, IDLE_MA, NO_TEMPERATURE, RIG, bus, connected, eta_ms
 
 
 def flow(current_ma: int):
@@ -90,7 +90,7 @@ def battery_view(snap: "Snapshot", i: int, label: str):
         "reason": reason,
         "clears": end,
         "since_ms": snap.since_s[i] * 1000,
-        "eta_ms": snap.eta_ms[i] or None,
+        "eta_ms": eta_ms(snap, i) or None,
         "voltage_mv": snap.voltage_mv[i] if valid else None,
         "current_ma": snap.current_ma[i] if valid else None,
         "discharge_mah": snap.discharge_mah[i],

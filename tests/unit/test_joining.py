@@ -6,7 +6,7 @@ from parallelator.catalog import ON, TRIPPED, WAITING, Reason
 from parallelator.protection import joining, rules
 from parallelator.protection.output import Output
 from parallelator.protection.starts import EMPTY, FULL, Starts
-from parallelator.snapshot import Snapshot
+from parallelator.snapshot import Snapshot, eta_ms
 
 
 def limits(**changes):
@@ -194,6 +194,19 @@ def test_an_empty_pack_joins_an_output_that_is_charged():
     assert rig.snap.reason[3] == Reason.UNDERVOLTAGE
     idle = Rig((23900, 1000), (23900, 1000), (23930, 0), connected=2)
     assert idle.choose() == 0 and idle.snap.reason[2] == Reason.UNDERVOLTAGE
+
+
+def test_when_a_battery_will_fit_follows_from_its_trend():
+    rig = Rig((26000, 1000), (27530, 0), connected=1)
+    for delta_mv, join_ms in ((1500, 0), (1400, 9 * 60000), (1400, 0), (1398, 0), (900, 48192)):
+        rig.snap.voltage_mv[1] = 26030 + delta_mv
+        rig.connector.due(60000)
+        rig.choose(1)
+        assert rig.snap.reason[1] == Reason.BUS_LOWER
+        assert rig.snap.join_ms[1] == join_ms, (delta_mv, rig.snap.join_ms[1])
+    assert eta_ms(rig.snap, 1) == 48192
+    rig.snap.voltage_mv[1] = 26400
+    assert rig.choose(1) == 0b10 and not rig.snap.join_ms[1]
 
 
 # Relief

@@ -207,6 +207,18 @@ def test_the_others_must_take_over_within_a_second():
     assert not output.departed(0, 160)
 
 
+def test_one_whose_current_the_others_carry_once_it_is_open_lied():
+    for after_ma, missed in ((4150, 0), (4149, -1)):
+        output = observed((26000, 0), (26000, 4000), (26000, 4000))
+        output.leave(0)
+        output._snap.current_ma[1] = output._snap.current_ma[2] = after_ma
+        found = []
+        for _ in range(3):
+            output.look(0b110, 0, 0, 0b111, 160)
+            found.append(output.missed())
+        assert found == [-1, missed, -1], after_ma
+
+
 # What would be
 
 

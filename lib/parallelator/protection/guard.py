@@ -413,6 +413,9 @@ class Guard:
         self._look_at_output()
         self._sample(BATTERIES, self._now, balance.mean_mv, balance.total_ma)
         self._spare_pinned()
+        missed = self._output.missed()
+        if missed >= 0 and not self._states.on >> missed & 1:
+            self._disbelieve(missed, self._snap.current_ma[missed])
         if not self._output.charging:
             self._snap.alarm("charger_high", RIG, False)
 
@@ -517,7 +520,9 @@ class Guard:
             self._warnings.out_of_balance(i, voltage_mv)
         elif reason:
             of_current = reason == Reason.OVERCURRENT or reason == Reason.OVERLOAD
-            of_current = of_current or reason == Reason.NO_SHARE
+            if reason == Reason.NO_SHARE:
+                self._output.leave(i)
+                of_current = True
             self._states.trip(i, reason, current_ma if of_current else voltage_mv)
         elif self._judge.urgent:
             self._urgent |= 1 << i
@@ -568,13 +573,18 @@ class Guard:
             return True
         shown = self._zero.sample(i, current_ma, seen_ms, output.live)
         lies = self._snap.reason[i] == Reason.SENSOR_OFFSET and self._snap.state[i] == ABSENT
+        if shown == BAD:
+            self._disbelieve(i, current_ma)
+            return False
         if shown:
             self._warnings.sensor_offset(i, shown > GOOD, current_ma)
-        if shown == BAD:
-            states.lose(i, Reason.SENSOR_OFFSET)
-            self._snap.alarm("stuck_closed", i, False)
-            return False
         return not lies or shown > 0
+
+    def _disbelieve(self, i: int, current_ma: int):
+        # Its sensor is wrong: off until it reads a zero again.
+        self._states.lose(i, Reason.SENSOR_OFFSET)
+        self._warnings.sensor_offset(i, True, current_ma)
+        self._snap.alarm("stuck_closed", i, False)
 
     def _watch_stuck(self, i: int, current_ma: int, seen_ms: int):
         states = self._states

@@ -20,6 +20,8 @@ _SHARE_PCT = const(80)
 """Predicted currents stay within this share of the hard limit."""
 _TRIAL_MA = const(40000)
 _UNSTEADY_MS = const(5000)
+_TREND_MS = const(60000)
+_LONGEST_MS = const(36000000)  # what will fit in ten hours or more, nobody waits for
 _LOOK_MS = const(80)
 """Between two looks at who is ready for a dead output; half of a scan."""
 _STEADY_LOOKS = const(2)
@@ -56,6 +58,8 @@ class Connector:
         self._unsteady_ms = array("h", bytes(2 * BATTERIES))
         self._pause_ms = 0
         self._passed_ms = 0
+        self._minute_ms = 0
+        self._gap_mv = array("h", bytes(2 * BATTERIES))
         self._steady = 0
         self._relief_ms = 0
         self._ready = 0
@@ -65,6 +69,7 @@ class Connector:
         self._relief_ms -= dt_ms
         self._pause_ms -= dt_ms
         self._passed_ms += dt_ms
+        self._minute_ms += dt_ms
         return self._pause_ms <= 0 and not self._starts.trial
 
     def choose(self, fresh: int):
@@ -108,8 +113,11 @@ class Connector:
         snap = self._snap
         ready = 0
         passed_ms, self._passed_ms = self._passed_ms, 0
+        live = self._output.live
         for i in range(BATTERIES):
             bit = 1 << i
+            if not live:
+                self._gap_mv[i] = snap.join_ms[i] = 0
             fit = snap.state[i] == WAITING and fresh & bit and self._is_fit(i)
             if self._unsteady_ms[i] > 0:
                 self._unsteady_ms[i] -= passed_ms
@@ -143,17 +151,33 @@ class Connector:
     def _next(self, ready: int):
         best = 0
         best_mv = rules.NEVER
+        minute = self._minute_ms >= _TREND_MS
+        if minute:
+            self._minute_ms = 0
         for i in range(BATTERIES):
+            gap_mv = 0
             if ready >> i & 1:
                 reason = self.refusal(i)
+                delta_mv = abs(self._snap.voltage_mv[i] - self._output.rest_mv)
                 if reason:
                     self._snap.reason[i] = reason
-                    continue
-                delta_mv = abs(self._snap.voltage_mv[i] - self._output.rest_mv)
-                if delta_mv < best_mv:
+                    if reason == Reason.BUS_LOWER or reason == Reason.BUS_HIGHER:
+                        gap_mv = delta_mv - self._limits.voltage_offset_mv
+                elif delta_mv < best_mv:
                     best = 1 << i
                     best_mv = delta_mv
+            if gap_mv <= 0:
+                self._gap_mv[i] = self._snap.join_ms[i] = 0
+            elif minute:
+                self._estimate(i, gap_mv)
         return best
+
+    def _estimate(self, i: int, gap_mv: int):
+        # When battery i will fit, were the gap to close as it did in the last minute.
+        closed_mv = self._gap_mv[i] - gap_mv
+        self._gap_mv[i] = gap_mv
+        join_ms = gap_mv * _TREND_MS // closed_mv if closed_mv > 0 else 0
+        self._snap.join_ms[i] = join_ms if join_ms <= _LONGEST_MS else 0
 
     def refusal(self, i: int):
         """Whether battery i may join the live output.

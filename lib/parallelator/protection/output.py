@@ -21,6 +21,7 @@ _TRUSTED_PCT = const(120)
 """A current beyond this share of the hard limit is a fault of the pack or of its sensor."""
 _STEP_MA = const(300)
 _STEADY_MA = const(100)
+_LEAVER_LOOKS = const(2)
 _DEPARTED_MS = const(1000)
 _TOLD_MV = const(20)
 """A drop inside the pack that is large enough to be missed when its current ends."""
@@ -71,6 +72,9 @@ class Output:
         self._alone_ms = 0
         self._alone = 0
         self._opened = 0
+        self._leaver = 0
+        self._leaver_ma = 0
+        self._leaver_looks = 0
         self.predicted_ma = _words()
         self.closed = 0
         self.doubtful = 0
@@ -261,6 +265,22 @@ class Output:
                     share_ma += self._snap.current_ma[i]
             self._share_ma[b] = share_ma
             self._lately_ma[b] = self._before_ma[b]
+
+    def leave(self, i: int):
+        """Pack i, which seems to carry nothing, opens: the others will tell."""
+        self._leaver = i
+        self._leaver_ma = self.total_ma - self._snap.current_ma[i]
+        self._leaver_looks = _LEAVER_LOOKS
+
+    def missed(self):
+        """The pack that seemed to carry nothing and whose current the others carry since it
+        opened, -1 = there is none. Its sensor is wrong. Called after each scan."""
+        if not self._leaver_looks:
+            return -1
+        self._leaver_looks -= 1
+        if self._leaver_looks or abs(self.total_ma) - abs(self._leaver_ma) < _STEP_MA:
+            return -1
+        return self._leaver
 
     def answer(self, b: int):
         """Board b answers again."""

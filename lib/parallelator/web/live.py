@@ -167,7 +167,7 @@ def _row(snap: "Snapshot", i: int):
         snap.voltage_mv[i] if valid else None,
         snap.current_ma[i] if valid else None,
         snap.since_s[i],
-        snap.eta_ms[i],
+        snapshot.eta_ms(snap, i),
         snap.trips[i],
         snap.discharge_mah[i],
         snap.charge_mah[i],

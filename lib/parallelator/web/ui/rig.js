@@ -82,7 +82,7 @@ function drawBattery(battery, i) {
   set(fields.current, amps(battery.current_ma));
   set(fields.flow, battery.flow ? say(battery.flow) : "");
   set(fields.reason, battery.reason ? `${sentence(words.reason[battery.reason])}.` : "");
-  set(fields.eta, battery.eta_ms ? say("eta", { v: Math.ceil(battery.eta_ms / 1000) }) : "");
+  set(fields.eta, battery.eta_ms ? wait(battery) : "");
   set(fields.clears, battery.clears && !battery.eta_ms ? words.clears[battery.clears] : "");
   set(fields.count, counts(battery).join(" · "));
   for (const key of keys) {
@@ -93,6 +93,11 @@ function drawBattery(battery, i) {
     key.disabled = state === "absent" && action === "on";
     if (action === "auto" || action === "off") key.ariaPressed = String(battery.wish === action);
   }
+}
+
+function wait({ state, eta_ms: ms }) {
+  return state === "waiting" ? say("fits", { v: Math.ceil(ms / 60000) })
+    : say("eta", { v: Math.ceil(ms / 1000) });
 }
 
 function counts(battery) {
