@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: GPL-3.0-only
+"""The output stays supplied: no single fault of a healthy rig darkens the stage or locks a battery.
+
+Each scenario is a whole rig, played through guard, chips and plant; what is right was worked out by
+hand from the protection document, and `dark` comes from the plant.
+"""
+
+from support import clean, moves, play, state_at
+
+
+def level(n, **more):
+    """Batteries 1 to n, all at the same voltage."""
+    return [dict({"n": k, "soc": 0.7}, **more) for k in range(1, n + 1)]
+
+
+def volts(millivolts):
+    """Steps that bring the batteries to these voltages before the rig starts."""
+    return [
+        {"at": 0, "do": "set_battery", "n": n, "voltage_mv": mv}
+        for n, mv in millivolts.items()
+    ]
+
+
+def dark_s(report, from_s=0, to_s=1e9):
+    """Seconds without supply between two times, by the plant's truth."""
+    return sum(
+        max(min(end, to_s * 1000) - max(begin, from_s * 1000), 0)
+        for begin, end in report["dark_ms"]
+    ) / 1000
+
+
+def on(report, numbers, at_s):
+    """Those of `numbers` that are not connected."""
+    return [(n, state_at(report, n, at_s)) for n in numbers if state_at(report, n, at_s)[0] != "on"]
+
+
+def states(report):
+    return {(state, reason) for _, _, state, reason in report["timeline"]}
+
+
+def test_a_current_sensor_that_lies_from_the_start_keeps_nobody_else_from_starting():
+    for ma in (320, -2000, 30000):
+        steps = [{"at": 0, "do": "inject_current", "n": 3, "ma": ma}]
+        report = play(duration_s=45, batteries=level(8), load=[[0, 18]], steps=steps)
+        clean(report)
+        assert not on(report, [1, 2, 4, 5, 6, 7, 8], 15), ma
+        assert dark_s(report) <= 6.5 and dark_s(report, 15) == 0
+        assert not any(state == "locked" for state, _ in states(report))
+
+
+def test_an_unplugged_board_leaves_no_voltage_behind():
+    # 1 to 4 are gone at 20 s; 5 to 7 run down by a volt and a half; 8 was off at 28 V: it is too
+    # full for the output that there is.
+    packs = level(4, soc=0.8, capacity_ah=20) + [
+        {"n": n, "soc": 0.8, "capacity_ah": 1.5} for n in (5, 6, 7)
+    ]
+    packs.append({"n": 8, "soc": 0.8, "capacity_ah": 20})
+    steps = [
+        {"at": 2, "do": "request", "n": 8, "action": "off"},
+        {"at": 20, "do": "board_unplug", "board": 0},
+        {"at": 700, "do": "request", "n": 8, "action": "auto"},
+    ]
+    report = play(duration_s=730, batteries=packs, load=[[0, 0], [8, 7]], steps=steps)
+    clean(report)
+    assert {state_at(report, n, 22) for n in range(1, 5)} == {("absent", "expander_lost")}
+    assert state_at(report, 8, 729) == ("waiting", "bus_lower")
+    assert dark_s(report, 9) == 0
+
+
+def test_those_that_do_not_fit_a_board_that_is_gone_find_out_and_carry():
+    # 5 to 8 are 3 V below 1 to 4, whose board falls off before the load comes.
+    packs = level(4, soc=0.8) + [{"n": n, "soc": 0.2} for n in range(5, 9)]
+    steps = [{"at": 8, "do": "board_unplug", "board": 0}]
+    report = play(duration_s=40, batteries=packs, load=[[0, 0], [12, 12]], steps=steps)
+    clean(report)
+    assert not on(report, range(5, 9), 18)
+    assert dark_s(report) <= 5
+
+
+def test_the_end_of_the_night_is_empty_and_dawn_brings_everybody_back():
+    packs = [
+        {"n": n, "soc": 0.22 + n % 4 / 1000, "capacity_ah": 0.9 + n / 100, "r_mohm": 25 + n}
+        for n in range(1, 17)
+    ]
+    report = play(
+        duration_s=700,
+        batteries=packs,
+        load=[[0, 0], [8, 30], [500, 0]],
+        source=[[0, 0], [520, 30]],
+    )
+    clean(report)
+    reasons = {reason for state, reason in states(report) if state in ("tripped", "locked")}
+    assert reasons == {"undervoltage"}, reasons
+    assert not on(report, range(1, 17), 640), "two minutes after the charger"
+    for n in range(1, 17):
+        kept = [c for c in report["closings"] if c["n"] == n and (c["opened_ms"] or 1e9) - c["closed_ms"] > 11000]
+        assert len(kept) <= 3, (n, kept)
+
+
+def test_an_empty_rig_starts_all_together_when_a_person_asks():
+    steps = volts({n: 24050 for n in range(1, 17)})
+    steps += [{"at": 45, "do": "request", "n": 3, "action": "on"}]
+    report = play(
+        duration_s=80,
+        batteries=16,
+        load=[[0, 0], [6, 30], [14, 0]],
+        source=[[0, 0], [40, 30]],
+        steps=steps,
+    )
+    clean(report)
+    assert not on(report, range(1, 17), 75)
+    assert not any(reason == "overload" for _, reason in states(report))
+
+
+def test_batteries_below_the_window_are_charged_when_there_is_a_charger():
+    steps = volts({n: 23900 for n in range(1, 17)})
+    steps += [{"at": 30, "do": "request", "n": 1, "action": "on"}]
+    report = play(duration_s=60, batteries=16, source=[[0, 20]], steps=steps)
+    clean(report)
+    assert not on(report, range(1, 17), 50)
+    # Nothing is tried below the floor.
+    steps = volts({n: 20900 for n in range(1, 5)})
+    steps += [{"at": 30, "do": "request", "n": 1, "action": "on"}]
+    report = play(duration_s=60, batteries=4, source=[[0, 20]], steps=steps)
+    clean(report)
+    assert not any(moves(report, n) for n in range(1, 5))
+
+
+def test_a_full_rig_supplies_what_takes():
+    packs = [{"n": n, "soc": 0.93 + 0.005 * n, "capacity_ah": 1} for n in range(1, 9)]
+    report = play(
+        duration_s=500,
+        batteries=packs,
+        settings={"limits": {"max_voltage_mv": 29400}},
+        source=[[0, 0, 29.5], [8, 30], [420, 0]],
+        load=[[0, 0], [420, 20]],
+    )
+    clean(report)
+    assert ("tripped", "overvoltage") in states(report)
+    assert not any(state == "locked" for state, _ in states(report))
+    assert dark_s(report, 420, 436) <= 15 and dark_s(report, 436) == 0
+
+
+def test_a_switch_that_does_not_conduct_is_no_measure_of_the_others():
+    steps = [{"at": 5, "do": "switch_stuck_open", "n": 1}]
+    packs = level(2, soc=0.6, capacity_ah=1)
+    report = play(duration_s=330, batteries=packs, load=[[0, 0], [8, 4]], steps=steps)
+    clean(report)
+    assert len(moves(report, 2)) == 1 and dark_s(report, 9) == 0
+
+
+def test_a_disturbed_byte_now_and_then_counts_for_nobody():
+    steps = [{"at": 10, "do": "bus_noise", "rate": 0.0005}]
+    report = play(duration_s=400, batteries=8, load=[[0, 0], [8, 20]], steps=steps)
+    clean(report)
+    assert not any(state == "locked" for state, _ in states(report))
+    assert not any(reason == "overcurrent" for _, reason in states(report)), states(report)
+    assert dark_s(report, 9) == 0
+
+
+def test_i2c_that_hangs_for_two_seconds_darkens_nothing():
+    steps = [
+        {"at": 20, "do": "bus_stuck", "clocks": 1000000},
+    ]
+    report = play(duration_s=40, batteries=8, load=[[0, 0], [8, 20]], steps=steps)
+    assert dark_s(report, 9) == 0 and not on(report, range(1, 9), 39)
+
+
+def test_a_welded_battery_two_volts_low_is_not_filled_with_everything():
+    packs = level(8, soc=0.8)
+    packs[1]["soc"] = 0.5
+    steps = [{"at": 0, "do": "switch_weld", "n": 2}]
+    report = play(duration_s=40, batteries=packs, steps=steps)
+    clean(report)
+    assert {state_at(report, n, 12)[0] for n in (1, 3, 4, 5, 6, 7, 8)} & {"on"} == set()
+    longest = max(
+        (c["opened_ms"] or 40000) - c["closed_ms"] for c in report["closings"] if c["peak_a"] > 5
+    )
+    assert longest <= 1600, "a second beyond the hard limit, and what it takes to see it"
+
+
+def test_a_welded_battery_that_carries_alone_gets_help():
+    steps = [{"at": 0, "do": "switch_weld", "n": 1}]
+    load = [[0, 0], [8, 30], [20, 190], [20.06, 30]]
+    report = play(duration_s=50, batteries=8, load=load, steps=steps)
+    clean(report)
+    assert not on(report, range(2, 9), 40)
+    assert dark_s(report, 9) == 0
+
+
+def test_uneven_batteries_carry_what_two_of_them_cannot():
+    packs = level(16)
+    steps = volts({n: 28200 - 100 * n for n in range(1, 17)})
+    report = play(
+        duration_s=90,
+        batteries=packs,
+        load=[[0, 36]],
+        steps=steps,
+        settings={"limits": {"hard_current_pct": 150}},
+    )
+    clean(report)
+    assert dark_s(report, 60) == 0
+    assert not any(state == "locked" for state, _ in states(report))
+
+
+def test_one_that_flickers_at_a_limit_delays_nobody():
+    steps = volts({16: 24000})
+    for k in range(40):
+        steps.append({"at": 1 + 0.5 * k, "do": "inject_voltage", "n": 16, "mv": -20 * (k % 2)})
+    report = play(duration_s=25, batteries=16, load=[[0, 10]], steps=steps)
+    clean(report)
+    assert not on(report, range(1, 16), 7)
+
+
+def test_a_shorted_cell_opens_its_own_battery_alone():
+    steps = [{"at": 20, "do": "set_battery", "n": 3, "voltage_mv": 24400}]
+    report = play(duration_s=40, batteries=level(8, soc=0.8), load=[[0, 0], [10, 45]], steps=steps)
+    clean(report)
+    assert state_at(report, 3, 21)[0] != "on"
+    assert not on(report, [1, 2, 4, 5, 6, 7, 8], 39)
+    assert [len(moves(report, n)) for n in (1, 2, 4, 5, 6, 7, 8)] == [1] * 7
+    assert dark_s(report, 11) == 0
+
+
+def test_a_reset_does_not_shorten_a_delay():
+    steps = [
+        {"at": 20, "do": "inject_current", "n": 1, "ma": 25000},
+        {"at": 20.3, "do": "inject_current", "n": 1, "ma": 0},
+        {"at": 21, "do": "controller_reset"},
+    ]
+    report = play(duration_s=45, batteries=4, load=[[0, 0], [8, 4]], steps=steps)
+    clean(report)
+    assert state_at(report, 1, 29)[0] != "on" and not on(report, range(1, 5), 44)
+
+
+def test_a_hot_battery_comes_back_cool():
+    steps = [
+        {"at": 20, "do": "sensor_heat", "n": 1, "c": 95},
+        {"at": 60, "do": "sensor_heat", "n": 1, "c": 76},
+        {"at": 80, "do": "sensor_heat", "n": 1, "c": 74},
+    ]
+    report = play(duration_s=100, batteries=4, load=[[0, 0], [8, 12]], steps=steps)
+    clean(report)
+    assert state_at(report, 1, 79) == ("tripped", "overtemperature")
+    assert not on(report, range(1, 5), 99) and dark_s(report, 9) == 0
