@@ -128,7 +128,9 @@ class Rig:
                 group = self.connector.choose(1000)
                 if group:
                     self.admitted(group)
-                    (states.connect if states.on else states.start)(group)
+                    if not states.on:
+                        states.begin_start()
+                    states.connect(group)
                     states.starting_ms = 0
 
 

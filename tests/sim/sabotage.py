@@ -58,6 +58,14 @@ def locks_are_forgotten():
     from parallelator.records.nvs_state import NvsState
 
     NvsState.restore = lambda nvs_state: False
+    short_terms_are_forgotten()
+
+
+def short_terms_are_forgotten():
+    """Nothing is brought back from RTC memory after a reset."""
+    from parallelator.records.rtc_state import RtcState
+
+    RtcState._newest = lambda rtc_state: (0, 0)
 
 
 def the_odd_one_is_the_reference():
@@ -147,7 +155,7 @@ def starts_are_not_counted():
     honest = States._fail_start
 
     def fail_start(states):
-        states._start_fails = 0
+        states._repeats[-1] = 0
         honest(states)
 
     States._fail_start = fail_start

@@ -97,14 +97,32 @@ def test_a_hard_limit_of_zero_is_none():
     assert opened_after(judge, 0, 27000, 15001, 10, 300)[0] == Reason.NONE
 
 
-def test_the_overload_sum_drains_below_the_limit_and_starts_empty_at_closing():
+def test_the_overload_sum_drains_below_the_limit_and_closing_does_not_empty_it():
     judge = rules.Judge(limits())
     assert opened_after(judge, 2, 27000, 14000, 50, 4000)[0] == Reason.NONE
     for _ in range(200):
         judge.sample(2, 27000, 0, 0, 50)
     assert opened_after(judge, 2, 27000, 14000, 50, 4000)[0] == Reason.NONE
     judge.clear(2)
-    assert opened_after(judge, 2, 27000, 14000, 50, 4000)[0] == Reason.NONE
+    assert judge.trip_pending(1 << 2)
+    assert opened_after(judge, 2, 27000, 14000, 50, 4000)[0] == Reason.OVERLOAD
+
+
+def test_the_overload_sum_drains_while_open_and_not_while_the_current_flows_on():
+    def reopened_after(rest_ms, current_ma, step_ms=100):
+        judge = rules.Judge(limits())
+        assert opened_after(judge, 2, 27000, 14000, 50, 10000)[0] == Reason.OVERLOAD
+        for _ in range(rest_ms // step_ms):
+            judge.rest(2, current_ma, step_ms)
+        judge.clear(2)
+        return opened_after(judge, 2, 27000, 14000, 50, 10000)[1]
+
+    full_ms = reopened_after(10000, 0)
+    assert 4500 <= full_ms <= 4700, full_ms
+    assert abs(reopened_after(2200, 0) - full_ms // 2) <= 100
+    assert reopened_after(2200, 12000) == 0
+    # What nobody saw counts as half a second.
+    assert reopened_after(60000, 0, step_ms=60000) < full_ms // 4
 
 
 def test_a_gap_between_samples_counts_at_most_500_ms_of_overload():

@@ -45,6 +45,11 @@ def rig(state=WAITING):
     return states, snap, events
 
 
+def start(states, group):
+    states.begin_start()
+    states.connect(group)
+
+
 def wish(states, action, i):
     states.obey(ACTIONS.index(action), i)
 
@@ -123,7 +128,7 @@ def test_three_failed_starts_within_ten_minutes_lock_the_bus_and_a_reset_frees_i
     states, snap, events = rig()
     for _ in range(3):
         assert not snap.bus_locked
-        states.start(0b111)
+        start(states, 0b111)
         states.trip(0, Reason.OVERCURRENT, 20000)
         assert states.on == 0 and snap.trips[0] == 0
         snap.uptime_s += 60
@@ -147,7 +152,7 @@ def test_only_a_reset_concerns_the_whole_rig():
 def test_failed_starts_more_than_ten_minutes_apart_do_not_add_up():
     states, snap, _ = rig()
     for _ in range(6):
-        states.start(0b111)
+        start(states, 0b111)
         states.trip(0, Reason.OVERCURRENT, 20000)
         snap.uptime_s += 601
     assert not snap.bus_locked
@@ -155,7 +160,7 @@ def test_failed_starts_more_than_ten_minutes_apart_do_not_add_up():
 
 def test_an_overcurrent_after_the_first_second_counts_for_its_battery():
     states, snap, _ = rig()
-    states.start(0b111)
+    start(states, 0b111)
     states.starting_ms = 0
     states.trip(0, Reason.OVERCURRENT, 20000)
     assert snap.trips[0] == 1 and states.on == 0b110
@@ -268,3 +273,104 @@ def test_reset_of_all_ends_every_lock():
     assert [snap.state[1], snap.state[2]] == [LOCKED, LOCKED], "only a reset ends a lock"
     wish(states, "reset", ALL)
     assert not any(states.lock) and not any(snap.trips)
+
+
+def over_a_reset(states, snap):
+    """The states of the next run: every array of the table taken over, the uptime begins anew."""
+    after, fresh, events = rig(ABSENT)
+    for old, new in zip(states.kept, after.kept):
+        for k, value in enumerate(old[0]):
+            new[0][k] = value - snap.uptime_s if new[4] else value
+    after.recall()
+    return after, fresh, events
+
+
+def test_a_pack_that_cools_is_tripped_for_the_same_reason_after_a_reset():
+    states, snap, _ = rig()
+    states.connect(1)
+    states.trip(0, Reason.OVERCURRENT, 20000)
+    states.count_down(0, 4000)
+    states, snap, _ = over_a_reset(states, snap)
+    states.settle(0)
+    assert (snap.state[0], snap.reason[0]) == (TRIPPED, Reason.OVERCURRENT)
+    assert snap.eta_ms[0] == 6000 and snap.trips[0] == 1
+    states.count_down(0, 6000)
+    assert snap.state[0] == WAITING
+
+
+def test_repeats_go_on_over_a_reset_and_end_an_hour_after_the_last():
+    for apart_s, delay_ms in ((3000, 40000), (3000, 80000), (3700, 10000)):
+        states, snap, _ = rig()
+        snap.uptime_s = 5000
+        states.trip(0, Reason.UNDERVOLTAGE, 23000)
+        states.trip(0, Reason.UNDERVOLTAGE, 23000)
+        if delay_ms == 80000:
+            states.trip(0, Reason.UNDERVOLTAGE, 23000)
+        states, snap, _ = over_a_reset(states, snap)
+        snap.uptime_s = apart_s
+        states.trip(0, Reason.UNDERVOLTAGE, 23000)
+        assert snap.eta_ms[0] == delay_ms, (apart_s, snap.eta_ms[0])
+
+
+def test_a_start_that_a_reset_cut_off_has_failed():
+    states, snap, _ = rig()
+    start(states, 0b111)
+    states, snap, events = over_a_reset(states, snap)
+    assert [event[0] for event in events] == ["bus_start_failed"]
+    for i in range(16):
+        states.settle(i)
+        assert (snap.state[i], snap.reason[i]) == (TRIPPED, Reason.BUS_OVERLOAD)
+        assert snap.eta_ms[i] == 10000
+    for _ in range(2):
+        assert not snap.bus_locked
+        start(states, 0b111)
+        states, snap, events = over_a_reset(states, snap)
+    assert snap.bus_locked and events[-1][0] == "bus_locked"
+
+
+def test_a_start_whose_first_second_is_over_has_not_failed():
+    states, snap, _ = rig()
+    start(states, 0b111)
+    states.pass_time(1000)
+    _, snap, events = over_a_reset(states, snap)
+    assert events == [] and not any(snap.eta_ms)
+
+
+def test_failed_starts_and_the_lock_of_the_output_survive_a_reset():
+    states, snap, _ = rig()
+    for _ in range(3):
+        assert not snap.bus_locked
+        start(states, 0b111)
+        states.trip(0, Reason.OVERCURRENT, 20000)
+        states, snap, events = over_a_reset(states, snap)
+    assert snap.bus_locked and events == []
+    states.obey(ACTIONS.index("reset"), RIG)
+    _, snap, _ = over_a_reset(states, snap)
+    assert not snap.bus_locked
+
+
+def test_progress_towards_forgiveness_survives_a_reset():
+    states, snap, _ = rig()
+    states.trip(0, Reason.OVERCURRENT, 20000)
+    for _ in range(3000):
+        states.forgive(0, 1000)
+    states, snap, _ = over_a_reset(states, snap)
+    for _ in range(599):
+        states.forgive(0, 1000)
+    assert snap.trips[0] == 1
+    states.forgive(0, 1000)
+    assert snap.trips[0] == 0
+
+
+def test_openings_and_starts_are_to_be_kept_at_once():
+    for act in (
+        lambda states: states.trip(0, Reason.OVERVOLTAGE, 31000),
+        lambda states: states.lose(0, Reason.SENSOR_LOST),
+        lambda states: states.fault(0, Reason.SWITCH_FAULT),
+        lambda states: states.begin_start(),
+    ):
+        states, _, _ = rig()
+        states.connect(1)
+        states.changed = False
+        act(states)
+        assert states.changed

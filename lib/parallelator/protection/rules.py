@@ -125,11 +125,20 @@ class Judge:
         self._pending = bytearray(BATTERIES)
         self.urgent = False
 
+    @property
+    def kept(self):
+        """What a reset must not forget: rows as `records.rtc_state.RtcState` takes them."""
+        return ((self._heat, "i", 0, HEAT_LIMIT, False),)
+
     def clear(self, i: int):
-        """Forget what was seen of battery i: called when its switch closes."""
-        self._heat[i] = 0
-        self._pending[i] = 0
+        """Forget what was seen of battery i but its heat: called when its switch closes."""
+        self._pending[i] = self._heat[i] > 0
         self.restart(i)
+
+    def rest(self, i: int, current_ma: int, dt_ms: int):
+        """Battery i is not connected, and dt_ms passed: its heat drains unless current flows."""
+        if self._heat[i]:
+            self._heated(i, current_ma, min(dt_ms, _DT_CAP_MS))
 
     def restart(self, i: int):
         """Begin every row anew for battery i, after a time that nobody saw; its heat stays."""

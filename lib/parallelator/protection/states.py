@@ -15,6 +15,7 @@ from parallelator.catalog import (
     LOCKED,
     OFF,
     ON,
+    REASONS,
     TRIPPED,
     UNCONTROLLED,
     WAITING,
@@ -25,6 +26,7 @@ from parallelator.protection import rules
 from parallelator.snapshot import ALL, BATTERIES, IDLE_MA, RIG
 
 _REPEAT_S = const(3600)
+_MOST_TRIPS = const(32767)
 _START_MS = const(1000)
 _START_FAILURES = const(3)
 _START_WINDOW_S = const(600)
@@ -47,6 +49,8 @@ class States:
         held: mask of the UNCONTROLLED ones; stuck: mask of those that carry current though open.
         lock: Reason of each battery's lock, NONE = not locked.
         starting_ms: what is left of the first second after the start of a dead bus.
+        changed: True after an opening, and when a start begins or has succeeded, until somebody
+            has noted it.
     """
 
     def __init__(
@@ -64,14 +68,14 @@ class States:
         self._judge = judge
         self._balance = balance
         self._emit = emit
-        self._cause = bytearray(BATTERIES)
-        self._repeats = bytearray(BATTERIES)
-        self._repeat_s = _words()
+        # The place RIG is the output's: STARTING in the first second of a start, then how many
+        # failed, and when the first of them did.
+        self._cause = bytearray(BATTERIES + 1)
+        self._repeats = bytearray(BATTERIES + 1)
+        self._repeat_s = array("i", bytes(4 * (BATTERIES + 1)))
         self._healthy_ms = _words()
         self._healthy_s = _words()
         self._owed = 0
-        self._start_fails = 0
-        self._start_fail_s = 0
         self.lock = bytearray(BATTERIES)
         self.on = 0
         self.held = 0
@@ -80,6 +84,35 @@ class States:
         self._joining_ms = 0
         self._joined = 0
         self._failed_joins = 0
+        self.changed = False
+
+    # Over a reset
+
+    @property
+    def kept(self):
+        """What a reset must not forget: rows as `records.rtc_state.RtcState` takes them."""
+        snap, limits = self._snap, self._limits
+        reasons = len(REASONS) - 1
+        return (
+            (snap.eta_ms, "i", 0, rules.cooling_ms(limits, 255), False),
+            (snap.trips, "h", 0, _MOST_TRIPS, False),
+            (self.lock, "B", 0, reasons, False),
+            (self._cause, "B", 0, reasons, False),
+            (self._repeats, "B", 0, 255, False),
+            (self._repeat_s, "i", -_REPEAT_S, 0, True),
+            (self._healthy_s, "i", 0, limits.trip_decay_s, False),
+        )
+
+    def recall(self):
+        """What is kept is back after a reset: a start that it cut off counts as failed."""
+        if self._cause[RIG]:
+            self._count_failed_start()
+            for i in range(BATTERIES):
+                if not self._cause[i]:
+                    self._hold_off(i)
+        elif self._repeats[RIG] >= _START_FAILURES:
+            self._snap.bus_locked = True
+            self._snap.alarm("bus_overload", RIG, True)
 
     # Onto the bus
 
@@ -100,15 +133,19 @@ class States:
             self._snap.alarm("bus_unheld", RIG, False)
         return closed
 
-    def start(self, group: int):
-        """Close the group that starts a dead bus; over-current is now the bus's fault."""
+    def begin_start(self):
+        """A group is about to start a dead bus; over-current is now the bus's fault."""
         self.starting_ms = _START_MS
-        return self.connect(group)
+        self._cause[RIG] = Reason.STARTING
+        self.changed = True
 
     def pass_time(self, dt_ms: int):
         """`dt_ms` passed since whoever closed last."""
         if self.starting_ms > 0:
             self.starting_ms -= dt_ms
+            if self.starting_ms <= 0:
+                self._cause[RIG] = Reason.NONE
+                self.changed = True
         if self._joining_ms > 0:
             self._joining_ms -= dt_ms
             if self._joining_ms <= 0 and self._joined & self.on:
@@ -197,16 +234,21 @@ class States:
 
     def _fail_start(self):
         # An over-current right after a start is the load's fault: it counts against the bus.
-        snap = self._snap
         group = self.on
         self._open(group)
         self.starting_ms = 0
-        if snap.uptime_s - self._start_fail_s > _START_WINDOW_S:
-            self._start_fails = 0
-        if not self._start_fails:
-            self._start_fail_s = snap.uptime_s
-        self._start_fails += 1
-        snap.bus_locked = self._start_fails >= _START_FAILURES
+        self._count_failed_start()
+        self._cool(group)
+
+    def _count_failed_start(self):
+        snap = self._snap
+        self._cause[RIG] = Reason.NONE
+        if snap.uptime_s - self._repeat_s[RIG] > _START_WINDOW_S:
+            self._repeats[RIG] = 0
+        if not self._repeats[RIG]:
+            self._repeat_s[RIG] = snap.uptime_s
+        self._repeats[RIG] = min(self._repeats[RIG] + 1, 255)
+        snap.bus_locked = snap.bus_locked or self._repeats[RIG] >= _START_FAILURES
         if snap.bus_locked:
             snap.alarm("bus_overload", RIG, True)
         self._emit(
@@ -214,9 +256,8 @@ class States:
             RIG,
             0,
             Reason.BUS_OVERLOAD,
-            self._start_fails,
+            self._repeats[RIG],
         )
-        self._cool(group)
 
     def _joined_in_vain(self, i: int, current_ma: int):
         """True when battery i, which has just tripped, is the second one in a row that joined and
@@ -235,12 +276,16 @@ class States:
     def _cool(self, group: int):
         for i in range(BATTERIES):
             if group >> i & 1:
-                self._cause[i] = Reason.BUS_OVERLOAD
-                self._snap.eta_ms[i] = self._limits.reconnect_delay_ms
+                self._hold_off(i)
                 self.settle(i)
+
+    def _hold_off(self, i: int):
+        self._cause[i] = Reason.BUS_OVERLOAD
+        self._snap.eta_ms[i] = self._limits.reconnect_delay_ms
 
     def _open(self, mask: int):
         self._switches.open(mask)
+        self.changed = True
         last = mask & self.on
         self.on &= ~mask
         if last and not self.on | self.held | self.stuck:
@@ -366,7 +411,7 @@ class States:
 
     def _reset_bus(self):
         self._snap.bus_locked = False
-        self._start_fails = 0
+        self._repeats[RIG] = 0
         self._snap.alarm("bus_overload", RIG, False)
         self._emit("bus_reset", RIG, 0, 0, 0)
 
