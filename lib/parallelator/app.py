@@ -23,6 +23,7 @@ from parallelator.records.counters import Counters
 from parallelator.records.events import Events
 from parallelator.records.history import History
 from parallelator.records.nvs_state import NvsState, count_boot
+from parallelator.records.rtc_state import RtcState
 from parallelator.records.sample_ring import SampleRing
 from parallelator.records.storage import Storage
 from parallelator.rig import Rig
@@ -164,6 +165,8 @@ class App:
     async def _main(self, settled: "Callable[[], bool]"):
         # First make the switches safe, then allocate memory.
         self.nvs_state.restore()
+        rtc_state = RtcState(*self.controller.rtc_memory(), self.snap, self.guard.kept)
+        self.guard.save = rtc_state.save
         if not self.safe:
             self.counters.restore()
         self._apply_modes()
@@ -178,17 +181,10 @@ class App:
         rig = self.rig
         rig.boot = self.blackbox.boot = count_boot(self._store)
         print("Parallelator", VERSION)
-        self.events.emit("boot", RIG, 0, 0, rig.boot)
-        self.events.emit(self._reset, RIG, 0, 0, 0)
-        if self.safe:
-            self.snap.alarm(self.safe, RIG, True)
-            self.events.emit(self.safe, RIG, 0, 0, 0)
-        self.snap.alarm("config_fault", RIG, bool(rig.faults))
+        self._tell_start(rig, rtc_state.found)
+        if rtc_state.found:
+            self.guard.recall()
         asyncio.create_task(rig.run_after_guard(self._settle(settled)))
-        for k in range(len(rig.faults)):
-            self.events.emit("config_fault", RIG, 0, 0, k)
-        for k in range(len(rig.renamed)):
-            self.events.emit("config_renamed", RIG, 0, 0, k)
         self._start("health", lambda: health.watch(self.snap, self.clock, gc.threshold))
         self._start("nvs_state", self.nvs_state.run)
         for name, job in rig.network.jobs():
@@ -220,6 +216,22 @@ class App:
         if self.settings["mqtt.host"]:
             self._start("mqtt", self._mqtt)
         await protection
+
+    def _tell_start(self, rig: Rig, recalled: bool):
+        """Record why the firmware begins, and what it found."""
+        emit = self.events.emit
+        emit("boot", RIG, 0, 0, rig.boot)
+        emit(self._reset, RIG, 0, 0, 0)
+        if not recalled and self.controller.reset_cause() != _POWERED_ON:
+            emit("memory_lost", RIG, 0, 0, 0)
+        if self.safe:
+            self.snap.alarm(self.safe, RIG, True)
+            emit(self.safe, RIG, 0, 0, 0)
+        self.snap.alarm("config_fault", RIG, bool(rig.faults))
+        for k in range(len(rig.faults)):
+            emit("config_fault", RIG, 0, 0, k)
+        for k in range(len(rig.renamed)):
+            emit("config_renamed", RIG, 0, 0, k)
 
     def _flash_settings(self, crashed: int):
         """The settings in the flash: they name the card's pins; safe mode uses no others.

@@ -222,6 +222,7 @@ CODES = (
     ("reset_update", "info", "", _EVENT),
     ("reset_serviced", "info", "", _EVENT),
     ("reset_other", "notice", "", _EVENT),
+    ("memory_lost", "notice", "", _EVENT),
     ("task_died", "trouble", "text", _EVENT),
     ("events_lost", "notice", "", _EVENT),
     ("updated", "notice", "version", _EVENT),

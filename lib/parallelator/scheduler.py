@@ -91,6 +91,7 @@ class Scheduler:
         try:
             protector.tick()
             self._watchdog.feed()
+            protector.keep()
         except Exception as error:
             self.end = error
             protector.all_off()

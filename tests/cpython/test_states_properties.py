@@ -148,7 +148,9 @@ class Rig:
                 group = self.connector.choose(fresh)
                 if group:
                     self.admitted(group)
-                    (states.connect if self.output.live else states.start)(group)
+                    if not self.output.live:
+                        self.starts.begin(group)
+                    states.connect(group)
                 if self.starts.trial:
                     states.end_trial(0)
 

@@ -58,6 +58,14 @@ def locks_are_forgotten():
     from parallelator.records.nvs_state import NvsState
 
     NvsState.restore = lambda nvs_state: False
+    short_terms_are_forgotten()
+
+
+def short_terms_are_forgotten():
+    """Nothing is brought back from RTC memory after a reset."""
+    from parallelator.records.rtc_state import RtcState
+
+    RtcState._newest = lambda rtc_state: (0, 0)
 
 
 def the_odd_one_is_the_reference():
@@ -142,15 +150,14 @@ def an_off_is_not_obeyed():
 
 def starts_are_not_counted():
     """A dead bus is started into its overload for ever."""
-    from parallelator.protection.states import States
+    from parallelator.protection.starts import Starts
 
-    honest = States._fail_start
+    def fail(starts, by_charge):
+        starts.age_ms = 60000
+        starts.pause_ms = 1000
+        return 1000
 
-    def fail_start(states):
-        states._start_fails = 0
-        honest(states)
-
-    States._fail_start = fail_start
+    Starts.fail = fail
 
 
 def a_limit_is_too_low():

@@ -167,12 +167,11 @@ def test_11_a_failed_off_is_written_again_until_it_is_done():
 
 def test_12_latches_left_on_and_the_power_on_latch_close_nothing():
     for kind in ("controller_reset", "power_cycle"):
-        report = play(duration_s=14, batteries=LEVEL, steps=[{"at": 10, "do": kind}])
+        report = play(duration_s=12, batteries=LEVEL, steps=[{"at": 10, "do": kind}])
         clean(report)
         for n in range(1, 5):
-            (_, _), (opened_s, closed) = moves(report, n)[:2]
+            (_, _), (opened_s, closed) = moves(report, n)
             assert not closed and opened_s - 10 <= 0.01
-            assert all(at_s > 14 for at_s, _ in moves(report, n)[2:])
 
 
 def test_13_a_missing_board_shifts_no_numbers():
@@ -272,7 +271,7 @@ def test_19_an_exception_in_the_protection_opens_everything_and_restarts():
     assert report["resets"] == 1
     for n in range(1, 5):
         (_, _), (opened_s, _), (closed_s, closed) = moves(report, n)
-        assert 9.9 <= opened_s <= 10.8 and closed and closed_s >= opened_s + 5
+        assert 9.9 <= opened_s <= 10.8 and closed and closed_s >= opened_s + 2
         assert on(report, n, 24)
 
 

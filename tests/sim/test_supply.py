@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-only
-"""The output stays supplied: no single fault of a healthy rig darkens the stage or locks a battery.
+"""The output stays supplied: no single fault of a healthy rig darkens the stage, or locks a battery.
 
-Each scenario is a whole rig, played through guard, chips and plant; what is right was worked out by
-hand from the protection document, and `dark` comes from the plant.
+Each scenario is a whole rig, played through guard, chips and plant. What is right was worked out
+by hand from the protection document; whether it is dark says the plant.
 """
 
 from support import clean, moves, play, state_at
@@ -16,22 +16,26 @@ def level(n, **more):
 def volts(millivolts):
     """Steps that bring the batteries to these voltages before the rig starts."""
     return [
-        {"at": 0, "do": "set_battery", "n": n, "voltage_mv": mv}
-        for n, mv in millivolts.items()
+        {"at": 0, "do": "set_battery", "n": n, "voltage_mv": mv} for n, mv in millivolts.items()
     ]
 
 
 def dark_s(report, from_s=0, to_s=1e9):
     """Seconds without supply between two times, by the plant's truth."""
-    return sum(
-        max(min(end, to_s * 1000) - max(begin, from_s * 1000), 0)
-        for begin, end in report["dark_ms"]
-    ) / 1000
+    return (
+        sum(
+            max(min(end, to_s * 1000) - max(begin, from_s * 1000), 0)
+            for begin, end in report["dark_ms"]
+        )
+        / 1000
+    )
 
 
 def on(report, numbers, at_s):
     """Those of `numbers` that are not connected."""
-    return [(n, state_at(report, n, at_s)) for n in numbers if state_at(report, n, at_s)[0] != "on"]
+    return [
+        (n, state_at(report, n, at_s)) for n in numbers if state_at(report, n, at_s)[0] != "on"
+    ]
 
 
 def states(report):
@@ -93,7 +97,11 @@ def test_the_end_of_the_night_is_empty_and_dawn_brings_everybody_back():
     assert reasons == {"undervoltage"}, reasons
     assert not on(report, range(1, 17), 640), "two minutes after the charger"
     for n in range(1, 17):
-        kept = [c for c in report["closings"] if c["n"] == n and (c["opened_ms"] or 1e9) - c["closed_ms"] > 11000]
+        kept = [
+            c
+            for c in report["closings"]
+            if c["n"] == n and (c["opened_ms"] or 1e9) - c["closed_ms"] > 11000
+        ]
         assert len(kept) <= 3, (n, kept)
 
 

@@ -172,7 +172,7 @@ class Trial:
         opened = [at for at, closed in moves(self.report, 1) if not closed]
         assert len(opened) >= 1 and SWITCH_S < opened[0] < SWITCH_S + 1.5
         closed = [at for at, closed in moves(self.report, 1) if closed]
-        assert closed[1] > SWITCH_S + 5, "closed again by a version that has scanned"
+        assert closed[1] > opened[0] + 2, "closed again by a version that has scanned"
         return self
 
 

@@ -9,11 +9,13 @@ from sim.scenario import Script
 from sim.world import World
 
 HARD = "closed beyond the hard current limit"
+HOT = "closed beyond the overload sum"
 UNEXPLAINED = "opened without a cause"
 FAR = "joined from too far away"
 WIDE = "a group wider than the start spread"
 TRIPPED_TOO_OFTEN = "closed though it tripped too often"
 KEPT_OFF = "kept off without a cause"
+TOO_SOON = "closed before its delay was over"
 
 
 class Rig:

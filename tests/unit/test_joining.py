@@ -198,7 +198,13 @@ def test_an_empty_pack_joins_an_output_that_is_charged():
 
 def test_when_a_battery_will_fit_follows_from_its_trend():
     rig = Rig((26000, 1000), (27530, 0), connected=1)
-    for delta_mv, join_ms in ((1500, 0), (1400, 9 * 60000), (1400, 0), (1398, 26940000), (900, 48192)):
+    for delta_mv, join_ms in (
+        (1500, 0),
+        (1400, 9 * 60000),
+        (1400, 0),
+        (1398, 26940000),
+        (900, 48192),
+    ):
         rig.snap.voltage_mv[1] = 26030 + delta_mv
         rig.connector.due(60000)
         rig.choose(1)

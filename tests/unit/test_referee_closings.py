@@ -2,7 +2,16 @@
 """Tests the referee on closings: states, distances, groups, locks and wishes. No firmware."""
 
 from parallelator.catalog import TRIPPED, WAITING
-from refereed import FAR, TRIPPED_TOO_OFTEN, UNEXPLAINED, WIDE, Rig, running, running_two_of_three
+from refereed import (
+    FAR,
+    TOO_SOON,
+    TRIPPED_TOO_OFTEN,
+    UNEXPLAINED,
+    WIDE,
+    Rig,
+    running,
+    running_two_of_three,
+)
 
 
 def test_only_what_waits_may_close():
@@ -89,7 +98,7 @@ def trips(rig, count, pause_ms=100):
 
 
 def test_after_the_fifth_trip_only_a_reset_lets_it_close():
-    rig = running(0.8, 0.8)
+    rig = running(0.8, 0.8, reconnect_delay_ms=0)
     rig.open(1)
     rig.found()
     trips(rig, 4)
@@ -108,13 +117,48 @@ def test_after_the_fifth_trip_only_a_reset_lets_it_close():
     assert rig.found() == []
 
 
+def test_a_pack_that_tripped_stays_off_for_its_delay_over_a_reset_but_not_over_a_power_cut():
+    for wait_ms, cause, wish, found in (
+        (9000, None, None, [(1, TOO_SOON)]),
+        (9700, None, None, []),
+        (9000, 2, None, [(1, TOO_SOON)]),
+        (9000, 3, None, [(1, TOO_SOON)]),
+        (9000, 1, None, []),
+        (9000, None, "on", []),
+        (9000, None, "auto", [(1, TOO_SOON)]),
+    ):
+        rig = running(0.8, 0.8)
+        rig.trip(1)
+        rig.wait(1000)
+        if cause:
+            rig.world.reset_cause = cause
+            rig.restarted(rig.world.now_us)
+        if wish:
+            rig.referee.requested(rig.world.now_us, wish, 0)
+        rig.wait(wait_ms - 1000)
+        rig.close(1)
+        assert rig.found() == found, (wait_ms, cause, wish)
+
+
+def test_a_trip_right_before_a_reset_may_be_forgotten():
+    for ms, found in ((30, []), (100, [(1, TOO_SOON)])):
+        rig = running(0.8, 0.8)
+        rig.trip(1)
+        rig.wait(ms)
+        rig.world.reset_cause = 2
+        rig.restarted(rig.world.now_us)
+        rig.wait(3000)
+        rig.close(1)
+        assert rig.found() == found, ms
+
+
 def test_what_a_reset_or_a_cut_storage_forgets_is_no_lock():
     for wait_ms, cut, found in (
         (900, False, []),
         (1100, False, [(1, TRIPPED_TOO_OFTEN)]),
         (1100, True, []),
     ):
-        rig = running(0.8, 0.8)
+        rig = running(0.8, 0.8, reconnect_delay_ms=0)
         rig.open(1)
         rig.found()
         trips(rig, 5)
@@ -127,7 +171,7 @@ def test_what_a_reset_or_a_cut_storage_forgets_is_no_lock():
 
 def test_a_trip_is_forgiven_in_time():
     for on_s, found in ((80, [(1, TRIPPED_TOO_OFTEN)]), (120, [])):
-        rig = running(0.8, 0.8, trip_decay_s=100, max_trips=2)
+        rig = running(0.8, 0.8, trip_decay_s=100, max_trips=2, reconnect_delay_ms=0)
         rig.open(1)
         rig.found()
         trips(rig, 1)
@@ -219,7 +263,8 @@ def test_current_felt_just_before_a_start_is_no_live_bus():
 
 def test_a_lost_board_keeps_the_bus_alive_for_the_firmware():
     # It cannot know that the unplugged packs are off: no join is a start, no trip the bus's.
-    rig = Rig(0.8, 0.8, 0.8, 0.8, 0.8, steps=[{"at": 2, "do": "board_unplug", "board": 1}])
+    steps = [{"at": 2, "do": "board_unplug", "board": 1}]
+    rig = Rig(0.8, 0.8, 0.8, 0.8, 0.8, steps=steps, reconnect_delay_ms=0)
     rig.wait(1000)
     rig.close(5)
     rig.wait(2000)
@@ -232,7 +277,7 @@ def test_a_lost_board_keeps_the_bus_alive_for_the_firmware():
 
 
 def test_a_trip_later_than_a_second_after_the_start_is_the_packs_own():
-    rig = Rig(0.8, 0.8, max_trips=1)
+    rig = Rig(0.8, 0.8, max_trips=1, reconnect_delay_ms=0)
     rig.wait(1000)
     rig.close(1, 2)
     rig.wait(1500)

@@ -2,7 +2,7 @@
 """Tests the referee on switches that are closed and open: limits, bounds, causes. No firmware."""
 
 from parallelator.catalog import ON, UNCONTROLLED, WAITING
-from refereed import HARD, UNEXPLAINED, Rig, running
+from refereed import HARD, HOT, UNEXPLAINED, Rig, running
 from sim.wires import EVERYBODY
 from sim.world import ControllerReset
 
@@ -59,7 +59,7 @@ def test_each_voltage_limit_has_its_time():
 
 def test_the_overload_sum_is_that_of_the_truth():
     # 4.4 s at the square root of two times the limit; ten per cent and 250 ms more are allowed.
-    what = "closed beyond the overload sum"
+    what = HOT
     after(5000, False, what, ma=14142)
     after(5200, True, what, ma=14142)
 
@@ -70,14 +70,14 @@ def test_a_sample_takes_the_current_for_that_of_the_time_before_it():
         rig = running(0.8, 0.8, hard_current_pct=0)
         rig.feel(1, ma=80000)
         rig.wait(90)
-        after(ms, wrong, "closed beyond the overload sum", rig, ma=20000)
+        after(ms, wrong, HOT, rig, ma=20000)
 
 
 def test_a_sensor_feels_no_more_than_its_range():
     # Of 200 A an INA237 on 2 mOhm feels 81.9 A: the sum is full after 73 ms instead of 12 ms.
     for ms, wrong in ((320, False), (390, True)):
         rig = running(0.8, 0.8, hard_current_pct=0)
-        after(ms, wrong, "closed beyond the overload sum", rig, ma=200000)
+        after(ms, wrong, HOT, rig, ma=200000)
 
 
 def test_a_fault_of_the_bus_extends_a_bound_and_a_blind_sensor_too():
@@ -166,17 +166,37 @@ def test_an_excursion_with_short_gaps_is_one():
         assert rig.found() == found, gap_ms
 
 
-def test_the_overload_sum_starts_empty_at_closing():
+def reopened(open_ms, on_ms, cause=None):
+    """What is found of a pack that was open for `open_ms` after 4 s at a sum of 1 a second, and
+    perhaps through a reset, and is again as loaded for `on_ms`."""
     rig = running(0.8, 0.8)
     rig.feel(1, ma=14142)
     rig.wait(4000)
-    rig.found()
+    rig.feel(1)
     rig.open(1)
+    if cause:
+        rig.world.reset_cause = cause
+        rig.restarted(rig.world.now_us)
+    rig.wait(open_ms)
     rig.close(1)
     rig.found()
-    rig.wait(1000)
+    rig.feel(1, ma=14142)
+    rig.wait(on_ms)
     rig.open(1)
-    assert rig.found() == [(1, UNEXPLAINED)]
+    return rig.found()
+
+
+def test_the_overload_sum_drains_while_open_and_goes_on_at_the_next_closing():
+    assert reopened(50, 1000) == []
+    assert reopened(2000, 1000) == reopened(10000, 3500) == [(1, UNEXPLAINED)]
+    assert reopened(50, 1800) == [(1, HOT)]
+    assert reopened(2000, 3000) == reopened(10000, 4300) == []
+
+
+def test_the_overload_sum_goes_on_over_a_reset_and_may_be_a_second_old():
+    assert reopened(50, 1000, cause=2) == reopened(2000, 1000, cause=2) == []
+    assert reopened(50, 2500, cause=2) == [(1, HOT)]
+    assert reopened(50, 2500, cause=1) == reopened(2000, 2500, cause=2) == []
 
 
 def test_lasting_faults_explain_openings_while_they_last():

@@ -97,14 +97,32 @@ def test_a_hard_limit_of_zero_is_none():
     assert opened_after(judge, 0, 27000, 20001, 10, 300)[0] == Reason.NONE
 
 
-def test_the_overload_sum_drains_below_the_limit_and_starts_empty_at_closing():
+def test_the_overload_sum_drains_below_the_limit_and_closing_does_not_empty_it():
     judge = rules.Judge(limits())
     assert opened_after(judge, 2, 27000, 14000, 50, 4000)[0] == Reason.NONE
     for _ in range(200):
         judge.sample(2, 27000, 0, 0, 50)
     assert opened_after(judge, 2, 27000, 14000, 50, 4000)[0] == Reason.NONE
     judge.clear(2)
-    assert opened_after(judge, 2, 27000, 14000, 50, 4000)[0] == Reason.NONE
+    assert judge.trip_pending(1 << 2)
+    assert opened_after(judge, 2, 27000, 14000, 50, 4000)[0] == Reason.OVERLOAD
+
+
+def test_the_overload_sum_drains_while_open_and_not_while_the_current_flows_on():
+    def reopened_after(rest_ms, current_ma, step_ms=100):
+        judge = rules.Judge(limits())
+        assert opened_after(judge, 2, 27000, 14000, 50, 10000)[0] == Reason.OVERLOAD
+        for _ in range(rest_ms // step_ms):
+            judge.rest(2, current_ma, step_ms)
+        judge.clear(2)
+        return opened_after(judge, 2, 27000, 14000, 50, 10000)[1]
+
+    full_ms = reopened_after(10000, 0)
+    assert 4500 <= full_ms <= 4700, full_ms
+    assert abs(reopened_after(2200, 0) - full_ms // 2) <= 100
+    assert reopened_after(2200, 12000) == 0
+    # What nobody saw counts as half a second.
+    assert reopened_after(60000, 0, step_ms=60000) < full_ms // 4
 
 
 def test_a_gap_between_samples_counts_at_most_500_ms_of_overload():
@@ -233,9 +251,11 @@ def test_only_those_that_carry_are_the_measure_of_the_others():
 
 
 def test_what_the_others_carry_is_their_mean_and_needs_two_of_them():
-    looked = balance((26000, 0), (26000, 3000), (26000, -2000))
-    assert looked.unshared_ma(0) == 2500 and looked.unshared_ma(-49) == 2475
-    assert looked.unshared_ma(50) == 0
+    looked = balance((26000, 0), (26000, 3000), (26000, -2600))
+    assert looked.unshared_ma(0) == 2600 and looked.unshared_ma(50) == 0
+    looked = balance((26000, 0), (26000, 0), (26000, 3000), (26000, -3000))
+    assert looked.unshared_ma(0) == 2000 and looked.unshared_ma(-48) == 1984
+    assert balance((26000, 0), (26000, 0), (26000, 12000)).unshared_ma(0) == 0, "one may lie"
     assert balance((26000, 0), (26000, 9000)).unshared_ma(0) == 0
 
 

@@ -23,6 +23,9 @@ class Guard:
     def feed(self):
         pass
 
+    def keep(self):
+        pass
+
 
 class Collector:
     """Notes how much time there was left before the next tick."""

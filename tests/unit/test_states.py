@@ -43,6 +43,11 @@ def rig(state=WAITING, batteries=16):
     return states, snap, events
 
 
+def start(states, group):
+    states._starts.begin(group)
+    states.connect(group)
+
+
 def wish(states, action, i):
     states.obey(ACTIONS.index(action), i)
 
@@ -118,7 +123,7 @@ def test_uncounted_trips_wait_longer_each_time_within_the_hour():
 
 
 def started(states, group, ago_ms=0):
-    states.start(group)
+    start(states, group)
     states._starts.pass_time(ago_ms)
 
 
@@ -343,7 +348,7 @@ def test_a_full_battery_stays_full_until_it_has_come_down():
 def test_what_stays_after_a_trial_is_connected_like_others():
     states, snap, events = rig(TRIPPED)
     states._starts.begin_trial(EMPTY, 0b111, 0)
-    states.start(0b111)
+    start(states, 0b111)
     assert [snap.reason[i] for i in range(3)] == [Reason.TRIAL] * 3
     states.end_trial(0b011)
     assert states.on == 0b011 and not states._starts.trial
@@ -355,7 +360,7 @@ def test_a_trial_that_meets_too_much_ends_at_once_as_a_failed_start():
     states, snap, _ = rig(TRIPPED)
     states._starts.pass_time(5000)
     states._starts.begin_trial(EMPTY, 0b111, 0)
-    states.start(0b111)
+    start(states, 0b111)
     states.trip(1, Reason.OVERCURRENT, 30000)
     assert states.on == 0 and not any(snap.trips) and states._starts.fails == 1
     assert states._starts.holds() == Reason.BUS_OVERLOAD
@@ -447,3 +452,117 @@ def test_reset_of_all_ends_every_lock():
     assert [snap.state[1], snap.state[2]] == [LOCKED, LOCKED], "only a reset ends a lock"
     wish(states, "reset", ALL)
     assert not any(states.lock) and not any(snap.trips)
+
+
+def over_a_reset(states, snap):
+    """The states of the next run: every array of the table taken over, the uptime begins anew."""
+    after, fresh, events = rig(ABSENT)
+    states._starts.note()
+    before = states.kept + states._starts.kept
+    for old, new in zip(before, after.kept + after._starts.kept):
+        for k, value in enumerate(old[0]):
+            new[0][k] = value - snap.uptime_s if new[4] else value
+    after.recall()
+    return after, fresh, events
+
+
+def test_a_pack_that_cools_is_tripped_for_the_same_reason_after_a_reset():
+    states, snap, _ = rig()
+    states.connect(3)
+    states.trip(0, Reason.OVERCURRENT, 20000)
+    states.count_down(0, 4000)
+    states, snap, _ = over_a_reset(states, snap)
+    states.settle(0)
+    assert (snap.state[0], snap.reason[0]) == (TRIPPED, Reason.OVERCURRENT)
+    assert snap.eta_ms[0] == 6000 and snap.trips[0] == 1
+    states.count_down(0, 6000)
+    assert snap.state[0] == WAITING
+
+
+def test_repeats_go_on_over_a_reset_and_end_an_hour_after_the_last():
+    for apart_s, delay_ms in ((3000, 40000), (3000, 80000), (3700, 10000)):
+        states, snap, _ = rig()
+        snap.uptime_s = 5000
+        states.trip(0, Reason.UNDERVOLTAGE, 23000)
+        states.trip(0, Reason.UNDERVOLTAGE, 23000)
+        if delay_ms == 80000:
+            states.trip(0, Reason.UNDERVOLTAGE, 23000)
+        states, snap, _ = over_a_reset(states, snap)
+        snap.uptime_s = apart_s
+        states.trip(0, Reason.UNDERVOLTAGE, 23000)
+        assert snap.eta_ms[0] == delay_ms, (apart_s, snap.eta_ms[0])
+
+
+def test_a_start_that_a_reset_cut_off_has_failed():
+    states, snap, _ = rig()
+    pauses = []
+    for _ in range(4):
+        start(states, 0b111)
+        states, snap, events = over_a_reset(states, snap)
+        assert [event[0] for event in events] == ["bus_start_failed"]
+        for i in range(16):
+            states.settle(i)
+            assert (snap.state[i], snap.reason[i]) == (TRIPPED, Reason.BUS_OVERLOAD)
+        pauses.append(snap.eta_ms[0])
+        states._starts.pass_time(snap.eta_ms[0])
+        for i in range(16):
+            states.count_down(i, snap.eta_ms[i])
+    assert pauses == [1000, 10000, 10000, 60000]
+
+
+def test_a_start_whose_first_second_is_over_has_not_failed():
+    states, snap, _ = rig()
+    started(states, 0b111, 1000)
+    _, snap, events = over_a_reset(states, snap)
+    assert events == [] and not any(snap.eta_ms)
+
+
+def test_failures_their_pause_and_the_lock_of_the_output_survive_a_reset():
+    states, snap, _ = rig()
+    tried_again(states)
+    for k in range(10):
+        assert not snap.bus_locked
+        start(states, 0b1)
+        states.trip(0, Reason.OVERCURRENT, 21000)
+        left_ms = states._starts.pause_ms
+        states, snap, events = over_a_reset(states, snap)
+        assert events == [] and states._starts.pause_ms == left_ms, k
+    assert snap.bus_locked
+    states.obey(ACTIONS.index("reset"), RIG)
+    _, snap, _ = over_a_reset(states, snap)
+    assert not snap.bus_locked
+
+
+def test_progress_towards_forgiveness_survives_a_reset():
+    states, snap, _ = rig()
+    states.connect(3)
+    states.trip(0, Reason.OVERCURRENT, 20000)
+    for _ in range(3000):
+        states.forgive(0, 1000)
+    states, snap, _ = over_a_reset(states, snap)
+    for _ in range(599):
+        states.forgive(0, 1000)
+    assert snap.trips[0] == 1
+    states.forgive(0, 1000)
+    assert snap.trips[0] == 0
+
+
+def test_openings_and_starts_are_to_be_kept_at_once():
+    states, _, _ = rig()
+    states._starts.begin(1)
+    assert states._starts.changed
+    states._starts.note()
+    states._starts.pass_time(999)
+    assert not states._starts.changed
+    states._starts.pass_time(1)
+    assert states._starts.changed
+    for act in (
+        lambda states: states.trip(0, Reason.OVERVOLTAGE, 31000),
+        lambda states: states.lose(0, Reason.SENSOR_LOST),
+        lambda states: states.fault(0, Reason.SWITCH_FAULT),
+    ):
+        states, _, _ = rig()
+        states.connect(1)
+        states.changed = False
+        act(states)
+        assert states.changed

@@ -245,6 +245,13 @@ class Module(Quiet):
             setattr(self, name, names[name])
 
 
+class RTC:
+    """Its memory, after power came on."""
+
+    def memory(self, data=b""):
+        return data
+
+
 def numbered(function):
     """The function with the numbers of errors that the ESP32 has, not those of WebAssembly."""
 
@@ -276,7 +283,13 @@ def install(path):
     for name in ("functools", "inspect"):
         sys.modules[name] = Nothing()  # not on the ESP32; Microdot does without
     sys.modules["machine"] = Module(
-        I2C=I2C, SPI=SPI, Pin=Pin, WDT=WDT, unique_id=lambda: b"\x24\x6f\x28\x00\x00\x01"
+        I2C=I2C,
+        SPI=SPI,
+        Pin=Pin,
+        RTC=RTC,
+        WDT=WDT,
+        mem_backup=None,
+        unique_id=lambda: b"\x24\x6f\x28\x00\x00\x01",
     )
     asyncio.core._io_queue = Sockets()
     sockets = Module(getaddrinfo=lambda ip, port: (((ip, port),),))

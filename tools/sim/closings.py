@@ -9,6 +9,7 @@ _RECOVERY_US = 100 * MS
 _FALSIFIED_US = 2 * MS  # a falsified write acts within this
 _OBEY_US = 30 * MS  # a wish may come while a closing is under way
 _SAMPLED_US = 150 * MS  # a reading may be this old
+_UNSEEN_US = 400 * MS  # a delay counts from the reading before the trip
 _TOGETHER_US = 20 * MS
 _STARTING_US = S
 _STARTING_SLACK_US = 250 * MS
@@ -63,13 +64,20 @@ class Closings:
         self._failures.clear()
         self._sure_failures.clear()
 
-    def restarted(self, at_us, forgotten):
-        """The controller restarts; locks stay unless they were `forgotten`."""
+    def restarted(self, at_us, forgotten, powered_on):
+        """The controller restarts; locks stay unless they were `forgotten`.
+
+        A start whose first second it cuts off has failed, and it knows how many did before; not
+        after power came on.
+        """
         self._boot_us = at_us
+        if powered_on:
+            self._failures.clear()
+            self._sure_failures.clear()
+        elif at_us - self._group_us < _STARTING_US + _STARTING_SLACK_US:
+            self._fail_start(at_us)
         self._group_us = -FOREVER
-        self._failures.clear()
-        self._sure_failures.clear()
-        if forgotten:
+        if forgotten and powered_on:
             self._surely_locked = False
 
     # Starts of a dead bus
@@ -84,13 +92,16 @@ class Closings:
             return False
         if not any(pack.spans[HARD].seen_us >= self._group_us for pack in self._packs):
             return False
+        self._fail_start(at_us)
+        return True
+
+    def _fail_start(self, at_us):
         if not self._start_failed:
             self._start_failed = True
             self._locked = _count_failure(self._failures, at_us) or self._locked
             if self.starting(at_us):
                 surely = _count_failure(self._sure_failures, at_us)
                 self._surely_locked = surely or self._surely_locked
-        return True
 
     # Closings
 
@@ -102,6 +113,8 @@ class Closings:
                 self._report(at_us, pack, "closed without having waited")
             if pack.off and at_us - pack.wish_us > _OBEY_US:
                 self._report(at_us, pack, "closed though the operator wants it off")
+            if at_us + _UNSEEN_US < pack.cool_us:
+                self._report(at_us, pack, "closed before its delay was over")
             if pack.sure >= self._limits.max_trips:
                 self._report(at_us, pack, "closed though it tripped too often")
             if self._surely_locked:

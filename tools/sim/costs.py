@@ -37,6 +37,7 @@ class Costs:
             sensor read 330 us in all).
         spi_us: a call of SPI; i2c_setup_us: to set up the I2C unit anew. Assumptions.
         tick_us: Python of a steady guard tick beyond its I2C calls.
+        rtc_save_us: to keep in RTC memory what a reset must not forget; 90 times the host's.
         task_median_us, task_sigma: a resumption of any task but the guard's is a log-normal
             draw; median 1 ms and p99 5 ms give sigma = ln(5) / 2.326.
         collect_us: one garbage collection; free_bytes: free after it, heap_bytes: in use;
@@ -58,6 +59,7 @@ class Costs:
     spi_us = 100
     i2c_setup_us = 300
     tick_us = 2200
+    rtc_save_us = 280
     task_median_us = 1000
     task_sigma = 0.692
     garbage_bytes_s = 14000

@@ -58,6 +58,7 @@ _SCAN_S = 0.2
 _FALL = 0.1  # a smaller change between two samples is ignored
 _RATIO_CAP = 30
 _REPEAT_US = 3600 * S
+_NOTED_US = 50 * MS  # a trip may be forgotten in a reset that follows it sooner
 _EPISODE_US = 2 * S  # a lost battery needs valid readings for this long to be lost again
 
 # Tolerances: two codes of an INA237 on 2 mOhm are 5 mA, one of its voltage is 3.1 mV.
@@ -169,7 +170,8 @@ class Pack:
         faulted: there was trouble since the last reset by the operator.
         off: the operator's last wish is off; None when a reset may have forgotten it.
         off_us: when off was last wished, perhaps to be taken back before the guard came to it.
-        sure, maybe: counted trips, as few and as many as the rules can mean.
+        sure, maybe: counted trips, as few and as many as the rules can mean; trip_us: when the
+            last sure one was; cool_us: until when it keeps the battery off, whatever resets.
         ready_us: since when the rules let it join, None while they do not.
         told: True when it was reported as kept off.
         stray_us: since when it carries current though its gate is open, or None.
@@ -193,13 +195,14 @@ class Pack:
         self.blind_us = self.trouble_us = self.falsified_us = -FOREVER
         self.faulted = False
         self.off = i in limits.modes_off
-        self.wish_us = self.off_us = self.trip_us = -FOREVER
+        self.wish_us = self.off_us = self.trip_us = self.cool_us = -FOREVER
         self.sure = self.maybe = 0
         self.ready_us = self.stray_us = None
         self.told = False
         self._amps = 0.0
         self._sensed_us = 0
         self._heat_most = self._heat_least = 0.0
+        self._reset = False
         self._healthy_us = self._calm_us = 0
         self._repeats = 0
         self._repeat_us = -FOREVER
@@ -207,13 +210,25 @@ class Pack:
     # What its sensor feels while it is closed
 
     def close(self, at_us):
-        """The switch closed: everything starts empty."""
+        """The switch closed: everything starts empty but the overload sum, which has drained."""
+        self._drain((at_us - self.opened_us) / S)
         self.closed = True
         self.closed_us = at_us
         self.ready_us = self.stray_us = None
         self.spans = [Span() for _ in RULES]
         self.stirred = False
-        self._heat_most = self._heat_least = 0.0
+
+    def _drain(self, open_s):
+        """The overload sum drained while it was open; by how much is not sure when the firmware
+        booted meanwhile, did not read it, or read a current.
+        """
+        blind = max(self.trouble_us, self.blind_us) >= self.opened_us
+        self._heat_least = 0.0 if blind else max(self._heat_least - 1.1 * open_s, 0.0)
+        if self.stray_us is not None:
+            self._heat_most = 1.05 * _OVERLOAD_S
+        elif not blind and not self._reset:
+            self._heat_most = max(self._heat_most - 0.9 * open_s, 0.0)
+        self._reset = False
 
     def sense(self, at_us, amps, volts):
         """Note the currents and voltages of the segment that begins."""
@@ -312,6 +327,8 @@ class Pack:
         """The switch opened: forgive the trips that the time since closing has earned."""
         self.closed = False
         self.opened_us = at_us
+        self._heat_most = min(self._heat_most, 1.05 * _OVERLOAD_S)
+        self._heat_least = min(self._heat_least, 0.95 * _OVERLOAD_S)
         self.count_repeat(at_us)
         decay_us = self._limits.decay_us
         on_us = at_us - self.closed_us
@@ -329,10 +346,17 @@ class Pack:
         if surely:
             self.sure += 1
             self.trip_us = at_us
+            self.cool_us = at_us + self._limits.reconnect_us
 
-    def forget(self, at_us, everything, kept_us):
+    def forget(self, at_us, everything, kept_us, powered_on):
         """The controller restarts: what it had no time (or no means) to keep is unknown."""
         self.ready_us = None
+        self._reset = True
+        if powered_on or at_us - self.trip_us < _NOTED_US:
+            self.cool_us = -FOREVER
+        # What is kept of the overload sum is up to a second old.
+        kept = 0.0 if powered_on else self._heat_least - max(self._rate(_A), 0.0)
+        self._heat_least = max(kept, 0.0)
         if everything or at_us - self.wish_us < kept_us:
             self.off = None
         if everything:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-only
 """Puts the firmware's guard under observation: heap lock around every tick, costs, requests.
 
-The firmware knows nothing of it: three of its methods are wrapped before it starts.
+The firmware knows nothing of it: some of its methods are wrapped before it starts.
 """
 
 import gc
@@ -15,7 +15,7 @@ from sim.tasks import TaskQueue
 
 
 class GuardProbe:
-    """Wraps `Guard.tick`, `Guard.submit` and `Events.emit`.
+    """Wraps the methods of the guard, `Events.emit` and `RtcState.save`.
 
     Args:
         world: the `World`; recorder: the `Recorder`.
@@ -36,6 +36,7 @@ class GuardProbe:
         """Wrap the classes of the firmware that is about to start."""
         from parallelator.protection.guard import Guard
         from parallelator.records.events import Events
+        from parallelator.records.rtc_state import RtcState
 
         self._tick = Guard.tick
         self._submit = Guard.submit
@@ -46,6 +47,14 @@ class GuardProbe:
         Guard.submit = lambda guard, action, i: self.submitted(guard, action, i)
         Guard.all_off = lambda guard: self.all_off(guard)
         Events.emit = _probed_emit
+        world, save = self._world, RtcState.save
+
+        def save_at_a_cost(rtc_state):
+            save(rtc_state)
+            if world.virtual:
+                world.compute(world.costs.rtc_save_us)
+
+        RtcState.save = save_at_a_cost
 
     def tick(self, guard):
         """One tick of the guard with the heap locked until its first fault or event."""

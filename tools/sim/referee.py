@@ -24,6 +24,7 @@ from sim.wires import EVERYBODY
 
 BATTERIES = 16
 _ON, _UNCONTROLLED = 3, 6
+_POWERED_ON = 1
 _NO_STATES = bytes(BATTERIES)
 _SENSORS, _EXPANDERS = 0x40, 0x20
 
@@ -154,6 +155,8 @@ class Referee:
         pack = self._pack(i)
         if pack is None:
             return
+        if action == "on":
+            pack.cool_us = at_us
         if action == "reset":
             pack.pardon()
         else:
@@ -171,9 +174,10 @@ class Referee:
         self._snap = None
         self._solution = -1
         forgotten = self._world.nvs_cut
-        self._closings.restarted(at_us, forgotten)
+        powered_on = self._world.reset_cause == _POWERED_ON
+        self._closings.restarted(at_us, forgotten, powered_on)
         for pack in self._packs:
-            pack.forget(at_us, forgotten, _KEPT_US)
+            pack.forget(at_us, forgotten, _KEPT_US, powered_on)
 
     # Faults
 

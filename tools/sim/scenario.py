@@ -358,6 +358,7 @@ def _power_cycle(world, step):
     if world.card:
         world.card.power_on(world.now_us)
         world.card.writes_left = None
+    world.forget_rtc()
     world.reset_controller(1)
 
 

@@ -25,6 +25,7 @@ from sim.wires import DRIVERS, Wires
 
 BATTERIES = 16
 CHANNELS = 4
+RTC_BYTES = 2048
 _STEP_US = 10000
 _LEAP_US = 1000000
 _INA_BASE = 0x40
@@ -65,11 +66,13 @@ class World:
         broken: True from a `Break` until the controller has restarted.
         broker: the `Broker` of the rig; None = it has none.
         nvs_cut: True when what is written to it from now on is lost.
+        rtc: what RTC memory holds; rtc_length: bytes of it that were written with `RTC.memory`.
         air: the networks around the rig's radio.
         servers: those of its network (servers.py), which answer whenever the rig waits.
         ports: UDP port that the firmware speaks of to the one on the host; see standins/socket.py.
         observers: what is told of steps, switch moves, steps of the scenario and resets.
-        controller: what the firmware runs on, one of costs.CONTROLLERS.
+        controller: what the firmware runs on, one of costs.CONTROLLERS; driver: of its I2C, one
+            of wires.DRIVERS.
         costs: the cost model (virtual time only); mhz: the controller's clock.
         threshold: bytes of garbage after which the firmware wants a collection, -1 = none.
         locked: True while the heap is locked around a guard tick.
@@ -80,6 +83,7 @@ class World:
 
     def __init__(self, scenario, virtual, speed, seed, duration_us):
         self.now_us = 0
+        self._state = seed * 2654435761 % 0xFFFFFFFF or 1
         self.ticks_offset_us = scenario.get("boot_ticks_ms", 0) * 1000
         self.controller = scenario["controller"]
         self.costs = Costs(self.controller)
@@ -91,6 +95,7 @@ class World:
         self.nvs_writes = 0
         self.flash_us = []
         self.nvs_cut = False
+        self.forget_rtc()
         self.card = None
         self.broker = None
         self.sockets = []
@@ -109,7 +114,6 @@ class World:
         self.virtual = virtual
         self._speed = speed
         self._end_us = duration_us
-        self._state = seed * 2654435761 % 0xFFFFFFFF or 1
         self._collected_us = 0
         self._host_us = utime.ticks_us()
         self._clock_us = 0
@@ -123,7 +127,8 @@ class World:
         models = {pack["n"]: pack.pop("sensor") for pack in packs}
         self.plant = Plant(packs, seed=seed)
         drivers = sorted(DRIVERS)
-        self.wires = Wires(self, scenario.get("driver") or drivers[seed % len(drivers)])
+        self.driver = scenario.get("driver") or drivers[seed % len(drivers)]
+        self.wires = Wires(self, self.driver)
         self.sensors = [None] * BATTERIES
         self.expanders = [None] * (BATTERIES // CHANNELS)
         self.switch_bits = (0, 1, 2, 3) if scenario["wiring"] == "straight" else (3, 2, 1, 0)
@@ -306,6 +311,11 @@ class World:
             observer.stepped(at_us)
 
     # Faults
+
+    def forget_rtc(self):
+        """Power comes on: RTC memory holds anything."""
+        self.rtc = bytearray(self._state >> k % 24 & 0xFF for k in range(RTC_BYTES))
+        self.rtc_length = 0
 
     def interrupt(self):
         """Ctrl-C on the console, as mpremote sends it. Does not return."""

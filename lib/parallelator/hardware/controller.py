@@ -167,6 +167,25 @@ class Controller:
         except OSError:
             return NoStorage()
 
+    def rtc_memory(self):
+        """What RTC memory holds, up to 2048 bytes, and a function that puts other bytes there.
+
+        It survives every reset but those by power and by the EN button. Up to MicroPython 1.28
+        only its `memory` reaches it: that returns what was written last, nothing after power
+        came on, and a write begins at the first byte (ports/esp32/machine_rtc.c). From 1.29 on
+        `mem_backup` shows all of it, at random after power came on.
+        """
+        backup = getattr(machine, "mem_backup", None)
+        if backup is None:
+            memory = machine.RTC().memory
+            return memory(), memory
+        content = backup()
+
+        def write(block: "bytes | bytearray"):
+            content[: len(block)] = block
+
+        return content, write
+
     def number(self):
         """The controller's own number: its MAC address as twelve hexadecimal digits."""
         return hexlify(machine.unique_id()).decode()

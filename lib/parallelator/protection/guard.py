@@ -52,6 +52,9 @@ class Guard:
             is the bus, after each round of the scan: mean voltage of the connected batteries
             (0 = none) and the sum of their currents. Both allocate nothing in steady state.
         any_clock: True when I2C, which runs at 100 kHz, may run as fast as it proves to carry.
+
+    Attributes:
+        save: function () that keeps what `kept` holds; one that does nothing until it is set.
     """
 
     def __init__(
@@ -116,11 +119,24 @@ class Guard:
         self._stuck_ms = _words()
         self._queue = bytearray(2 * _REQUESTS)
         self._queued = 0
+        self._saved_s = -1
+        self.save = lambda: None
 
     @property
     def locks(self):
         """The Reason of each battery's lock, NONE = not locked: 16 bytes, kept across reboots."""
         return self._states.lock
+
+    @property
+    def kept(self):
+        """What a reset must not forget: rows as `records.rtc_state.RtcState` takes them."""
+        return (
+            self._states.kept
+            + self._starts.kept
+            + self._judge.kept
+            + self._resistance.kept
+            + self._zero.kept
+        )
 
     def trip_pending(self):
         """True while a connected battery is beyond a limit: nothing must delay the guard then."""
@@ -146,6 +162,13 @@ class Guard:
         self._now = self._looked = self._ms()
         for i in range(BATTERIES):
             self._seen[i] = self._now
+            if not self._sensors.chips[i]:
+                self._resistance.forget(i)
+                self._zero.forget(i)
+
+    def recall(self):
+        """What is kept is back after a reset: go on from there. Called once, before a tick."""
+        self._states.recall()
 
     def all_off(self):
         """Open every switch, whatever the state: the last act before the firmware ends."""
@@ -154,6 +177,19 @@ class Guard:
             if self._i2c.stuck:
                 self._i2c.recover()
             self._switches.start(b)
+
+    def keep(self):
+        """Save what a reset must not forget, each second and after an opening.
+
+        Called after every tick: it may take some bytes of the heap. Only at a start it is a part
+        of the tick, while no battery is on.
+        """
+        changed = self._states.changed or self._starts.changed
+        if changed or self._snap.uptime_s != self._saved_s:
+            self._states.changed = False
+            self._starts.note()
+            self._saved_s = self._snap.uptime_s
+            self.save()
 
     # Requests
 
@@ -317,7 +353,9 @@ class Guard:
             closed = self._states.connect(group)
         else:
             self._quiet_ms = _QUIET_MS
-            closed = self._states.start(group)
+            self._starts.begin(group)
+            self.keep()  # a load that takes the controller down must not do so for ever
+            closed = self._states.connect(group)
         self._take_up(closed)
         self._closed = closed
         self._map_ms = _MAP_MS
@@ -552,6 +590,8 @@ class Guard:
             reason = self._judge.sample(i, self._snap.voltage_mv[i], current_ma, 0, seen_ms)
             if reason:
                 states.owe(i, reason)
+        else:
+            self._judge.rest(i, current_ma, dt)
         self._warnings.opened(i)
         self._resistance.opened(i)
         if not self._measure_zero(i, current_ma, seen_ms):

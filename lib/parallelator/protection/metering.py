@@ -66,6 +66,15 @@ class Resistance:
         self._steady_mv = array("i", bytes(4 * BATTERIES))
         self._age = bytearray(BATTERIES)
 
+    @property
+    def kept(self):
+        """What a reset must not forget: rows as `records.rtc_state.RtcState` takes them."""
+        return (
+            (self._r_mohm, "h", 0, _MOST_MOHM, False),
+            (self._mean_mohm, "h", 0, _MOST_MOHM, False),
+            (self._steps, "B", 0, _STEPS, False),
+        )
+
     def sample(self, i: int, voltage_mv: int, current_ma: int):
         """A healthy reading of the connected battery i, one per scan."""
         steady = -_STEADY_MA <= current_ma - self._last_ma[i] <= _STEADY_MA

@@ -135,11 +135,20 @@ class Judge:
         self._pending = bytearray(BATTERIES)
         self.urgent = False
 
+    @property
+    def kept(self):
+        """What a reset must not forget: rows as `records.rtc_state.RtcState` takes them."""
+        return ((self._heat, "i", 0, HEAT_LIMIT, False),)
+
     def clear(self, i: int):
-        """Forget what was seen of battery i: called when its switch closes."""
-        self._heat[i] = 0
-        self._pending[i] = 0
+        """Forget what was seen of battery i but its heat: called when its switch closes."""
+        self._pending[i] = self._heat[i] > 0
         self.restart(i)
+
+    def rest(self, i: int, current_ma: int, dt_ms: int):
+        """Battery i is not connected, and dt_ms passed: its heat drains unless current flows."""
+        if self._heat[i]:
+            self._heated(i, current_ma, min(dt_ms, _DT_CAP_MS))
 
     def restart(self, i: int):
         """Begin every row anew for battery i, after a time that nobody saw; its heat stays."""
@@ -338,6 +347,7 @@ class Balance:
         self._scratch = array("i", bytes(4 * BATTERIES))
         self._packs = 0
         self._flow_ma = 0
+        self._second_ma = 0
         self.reference_mv = 0
         self.odd = -1
         self.median_mv = 0
@@ -348,7 +358,7 @@ class Balance:
         """Compare the batteries of `mask`."""
         volts = self._snap.voltage_mv
         amps = self._snap.current_ma
-        total_ma = total_mv = packs = flow_ma = carrying = high_mv = 0
+        total_ma = total_mv = packs = flow_ma = carrying = high_mv = most_ma = second_ma = 0
         low_mv = NEVER
         for i in range(BATTERIES):
             if mask >> i & 1:
@@ -360,13 +370,19 @@ class Balance:
                     high_mv = here
                 if here < low_mv:
                     low_mv = here
-                flow_ma += abs(amps[i])
+                size_ma = abs(amps[i])
+                flow_ma += size_ma
+                if size_ma > most_ma:
+                    second_ma, most_ma = most_ma, size_ma
+                elif size_ma > second_ma:
+                    second_ma = size_ma
                 if not -IDLE_MA < amps[i] < IDLE_MA:
                     carrying |= 1 << i
         self.total_ma = total_ma
         self.mean_mv = total_mv // packs if packs else 0
         self._packs = packs
         self._flow_ma = flow_ma
+        self._second_ma = second_ma
         self.reference_mv = high_mv
         self.odd = -1
         self.median_mv = 0
@@ -388,10 +404,11 @@ class Balance:
 
     def unshared_ma(self, current_ma: int):
         """What the others carry each, mA, when three or more are connected and this one, with
-        `current_ma`, carries nothing; else 0."""
+        `current_ma`, carries nothing; else 0. Two of the others must carry as much: the sensor of
+        one may lie."""
         if self._packs < 3 or not -IDLE_MA < current_ma < IDLE_MA:
             return 0
-        return (self._flow_ma - abs(current_ma)) // (self._packs - 1)
+        return min((self._flow_ma - abs(current_ma)) // (self._packs - 1), self._second_ma)
 
     def lag_mv(self, i: int, voltage_mv: int):
         """How far battery i is out of balance, mV; negative when it is not."""

@@ -6,6 +6,8 @@ battery is locked for it. A trial closes batteries that must not start for a few
 the rig cannot learn in any other way whether a charger or a load is there.
 """
 
+from array import array
+
 from micropython import const
 
 from parallelator.catalog import Reason
@@ -27,6 +29,9 @@ _HELD_S = const(60)
 _LATER_S = (60, 120, 300, 600)
 _FAILURES = const(10)
 _WINDOW_S = const(7200)
+_AFTER_RESET_MS = const(1000)
+_MOST_MS = const(3600000)
+_KEPT = const(9)
 
 EMPTY = const(1)
 FULL = const(2)
@@ -41,7 +46,8 @@ class Starts:
         emit: function (code, i, state, reason, value) that records an event.
 
     Attributes:
-        group: mask of those that closed together last; age_ms: time since then, at most an hour.
+        group: mask of those that closed together last; age_ms: time since then, a minute at most
+            and after a failure.
         trial: mask of the batteries that are on trial; kind: EMPTY, FULL or DOUBT, of the last.
         by_charge: True when the output failed last because it gave too much.
         wide: True when the next start takes whoever stands it, since the last one failed.
@@ -49,6 +55,7 @@ class Starts:
             in which it is tried at once.
         pause_ms: what is left before the next start.
         fails: failures within two hours.
+        changed: True when a start begins or has succeeded, until that was noted.
     """
 
     def __init__(self, snap: "Snapshot", limits: "Limits", emit: "Emit"):
@@ -57,6 +64,8 @@ class Starts:
         self._emit = emit
         self._boot_ms = limits.start_delay_ms
         self._first_s = 0
+        self._kept = array("i", bytes(4 * _KEPT))
+        self._kept_s = array("i", bytes(4))
         self._in_a_row = 0
         self._tried_again = False
         self._patience_ms = 0
@@ -73,6 +82,58 @@ class Starts:
         self.asked_ms = 0
         self.pause_ms = 0
         self.fails = 0
+        self.changed = False
+
+    # Over a reset
+
+    @property
+    def kept(self):
+        """What a reset must not forget: rows as `records.rtc_state.RtcState` takes them."""
+        return (
+            (self._kept, "i", 0, _MOST_MS, False),
+            (self._kept_s, "i", -_WINDOW_S, 0, True),
+        )
+
+    def note(self):
+        """Put what changes into what is kept. Called before it is saved."""
+        kept = self._kept
+        kept[0] = self.starting()
+        kept[1] = self._tried_again
+        kept[2] = self.fails
+        kept[3] = self._in_a_row
+        kept[4] = self.pause_ms
+        kept[5] = self._trials
+        kept[6] = self._trial_pause_ms
+        kept[7] = self._empty_pause_ms
+        kept[8] = self.by_charge
+        self._kept_s[0] = self._first_s
+        self.changed = False
+
+    def recall(self):
+        """What is kept is back after a reset.
+
+        Returns:
+            int: the pause in ms when the reset cut a start off, which has failed so; else 0.
+        """
+        kept = self._kept
+        self._boot_ms = min(self._boot_ms, _AFTER_RESET_MS)
+        self._tried_again = kept[1] > 0
+        self.fails = kept[2]
+        self._in_a_row = kept[3]
+        self.pause_ms = kept[4]
+        self._trials = kept[5]
+        self._trial_pause_ms = kept[6]
+        self._empty_pause_ms = kept[7]
+        self.by_charge = kept[8] > 0
+        self._first_s = self._kept_s[0]
+        self.wide = self._tried_again or self._in_a_row > 0
+        if kept[0]:
+            self.age_ms = 0
+            return self.fail(self.by_charge)
+        if self.fails >= _FAILURES:
+            self._snap.bus_locked = True
+        self._snap.alarm("bus_overload", RIG, self._in_a_row > 2 or self._snap.bus_locked)
+        return 0
 
     def pass_time(self, dt_ms: int):
         """`dt_ms` passed."""
@@ -81,7 +142,9 @@ class Starts:
         self._trial_pause_ms = max(self._trial_pause_ms - dt_ms, 0)
         self.asked_ms = max(self.asked_ms - dt_ms, 0)
         if self.age_ms < _LONGEST_PAUSE_MS:
+            started = self.starting()
             self.age_ms += dt_ms
+            self.changed = self.changed or started and not self.starting()
             if self.age_ms >= _HELD_S * 1000:
                 self._in_a_row = 0
                 self.wide = self.by_charge = self._tried_again = False
@@ -101,6 +164,7 @@ class Starts:
         self.group = group
         self.age_ms = 0
         self.asked_ms = 0
+        self.changed = True
 
     def ask(self):
         """An operator's *On* or *reset*: what is dead is tried at once, locked or not."""
@@ -135,9 +199,11 @@ class Starts:
             int: the pause before the next start in ms; 0 = the output is locked.
         """
         snap = self._snap
+        first = self.starting() and not self._tried_again and not self.trial
+        self.age_ms = _LONGEST_PAUSE_MS
         self.wide = True
         self.by_charge = by_charge
-        if self.starting() and not self._tried_again and not self.trial:
+        if first:
             # Its capacitors are charged now.
             self._tried_again = True
             self.pause_ms = _AGAIN_MS

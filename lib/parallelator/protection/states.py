@@ -15,6 +15,7 @@ from parallelator.catalog import (
     LOCKED,
     OFF,
     ON,
+    REASONS,
     TRIPPED,
     UNCONTROLLED,
     WAITING,
@@ -32,6 +33,7 @@ _DARK_DELAY_MS = const(5000)
 """The longest delay of a dead output that no voltage asks for."""
 _LOOSE = const(3)
 _CHARGED_MS = const(60000)
+_MOST_TRIPS = const(32767)
 
 _OFF = const(0)
 _ON = const(2)
@@ -50,6 +52,7 @@ class States:
         on: mask of the batteries that are ON.
         held: mask of the UNCONTROLLED ones; stuck: mask of those that carry current though open.
         lock: Reason of each battery's lock, NONE = not locked.
+        changed: True after an opening, until somebody has noted it.
     """
 
     def __init__(
@@ -86,6 +89,32 @@ class States:
         self.on = 0
         self.held = 0
         self.stuck = 0
+        self.changed = False
+
+    # Over a reset
+
+    @property
+    def kept(self):
+        """What a reset must not forget: rows as `records.rtc_state.RtcState` takes them."""
+        snap, limits = self._snap, self._limits
+        reasons = len(REASONS) - 1
+        return (
+            (snap.eta_ms, "i", 0, rules.cooling_ms(limits, 255), False),
+            (snap.trips, "h", 0, _MOST_TRIPS, False),
+            (self.lock, "B", 0, reasons, False),
+            (self._cause, "B", 0, reasons, False),
+            (self._repeats, "B", 0, 255, False),
+            (self._repeat_s, "i", -_REPEAT_S, 0, True),
+            (self._healthy_s, "i", 0, limits.trip_decay_s, False),
+        )
+
+    def recall(self):
+        """What is kept is back after a reset: a start that it cut off counts as failed."""
+        pause_ms = self._starts.recall()
+        for i in range(BATTERIES):
+            if pause_ms and not self._cause[i]:
+                self._cause[i] = Reason.BUS_OVERLOAD
+                self._snap.eta_ms[i] = pause_ms
 
     # Onto the bus
 
@@ -103,12 +132,6 @@ class States:
                 self._enter(i, ON, Reason.TRIAL if self._starts.trial >> i & 1 else Reason.NONE)
         if closed:
             self._snap.alarm("bus_unheld", RIG, False)
-        return closed
-
-    def start(self, group: int):
-        """Close the group that starts a dead bus; over-current is now the bus's fault."""
-        closed = self.connect(group)
-        self._starts.begin(closed)
         return closed
 
     def pass_time(self, dt_ms: int):
@@ -371,6 +394,7 @@ class States:
 
     def _open(self, mask: int):
         self._switches.open(mask)
+        self.changed = True
         last = mask & self.on
         self._output.opened(last)
         self.on &= ~mask
@@ -453,9 +477,8 @@ class States:
         cause = self._cause[i]
         return (
             not self.on | self.held
-            and not self._counted >> i & 1
+            and cause not in rules.COUNTED
             and cause != Reason.UNDERVOLTAGE
-            and cause != Reason.OVERVOLTAGE
             and cause != Reason.BUS_OVERLOAD
         )
 

@@ -47,6 +47,11 @@ class Zero:
         self._dead_ma = array("h", [_UNKNOWN] * BATTERIES)
         self.ma = array("h", bytes(2 * BATTERIES))
 
+    @property
+    def kept(self):
+        """What a reset must not forget: a row as `records.rtc_state.RtcState` takes it."""
+        return ((self.ma, "h", -_MOST_MA, _MOST_MA, False),)
+
     def closed(self, i: int):
         """Pack i is connected, or carries although it is not: its zero cannot be seen."""
         self._open_ms[i] = 0

@@ -2,6 +2,7 @@
 """Stand-in for the ESP32's `machine`: pins and I2C reach the simulated I2C, SPI the SD card."""
 
 from sim import current
+from sim.world import RTC_BYTES
 
 PWRON_RESET = 1
 HARD_RESET = 2
@@ -136,6 +137,25 @@ class SPI:
             world.card.exchange(bytes(data), buf, begin_us, self._byte_us)
         elif buf:
             buf[:] = b"\xff" * len(buf)
+
+
+class RTC:
+    """The one whose memory survives every reset but that by power."""
+
+    def memory(self, data=None):
+        world = current.world
+        if data is None:
+            return bytes(world.rtc[: world.rtc_length])
+        if len(data) > RTC_BYTES:
+            raise ValueError("buffer too long")
+        world.rtc[: len(data)] = data
+        world.rtc_length = len(data)
+
+
+if current.world and current.world.driver != "legacy":
+    # MicroPython 1.29, as its I2C driver tells.
+    def mem_backup(region=0):
+        return memoryview(current.world.rtc)
 
 
 class Timer:
