@@ -33,12 +33,13 @@ class Wire:
         return True
 
 
-def rig(**changes):
+def rig(zero_ma=0, **changes):
     values = settings.defaults()
     values.update(changes)
     snap = Snapshot()
     wire = Wire()
-    return Sensors(wire, snap, rules.Limits(values), values["sensor.shunt_uohm"]), snap, wire
+    limits, shunt_uohm = rules.Limits(values), values["sensor.shunt_uohm"]
+    return Sensors(wire, snap, limits, shunt_uohm, [zero_ma] * 16), snap, wire
 
 
 def read(last_mv, *voltages):
@@ -47,6 +48,13 @@ def read(last_mv, *voltages):
     snap.voltage_mv[3] = last_mv
     sensors.chips[3] = chip = Chip(*voltages)
     return sensors.read(3), snap.voltage_mv[3], chip.reads
+
+
+def test_the_zero_of_a_sensor_is_taken_off():
+    sensors, snap, _ = rig(zero_ma=-80)
+    sensors.chips[3] = Chip(26000)
+    assert sensors.read(3) and snap.current_ma[3] == 1080
+    assert sensors.current_ma(3) == 1080 and sensors.current_ma(4) is None
 
 
 def test_a_reading_near_the_last_one_is_believed_at_once():
