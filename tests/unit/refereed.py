@@ -16,6 +16,8 @@ WIDE = "a group wider than the start spread"
 TRIPPED_TOO_OFTEN = "closed though it tripped too often"
 KEPT_OFF = "kept off without a cause"
 TOO_SOON = "closed before its delay was over"
+INRUSH_MA = 35000
+"""More than a start may take."""
 
 
 class Rig:
@@ -23,7 +25,8 @@ class Rig:
 
     Args:
         socs: state of charge of each battery; steps: of the scenario; sensors: kind of the
-            sensor by battery number, where it is no INA237; limits: other settings.
+            sensor by battery number, where it is no INA237; limits: other settings. The hard
+            limit is 15 A, in the first 300 ms of a start 30 A.
     """
 
     def __init__(self, *socs, steps=(), sensors=None, **limits):
@@ -35,10 +38,14 @@ class Rig:
         world.script = Script(plan, world, None)
         world.observers.append(self)
         values = settings.defaults()
+        values["limits.hard_current_pct"] = 150
         for key, value in limits.items():
             values["limits." + key] = value
         self.referee = Referee(world, RefereeLimits(values))
         self.state = bytearray(16)
+        self.reason = bytearray(16)
+        self.trips = bytearray(16)
+        self.bus_locked = False
         self.snap = self
         self._latch = bytearray(4)
         for chip in world.expanders:
@@ -91,6 +98,7 @@ class Rig:
 
     def found(self):
         """What was reported since the last call: list of (battery, text)."""
+        self.referee.stepped(self.world.now_us, self.snap)
         found = [(n, text) for _, n, text in self.referee.violations]
         self.referee.violations.clear()
         return found

@@ -4,6 +4,7 @@
 from parallelator.catalog import TRIPPED, WAITING
 from refereed import (
     FAR,
+    INRUSH_MA,
     TOO_SOON,
     TRIPPED_TOO_OFTEN,
     UNEXPLAINED,
@@ -207,24 +208,35 @@ def test_uncounted_and_unclear_openings_lock_nothing():
     assert rig.found() == []
 
 
-def test_the_third_failed_start_locks_the_bus():
-    for pause_s, found in ((60, "closed though the bus is locked"), (330, None)):
+def fail_start(rig, pause_s):
+    """A group of two starts after a pause and takes too much."""
+    rig.wait(int(pause_s * 1000))
+    rig.close(1, 2)
+    for n in (1, 2):
+        rig.feel(n, ma=INRUSH_MA)
+    rig.wait(30)
+    rig.open(1, 2)
+    for n in (1, 2):
+        rig.feel(n)
+
+
+PAUSES_S = (5, 1, 10, 10, 60, 120, 300) + 4 * (600,)
+"""Before the first start and after each failure."""
+
+
+def test_the_tenth_failure_within_two_hours_locks_the_output():
+    # Whether the first counts, which is tried again at once, is left open.
+    for longer_s, locked in ((0, True), (600, False)):
         rig = Rig(0.8, 0.8)
-        for _ in range(3):
-            rig.wait(pause_s * 1000)
-            rig.found()
-            rig.close(1, 2)
-            rig.feel(1, ma=20000)
-            rig.wait(30)
-            rig.open(1, 2)
-            rig.feel(1)
-            assert rig.found() == []
-        rig.wait(120000)
-        # A locked bus explains why its packs are off.
-        assert (rig.found() == []) == bool(found), pause_s
-        rig.restarted(rig.world.now_us)
+        for pause_s in PAUSES_S:
+            fail_start(rig, pause_s + longer_s)
+            assert longer_s or rig.found() == [], pause_s
+        rig.found()
+        rig.wait(1200000)
+        # A locked output explains why its packs are off.
+        assert (rig.found() == []) == locked, longer_s
         rig.close(1)
-        assert {text for _, text in rig.found()} == ({found} if found else set())
+        assert ((1, "closed though the bus is locked") in rig.found()) == locked, longer_s
         rig.referee.requested(rig.world.now_us, "reset", -1)
         rig.open(1)
         rig.found()
@@ -233,27 +245,55 @@ def test_the_third_failed_start_locks_the_bus():
         assert rig.found() == []
 
 
-def test_a_start_is_seen_as_one_whenever_it_comes():
-    for pause_ms in range(10, 400, 13):
+def test_any_wish_tries_a_locked_output_at_once():
+    rig = Rig(0.8, 0.8)
+    for pause_s in PAUSES_S:
+        fail_start(rig, pause_s)
+    rig.referee.requested(rig.world.now_us, "on", 1)
+    rig.close(1, 2)
+    assert rig.found() == []
+
+
+def test_a_lock_before_the_tenth_failure_is_none():
+    for failures, wrong in ((8, True), (10, False)):
         rig = Rig(0.8, 0.8)
-        for _ in range(3):
-            rig.wait(pause_ms)
+        for pause_s in PAUSES_S[:failures]:
+            fail_start(rig, pause_s)
+        rig.bus_locked = True
+        rig.wait(300)
+        told = (1, "the output is locked without a cause")
+        assert (told in rig.found()) == wrong, failures
+
+
+def test_after_failures_the_output_rests_longer_and_longer():
+    for failures, pause_s in ((1, 1), (2, 10), (3, 10), (4, 60), (5, 120), (6, 300), (7, 600)):
+        for share, wrong in ((0.8, True), (1, False)):
+            rig = Rig(0.8, 0.8)
+            for before_s in PAUSES_S[:failures]:
+                fail_start(rig, before_s)
+            rig.wait(int(pause_s * share * 1000))
             rig.close(1, 2)
-            rig.feel(1, ma=20000)
-            rig.wait(30)
-            rig.open(1, 2)
-            rig.feel(1)
+            found = (1, "started too soon after a failure") in rig.found()
+            assert found == wrong, (failures, share)
+
+
+def test_a_start_is_seen_as_one_whenever_it_comes():
+    for pause_ms in range(10, 400, 39):
+        rig = Rig(0.8, 0.8)
+        for pause_s in (0, 1, 10):
+            fail_start(rig, pause_s + pause_ms / 1000)
         assert rig.found() == [], pause_ms
         rig.wait(pause_ms)
-        rig.close(1)
-        assert rig.found() == [(1, "closed though the bus is locked")], pause_ms
+        rig.close(1, 2)
+        assert rig.found() == [(1, "started too soon after a failure")], pause_ms
 
 
 def test_current_felt_just_before_a_start_is_no_live_bus():
-    for before_ms, found in ((200, []), (1500, [(n, UNEXPLAINED) for n in (1, 2, 3, 4)])):
+    for before_ms, found in ((200, []), (1500, [(n, UNEXPLAINED) for n in (1, 2, 3)])):
         rig = Rig(0.8, 0.8, 0.8, 0.8, 0.8)
         rig.wait(1000)
-        rig.feel(5, ma=20000)
+        for n in (4, 5):
+            rig.feel(n, ma=INRUSH_MA)
         rig.wait(before_ms)
         rig.close(1, 2, 3, 4, 5)
         rig.wait(20)

@@ -2,7 +2,7 @@
 """Tests the referee on packs that could be on the bus and are not. No firmware."""
 
 from parallelator.catalog import LOCKED
-from refereed import KEPT_OFF, Rig, running, running_two_of_three
+from refereed import INRUSH_MA, KEPT_OFF, Rig, running, running_two_of_three
 
 
 def test_a_healthy_pack_is_kept_off_for_a_pause_at_most():
@@ -107,10 +107,12 @@ def test_a_failed_start_counts_against_nobody():
     rig = Rig(0.8, 0.8, max_trips=1)
     rig.wait(1000)
     rig.close(1, 2)
-    rig.feel(1, ma=20000)
+    for n in (1, 2):
+        rig.feel(n, ma=INRUSH_MA)
     rig.wait(30)
     rig.open(1, 2)
-    rig.feel(1)
+    for n in (1, 2):
+        rig.feel(n)
     rig.wait(60000)
     assert rig.found() == [(1, KEPT_OFF), (2, KEPT_OFF)]
 

@@ -1,307 +1,336 @@
 # SPDX-License-Identifier: GPL-3.0-only
-"""Judges closings, and packs that never close, from the plant's truth. Called by the referee."""
+"""Judges closings from the plant's truth. Called by the referee.
 
-from sim.evidence import FOREVER, HARD, MS, S
+What a closing is, the truth says, not the firmware: a *join* when packs that carry current hold
+the output, a *start* when nobody does, one onto an *idle* output when they hold it and carry
+nothing: then it may pass for a start. A closing that the firmware calls a trial is judged by
+`trials`.
 
-_WAITING, _LOCKED = 2, 5
+A join: the pack lies within voltage_offset_mv of the packs that hold the output, compared at
+rest; neither its circulating current nor its total nor anybody's is predicted to be too much; one
+per join_interval_ms. Where somebody is beyond the continuous limit it may be *relief* instead: any
+number together within twice the offset, once in 10 s, that leaves everybody inside 80 % of the
+hard limit or lowers the highest share by a fifth.
+
+A start: the group lies within start_spread_mv, after a failed one within voltage_offset_mv and
+with predicted currents inside 80 % of the hard limit.
+
+A pack below its voltage limit joins only what is charged, one that opened by a voltage has
+recovered, a full one is not charged. The order of an operator is obeyed, a lock and a pause kept.
+"""
+
+from sim.evidence import CARRIES_A, FOREVER, HARD, INRUSH, MS, S
+from sim.truth import MOST_PREDICTED, QUANTUM_V, STRAY_A
+
+_WAITING, _ON = 2, 3
 
 _RECOVERY_US = 100 * MS
 _FALSIFIED_US = 2 * MS  # a falsified write acts within this
 _OBEY_US = 30 * MS  # a wish may come while a closing is under way
-_SAMPLED_US = 150 * MS  # a reading may be this old
+_ENTERED_US = 60 * MS  # a closing has its state by then
 _UNSEEN_US = 400 * MS  # a delay counts from the reading before the trip
 _TOGETHER_US = 20 * MS
+_YOUNG_US = 350 * MS
 _STARTING_US = S
 _STARTING_SLACK_US = 250 * MS
-_START_FAILURES = 3
-_START_WINDOW_US = 600 * S
-_STRAY_A = 0.2
-_STRAY_US = S
 _STUCK_US = 700 * MS  # 500 ms of samples: what carries current for longer is on the bus
-_FOUND_US = 10 * S  # the longest pause between two probes, and two seconds of valid readings
-_PATIENCE_US = 5 * S
+_CHARGED_US = S
+_ASKED_US = 61 * S
+_LOOSE = 3
+_RELIEF_US = 9500 * MS
+_SHORTER = 0.9
+_BEYOND = 0.97
+_LOWERED = 0.9
+_SMALL_A = 0.3
 
-_QUANTUM_V = 0.02  # six codes of an INA237: two readings, and what relaxes between them
-_PREDICTED = 0.9  # what stays below this share of a joining limit has to be granted
-_SHARE = 0.8
+
+class _Join:
+    """What there was when somebody closed onto an output that packs hold.
+
+    Args:
+        live: the packs that hold it; told, stray: those that the firmware may take for such.
+        truth: a `truth.Truth`.
+
+    Attributes:
+        idle: True when none of `live` carried a current; before: their currents.
+        bus_v: voltage at rest; slack_v: by how much the firmware's may differ from it.
+        worst: the highest current as a share of its continuous limit.
+        count: how many closed together so far; relief: True when that was to relieve somebody.
+    """
+
+    def __init__(self, at_us, live, told, stray, truth):
+        self.at_us = at_us
+        self.live = live
+        self.before = [truth.before_a(pack, at_us) for pack in live]
+        self.idle = max(abs(amps) for amps in self.before) <= CARRIES_A
+        self.worst = max(truth.load_share(amps) for amps in self.before)
+        self.bus_v = truth.bus_v(live)
+        read = [pack for pack in told if not pack.blind]
+        seen_v = [truth.seen_v(view, at_us) for view in (read, read + stray, live) if view]
+        self.slack_v = QUANTUM_V + max(abs(seen - self.bus_v) for seen in seen_v)
+        self.count = 0
+        self.relief = False
 
 
 class Closings:
-    """The bus as it really is: who starts it, who joins it, who could.
+    """What closes, and whether it may.
 
     Args:
         world: the `World`; limits: an `evidence.RefereeLimits`; packs: list of `evidence.Pack`.
-        slack_us: added to every pause; report: function (at_us, pack, what).
+        truth: a `truth.Truth`; failures: a `supply.Failures`; trials: a `trials.Trials`.
+        report: function (at_us, pack, what).
 
     Attributes:
-        group: the packs that last started a dead bus together.
+        group: the packs that last closed onto an output that nobody supplied.
     """
 
-    def __init__(self, world, limits, packs, slack_us, report):
+    def __init__(self, world, limits, packs, truth, failures, trials, report):
         self._world = world
         self._limits = limits
         self._packs = packs
-        self._slack_us = slack_us
+        self._truth = truth
+        self._failures = failures
+        self._trials = trials
         self._report = report
-        self._boot_us = 0
-        self._stirred_us = -FOREVER
         self.group = []
-        self._group_us = -FOREVER
+        self._group_us = self._relief_us = self._joined_us = -FOREVER
         self._group_told = False
         self._start_failed = True
-        self._failures = []
-        self._sure_failures = []
-        self._locked = self._surely_locked = False
-        self._alive = False
+        self._pending = []
+        self._join = None
 
-    def stir(self, at_us):
-        """Currents or voltages jump: readings may be of before or after."""
-        self._stirred_us = at_us
-
-    def pardon(self):
-        """The operator resets the bus."""
-        self._locked = self._surely_locked = False
-        self._failures.clear()
-        self._sure_failures.clear()
-
-    def restarted(self, at_us, forgotten, powered_on):
-        """The controller restarts; locks stay unless they were `forgotten`.
-
-        A start whose first second it cuts off has failed, and it knows how many did before; not
-        after power came on.
-        """
-        self._boot_us = at_us
-        if powered_on:
-            self._failures.clear()
-            self._sure_failures.clear()
-        elif at_us - self._group_us < _STARTING_US + _STARTING_SLACK_US:
-            self._fail_start(at_us)
+    def restarted(self, at_us):
+        """The controller restarts: a start whose first second that cuts off has failed."""
+        if self.is_starting(at_us) and not self._start_failed:
+            self._start_failed = True
+            self._failures.note(at_us, False)
         self._group_us = -FOREVER
-        if forgotten and powered_on:
-            self._surely_locked = False
+        self._pending.clear()
 
-    # Starts of a dead bus
+    # Starts that fail
 
-    def starting(self, at_us):
-        """True in the first second after the start of a dead bus, when trips count against it."""
+    def is_surely_starting(self, at_us):
+        """True in the first second after the start of a dead output."""
         return at_us - self._group_us < _STARTING_US - _STARTING_SLACK_US
 
-    def start_fails(self, at_us):
-        """True when an over-current opens the group that has just started a dead bus."""
-        if at_us - self._group_us > _STARTING_US + _STARTING_SLACK_US:
-            return False
-        if not any(pack.spans[HARD].seen_us >= self._group_us for pack in self._packs):
-            return False
-        self._fail_start(at_us)
-        return True
+    def is_starting(self, at_us):
+        """True as long as an opening may pass for one of the first second."""
+        return at_us - self._group_us < _STARTING_US + _STARTING_SLACK_US
 
-    def _fail_start(self, at_us):
+    def is_young(self, at_us):
+        """True in the time of a start in which the limits change."""
+        return at_us - self._group_us < _YOUNG_US
+
+    def start_fails(self, at_us):
+        """True when over-currents open the group that has just started a dead output.
+
+        It takes two of the group, or its only one: a single one of several opens alone.
+        """
+        if not self.is_starting(at_us):
+            return False
+        over = sum(pack.moment_us((HARD, INRUSH)) >= self._group_us for pack in self.group)
+        if over < min(len(self.group), 2):
+            return False
         if not self._start_failed:
             self._start_failed = True
-            self._locked = _count_failure(self._failures, at_us) or self._locked
-            if self.starting(at_us):
-                surely = _count_failure(self._sure_failures, at_us)
-                self._surely_locked = surely or self._surely_locked
+            self._failures.note(at_us, self.is_surely_starting(at_us))
+        return True
 
     # Closings
 
     def judge(self, at_us, joined, snap):
         """Judge the packs of `joined`, which closed at this moment; `snap` may be None."""
         honest = [pack for pack in joined if at_us - pack.falsified_us > _FALSIFIED_US]
+        for pack in joined:
+            pack.joined_low = pack.surely_started = False
+            pack.start_us = None
         for pack in honest:
-            if snap is None or snap.state[pack.i] != _WAITING:
-                self._report(at_us, pack, "closed without having waited")
-            if pack.off and at_us - pack.wish_us > _OBEY_US:
-                self._report(at_us, pack, "closed though the operator wants it off")
-            if at_us + _UNSEEN_US < pack.cool_us:
-                self._report(at_us, pack, "closed before its delay was over")
-            if pack.sure >= self._limits.max_trips:
-                self._report(at_us, pack, "closed though it tripped too often")
-            if self._surely_locked:
-                self._report(at_us, pack, "closed though the bus is locked")
+            self._judge_wish(pack, at_us)
+            state = None if snap is None else snap.state[pack.i]
+            self._pending.append((pack, at_us, state, self._outside(pack, at_us)))
+        if snap is None:
+            self.settle(at_us, None, 0)
+        self._failures.judge(at_us, honest, self._report)
+        self._judge_place(at_us, joined, honest)
+
+    def _judge_place(self, at_us, joined, honest):
+        """Join or start?"""
+        truth = self._truth
         others = [pack for pack in self._packs if pack not in joined]
-        live = [pack for pack in others if self._is_live(pack, at_us)]
+        live = [pack for pack in others if truth.is_live(pack, at_us)]
         told = [pack for pack in others if pack.closed or pack.held]
-        stray = [pack for pack in others if pack.stray_us is not None]
-        if at_us - self._group_us <= _TOGETHER_US:
-            self.group += joined
+        stray = [pack for pack in others if pack.stray_us is not None or truth.lies(pack)]
+        join = self._join
+        if join and at_us - join.at_us <= _TOGETHER_US:
+            if truth.are_measured(joined, at_us):
+                self._judge_join(at_us, honest, join)
+        elif at_us - self._group_us <= _TOGETHER_US:
+            self._add(joined, at_us, self.group[0].surely_started)
             self._judge_group(at_us)
-        elif live and self._are_measured(joined + live, at_us):
-            bus_v = self._bus_v(live)
-            far_v = self._limits.offset_v + _QUANTUM_V
-            # The bus voltage that the firmware works out from its readings may differ from that.
-            read = [pack for pack in told if not pack.blind]
-            seen_v = [self._seen_v(view, at_us) for view in (read, read + stray, live) if view]
-            far_v += max(abs(seen - bus_v) for seen in seen_v)
-            for pack in honest:
-                if not self._carried(pack, at_us) and abs(self._rest_v(pack) - bus_v) > far_v:
-                    self._report(at_us, pack, "joined from too far away")
-        elif not (live or told or any(at_us - pack.stray_us > _STUCK_US for pack in stray)):
-            self.group = joined
-            self._group_us = at_us
-            self._group_told = self._start_failed = False
-            self._judge_group(at_us)
+        elif live:
+            join = _Join(at_us, live, told, stray, truth)
+            if join.idle:
+                self._begin_group(joined, at_us, False)
+            if truth.are_measured(joined + live, at_us):
+                self._join = join
+                self._judge_join(at_us, honest, join)
+                if not join.idle:
+                    self._joined_us = at_us
+        else:
+            silent = any(pack.held for pack in told)
+            carried = any(at_us - pack.stray_us > _STUCK_US for pack in stray if pack.stray_us)
+            if not (silent or carried):
+                self._begin_group(joined, at_us, not told and not stray)
+                self._judge_group(at_us)
+            else:
+                for pack in joined:
+                    pack.start_us = at_us
+
+    def _begin_group(self, joined, at_us, surely):
+        self.group = []
+        self._group_us = at_us
+        self._group_told = self._start_failed = False
+        self._add(joined, at_us, surely)
+
+    def _add(self, joined, at_us, surely):
+        self.group += joined
+        for pack in joined:
+            pack.start_us = at_us
+            pack.surely_started = surely
 
     def _judge_group(self, at_us):
-        rest = [self._rest_v(pack) for pack in self.group]
+        rest = [self._truth.rest_v(pack) for pack in self.group]
+        far_v = self._limits.spread_v
+        if self._failures.may_be_wide(at_us):
+            far_v = max(far_v, self._limits.offset_v)
         if (
             not self._group_told
-            and max(rest) - min(rest) > self._limits.spread_v + _QUANTUM_V
-            and self._are_measured(self.group, at_us)
+            and not any(self._is_excused(pack, at_us) for pack in self.group)
+            and max(rest) - min(rest) > far_v + QUANTUM_V
+            and self._truth.are_measured(self.group, at_us)
         ):
             self._group_told = True
-            self._report(at_us, self.group[-1], "a group wider than the start spread")
+            self._later(self.group[-1], at_us, "a group wider than the start spread")
 
-    def _is_live(self, pack, at_us):
-        """True when a pack really holds the bus; a weld that carries nothing cannot be seen."""
-        if not self._world.plant.closed(pack.i):
-            return False
-        return pack.closed or pack.stray_us is not None and at_us - pack.stray_us >= _STRAY_US
+    def _is_excused(self, pack, at_us):
+        # Voltages that are not those of the firmware: its sensor does not tell the truth.
+        return pack.blind or at_us - pack.blind_us < S
 
-    def _carried(self, pack, at_us):
-        """True when a jumper or a weld had already connected it."""
-        return abs(self._world.plant.mean_current(pack.i, at_us - 1, at_us)) > _STRAY_A
+    # Joins
 
-    def _are_measured(self, packs, at_us):
-        """False when what the firmware read of these packs may be false or of another moment."""
-        if at_us - self._stirred_us < _SAMPLED_US:
-            return False
-        return all(at_us - pack.falsified_us > _RECOVERY_US for pack in packs)
+    def _judge_join(self, at_us, honest, join):
+        """`join` is what there was when the first of those that close together closed."""
+        truth = self._truth
+        limits = self._limits
+        fresh = [pack for pack in honest if abs(truth.before_a(pack, at_us)) <= STRAY_A]
+        near_v = max(limits.offset_v, limits.spread_v) if join.idle else limits.offset_v
+        distances = [abs(truth.rest_v(pack) - join.bus_v) for pack in fresh]
+        join.count += len(fresh)
+        many = join.count > 1 or max(distances + [0]) > near_v
+        if join.worst > _BEYOND and many:
+            near_v = 2 * limits.offset_v
+            if not join.relief and join.at_us - self._relief_us < _RELIEF_US:
+                self._later(fresh[0], at_us, "relieved again within ten seconds")
+            join.relief = True
+            self._relief_us = join.at_us
+        elif fresh and not join.idle:
+            soon = join.at_us - self._joined_us < limits.join_us * _SHORTER or many
+            if soon and join.worst < _BEYOND:
+                self._later(fresh[-1], at_us, "joined before its turn")
+        for k, pack in enumerate(fresh):
+            if distances[k] > near_v + join.slack_v:
+                self._later(pack, at_us, "joined from too far away")
+            elif not join.idle:
+                self._judge_current(at_us, pack, join)
 
-    def _rest_v(self, pack):
-        """Voltage at rest of an open pack, as its sensor sees it."""
-        plant = self._world.plant
-        i = pack.i
-        return plant.rest_v(i) + plant.sensed_v[i] - plant.voltage_v[i]
+    def _judge_current(self, at_us, pack, join):
+        """Too much, both as the contract predicts it and as it really flows?"""
+        truth = self._truth
+        limits = self._limits
+        count = len(join.live)
+        amps = self._world.plant.current_a
+        share_a = sum(join.before) / (count + 1)
+        flows_a = amps[pack.i]
+        predicted_a = truth.circulating_a(pack, join.bus_v, count)
+        slack_a = _SMALL_A + truth.circulating_a(pack, truth.rest_v(pack) - join.slack_v, count)
+        most_a = limits.discharge_a if predicted_a > 0 else limits.charge_a
+        circulates_a = min(abs(predicted_a), abs(flows_a - share_a)) - slack_a
+        total_a = max(min(abs(predicted_a + share_a), abs(flows_a)) - slack_a, 0)
+        wrong = truth.is_beyond_share(total_a if flows_a > 0 else -total_a, MOST_PREDICTED)
+        if join.relief:
+            after = [truth.load_share(amps[other.i]) for other in join.live + [pack]]
+            wrong = wrong and max(after) > join.worst * _LOWERED
+        else:
+            wrong = wrong or circulates_a > most_a * MOST_PREDICTED
+        if wrong:
+            self._later(pack, at_us, "joined with too much current")
 
-    def _bus_v(self, live):
-        """Median voltage at rest of the packs that hold the bus, as their sensors see it."""
-        plant = self._world.plant
-        ohm = self._limits.pack_ohm
-        return _median(
-            [
-                self._rest_v(pack) + (plant.sensed_a[pack.i] - plant.current_a[pack.i]) * ohm
-                for pack in live
-            ]
-        )
+    def _later(self, pack, at_us, what):
+        """Report it unless the closing turns out to be a trial, which is judged by itself."""
+        self._pending.append((pack, at_us, None, what))
 
-    def _seen_v(self, packs, at_us):
-        """The same by the contract's V + I * R, from what the sensors felt just before at_us.
+    # What may close at all
 
-        R is that of the settings, and the relaxation of a pack passes for its sag.
-        """
-        plant = self._world.plant
-        ohm = self._limits.pack_ohm
-        begin_us = at_us - 1
-        return _median(
-            [
-                plant.mean_voltage(pack.i, begin_us, at_us)
-                + plant.mean_current(pack.i, begin_us, at_us) * ohm
-                for pack in packs
-            ]
-        )
+    def _judge_wish(self, pack, at_us):
+        if pack.off and at_us - pack.wish_us > _OBEY_US:
+            self._report(at_us, pack, "closed though the operator wants it off")
+        if at_us + _UNSEEN_US < pack.cool_us:
+            self._report(at_us, pack, "closed before its delay was over")
+        if pack.sure >= self._limits.max_trips:
+            self._report(at_us, pack, "closed though it tripped too often")
+        if pack.loose >= _LOOSE:
+            self._report(at_us, pack, "closed though its contact is loose")
 
-    # Open switches
+    def _outside(self, pack, at_us):
+        """What is wrong with the voltage of a pack that closes, unless it is on trial."""
+        truth = self._truth
+        limits = self._limits
+        if not truth.are_measured([pack], at_us) or self._is_excused(pack, at_us):
+            return None
+        volts = truth.rest_v(pack)
+        others = [other for other in self._packs if other is not pack]
+        live = [other for other in others if truth.is_live(other, at_us)]
+        charged = at_us - truth.charged_us < _CHARGED_US
+        if volts < limits.low_v - QUANTUM_V:
+            pack.joined_low = True
+            if volts < limits.floor_v - QUANTUM_V:
+                return "closed below the charge floor"
+            return None if charged else "closed though nothing charges it"
+        low_v = limits.healthy_low_v - 3 * QUANTUM_V
+        asked = at_us - pack.asked_us < _ASKED_US
+        if pack.empty and volts < low_v and not charged and not asked:
+            return "closed before it recovered"
+        surely_charged = live and all(truth.before_a(other, at_us) < -CARRIES_A for other in live)
+        high_v = limits.healthy_high_v if pack.full else limits.high_v
+        if surely_charged and volts > high_v + 3 * QUANTUM_V:
+            if self._world.plant.current_a[pack.i] < -4 * CARRIES_A:
+                return "closed though full and the output is charged"
+        return None
 
-    def look_at_the_open(self, at_us, states, undisturbed):
-        """Who could be on the bus, and for how long?
+    def settle(self, at_us, snap, trial):
+        """Decide what was closed a moment ago: by now the firmware says what it is.
 
         Args:
-            states: the firmware's states; undisturbed: False while the view of the bus is not.
+            trial: the firmware's reason for a battery on trial.
         """
-        plant = self._world.plant
-        waiting = [pack for pack in self._packs if not pack.closed]
-        if not waiting:
+        if not self._pending:
             return
-        sensed = plant.sensed_a
-        for pack in waiting:
-            if abs(sensed[pack.i]) <= _STRAY_A:
-                pack.stray_us = None
-            elif pack.stray_us is None:
-                pack.stray_us = at_us
-        live = [pack for pack in self._packs if plant.closed(pack.i)]
-        if self._alive and not live:
-            # Everybody waits anew: the same group may start the bus again, until it is locked.
-            for pack in waiting:
-                pack.ready_us = None
-        self._alive = bool(live)
-        bus_v = self._bus_v(live) if live else None
-        seeming = [pack for pack in self._packs if pack.closed or pack.stray_us is not None]
-        seen_v = self._seen_v(seeming, at_us) if seeming else None
-        current = [sensed[pack.i] for pack in seeming]
-        undisturbed = undisturbed and not self._locked
-        for pack in waiting:
-            if not (
-                undisturbed
-                and self._may_join(pack, states[pack.i])
-                and (not live or self._is_near(pack, bus_v))
-                and (not seeming or self._is_welcome(pack, seen_v, current))
-            ):
-                pack.ready_us = None
-            elif pack.ready_us is None:
-                pack.ready_us = at_us
-                pack.told = False
-            elif not pack.told and at_us > self._latest_us(pack):
-                pack.told = True
-                self._report(at_us, pack, "kept off without a cause")
-
-    def _may_join(self, pack, state):
-        limits = self._limits
-        i = pack.i
-        if (
-            pack.off is not False
-            or not pack.fits
-            or pack.maybe >= limits.max_trips
-            or pack.faulted
-            and state == _LOCKED
-            or self._world.plant.closed(i)
-            or self._world.sensors[i].heat_c > limits.alarm_c - 1
-        ):
-            return False
-        return limits.healthy_low_v <= self._world.plant.sensed_v[i] <= limits.healthy_high_v
-
-    def _is_near(self, pack, bus_v):
-        return abs(self._rest_v(pack) - bus_v) < self._limits.offset_v - _QUANTUM_V
-
-    def _is_welcome(self, pack, bus_v, current):
-        """The two tests of a join, each with a margin in the firmware's favour."""
-        limits = self._limits
-        if not self._is_near(pack, bus_v):
-            return False
-        count = len(current)
-        ohm = (count + 1) * (limits.pack_ohm + limits.path_ohm)
-        circulating_a = (self._rest_v(pack) - bus_v) * count / ohm
-        most_a = limits.discharge_a if circulating_a > 0 else limits.charge_a
-        if abs(circulating_a) > most_a * _PREDICTED:
-            return False
-        joining_a = circulating_a + sum(current) / (count + 1)
-        if self._beyond_share(joining_a):
-            return False
-        return not any(self._beyond_share(amps - joining_a / count) for amps in current)
-
-    def _beyond_share(self, amps):
-        hard_a = self._limits.hard_discharge_a if amps > 0 else self._limits.hard_charge_a
-        return abs(amps) > hard_a * _SHARE * _PREDICTED
-
-    def _latest_us(self, pack):
-        """When a pack that may join has to be on the bus at the latest."""
-        limits = self._limits
-        latest_us = max(
-            pack.ready_us + _FOUND_US,
-            self._boot_us + limits.start_us + _FOUND_US,
-            max(pack.opened_us, pack.trouble_us, pack.blind_us) + pack.pause_us(),
-        )
-        return latest_us + limits.join_us * len(self._packs) + _PATIENCE_US + self._slack_us
-
-
-def _median(values):
-    values.sort()
-    return (values[len(values) // 2] + values[(len(values) - 1) // 2]) / 2
-
-
-def _count_failure(failures, at_us):
-    """Note a failed start; True when it is the third in ten minutes."""
-    failures.append(at_us)
-    while failures[0] < at_us - _START_WINDOW_US:
-        failures.pop(0)
-    return len(failures) >= _START_FAILURES
+        waiting = []
+        on_trial = set()
+        for entry in self._pending:
+            pack, closed_us, state, what = entry
+            if snap is not None and snap.state[pack.i] == _ON:
+                if snap.reason[pack.i] == trial or pack.on_trial:
+                    if not pack.on_trial and state is not None:
+                        pack.joined_low = False
+                        self._trials.begin(pack, closed_us)
+                    on_trial.add(pack)
+                    continue
+            elif snap is not None and at_us - closed_us < _ENTERED_US and pack.closed:
+                waiting.append(entry)
+                continue
+            if state is not None and state != _WAITING or snap is None:
+                self._report(closed_us, pack, "closed without having waited")
+            if what and pack not in on_trial:
+                self._report(closed_us, pack, what)
+        self._pending = waiting

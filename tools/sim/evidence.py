@@ -8,16 +8,19 @@ S = 1000000
 
 (
     HARD,
+    INRUSH,
     OVER_HARD,
     OVER,
     OVERLOAD,
     UNDER_HARD,
     UNDER,
     IMBALANCE,
+    NO_SHARE,
+    GIVING,
     UNSEEN,
     UNWISHED,
     ASTRAY,
-) = range(10)
+) = range(13)
 
 # what is wrong with a closed switch, for how long that may last in us, after how many us in the
 # plant it explains an opening (None: never), whether that opening is counted. To a hard
@@ -25,20 +28,25 @@ S = 1000000
 # left to the scan.
 RULES = (
     ("closed beyond the hard current limit", 350 * MS, 0, True),
+    ("closed beyond the limit of a start", 350 * MS, 0, True),
     ("closed above the hard voltage limit", 350 * MS, 0, True),
     ("closed above the voltage limit", 750 * MS, 490 * MS, True),
     ("closed beyond the overload sum", 250 * MS, 0, True),
     ("closed below the hard voltage limit", 350 * MS, 0, False),
     ("closed below the voltage limit", 1250 * MS, 990 * MS, False),
     ("closed though out of balance", 2000 * MS, 1490 * MS, False),
+    ("closed though it carries nothing", 6500 * MS, 4900 * MS, False),
+    ("closed though it joined to be charged and gives", 1500 * MS, 990 * MS, False),
     ("closed without a valid reading", 750 * MS, None, False),
     ("closed though switched off", 100 * MS, None, False),
     ("closed while not on", 30 * MS, None, False),
 )
+OF_LOAD = (HARD, INRUSH, OVERLOAD, UNDER_HARD)
+"""Rules that a load, a charger or a short of the output breaks."""
 ALERTED_US = 80 * MS
 """How long a hard over-current may last where an ALERT reports it."""
 SEVERAL_US = 100 * MS
-"""The same of a voltage, which passes its limit at several at once."""
+"""The same where several report at once, and of a voltage, which passes its limit at several."""
 LOST_US = 500 * MS
 """How long a sensor may be without a valid reading."""
 
@@ -57,8 +65,16 @@ _OVERLOAD_S = 4.4
 _SCAN_S = 0.2
 _FALL = 0.1  # a smaller change between two samples is ignored
 _RATIO_CAP = 30
+_CAPACITORS_US = 20 * MS  # of a start, in which everything is allowed
+_INRUSH_US = 300 * MS  # of a start, in which the limit is another one
+_INRUSH_A = 40
+_EARLY_US = 20 * MS  # the firmware may count these times from a moment before or after
+GIVES_A = 0.1
+CARRIES_A = 0.05
 _REPEAT_US = 3600 * S
 _NOTED_US = 50 * MS  # a trip may be forgotten in a reset that follows it sooner
+_LOAD_US = 30 * S  # within which packs open for the same load
+_COUNTS = 8
 _EPISODE_US = 2 * S  # a lost battery needs valid readings for this long to be lost again
 
 # Tolerances: two codes of an INA237 on 2 mOhm are 5 mA, one of its voltage is 3.1 mV.
@@ -90,8 +106,11 @@ class RefereeLimits:
         self.measured_a = max(self.discharge_a, self.charge_a) * max(
             setting("hard_current_pct") / 100, 1
         )
+        self.inrush_a = min(2 * max(self.hard_discharge_a, self.hard_charge_a), _INRUSH_A)
+        self.unlimited = not setting("hard_current_pct")
         self.low_v = setting("min_voltage_mv") / 1000
         self.high_v = setting("max_voltage_mv") / 1000
+        self.floor_v = min(setting("charge_floor_mv") / 1000, self.low_v)
         self.healthy_low_v = self.low_v + setting("uv_hysteresis_mv") / 1000 + _NEAR_V
         self.healthy_high_v = self.high_v - setting("ov_hysteresis_mv") / 1000 - _NEAR_V
         self.offset_v = setting("voltage_offset_mv") / 1000
@@ -104,6 +123,7 @@ class RefereeLimits:
         self.decay_us = setting("trip_decay_s") * S or FOREVER
         self.join_us = setting("join_interval_ms") * MS
         self.start_us = setting("start_delay_ms") * MS
+        self.trial_us = setting("trial_interval_ms") * MS
         self.pack_ohm = setting("pack_resistance_mohm") / 1000
         self.path_ohm = setting("path_resistance_mohm") / 1000
         self.calm = (
@@ -146,10 +166,14 @@ class Span:
         elif self.since_us is None:
             self.since_us = at_us
 
+    def lasted_us(self):
+        """How long it was there when it was last there."""
+        return self.seen_us - self._begun_us
+
     def explains(self, at_us, after_us, slack_us):
         """True when it was there for after_us and until a moment (and slack_us) ago."""
         recent = at_us - self.seen_us <= _LAG_US + slack_us
-        return recent and self.seen_us - self._begun_us >= after_us
+        return recent and self.lasted_us() >= after_us
 
 
 class Pack:
@@ -175,6 +199,24 @@ class Pack:
         ready_us: since when the rules let it join, None while they do not.
         told: True when it was reported as kept off.
         stray_us: since when it carries current though its gate is open, or None.
+        excused_us: when a fault that explains an opening was last there.
+        start_us: when it closed onto an output that nobody supplied, None = it joined.
+        surely_started: False when the firmware had a reason to take that output for supplied.
+        on_trial: True from a closing that the firmware calls a trial until that ends.
+        joined_low: True when it closed below the voltage limit, other than on trial.
+        empty, full: it opened by a voltage and has not recovered since.
+        asked_us: when an operator last wanted it on, or reset it.
+        lied_us: when its sensor last showed another current than there was.
+        drawn: `Span` of its taking more charge than allowed though its gate is open.
+        overcounted: `Span` of its being counted more trips than it can have had.
+        able_us: since when nothing of its own keeps it from supplying a load, or None.
+        starved_us: since when it is empty and a charger is there, or None.
+        by_load: sign of the current that opened it last, 1 also for a collapse of the voltage, 0
+            when it was something else.
+        may_load: True when it may have been a load, a charger, or the end of what there was.
+        explained: True when that opening had a cause of its own.
+        may_cool: True when the firmware may hold that opening against it for a cooling.
+        loose: how often it opened since it carried nothing.
     """
 
     def __init__(self, i, chip, limits):
@@ -199,6 +241,15 @@ class Pack:
         self.sure = self.maybe = 0
         self.ready_us = self.stray_us = None
         self.told = False
+        self.excused_us = self.asked_us = self.lied_us = -FOREVER
+        self.start_us = self.able_us = self.starved_us = None
+        self.surely_started = self.on_trial = self.joined_low = False
+        self.empty = self.full = self.explained = self.may_cool = False
+        self.may_load = False
+        self.drawn = Span()
+        self.overcounted = Span()
+        self.by_load = self.loose = 0
+        self._counts = []
         self._amps = 0.0
         self._sensed_us = 0
         self._heat_most = self._heat_least = 0.0
@@ -214,7 +265,7 @@ class Pack:
         self._drain((at_us - self.opened_us) / S)
         self.closed = True
         self.closed_us = at_us
-        self.ready_us = self.stray_us = None
+        self.ready_us = self.stray_us = self.able_us = self.starved_us = None
         self.spans = [Span() for _ in RULES]
         self.stirred = False
 
@@ -246,21 +297,50 @@ class Pack:
             self._heat_least = max(self._heat_least - fall * _SCAN_S, 0.0)
         self._sensed_us = at_us
         spans = self.spans
-        hard = max(amps / limits.hard_discharge_a, -amps / limits.hard_charge_a)
-        near = max(amps - limits.hard_discharge_a, -amps - limits.hard_charge_a) > -_NEAR_A
-        spans[HARD].note(at_us, near, hard >= 1.0999)
+        self._sense_current(at_us, amps)
         over = volts - limits.high_v
-        under = limits.low_v - volts
-        spans[OVER].note(at_us, over > -_NEAR_V, over > _V)
-        spans[UNDER].note(at_us, under > -_NEAR_V, under > _V)
+        # The first limits do not hold for one that gives, or that is charged above the floor.
+        spans[OVER].note(
+            at_us,
+            over > -_NEAR_V and amps < GIVES_A + _NEAR_A,
+            over > _V and amps < GIVES_A - _NEAR_A,
+        )
         over -= 0.03 * limits.high_v
-        under -= 0.1 * limits.low_v
         spans[OVER_HARD].note(at_us, over > -_NEAR_V, over > _V)
-        spans[UNDER_HARD].note(at_us, under > -_NEAR_V, under > _V)
+        under = limits.low_v - volts
+        near = not (amps < -GIVES_A - _NEAR_A and volts > limits.floor_v + _NEAR_V)
+        clear = not (amps < -GIVES_A + _NEAR_A and volts > limits.floor_v - _NEAR_V)
+        spans[UNDER].note(at_us, near and under > -_NEAR_V, clear and under > _V)
+        under -= 0.1 * limits.low_v
+        spans[UNDER_HARD].note(at_us, near and under > -_NEAR_V, clear and under > _V)
+        low = self.joined_low and volts < limits.healthy_low_v
+        spans[GIVING].note(
+            at_us,
+            low and amps > GIVES_A - _NEAR_A,
+            low and volts < limits.low_v and amps > GIVES_A + _NEAR_A,
+        )
         # A sample takes its current for that of the time since the sample before.
         most = self._heated(self._heat_most, _A, _SCAN_S)
         spans[OVERLOAD].note(
             at_us, most > 0.95 * _OVERLOAD_S, self._heat_least > 1.1 * _OVERLOAD_S
+        )
+
+    def _sense_current(self, at_us, amps):
+        """Hard limit, and in the first 300 ms of a start the one that takes its place."""
+        limits = self._limits
+        hard = max(amps / limits.hard_discharge_a, -amps / limits.hard_charge_a)
+        near = max(amps - limits.hard_discharge_a, -amps - limits.hard_charge_a) > -_NEAR_A
+        age_us = FOREVER if self.start_us is None else at_us - self.start_us
+        begun = age_us >= _INRUSH_US - _EARLY_US or not self.surely_started
+        self.spans[HARD].note(at_us, near and begun, hard >= 1.0999 and age_us >= _INRUSH_US)
+        amps = abs(amps)
+        self.spans[INRUSH].note(
+            at_us,
+            amps > limits.inrush_a - _NEAR_A
+            and _CAPACITORS_US - _EARLY_US // 2 <= age_us < _INRUSH_US + _EARLY_US,
+            amps >= 1.0999 * limits.inrush_a
+            and not limits.unlimited
+            and _CAPACITORS_US <= age_us < _INRUSH_US,
         )
 
     def _rate(self, margin_a):
@@ -273,7 +353,7 @@ class Pack:
 
     def settle(self):
         """Note whether a span has to be followed; called after all of them are noted."""
-        self.stirred = self._heated(self._heat_most, _A, _SCAN_S) > 0
+        self.stirred = self.joined_low or self._heated(self._heat_most, _A, _SCAN_S) > 0
         for span in self.spans:
             if span.near or span.since_us is not None:
                 self.stirred = True
@@ -283,24 +363,42 @@ class Pack:
         for span in self.spans:
             span.note(at_us, False, False)
 
-    def bound_us(self, rule, alert_works):
-        """How long `rule` may be broken."""
+    def bound_us(self, rule, alert_works, several):
+        """How long `rule` may be broken; `several`: others are beyond a hard limit, too."""
         bound_us = RULES[rule][1]
         if rule > UNDER:
             return bound_us
         if self.spans[rule].since_us - self.blind_us < LOST_US:
             return max(bound_us, RULES[UNSEEN][1])
-        if rule == HARD and alert_works and self._alerts[self._amps < 0]:
-            return ALERTED_US
+        if rule <= INRUSH and alert_works and self.alerts():
+            return SEVERAL_US if several or rule == INRUSH else ALERTED_US
         if rule in (OVER_HARD, UNDER_HARD) and alert_works and self._alerts_voltage:
             return SEVERAL_US
         return bound_us
 
+    def amps(self):
+        """What its sensor felt last while it was closed."""
+        return self._amps
+
+    def alerts(self):
+        """True when its sensor reports a current of the present direction beyond its limit."""
+        return self._alerts[self._amps < 0]
+
+    def moment_us(self, rules):
+        """When one of these rules was last broken, within tolerances."""
+        return max(self.spans[rule].seen_us for rule in rules)
+
     # What happened to it
 
-    def suffer(self, at_us):
-        """Note a fault of its board, of I2C or of the controller."""
+    def suffer(self, at_us, excused=True):
+        """Note a fault of its board, of I2C or of the controller.
+
+        Args:
+            excused: True when it explains an opening; an outage of I2C leaves all as it is.
+        """
         self.trouble_us = at_us
+        if excused:
+            self.excused_us = at_us
         self.faulted = True
         self.count_repeat(at_us, _EPISODE_US)
 
@@ -343,14 +441,32 @@ class Pack:
         """A trip that may be counted, or has to be."""
         self.maybe += 1
         self._calm_us = 0
+        self._counts.append((at_us, surely))
+        if len(self._counts) > _COUNTS:
+            self._counts.pop(0)
         if surely:
             self.sure += 1
             self.trip_us = at_us
             self.cool_us = at_us + self._limits.reconnect_us
 
+    def refund(self, at_us, surely):
+        """What was counted a moment ago may be the load's fault, or is `surely`."""
+        kept = []
+        for counted_us, sure in self._counts:
+            past_us = at_us - counted_us
+            if sure and past_us <= _LOAD_US + S:
+                self.sure = max(self.sure - 1, 0)
+                self.cool_us = -FOREVER
+            if surely and past_us <= _LOAD_US - S:
+                self.maybe = max(self.maybe - 1, 0)
+            elif past_us <= _LOAD_US + S:
+                kept.append((counted_us, False))
+        self._counts = kept
+
     def forget(self, at_us, everything, kept_us, powered_on):
         """The controller restarts: what it had no time (or no means) to keep is unknown."""
-        self.ready_us = None
+        self.ready_us = self.able_us = self.starved_us = None
+        self.on_trial = self.empty = self.full = False
         self._reset = True
         if powered_on or at_us - self.trip_us < _NOTED_US:
             self.cool_us = -FOREVER
@@ -364,7 +480,21 @@ class Pack:
         elif at_us - self.trip_us < kept_us:
             self.sure = max(self.sure - 1, 0)
 
-    def pardon(self):
-        """The operator resets it."""
-        self.sure = self.maybe = 0
+    def wish(self, at_us, action):
+        """The operator wants something of it."""
+        if action in ("on", "reset"):
+            self.asked_us = at_us
+        if action == "on":
+            self.cool_us = at_us
+        if action == "reset":
+            self._pardon()
+            return
+        self.off = action == "off"
+        self.wish_us = at_us
+        if self.off:
+            self.off_us = at_us
+
+    def _pardon(self):
+        self.sure = self.maybe = self.loose = 0
+        self._counts.clear()
         self.faulted = False

@@ -1,37 +1,66 @@
 # SPDX-License-Identifier: GPL-3.0-only
 """Judges a run by what the plant really did and the scenario did to it. Called by the recorder.
 
-It never looks at the firmware's numbers. Of its states it uses two things: a closed switch has to
-belong to a battery that waited and is on, and a lock after a fault of its board is accepted.
+Of the firmware it uses what it says of itself: a closed switch has to belong to a battery that
+waited and is on, or is on trial; locks and counted trips are judged, and a lock after a fault of
+its board is accepted. It never looks at what the firmware measures.
+
+An opening needs a cause: a limit of `evidence.RULES` that was passed for its time; the end of a
+trial; an operator; a fault of the sensor or of the board within the last 3 s; two over-currents of
+a group that has just started, which open the whole group; a pack that cannot be opened and must
+not be fed. An outage of I2C is none. An over-current by which the packs feed one that is charged
+beyond its limit opens that one alone, unless it lasts after that.
+
+*The load's fault*: when the last packs open on current or on a collapse of the voltage, and every
+pack that opened in the 30 s before opened so in the same direction, no pack counts it, and the
+output has failed once.
+
+*Went dark though healthy packs were on*: the last switches opened, a load is there, and those that
+opened within the last 500 ms without a cause of their own could carry it.
 """
 
 from sim.closings import Closings
 from sim.evidence import (
     ASTRAY,
+    CARRIES_A,
     CHANNELS,
     HARD,
     IMBALANCE,
+    INRUSH,
     MS,
+    NO_SHARE,
+    OF_LOAD,
+    OVER,
     RULES,
+    UNDER,
+    UNDER_HARD,
     UNSEEN,
     UNWISHED,
     Pack,
     RefereeLimits,  # noqa: F401 - who makes a Referee needs them
     S,
 )
-from sim.plant import STUCK_OPEN
+from sim.failures import Failures
+from sim.supply import Supply
+from sim.trials import Trials
+from sim.truth import Truth
 from sim.wires import EVERYBODY
 
 BATTERIES = 16
 _ON, _UNCONTROLLED = 3, 6
 _POWERED_ON = 1
+TRIAL = 22
+ALL = 16
 _NO_STATES = bytes(BATTERIES)
 _SENSORS, _EXPANDERS = 0x40, 0x20
 
 _RECOVERY_US = 100 * MS  # an I2C fault may take this long on top of any bound
 _AFTERMATH_US = 3 * S  # how long a fault explains an opening
 _KEPT_US = S  # what happened this shortly before a reset may be forgotten
-_CAPACITORS_US = 20 * MS
+_LOAD_US = 29 * S  # within which packs open for the same load
+_BLACKOUT_US = 500 * MS
+_SHARED_A = 2.0
+_CHARGER_V = 0.3
 _LOOK_US = 200 * MS
 _REAL_SLACK_US = 2 * S
 _BALANCE_V = 0.03  # readings of two packs are a scan apart
@@ -53,7 +82,14 @@ class Referee:
         self._packs = [Pack(chip.i, chip, limits) for chip in world.sensors if chip]
         # In real time the host may be busy with something else.
         self._slack_us = 0 if world.virtual else _REAL_SLACK_US
-        self._closings = Closings(world, limits, self._packs, self._slack_us, self._report)
+        packs = self._packs
+        truth = self._truth = Truth(world, limits, packs)
+        failures = self._failures = Failures(limits)
+        self._trials = Trials(world, limits, packs, truth, self._report)
+        self._closings = Closings(
+            world, limits, packs, truth, failures, self._trials, self._report
+        )
+        self._supply = Supply(world, limits, packs, truth, failures, self._slack_us, self._report)
         self._snap = None
         self._states = bytearray(BATTERIES)
         self._solution = -1
@@ -71,7 +107,13 @@ class Referee:
     def stepped(self, at_us, snap):
         """A segment of the plant begins, or the firmware (its snapshot `snap`) changed a state."""
         plant = self._world.plant
-        if plant.solutions == self._solution and (snap is None or snap.state == self._states):
+        self._closings.settle(at_us, snap, TRIAL)
+        self._trials.follow(at_us, snap, TRIAL)
+        if (
+            plant.solutions == self._solution
+            and (snap is None or snap.state == self._states)
+            and not self._closings.is_young(at_us)
+        ):
             return
         self._solution = plant.solutions
         self._snap = snap
@@ -82,13 +124,18 @@ class Referee:
         amps = plant.sensed_a
         volts = plant.sensed_v
         low_a, high_a, low_v, high_v = self._limits.calm
-        top = 0.0
+        top = total = 0.0
         bottom = 1000.0
+        count = idle = 0
         for pack in self._packs:
             if not pack.closed:
                 continue
             i = pack.i
             v = volts[i]
+            count += 1
+            total += amps[i]
+            if -CARRIES_A < amps[i] < CARRIES_A:
+                idle += 1
             if v > top:
                 top = v
             if v < bottom:
@@ -103,23 +150,32 @@ class Referee:
                 or not low_v <= v <= high_v
             ):
                 self._follow(pack, at_us)
-        if self._uneven or top - bottom > self._limits.imbalance_v - _BALANCE_V:
+        if (
+            self._uneven
+            or top - bottom > self._limits.imbalance_v - _BALANCE_V
+            or idle
+            and abs(total) > _SHARED_A * (count - idle) * 0.9
+        ):
             self._compare(at_us)
         if at_us >= self._look_us:
             self._look_us = at_us + _LOOK_US
             if self._world.at_prompt:
                 return
-            self._closings.look_at_the_open(at_us, states, not self._held)
+            self._supply.look(at_us, snap, states, not self._held)
 
     def switched(self, at_us, before):
         """Gates moved; `before` holds the old ones. Comes right after `stepped`."""
         gates = self._world.plant.switch
         joined = []
+        opened = False
         for pack in self._packs:
             if gates[pack.i] and not before[pack.i]:
                 joined.append(pack)
             elif before[pack.i] and not gates[pack.i]:
+                opened = True
                 self._judge_opening(pack, at_us)
+        if opened and not any(pack.closed or pack.held for pack in self._packs):
+            self._judge_end(at_us)
         if joined:
             self._ended = False
             self._closings.judge(at_us, joined, self._snap)
@@ -133,7 +189,7 @@ class Referee:
         kind = do.split("_")[0]
         self._faults_changed = True
         if kind != "request":
-            self._closings.stir(at_us)
+            self._truth.stirred_us = at_us
         if kind == "sensor":
             i = step["n"] - 1
             if do == "sensor_freeze":
@@ -144,26 +200,20 @@ class Referee:
             board = step["board"] if "board" in step else (step["n"] - 1) // CHANNELS
             self._trouble(at_us, board)
         elif kind in ("bus", "controller", "power"):
-            self._trouble(at_us, None)
+            self._trouble(at_us, None, kind != "bus")
 
     def requested(self, at_us, action, i):
         """The firmware accepted a wish of the operator; i is -1 for the bus."""
         self._solution = -1
+        if action in ("on", "reset"):
+            self._failures.ask(at_us)
+            self._trials.ask(at_us)
         if i < 0:
-            self._closings.pardon()
+            self._failures.pardon()
             return
-        pack = self._pack(i)
-        if pack is None:
-            return
-        if action == "on":
-            pack.cool_us = at_us
-        if action == "reset":
-            pack.pardon()
-        else:
-            pack.off = action == "off"
-            pack.wish_us = at_us
-            if pack.off:
-                pack.off_us = at_us
+        for pack in self._packs:
+            if i in (pack.i, ALL):
+                pack.wish(at_us, action)
 
     def ended(self):
         """The firmware ends and opens every switch, which needs no other cause."""
@@ -175,7 +225,10 @@ class Referee:
         self._solution = -1
         forgotten = self._world.nvs_cut
         powered_on = self._world.reset_cause == _POWERED_ON
-        self._closings.restarted(at_us, forgotten, powered_on)
+        self._closings.restarted(at_us)
+        self._failures.restarted(at_us, forgotten, powered_on)
+        self._trials.restarted()
+        self._supply.restarted(at_us)
         for pack in self._packs:
             pack.forget(at_us, forgotten, _KEPT_US, powered_on)
 
@@ -186,10 +239,10 @@ class Referee:
             if pack.i == i:
                 return pack
 
-    def _trouble(self, at_us, board):
+    def _trouble(self, at_us, board, excused=True):
         for pack in self._packs:
             if board is None or pack.board == board:
-                pack.suffer(at_us)
+                pack.suffer(at_us, excused)
 
     def _note_faults(self, at_us):
         if self._faults_changed:
@@ -202,13 +255,13 @@ class Referee:
                 if pack.blind:
                     pack.go_blind(at_us)
         if self._world.wires.clocks_left:
-            self._trouble(at_us, None)
+            self._trouble(at_us, None, False)
         upset = self._world.wires.upset
         if upset:
             for pack in self._packs:
                 for address in (EVERYBODY, _SENSORS + pack.i, _EXPANDERS + pack.board):
                     if address in upset:
-                        pack.suffer(upset[address])
+                        pack.suffer(upset[address], address != EVERYBODY)
                         if address != EVERYBODY:
                             pack.falsified_us = upset[address]
             upset.clear()
@@ -248,64 +301,205 @@ class Referee:
 
     def _judge_span(self, pack, rule, span, at_us):
         from_us = max(span.since_us, pack.trouble_us + _RECOVERY_US)
-        if rule == HARD and pack in self._closings.group:
-            from_us = max(from_us, pack.closed_us + _CAPACITORS_US)
         alert_works = pack.i not in self._world.alert_levels
-        if at_us - from_us > pack.bound_us(rule, alert_works) + self._slack_us:
+        over = sum(p.spans[HARD].near or p.spans[INRUSH].near for p in self._packs if p.closed)
+        if at_us - from_us > pack.bound_us(rule, alert_works, over > 1) + self._slack_us:
             span.told = True
             self._report(at_us, pack, RULES[rule][0])
 
     def _compare(self, at_us):
-        """Imbalance by the contract's definition, on both sides of the tolerance."""
+        """What is judged by comparing the packs that are on."""
+        closed = [pack for pack in self._packs if self._world.plant.switch[pack.i] and pack.closed]
+        self._uneven = False
+        if closed:
+            self._compare_voltages(at_us, closed)
+            self._compare_currents(at_us, closed)
+
+    def _compare_voltages(self, at_us, closed):
+        """Imbalance by the contract's definition, on both sides of the tolerance.
+
+        Those that carry are compared with; where one carries as much as that takes, one that
+        carries a little less or more may or may not.
+        """
         plant = self._world.plant
         limit_v = self._limits.imbalance_v
-        closed = [pack for pack in self._packs if plant.switch[pack.i] and pack.closed]
         closed.sort(key=lambda pack: plant.sensed_v[pack.i])
-        volts = [plant.sensed_v[pack.i] for pack in closed]
+        most = self._imbalances(closed, 2 * CARRIES_A, max)
+        least = self._imbalances(closed, CARRIES_A / 2, min)
+        for k, pack in enumerate(closed):
+            near = max(most[k], least[k]) > limit_v - _BALANCE_V
+            clear = min(most[k], least[k]) > limit_v + _BALANCE_V
+            clear = clear and self._others_carry(closed, pack)
+            pack.spans[IMBALANCE].note(at_us, near, clear)
+            if near:
+                self._uneven = pack.stirred = True
+
+    def _imbalances(self, closed, carried_a, choose):
+        """How far each of `closed`, from the lowest up, is out of balance, at most or at least."""
+        plant = self._world.plant
+        limit_v = self._limits.imbalance_v
+        carry = [pack for pack in closed if abs(plant.sensed_a[pack.i]) > carried_a] or closed
+        volts = [plant.sensed_v[pack.i] for pack in carry]
         count = len(volts)
-        median_v = (volts[count // 2] + volts[(count - 1) // 2]) / 2 if count else 0.0
-        self._uneven = False
-        for k in range(count):
-            pack = closed[k]
-            # At the border of oddness the reference may be the highest or the next one.
-            odd_v = volts[-1] - median_v if count > 2 else 0.0
-            most_v = least_v = volts[-1] - volts[k]
-            if k == count - 1:
-                most_v = least_v = odd_v
+        median_v = (volts[count // 2] + volts[(count - 1) // 2]) / 2
+        odd_v = volts[-1] - median_v if count > 2 else 0.0
+        found = []
+        for pack in closed:
+            volt = plant.sensed_v[pack.i]
+            low_v = [volts[-1] - volt]
+            if pack is carry[-1]:
+                low_v = [odd_v]
             elif odd_v > limit_v + _BALANCE_V:
-                most_v = least_v = volts[-2] - volts[k]
+                low_v = [volts[-2] - volt]
             elif odd_v > limit_v - _BALANCE_V:
-                least_v = volts[-2] - volts[k]
-            near = most_v > limit_v - _BALANCE_V
-            pack.spans[IMBALANCE].note(at_us, near, least_v > limit_v + _BALANCE_V)
+                low_v.append(volts[-2] - volt)
+            found.append(choose(low_v))
+        return found
+
+    def _others_carry(self, closed, pack):
+        """True when those that stay would be inside their continuous limits without `pack`."""
+        total_a = sum(self._world.plant.sensed_a[other.i] for other in closed)
+        most_a = self._limits.discharge_a if total_a > 0 else self._limits.charge_a
+        return abs(total_a) < 0.9 * most_a * (len(closed) - 1)
+
+    def _compare_currents(self, at_us, closed):
+        """One that carries nothing while the others carry 2 A or more on average."""
+        amps = self._world.plant.sensed_a
+        total_a = sum(abs(amps[pack.i]) for pack in closed)
+        for pack in closed:
+            own_a = abs(amps[pack.i])
+            others_a = (total_a - own_a) / max(len(closed) - 1, 1)
+            near = own_a < 1.4 * CARRIES_A and others_a > 0.9 * _SHARED_A and len(closed) > 2
+            clear = near and own_a < 0.6 * CARRIES_A and others_a > 1.1 * _SHARED_A
+            pack.spans[NO_SHARE].note(at_us, near, clear)
             if near:
                 self._uneven = pack.stirred = True
 
     # Openings
 
     def _judge_opening(self, pack, at_us):
-        causes = [
-            rule
-            for rule in range(len(RULES))
-            if RULES[rule][2] is not None
-            and pack.spans[rule].explains(at_us, RULES[rule][2], self._slack_us)
-        ]
-        counted = [rule for rule in causes if RULES[rule][3]]
+        trial = self._trials.opened(pack, at_us)
+        causes = [rule for rule in range(len(RULES)) if self._explains(pack, rule, at_us)]
         faulty = (
-            at_us - max(pack.trouble_us, pack.blind_us) <= _AFTERMATH_US
+            at_us - max(pack.excused_us, pack.blind_us) <= _AFTERMATH_US
             or pack.i in self._world.alert_levels
             or self._world.sensors[pack.i].heat_c > self._limits.trip_c - 1
         )
-        start_fails = self._closings.start_fails(at_us)
-        dead = self._world.plant.fault[pack.i] == STUCK_OPEN
+        start_fails = self._closings.start_fails(at_us) and pack in self._closings.group
         off = pack.off or at_us - pack.off_us <= RULES[UNWISHED][1] + self._slack_us
-        if not (causes or start_fails or faulty or dead or off or self._ended):
+        pack.explained = bool(
+            causes
+            or start_fails
+            or trial
+            or faulty
+            or off
+            or self._ended
+            or self._truth.cannot_conduct(pack)
+            or self._supply.feeds(at_us)
+        )
+        if not pack.explained:
             self._report(at_us, pack, "opened without a cause")
         pack.open(at_us)
+        self._closings.settle(at_us, self._snap, TRIAL)
+        if trial:
+            if HARD in causes:
+                self._failures.note(at_us, False)
+                if pack.amps() < 0:
+                    self._trials.forgive()
+            return
+        self._note_cause(pack, causes, faulty or off)
+        counted = [rule for rule in causes if RULES[rule][3]]
+        if counted == [OVER] and causes == counted and self._is_chargers(pack):
+            counted = []
         may_count = counted or faulty and self._snap is not None and not pack.lost
-        if may_count and not (start_fails and self._closings.starting(at_us)):
+        pack.may_cool = bool(may_count)
+        if may_count and not (start_fails and self._closings.is_surely_starting(at_us)):
             surely = counted == causes and not faulty and not start_fails and not pack.off
-            pack.trip(at_us, surely)
+            if counted == [OVER]:
+                surely = surely and not self._may_be_chargers(pack)
+            pack.trip(at_us, bool(surely and not self._is_night()))
+
+    def _explains(self, pack, rule, at_us):
+        """True when `rule` was broken for its time, so that the pack had to open."""
+        after_us = RULES[rule][2]
+        if after_us is None or not pack.spans[rule].explains(at_us, after_us, self._slack_us):
+            return False
+        return not (rule in (HARD, INRUSH) and self._is_sunk(pack, at_us))
+
+    def _is_sunk(self, pack, at_us):
+        """True when it gave too much only as long as another one drank.
+
+        That other one reports it, and opens first: what flows after that decides.
+        """
+        if pack.amps() < 0:
+            return False
+        seen_us = pack.moment_us((HARD, INRUSH))
+        for other in self._packs:
+            if other is pack or other.amps() > 0 or not other.alerts():
+                continue
+            drinks = other.moment_us((HARD, INRUSH)) >= seen_us - 5 * MS
+            if not drinks or at_us - other.trouble_us <= _AFTERMATH_US or other.blind:
+                continue
+            if other.i not in self._world.alert_levels and (
+                other.closed or other.opened_us >= seen_us
+            ):
+                return True
+        return False
+
+    def _note_cause(self, pack, causes, other):
+        """What its last opening says of the output, and of its voltage."""
+        pack.by_load = 0
+        pack.may_load = other or any(rule in OF_LOAD or rule == UNDER for rule in causes)
+        if causes and all(rule in OF_LOAD for rule in causes) and not other:
+            pack.by_load = 1 if pack.amps() > 0 or UNDER_HARD in causes else -1
+        if NO_SHARE in causes:
+            pack.loose += 1
+        if causes and all(rule in (UNDER, UNDER_HARD) for rule in causes) and not other:
+            pack.empty = True
+        if causes == [OVER] and not other:
+            pack.full = True
+
+    def _is_chargers(self, pack):
+        """True when an over-voltage surely is the charger's: another one is as full."""
+        return len(self._packs) == 1 or self._fullest_other_v(pack) > (
+            self._limits.high_v - _CHARGER_V + _BALANCE_V
+        )
+
+    def _is_night(self):
+        """True when so many are empty that what the others carry is the end of the night."""
+        return len(self._packs) <= 2 * sum(
+            pack.empty or pack.off is not False for pack in self._packs
+        )
+
+    def _may_be_chargers(self, pack):
+        return self._fullest_other_v(pack) > self._limits.high_v - _CHARGER_V - _BALANCE_V
+
+    def _fullest_other_v(self, pack):
+        volts = self._world.plant.sensed_v
+        return max([volts[p.i] for p in self._packs if p is not pack and p.closed] + [0.0])
+
+    def _judge_end(self, at_us):
+        """The last switch opened."""
+        recent = [pack for pack in self._packs if at_us - pack.opened_us < _LOAD_US]
+        longer = [pack for pack in self._packs if at_us - pack.opened_us < _LOAD_US + 2 * S]
+        possibly = all(pack.may_load for pack in recent)
+        surely = longer and all(
+            pack.by_load and pack.by_load == longer[0].by_load for pack in longer
+        )
+        if possibly or self._closings.is_starting(at_us):
+            for pack in longer:
+                pack.refund(at_us, surely)
+            self._failures.note(at_us, False)
+            for pack in longer:
+                pack.may_cool = True
+        if self._world.plant.load_a > CARRIES_A and self._truth.dark() and not self._ended:
+            lost = [
+                pack
+                for pack in self._packs
+                if at_us - pack.opened_us < _BLACKOUT_US and not pack.explained
+            ]
+            if lost and len(lost) * self._limits.discharge_a >= self._world.plant.load_a:
+                self._report(at_us, lost[0], "went dark though healthy packs were on")
 
     def _report(self, at_us, pack, what):
         self.violations.append([round(at_us / 1000, 3), pack.i + 1, what])
