@@ -242,6 +242,7 @@ class Closings:
             or pack.faulted
             and state == _LOCKED
             or self._world.plant.closed(i)
+            or self._world.plant.cannot_conduct(i)
             or self._world.sensors[i].heat_c > limits.alarm_c - 1
         ):
             return False

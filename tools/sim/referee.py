@@ -19,11 +19,12 @@ from sim.evidence import (
     RefereeLimits,  # noqa: F401 - who makes a Referee needs them
     S,
 )
-from sim.plant import STUCK_OPEN
 from sim.wires import EVERYBODY
 
 BATTERIES = 16
 _ON, _UNCONTROLLED = 3, 6
+_LOCAL = ("alert", "switch", "expander", "board", "override", "line", "bms", "fuse", "contact")
+"""Steps after which openings and readings of a board are explained, by their first word."""
 _NO_STATES = bytes(BATTERIES)
 _SENSORS, _EXPANDERS = 0x40, 0x20
 
@@ -139,7 +140,7 @@ class Referee:
                 change = self._frozen.add if step.get("on", True) else self._frozen.discard
                 change(i)
             self._pack(i).go_blind(at_us)
-        elif kind in ("alert", "switch", "expander", "board", "override"):
+        elif kind in _LOCAL:
             board = step["board"] if "board" in step else (step["n"] - 1) // CHANNELS
             self._trouble(at_us, board)
         elif kind in ("bus", "controller", "power"):
@@ -293,7 +294,7 @@ class Referee:
             or self._world.sensors[pack.i].heat_c > self._limits.trip_c - 1
         )
         start_fails = self._closings.start_fails(at_us)
-        dead = self._world.plant.fault[pack.i] == STUCK_OPEN
+        dead = self._world.plant.cannot_conduct(pack.i)
         off = pack.off or at_us - pack.off_us <= RULES[UNWISHED][1] + self._slack_us
         if not (causes or start_fails or faulty or dead or off or self._ended):
             self._report(at_us, pack, "opened without a cause")
