@@ -18,7 +18,6 @@ _LIVE_V = 1.0
 _FINE_V = 0.5
 _CALM_V = 0.01
 _SAME_V = 1e-6
-_SHORTEST_US = 20
 
 
 class Output:
@@ -144,7 +143,9 @@ class Output:
         resistive = begin_v < LOAD_KNEE_V or begin_v == LOAD_KNEE_V and net_a < 0
         slope_s = bus_s + load_a / LOAD_KNEE_V if resistive else bus_s
         drive_a = short_a + given_a - (0.0 if resistive else load_a)
-        edges = (LOAD_KNEE_V, limit) if source_a else (LOAD_KNEE_V,)
+        edges = [LOAD_KNEE_V] if load_a else []
+        if source_a:
+            edges.append(limit)
         us, end_v = self._piece(begin_v, net_a, drive_a, slope_s, edges)
         self._cap_a = cap_a = self._farad * (end_v - begin_v) * 1e6 / us
         if slope_s:
@@ -174,8 +175,8 @@ class Output:
             tau_us = 1e6 * self._farad / slope_s
             far_v = drive_a / slope_s - begin_v
             if abs(far_v) > _CALM_V:
-                us = tau_us / 4 if abs(far_v) > _FINE_V else 4 * tau_us
-                us = int(min(max(us, _SHORTEST_US), HOLD_US))
+                us = tau_us / (4 if abs(far_v) > _FINE_V else 2)
+                us = int(min(max(us, 1), HOLD_US))
             end_v = begin_v + far_v * (1 - exp(-us / tau_us))
         else:
             end_v = begin_v + net_a * us / (1e6 * self._farad)

@@ -86,7 +86,8 @@ class Plant:
         high_a, low_a: highest and lowest of `sensed_a`.
         solutions: number of solutions so far; changes whenever a sensor input may have changed.
         due_us: when the plant changes by itself and wants a step; FOREVER = not soon. A later
-            step makes up for those that it missed, but nobody saw them then.
+            step makes up for those that were missed, with what was set until then: step to the
+            present before anything is set.
     """
 
     def __init__(self, packs, path_mohm=20, seed=0, bus_uf=0):
