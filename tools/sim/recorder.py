@@ -17,6 +17,9 @@ class Recorder:
         snap: the firmware's snapshot, set when its guard appears; None before.
     """
 
+    GROWING = ("timeline", "switch_writes", "closings", "dark", "reactions", "spans")
+    """Lists that grow as long as the run lasts."""
+
     def __init__(self, world, limits):
         self._world = world
         self._limits = limits
