@@ -158,6 +158,7 @@ def test_the_rest_of_the_way_is_the_balance_without_capacitors():
     for load_a, source_a, limit_v, mohm in (
         (30, 0, 29.4, 0),
         (0, 200, 27.0, 0),
+        (0, 200, 25.0, 0),
         (3, 8, 29.4, 0),
         (900, 0, 29.4, 0),
         (5, 20, 29.4, 10),
@@ -245,6 +246,7 @@ def test_the_load_rushes_in_whenever_the_output_gets_its_supply():
             switch(plant, True, 2, begin_us)
             if not uf:
                 close(plant.output.load_a, 20.0)
+                assert plant.due_us == begin_us + 120 * MS
             live(plant, begin_us + 119 * MS)
             close(plant.output.load_a, 20.0)
             live(plant, begin_us + 121 * MS)

@@ -136,6 +136,40 @@ def test_a_short_and_an_inrush():
     assert plant.output.load_a == 3
 
 
+class Watcher:
+    """Notes when the world stepped its plant."""
+
+    def __init__(self):
+        self.seen_us = []
+
+    def stepped(self, at_us):
+        self.seen_us.append(at_us)
+
+    def switched(self, at_us, before):
+        pass
+
+    def played(self, at_us, step):
+        pass
+
+
+def test_what_the_plant_does_by_itself_is_seen_when_it_happens():
+    steps = [
+        {"at": 0, "do": "load", "a": 3},
+        {"at": 0, "do": "inrush", "times": 4, "ms": 37},
+        {"at": 2, "do": "contact", "n": 2, "mohm": 0, "bounce": [3, 5]},
+    ]
+    rig = Rig(0.8, 0.8, steps=steps, bus_uf=10000)
+    watcher = Watcher()
+    rig.world.observers.append(watcher)
+    rig.wait(1000)
+    closed_us = rig.world.now_us
+    rig.close(1, 2)
+    rig.wait(1020)
+    assert {closed_us + 37000, 2003000, 2008000, 2011000, 2016000} <= set(watcher.seen_us)
+    # The capacitors are filled within some pieces of 205 us.
+    assert sum(closed_us < at_us < closed_us + 2000 for at_us in watcher.seen_us) > 4
+
+
 def test_bms_fuse_and_plug():
     steps = [
         {"at": 2, "do": "bms_open", "n": 1},
