@@ -218,3 +218,22 @@ def test_a_sensor_that_lies():
     plant.inject_current(0, 0)
     plant.step(0)
     close(plant.sensed_a[0], 10.0)
+
+
+def test_a_bms_that_no_current_reaches_does_not_wake():
+    for cut in (
+        lambda plant: plant.blow_fuse(0, "battery"),
+        lambda plant: plant.blow_fuse(0, "bus"),
+        lambda plant: plant.set_contact(0, 0, (10 * S, 10 * S), 0),
+    ):
+        plant = rig(0.5, bms={"min_mv": 26500, "delay_ms": 0})
+        plant.source_a = 6.0
+        assert not plant.closed(0)
+        cut(plant)
+        live(plant, 0, 2 * S)
+        assert not plant.closed(0)
+        plant.blow_fuse(0, "battery", False)
+        plant.blow_fuse(0, "bus", False)
+        plant.set_contact(0, 0)
+        live(plant, 2 * S, 3 * S)
+        assert plant.closed(0)

@@ -64,7 +64,10 @@ class Link:
 
     def cut_before(self):
         """True while nothing reaches the sensor from the cells."""
-        return self._open or bool(self._bounce) and not self._phase & 1 or "battery" in self.blown
+        return self._open or self._apart() or "battery" in self.blown
+
+    def _apart(self):
+        return bool(self._bounce) and not self._phase & 1
 
     def cut(self):
         """True while no current can flow, whatever the switch does."""
@@ -86,8 +89,8 @@ class Link:
         """
         self.due_us = self._flips_us
         if self._open:
-            fed_v = bus_v - rest_v
-            wakes = self._wakes and self.gated and self._opened_by * fed_v > _FEED_V
+            fed_v = bus_v - rest_v if self.gated and not (self._apart() or self.blown) else 0.0
+            wakes = self._wakes and self._opened_by * fed_v > _FEED_V
             if wakes:
                 self.move_bms(False)
             return wakes
