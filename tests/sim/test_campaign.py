@@ -10,8 +10,8 @@ TEN_MINUTES_S = 600
 WRAP_S = 300
 
 
-def test_forty_random_scenarios_pass():
-    command = "build/venv/bin/python tools/soak/campaign.py --count 40 --seconds 60 --whole"
+def test_random_scenarios_with_every_kind_of_fault_pass():
+    command = "build/venv/bin/python tools/soak/campaign.py --count 56 --seconds 60 --whole"
     assert os.system("cd '%s' && %s" % (ROOT, command)) == 0
 
 

@@ -25,15 +25,19 @@ class Rig:
 
     Args:
         socs: state of charge of each battery; steps: of the scenario; sensors: kind of the
-            sensor by battery number, where it is no INA237; limits: other settings. The hard
-            limit is 15 A, in the first 300 ms of a start 30 A.
+            sensor by battery number, where it is no INA237; bms: of the first battery; source,
+            bus_uf: of the scenario; limits: other settings. The hard limit is 15 A, in the first
+            300 ms of a start 30 A.
     """
 
-    def __init__(self, *socs, steps=(), sensors=None, **limits):
+    def __init__(self, *socs, steps=(), sensors=None, bms=None, source=(), bus_uf=0, **limits):
         packs = [{"n": n, "soc": soc} for n, soc in enumerate(socs, 1)]
         for n, kind in (sensors or {}).items():
             packs[n - 1]["sensor"] = kind
-        plan = scenario.complete({"batteries": packs, "steps": list(steps)})
+        if bms:
+            packs[0]["bms"] = bms
+        plan = {"batteries": packs, "steps": list(steps), "source": list(source), "bus_uf": bus_uf}
+        plan = scenario.complete(plan)
         self.world = world = World(plan, True, 1, 1, None)
         world.script = Script(plan, world, None)
         world.observers.append(self)

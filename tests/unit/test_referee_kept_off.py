@@ -51,6 +51,11 @@ def test_nobody_is_kept_off_who_has_a_reason():
     assert not kept_off(3, 0.8, **lasting("expander_nack", board=0))
     assert not kept_off(5, 0.8, **lasting("expander_nack", board=1))
     assert not kept_off(5, 0.8, **lasting("expander_nack", board=0))
+    # A fuse that blew behind its sensor, one before it, its own BMS, a cable that broke.
+    assert not kept_off(3, 0.8, **lasting("fuse_blow", n=3, side="bus"))
+    assert not kept_off(3, 0.8, **lasting("fuse_blow", n=3))
+    assert not kept_off(3, 0.8, **lasting("bms_open", n=3))
+    assert not kept_off(5, 0.8, **lasting("line_cut", board=1, wire="sda"))
     # Delays: 5 s and ten for probes, 2.5 s of turns, five of patience.
     assert not kept_off(5, 0.8, ms=20000) and kept_off(5, 0.8, ms=23000)
     assert not kept_off(5, 0.8, start_delay_ms=60000)

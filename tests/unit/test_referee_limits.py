@@ -174,6 +174,21 @@ def test_an_opening_needs_a_cause():
     after(10, True, UNEXPLAINED, ma=14900)
 
 
+def test_a_pack_that_cannot_conduct_may_be_opened():
+    for fault in (
+        {"do": "switch_stuck_open", "n": 1},
+        {"do": "fuse_blow", "n": 1, "side": "bus"},
+        {"do": "fuse_blow", "n": 1},
+        {"do": "bms_open", "n": 1},
+    ):
+        # Another pack of the same board may not, once the fault is some seconds old.
+        for n, found in ((1, []), (2, [(2, UNEXPLAINED)])):
+            rig = running(0.8, 0.8, steps=[dict(fault, at=3.1)])
+            rig.wait(4000)
+            rig.open(n)
+            assert rig.found() == found, (fault, n)
+
+
 def test_a_cause_explains_an_opening_for_a_quarter_of_a_second():
     for ms, found in ((240, []), (260, [(1, UNEXPLAINED)])):
         rig = running(0.8, 0.8)

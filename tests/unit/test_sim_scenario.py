@@ -17,6 +17,7 @@ ANYTHING = {
     "payload": "x",
     "on": True,
     "retain": True,
+    "charge_wake": True,
     "settings": {"a": 1},
 }
 GOOD = {
@@ -25,6 +26,21 @@ GOOD = {
     "board": 0,
     "on": False,
     "a": 8.5,
+    "v": 29.5,
+    "needs_mv": 20000,
+    "delay_ms": 3000,
+    "times": 5.5,
+    "mohm": 0.5,
+    "bounce": [3, 40, 10, 200],
+    "side": "bus",
+    "wire": "supply",
+    "gain_pct": 98.5,
+    "sign": -1,
+    "offset_ma": -300,
+    "stuck_ma": 0,
+    "voltage_pct": 0,
+    "offset_mv": 12,
+    "stuck_mv": 26000,
     "soc": 1,
     "r_mohm": 30,
     "voltage_mv": 26000,
@@ -58,8 +74,18 @@ GOOD = {
     "controller": "psram",
     "driver": "legacy",
     "boot_ticks_ms": (1 << 30) - 1,
+    "bus_uf": 40000,
+    "bms": {"min_mv": 21000},
+    "min_mv": 21000,
+    "max_mv": 29500.5,
+    "max_a": 60,
+    "charge_wake": False,
+    "dark_ms": {"from": 8, "to": 30.5, "most": 0},
+    "from": 8,
+    "to": 30,
+    "most": 0.5,
     "load": [[0, 0], [5.5, 20]],
-    "source": [],
+    "source": [[0, 0], [5.5, 20, 29.5]],
     "steps": [],
     "expect": [{"at": 5, "n": 2, "state": "absent"}, {"at": 5, "n": 1, "state": "on"}],
     "chemistry": "nmc7s",
@@ -87,6 +113,16 @@ def places():
         yield key, lambda value, key=key: {key: value}
     for key in list(values.PACK) + ["sensor"]:
         yield key, lambda value, key=key: {"batteries": [dict({"n": 1}, **{key: value})]}
+    for key in values.BMS:
+        yield key, lambda value, key=key: {"batteries": [{"n": 1, "bms": {key: value}}]}
+    for key in values.DARKNESS:
+        yield (
+            key,
+            lambda value, key=key: {
+                "expect": [{"dark_ms": dict(GOOD["dark_ms"], **{key: value})}]
+            },
+        )
+    yield "dark_ms", lambda value: {"expect": [{"dark_ms": value}]}
     for do, (_, keys) in scenario.STEPS.items():
         step = {key: GOOD[key] for key in keys}
         step.update(at=1, do=do)
@@ -115,8 +151,17 @@ def test_a_wrong_type_or_range_is_refused_in_every_place():
 
 def test_lists_are_refused_by_what_is_in_them():
     for key in ("load", "source"):
-        for value in ([1, 2], [[1]], [[1, 2, 3]], [[-1, 2]], [[1, -2]], [[NAN, 1]], [["0", 1]]):
+        for value in ([1, 2], [[1]], [[-1, 2]], [[1, -2]], [[NAN, 1]], [["0", 1]]):
             assert key in refused({key: value}), value
+    for value in ([[1, 2, 11.9]], [[1, 2, 61]], [[1, 2, "29"]], [[1, 2, 29, 1]]):
+        assert "source" in refused({"source": value}), value
+    assert "load" in refused({"load": [[1, 2, 29]]})
+    for bounce in ([], [5, 5]):
+        step = {"at": 1, "do": "contact", "n": 1, "mohm": 0, "bounce": bounce}
+        assert refused({"steps": [step]}) is None
+    for bounce in ([5], [0, 5], [5, 0.5], [5] * 18, [5, "5"]):
+        step = {"at": 1, "do": "contact", "n": 1, "mohm": 0, "bounce": bounce}
+        assert "bounce" in refused({"steps": [step]}), bounce
     for packs in ([], [1], [{}], [{"soc": 1}], [{"n": 1}, {"n": 1}], [{"n": 1.0}], [{"n": 17}]):
         assert "batteries" in refused({"batteries": packs}), packs
     for steps in ([1], [{}], [{"do": "load"}], [{"do": "load", "at": 1}], [{"do": 5, "at": 1}]):
@@ -136,6 +181,9 @@ def test_keys_and_names_that_are_unknown_are_refused_with_those_that_are_known()
         ({"steps": [{"at": 1, "do": "load", "amps": 1}]}, "steps[0].amps", "a, at"),
         ({"expect": [{"at": 1, "n": 1, "state": "onn"}]}, "onn", "on"),
         ({"expect": [{"at": 1, "n": 1}]}, "expect[0].state", "on"),
+        ({"expect": [{"dark_ms": {"from": 1, "most": 1}}]}, "expect[0].dark_ms.to", "number"),
+        ({"expect": [{"dark_ms": {}, "n": 1}]}, "expect[0].n", "dark_ms"),
+        ({"batteries": [{"n": 1, "bms": {"min_v": 1}}]}, "batteries[0].bms.min_v", "min_mv"),
         ({"settings": {"limits": 5}}, "settings.limits", "object"),
     ):
         text = refused(plan)

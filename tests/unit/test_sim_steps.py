@@ -81,3 +81,180 @@ def test_a_power_cycle_leaves_an_unplugged_board_unplugged():
     assert [chip.powered for chip in rig.world.expanders[:2]] == [True, False]
     assert rig.world.sensors[0].powered and not rig.world.sensors[4].powered
     assert rig.world.resets == 1 and rig.world.reset_cause == 1
+
+
+def test_a_charger_by_its_row_and_by_its_step():
+    steps = [
+        {"at": 2, "do": "source", "a": 90, "v": 28.2},
+        {"at": 3, "do": "source", "a": 90},
+        {"at": 4, "do": "source", "a": 90, "needs_mv": 28500, "delay_ms": 300},
+    ]
+    _, plant = played(3.5, steps, 0.8, 0.8)
+    assert abs(plant.bus_v - 28.2) < 1e-6 and plant.current_a[0] < 0
+    _, plant = played(5, steps, 0.8, 0.8)
+    assert plant.output.source_a == 0
+    rig = Rig(0.8, source=[[0, 0], [2, 50, 28.2], [3, 50]])
+    rig.wait(1000)
+    rig.close(1)
+    rig.wait(2500)
+    assert abs(rig.world.plant.bus_v - 28.2) < 1e-6
+
+
+def test_capacitors_are_filled_at_the_first_closing():
+    rig = Rig(0.8, 0.8, bus_uf=20000)
+    plant = rig.world.plant
+    rig.wait(1000)
+    rig.close(1, 2)
+    rest_v = plant.rest_v(0)
+    # Both on one board close at once: 28.14 V over 41 mOhm each, over in a few times 0.4 ms.
+    assert abs(plant.peak_a[0] - rest_v / 0.041) < 1
+    rig.wait(10)
+    assert abs(plant.bus_v - rest_v) < 0.01 and abs(plant.current_a[0]) < 1
+    plant.solve(rig.world.now_us)
+    charge_c = 3600 * (plant.out_ah[0] + plant.out_ah[1])
+    assert abs(charge_c - 0.020 * rest_v) < 1e-3 * charge_c
+
+
+def test_a_short_and_an_inrush():
+    steps = [
+        {"at": 2, "do": "load_mohm", "mohm": 100},
+        {"at": 3, "do": "load_mohm", "mohm": 0},
+    ]
+    rig, plant = played(2.5, steps, 0.8, 0.8)
+    assert abs(plant.output.load_a - plant.bus_v / 0.1) < 1e-6 and plant.output.load_a > 200
+    rig.wait(1000)
+    assert plant.output.load_a == 0
+    steps = [
+        {"at": 0, "do": "load", "a": 3},
+        {"at": 0.5, "do": "inrush", "times": 4, "ms": 250},
+    ]
+    rig, plant = played(1.2, steps, 0.8, 0.8)
+    assert plant.output.load_a == 12
+    rig.wait(49)
+    assert plant.output.load_a == 12
+    rig.wait(2)
+    assert plant.output.load_a == 3
+
+
+class Watcher:
+    """Notes when the world stepped its plant."""
+
+    def __init__(self):
+        self.seen_us = []
+
+    def stepped(self, at_us):
+        self.seen_us.append(at_us)
+
+    def switched(self, at_us, before):
+        pass
+
+    def played(self, at_us, step):
+        pass
+
+
+def test_what_the_plant_does_by_itself_is_seen_when_it_happens():
+    steps = [
+        {"at": 0, "do": "load", "a": 3},
+        {"at": 0, "do": "inrush", "times": 4, "ms": 37},
+        {"at": 2, "do": "contact", "n": 2, "mohm": 0, "bounce": [3, 5]},
+    ]
+    rig = Rig(0.8, 0.8, steps=steps, bus_uf=10000)
+    watcher = Watcher()
+    rig.world.observers.append(watcher)
+    rig.wait(1000)
+    closed_us = rig.world.now_us
+    rig.close(1, 2)
+    rig.wait(1020)
+    assert {closed_us + 37000, 2003000, 2008000, 2011000, 2016000} <= set(watcher.seen_us)
+    # The capacitors are filled within some pieces of 205 us.
+    assert sum(closed_us < at_us < closed_us + 2000 for at_us in watcher.seen_us) > 4
+
+
+def test_bms_fuse_and_plug():
+    steps = [
+        {"at": 2, "do": "bms_open", "n": 1},
+        {"at": 3, "do": "bms_close", "n": 1},
+        {"at": 4, "do": "fuse_blow", "n": 2, "side": "bus"},
+        {"at": 5, "do": "fuse_blow", "n": 2, "side": "bus", "on": False},
+        {"at": 6, "do": "contact", "n": 1, "mohm": 200, "bounce": [300, 700]},
+        {"at": 8, "do": "contact", "n": 1, "mohm": 0},
+    ]
+    conducting = []
+    rig, plant = played(2.1, steps, 0.8, 0.8)
+    for _ in range(8):
+        conducting.append((plant.closed(0), plant.closed(1)))
+        rig.wait(1000)
+    both = (True, True)
+    assert (
+        conducting == [(False, True), both, (True, False), both] + [(False, True)] * 2 + [both] * 2
+    ), conducting
+    rig, plant = played(6.6, [{"at": 0, "do": "load", "a": 10}] + steps, 0.8, 0.8)
+    # 41 mOhm and 241 mOhm share 10 A.
+    assert abs(plant.current_a[0] - 10 * 41 / 282) < 0.1
+
+
+def test_a_bms_of_a_scenario_has_its_limits():
+    rig = Rig(0.5, 0.5, steps=[{"at": 2, "do": "load_mohm", "mohm": 300}], bms={"max_a": 30})
+    rig.wait(1000)
+    rig.close(1, 2)
+    rig.wait(1050)
+    assert rig.world.plant.closed(0)
+    rig.wait(100)
+    assert not rig.world.plant.closed(0) and rig.world.plant.closed(1)
+
+
+def test_a_sensor_lies_until_the_next_such_step():
+    steps = [
+        {"at": 0, "do": "load", "a": 8},
+        {"at": 2, "do": "sensor_lie", "n": 1, "sign": -1, "offset_mv": -500},
+        {"at": 3, "do": "sensor_lie", "n": 1},
+    ]
+    rig, plant = played(2.5, steps, 0.8, 0.8)
+    assert abs(plant.sensed_a[0] + 4) < 1e-3 and abs(plant.current_a[0] - 4) < 1e-3
+    assert abs(plant.voltage_v[0] - plant.sensed_v[0] - 0.5) < 1e-9
+    rig.wait(1000)
+    assert plant.sensed_a[0] == plant.current_a[0] and plant.sensed_v[0] == plant.voltage_v[0]
+
+
+def answers(rig, address):
+    """True when the chip at this address acknowledges."""
+    try:
+        rig.world.wires.read(address, 0, bytearray(2), 10000, 50000)
+    except OSError:
+        return False
+    return True
+
+
+def test_a_cut_line_silences_a_board_and_leaves_its_switches():
+    for wire in ("sda", "scl"):
+        steps = [
+            {"at": 2, "do": "line_cut", "board": 0, "wire": wire},
+            {"at": 2, "do": "sensor_nack", "n": 2},
+            {"at": 3, "do": "line_cut", "board": 0, "wire": wire, "on": False},
+            {"at": 4, "do": "sensor_nack", "n": 2, "on": False},
+        ]
+        rig, plant = played(2.5, steps, *[0.8] * 5)
+        assert not any(answers(rig, address) for address in (0x20, 0x40, 0x41, 0x42, 0x43))
+        assert answers(rig, 0x21) and answers(rig, 0x44)
+        assert all(plant.closed(i) for i in range(5))
+        rig.wait(1000)
+        found = [answers(rig, address) for address in (0x20, 0x40, 0x41, 0x42, 0x43)]
+        assert found == [True, True, False, True, True]
+        rig.wait(1000)
+        assert answers(rig, 0x41)
+
+
+def test_a_cut_supply_opens_the_switches_of_a_board():
+    steps = [
+        {"at": 2, "do": "line_cut", "board": 0, "wire": "supply"},
+        {"at": 3, "do": "line_cut", "board": 0, "wire": "supply", "on": False},
+    ]
+    rig, plant = played(2.5, steps, *[0.8] * 5)
+    assert [plant.closed(i) for i in range(5)] == [False] * 4 + [True]
+    assert not answers(rig, 0x20) and not answers(rig, 0x40)
+    rig.wait(1000)
+    assert answers(rig, 0x20) and answers(rig, 0x40)
+    # Back as after power-on: all pins inputs.
+    buf = bytearray(2)
+    rig.world.wires.read(0x20, 6, buf, 10000, 50000)
+    assert buf == b"\xff\xff" and not plant.closed(0)

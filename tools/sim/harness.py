@@ -332,10 +332,27 @@ def _remove(folder):
     os.rmdir(folder)
 
 
+def _too_dark(wish, report):
+    """One text in a list when the load was without supply for longer than wished, else none."""
+    begin_ms = 1000 * wish["from"]
+    end_ms = min(1000 * wish["to"], report["end_ms"])
+    spans = [(max(begin, begin_ms), min(end, end_ms)) for begin, end in report["dark_ms"]]
+    dark_ms = sum(max(end - begin, 0) for begin, end in spans)
+    if dark_ms <= wish["most"]:
+        return []
+    return [
+        "load dark for %s ms at most from %s to %s ms, found %s"
+        % (wish["most"], begin_ms, end_ms, round(dark_ms, 3))
+    ]
+
+
 def _unmet(plan, report):
     """The expectations of a scenario that the report does not show, in words."""
     unmet = []
     for wish in plan["expect"]:
+        if "dark_ms" in wish:
+            unmet += _too_dark(wish["dark_ms"], report)
+            continue
         if wish["at"] * 1000 > report["end_ms"]:
             continue
         found = ("absent", "")

@@ -11,40 +11,23 @@ current is constant: that stretch is a *segment*.
 
 from math import exp
 
+from sim.cells import CURVES, Cells
+from sim.links import Link
+from sim.output import FOREVER, HOLD_US, Output
+
 BATTERIES = 16
 CHANNELS = 4
 RING = 32
-FOREVER = 1 << 60
 
-_HOLD_US = 50000
 _REFRESH_US = 1000000
 _TAU_US = 20e6
 _R0_SHARE = 0.7
-_LOAD_KNEE_V = 12.0
 _US_PER_HOUR = 3.6e9
+_LOUD_A = 20
 
-_HEALTHY, _WELDED, STUCK_OPEN = range(3)
+_HEALTHY, _WELDED, _STUCK_OPEN = range(3)
 
-CURVES = {
-    "nmc7s": (
-        7,
-        (0.0, 0.05, 0.10, 0.20, 0.30, 0.40, 0.50, 0.60, 0.70, 0.80, 0.90, 1.0),
-        (2.90, 3.30, 3.45, 3.55, 3.61, 3.66, 3.73, 3.83, 3.92, 4.02, 4.10, 4.20),
-    ),
-    "lfp8s": (
-        8,
-        (0.0, 0.05, 0.10, 0.20, 0.30, 0.40, 0.50, 0.60, 0.70, 0.80, 0.90, 0.97, 1.0),
-        (2.50, 3.00, 3.20, 3.25, 3.28, 3.29, 3.30, 3.31, 3.33, 3.335, 3.34, 3.37, 3.60),
-    ),
-}
-"""Cells in series, state of charge (0..1) and rest voltage of one cell (V) per chemistry.
-
-The shapes follow the slow-discharge curves in the data sheets of 18650 NMC cells (steep below
-10 %, nearly straight to 4.2 V) and of LiFePO4 cells (flat from 20 to 90 %, a knee at both ends);
-the values are our own rounding of that common shape, not one maker's table.
-"""
-
-_PACK_KEYS = ("n", "chemistry", "capacity_ah", "soc", "r_mohm")
+_PACK_KEYS = ("n", "chemistry", "capacity_ah", "soc", "r_mohm", "bms")
 ALLOWED = {  # of what a pack is given, lowest and highest
     "n": (1, BATTERIES),
     "capacity_ah": (0.1, 1000),
@@ -52,6 +35,16 @@ ALLOWED = {  # of what a pack is given, lowest and highest
     "r_mohm": (1, 10000),
     "voltage_mv": (0, 60000),
 }
+HONEST = {
+    "gain_pct": 100,
+    "sign": 1,
+    "offset_ma": 0,
+    "stuck_ma": None,
+    "voltage_pct": 100,
+    "offset_mv": 0,
+    "stuck_mv": None,
+}
+"""What `Plant.lie` may be given, each with the value of a sensor that tells the truth."""
 
 
 class Plant:
@@ -61,57 +54,72 @@ class Plant:
         packs: list of dicts. `n` (1..16, required), `chemistry` ("nmc7s", the default, or
             "lfp8s"), `capacity_ah` (0.1..1000, default 20), `soc` (0..1; by default drawn within
             0.003 of 0.8, which spreads the packs over some 0.04 V), `r_mohm` (resistance of the
-            pack at DC, 1..10000, default 30). Places without a pack feel 0 V and 0 A.
+            pack at DC, 1..10000, default 30), `bms` (limits of its own BMS, see `links.Link`;
+            none by default). Places without a pack feel 0 V and 0 A.
         path_mohm: shunt, switch and wiring between a pack's terminals and the bus.
         seed: seeds the drawn states of charge.
+        bus_uf: capacitors across the output in uF, empty at first.
 
     Raises:
         ValueError: names the pack, the key, the value found and the values allowed.
 
     A pack is OCV - I * R0 - V_rc: 70 % of r_mohm is R0, 30 % is the R of one RC pair with a time
-    constant of 20 s. Beyond 0 and 1 the OCV goes on along the curve's end slope.
+    constant of 20 s. OCV is what `cells.Cells` says, with what relaxes slowly; it follows once a
+    second. Fuses, plugs and the pack's own BMS are a `links.Link`, what hangs on the bus is an
+    `output.Output`.
 
     Attributes, to write:
         load_a: constant current the load asks for (0 or more); below 12 V it becomes a resistor.
-        source_a: constant current of the charger (0 or more) up to `source_limit_v`.
-        source_limit_v: voltage the charger holds at most, 12 or more, default 29.4.
+        source_a: constant current of the charger (0 or more), see `set_charger`.
     Attributes, to read:
-        current_a, voltage_v: true current and terminal voltage of each pack.
-        bus_v, bus_load_a, bus_source_a: bus voltage, what load and charger really carry.
+        current_a: true current of each pack, constant or the mean over the segment.
+        voltage_v: true voltage where its sensor sits: at the terminals, unless a fuse, plug or
+            BMS cuts it off (see `links`).
+        bus_v: bus voltage.
+        output: the `Output`, which knows what load and charger really carry.
         soc: state of charge, refreshed every second of virtual time like the OCV.
         out_ah, in_ah: charge that left and entered each pack up to the last solution; call `solve`
             first to have them exact for this moment.
         switch: wanted gate state of each switch (see `set_gate`).
-        fault: of each switch; STUCK_OPEN never conducts.
+        peak_a: highest current since the switch was last told to close, of either direction.
         sensed_a, sensed_v: what the sensors feel in this segment (truth plus injections).
+        high_a, low_a: highest and lowest of `sensed_a`.
         solutions: number of solutions so far; changes whenever a sensor input may have changed.
+        due_us: when the plant changes by itself and wants a step; FOREVER = not soon. A later
+            step makes up for those that were missed, with what was set until then: step to the
+            present before anything is set.
     """
 
-    def __init__(self, packs, path_mohm=20, seed=0):
+    def __init__(self, packs, path_mohm=20, seed=0, bus_uf=0):
         self.load_a = self.source_a = 0.0
-        self.source_limit_v = 29.4
+        self.output = Output(bus_uf)
         self.current_a, self.voltage_v, self.soc = _zeros(), _zeros(), _zeros()
         self.out_ah, self.in_ah = _zeros(), _zeros()
         self.switch = bytearray(BATTERIES)
         self.solutions = 0
 
+        self.bus_v = 0.0
+        self.peak_a, self._heat = _zeros(), _zeros()
         self._path_ohm = path_mohm / 1000
-        self._curve = [None] * BATTERIES
-        self._capacity_ah, self._soc_base = _zeros(), _zeros()
+        self._cells = [None] * BATTERIES
+        self._links = {}
+        self._counted_ah = _zeros()
         self._r0, self._r1 = _zeros(), _zeros()
         self._ocv, self._rc_a, self._emf, self._path_s = _zeros(), _zeros(), _zeros(), _zeros()
-        self.fault = bytearray(BATTERIES)
+        self._fault = bytearray(BATTERIES)
         self._override = bytearray(BATTERIES // CHANNELS)
         for k, pack in enumerate(packs):
             seed = (seed * 1103515245 + 12345) & 0x7FFFFFFF
             self._add(f"packs[{k}]", pack, 0.797 + 0.006 * seed / 0x7FFFFFFF)
-        self._present = tuple(i for i in range(BATTERIES) if self._curve[i])
+        self._present = tuple(i for i in range(BATTERIES) if self._cells[i])
 
         self._solved_us = self._refreshed_us = self._dt_us = 0
+        self.due_us = FOREVER
         self._gain = 0.0
         self._inject_a, self._inject_v = _zeros(), _zeros()
+        self._lies = {}
         self._injected = False
-        self._head = self._since_us = 0
+        self._head = self._since_us = self._quiet_us = 0
         self._starts = [0] * RING
         self._rows_a = [_zeros() for _ in range(RING)]
         self._rows_v = [_zeros() for _ in range(RING)]
@@ -123,16 +131,18 @@ class Plant:
             if key not in _PACK_KEYS:
                 raise ValueError(f"{where}: found {key}, allowed {', '.join(_PACK_KEYS)}")
         i = _number(where, "n", pack.get("n")) - 1
-        if self._curve[i]:
+        if self._cells[i]:
             raise ValueError(f"{where}.n: {i + 1} is there twice")
         chemistry = pack.get("chemistry", "nmc7s")
         if chemistry not in CURVES:
             raise ValueError(
                 f"{where}.chemistry: found {chemistry}, allowed {', '.join(sorted(CURVES))}"
             )
-        self._curve[i] = CURVES[chemistry]
-        self._capacity_ah[i] = _number(where, "capacity_ah", pack.get("capacity_ah", 20))
+        capacity_ah = _number(where, "capacity_ah", pack.get("capacity_ah", 20))
+        self._cells[i] = Cells(chemistry, capacity_ah)
         self.set_pack(i, pack.get("soc", soc), pack.get("r_mohm", 30))
+        if "bms" in pack:
+            self._links[i] = Link(pack["bms"])
 
     def set_pack(self, i, soc=None, r_mohm=None, voltage_mv=None):
         """Changes pack i, seen from the next step on.
@@ -145,27 +155,38 @@ class Plant:
             ValueError: a value out of range, or there is no pack i.
         """
         where = f"battery {i + 1}"
-        if not self._curve[i]:
+        cells = self._cells[i]
+        if not cells:
             raise ValueError(f"{where}: there is no such pack")
         self._changed = True
         if r_mohm is not None:
             ohm = _number(where, "r_mohm", r_mohm) / 1000
-            self._r0[i] = ohm * _R0_SHARE
-            self._r1[i] = ohm - self._r0[i]
+            plug_ohm = self._links[i].ohm if i in self._links else 0.0
+            self._r0[i] = ohm * _R0_SHARE + plug_ohm
+            self._r1[i] = ohm - ohm * _R0_SHARE
+            cells.set_resistance(ohm)
         if voltage_mv is not None:
-            cells, socs, volts = self._curve[i]
-            cell_v = _number(where, "voltage_mv", voltage_mv) / 1000 / cells
-            soc = min(1.0, max(0.0, _interpolate(volts, socs, cell_v)))
+            cells.set_rest(_number(where, "voltage_mv", voltage_mv) / 1000)
             self._rc_a[i] = 0.0
         if soc is not None:
-            net_ah = self.out_ah[i] - self.in_ah[i]
-            self._soc_base[i] = _number(where, "soc", soc) + net_ah / self._capacity_ah[i]
-            self._refresh(i)
+            cells.soc = _number(where, "soc", soc)
+        self._counted_ah[i] = self.out_ah[i] - self.in_ah[i]
+        self._show(i)
 
     def set_gate(self, i, closed):
         """The board commands switch i closed (true) or open; seen from the next step on."""
+        if closed and not self.switch[i]:
+            self.peak_a[i] = self._heat[i] = 0.0
         self.switch[i] = 1 if closed else 0
         self._changed = True
+
+    def a2s(self, i):
+        """Integral of the square of pack i's current since its switch was last told to close.
+
+        Up to the last solution, in A²s; what heats a fuse, a shunt or a switch. Of an inrush into
+        capacitors it is up to 1.5 % too low, since each piece of it counts with its mean.
+        """
+        return self._heat[i] * 3600
 
     def weld(self, i):
         """Switch i conducts whatever its gate says."""
@@ -173,20 +194,89 @@ class Plant:
 
     def stick_open(self, i):
         """Switch i never conducts."""
-        self._set_fault(i, STUCK_OPEN)
+        self._set_fault(i, _STUCK_OPEN)
 
     def mend(self, i):
         """Ends `weld` and `stick_open` of switch i."""
         self._set_fault(i, _HEALTHY)
 
     def _set_fault(self, i, fault):
-        self.fault[i] = fault
+        self._fault[i] = fault
         self._changed = True
+
+    def cannot_conduct(self, i):
+        """True when no current can flow whatever the switch is told: its fault or the pack's."""
+        return self._fault[i] == _STUCK_OPEN or i in self._links and self._links[i].cut()
 
     def override(self, board, on):
         """The jumper of board 0..3 feeds its four command lines (true), or is pulled."""
         self._override[board] = 1 if on else 0
         self._changed = True
+
+    def move_bms(self, i, is_open):
+        """The own BMS of pack i opens (true) or closes."""
+        self._link(i).move_bms(is_open)
+
+    def blow_fuse(self, i, side, on=True):
+        """The fuse of pack i on the `side` of the battery or of the bus blows, or is replaced."""
+        blown = self._link(i).blown
+        blown.add(side) if on else blown.discard(side)
+
+    def set_contact(self, i, mohm, bounce_us=(), now_us=0):
+        """The plug of pack i has so much resistance.
+
+        Args:
+            bounce_us: times for which, from now_us on, it opens, makes contact, opens, ..., over
+                and over; an even number of them, or none.
+        """
+        link = self._link(i)
+        self._r0[i] += mohm / 1000 - link.ohm
+        link.ohm = mohm / 1000
+        link.set_bounce(bounce_us, now_us)
+
+    def _link(self, i):
+        self._changed = True
+        if i not in self._links:
+            self._links[i] = Link()
+        return self._links[i]
+
+    def set_charger(self, limit_v=None, needs_v=None, delay_us=None):
+        """Changes what is given of the charger, see `Output`; at first 29.4 V, needs nothing."""
+        output = self.output
+        if limit_v is not None:
+            output.limit_v = limit_v
+        if needs_v is not None:
+            output.needs_v = needs_v
+        if delay_us is not None:
+            output.delay_us = delay_us
+        self._changed = True
+
+    def set_inrush(self, times, us):
+        """The load draws `times` its current for so long whenever the output gets its supply."""
+        self.output.times = times
+        self.output.inrush_us = us
+        self._changed = True
+
+    def set_resistor(self, mohm):
+        """A resistor lies across the output; 0 takes it away."""
+        self.output.short_s = 1000 / mohm if mohm else 0.0
+        self._changed = True
+
+    def lie(self, i, **values):
+        """Sensor i feels something else than the truth, from the next step on.
+
+        Args:
+            gain_pct, sign, offset_ma, stuck_ma: of the current: times gain_pct / 100 * sign, plus
+                offset_ma; stuck_ma (None: not stuck) instead of all that.
+            voltage_pct, offset_mv, stuck_mv: of the voltage. What is not given is the truth.
+        """
+        lie = dict(HONEST)
+        lie.update(values)
+        if lie == HONEST:
+            self._lies.pop(i, None)
+        else:
+            self._lies[i] = lie
+        self._note_injections()
 
     def inject_current(self, i, ma):
         """Adds ma to the current sensor i feels (not to the truth), from the next step on."""
@@ -198,7 +288,10 @@ class Plant:
 
     def _inject(self, offsets, i, milli):
         offsets[i] = milli / 1000
-        self._injected = any(self._inject_a) or any(self._inject_v)
+        self._note_injections()
+
+    def _note_injections(self):
+        self._injected = any(self._inject_a) or any(self._inject_v) or bool(self._lies)
         self._changed = True
 
     def closed(self, i):
@@ -216,15 +309,16 @@ class Plant:
     def step(self, now_us):
         """Carries the plant to now_us; what was set since the last step counts from now_us on.
 
-        Solves when something was set, and every 50 ms: that long the slow change of the RC pairs
-        (0.25 % of their way) is left aside and the segment simply goes on.
+        Solves when something was set, when the plant changes by itself, and every 50 ms: that
+        long the slow change of the RC pairs (0.25 % of their way) is left aside and the segment
+        simply goes on.
 
         Raises:
             ValueError: now_us lies before the last solution.
         """
         if (
             self._changed
-            or not 0 <= now_us - self._solved_us < _HOLD_US
+            or not self._solved_us <= now_us < self._until_us
             or self.load_a != self._solved_load_a
             or self.source_a != self._solved_source_a
         ):
@@ -236,45 +330,35 @@ class Plant:
         The RC pairs and the charges are exact for the currents of the ending segment, whatever
         its length; a length of 0 us only solves again. The OCV follows once a second.
         """
+        while self.due_us < now_us:
+            self._solve(self.due_us)
+        self._solve(now_us)
+
+    def _solve(self, now_us):
         dt = now_us - self._solved_us
         if dt < 0:
             raise ValueError(f"step back in time, by {-dt} us")
         if dt != self._dt_us:
             self._dt_us = dt
             self._gain = 1 - exp(-dt / _TAU_US)
+        if now_us >= self.due_us:
+            for link in self._links.values():
+                self._changed = link.flip(now_us) or self._changed
         if self._changed:
             self._connect()
-        if now_us - self._refreshed_us >= _REFRESH_US:
-            self._refreshed_us = now_us
-            for i in self._present:
-                self._refresh(i)
-
-        gain = self._gain
         hours = dt / _US_PER_HOUR
+        if now_us - self._refreshed_us >= _REFRESH_US:
+            self._refresh(now_us, hours)
+        short_a = self._integrate(hours)
+
+        load = self._solved_load_a = self.load_a
+        source = self._solved_source_a = self.source_a
+        output = self.output
+        self.bus_v = bus_v = output.solve(now_us, short_a, self._packs_s, load, source)
         present = self._present
-        current = self.current_a
-        rc_a = self._rc_a
-        out_ah = self.out_ah
-        in_ah = self.in_ah
-        ocv = self._ocv
-        r1 = self._r1
         emf = self._emf
         path_s = self._path_s
-        short_a = 0.0
-        for i in present:
-            a = current[i]
-            if a > 0:
-                out_ah[i] += a * hours
-            elif a < 0:
-                in_ah[i] -= a * hours
-            through = rc_a[i]
-            through += (a - through) * gain
-            rc_a[i] = through
-            e = ocv[i] - through * r1[i]
-            emf[i] = e
-            short_a += e * path_s[i]
-
-        bus_v = self._solve(short_a)
+        current = self.current_a
         voltage = self.voltage_v
         r0 = self._r0
         for i in present:
@@ -282,46 +366,94 @@ class Plant:
             a = (e - bus_v) * path_s[i]
             current[i] = a
             voltage[i] = e - a * r0[i]
+        if output.start_v != bus_v:
+            for i in present:
+                begin_a = abs(emf[i] - output.start_v) * path_s[i]
+                self.peak_a[i] = max(self.peak_a[i], begin_a)
         self._solved_us = now_us
+        self.due_us = output.due_us
+        if self._links and self._follow_links(now_us):
+            self._solve(now_us)
+            return
+        self._until_us = min(self.due_us, now_us + HOLD_US)
         self._begin_segment(now_us)
+
+    def _integrate(self, hours):
+        """End a segment of so many hours; returns what the packs would now drive into 0 V, A."""
+        gain = self._gain
+        present = self._present
+        current = self.current_a
+        rc_a = self._rc_a
+        out_ah = self.out_ah
+        in_ah = self.in_ah
+        heat = self._heat
+        peak = self.peak_a
+        ocv = self._ocv
+        r1 = self._r1
+        emf = self._emf
+        path_s = self._path_s
+        short_a = 0.0
+        for i in present:
+            a = current[i]
+            if a:
+                ah = a * hours
+                heat[i] += a * ah
+                if a > 0:
+                    out_ah[i] += ah
+                    if a > peak[i]:
+                        peak[i] = a
+                else:
+                    in_ah[i] -= ah
+                    if -a > peak[i]:
+                        peak[i] = -a
+            through = rc_a[i]
+            through += (a - through) * gain
+            rc_a[i] = through
+            e = ocv[i] - through * r1[i]
+            emf[i] = e
+            short_a += e * path_s[i]
+        return short_a
 
     def _connect(self):
         path_s = self._path_s
         for i in range(BATTERIES):
-            fault = self.fault[i]
+            fault = self._fault[i]
             gate = self.switch[i] or self._override[i // CHANNELS]
-            on = self._curve[i] and (fault == _WELDED or (gate and fault == _HEALTHY))
+            on = self._cells[i] and (fault == _WELDED or (gate and fault == _HEALTHY))
             path_s[i] = 1 / (self._r0[i] + self._path_ohm) if on else 0.0
-        self._bus_s = sum(path_s)
+        for i, link in self._links.items():
+            link.gated = path_s[i] > 0
+            if link.cut():
+                path_s[i] = 0.0
+        self._packs_s = sum(path_s)
         self._changed = False
 
-    def _refresh(self, i):
-        soc = self._soc_base[i] - (self.out_ah[i] - self.in_ah[i]) / self._capacity_ah[i]
-        cells, socs, volts = self._curve[i]
-        self.soc[i] = soc
-        self._ocv[i] = cells * _interpolate(socs, volts, soc)
+    def _follow_links(self, now_us):
+        """Feed the sensors that are cut off from their packs; True when a BMS opens or closes."""
+        moved = False
+        for i, link in self._links.items():
+            a = self.current_a[i]
+            if link.cut_before():
+                self.voltage_v[i] = self.bus_v if link.gated else 0.0
+            pack_v = self._emf[i] - a * (self._r0[i] - link.ohm)
+            if link.judge(now_us, self._emf[i], pack_v, a, self.bus_v):
+                self._changed = moved = True
+            self.due_us = min(self.due_us, link.due_us)
+        return moved
 
-    def _solve(self, short_a):
-        """Bus voltage at which packs + source = load; short_a is what a bus at 0 V would draw."""
-        bus_s = self._bus_s
-        load = self._solved_load_a = self.load_a
-        source = self._solved_source_a = self.source_a
-        limit = self.source_limit_v
-        if not bus_s:
-            bus_v, load = (limit, load) if load < source else (0.0, 0.0)
-            source = load
-        else:
-            bus_v = (short_a + source - load) / bus_s
-            if bus_v < _LOAD_KNEE_V:
-                bus_v = (short_a + source) / (bus_s + load / _LOAD_KNEE_V)
-                load *= bus_v / _LOAD_KNEE_V
-            elif source and bus_v > limit:
-                bus_v = max(limit, (short_a - load) / bus_s)
-                source = max(0.0, load + limit * bus_s - short_a)
-        self.bus_load_a = load
-        self.bus_source_a = source
-        self.bus_v = bus_v
-        return bus_v
+    def _refresh(self, now_us, hours):
+        """The OCVs follow what flowed until now; the ending segment lasts `hours`."""
+        us = now_us - self._refreshed_us
+        self._refreshed_us = now_us
+        for i in self._present:
+            ah = self.out_ah[i] - self.in_ah[i] + self.current_a[i] * hours
+            self._cells[i].pass_charge(ah - self._counted_ah[i], us)
+            self._counted_ah[i] = ah
+            self._show(i)
+
+    def _show(self, i):
+        self.soc[i] = self._cells[i].soc
+        self._ocv[i] = self._cells[i].rest_v()
 
     def _begin_segment(self, now_us):
         if now_us != self._since_us:
@@ -332,18 +464,39 @@ class Plant:
         self.sensed_a[:] = self.current_a
         self.sensed_v[:] = self.voltage_v
         if self._injected:
-            for i in range(BATTERIES):
-                self.sensed_a[i] += self._inject_a[i]
-                self.sensed_v[i] += self._inject_v[i]
+            self._falsify()
+        self.high_a = high_a = max(self.sensed_a)
+        self.low_a = low_a = min(self.sensed_a)
+        if high_a > _LOUD_A or low_a < -_LOUD_A:
+            self._quiet_us = FOREVER
+        elif self._quiet_us == FOREVER:
+            self._quiet_us = now_us
         self.solutions += 1
 
-    def mean_current(self, i, a_us, b_us):
+    def _falsify(self):
+        for i, lie in self._lies.items():
+            share = lie["gain_pct"] * lie["sign"] / 100
+            amps = self.sensed_a[i] * share + lie["offset_ma"] / 1000
+            volts = self.sensed_v[i] * lie["voltage_pct"] / 100 + lie["offset_mv"] / 1000
+            self.sensed_a[i] = amps if lie["stuck_ma"] is None else lie["stuck_ma"] / 1000
+            self.sensed_v[i] = volts if lie["stuck_mv"] is None else lie["stuck_mv"] / 1000
+        for i in range(BATTERIES):
+            self.sensed_a[i] += self._inject_a[i]
+            self.sensed_v[i] += self._inject_v[i]
+
+    def mean_current(self, i, a_us, b_us, most_a=FOREVER):
         """Time average of the current sensor i felt over [a_us, b_us], a_us < b_us <= now, in A.
 
         Exact over the last 32 segments; the oldest one's value stands for all time before it.
+
+        Args:
+            most_a: full scale of the sensor, 20 A or more: a segment with more counts as that
+                much, when there are several. (Of a single one its register shows no more anyway.)
         """
         if a_us >= self._since_us:
             return self.sensed_a[i]
+        if a_us < self._quiet_us:
+            return self._mean_of_full(i, a_us, b_us, most_a) / (b_us - a_us)
         return self._mean(self._rows_a, i, a_us, b_us)
 
     def mean_voltage(self, i, a_us, b_us):
@@ -351,6 +504,16 @@ class Plant:
         if a_us >= self._since_us:
             return self.sensed_v[i]
         return self._mean(self._rows_v, i, a_us, b_us)
+
+    def _mean_of_full(self, i, a_us, b_us, most_a):
+        """As `_mean`, of currents that are cut at most_a: slower, stretch by stretch."""
+        total = 0.0
+        while a_us < b_us:
+            end_us = min(self.constant_until(a_us), b_us)
+            amps = self._mean(self._rows_a, i, a_us, end_us)
+            total += min(max(amps, -most_a), most_a) * (end_us - a_us)
+            a_us = end_us
+        return total
 
     def _mean(self, rows, i, a_us, b_us):
         starts = self._starts
@@ -391,11 +554,3 @@ def _number(where, key, value):
     if not isinstance(value, kind) or not low <= value <= high:
         raise ValueError(f"{where}.{key}: found {value}, allowed {low} to {high}")
     return value
-
-
-def _interpolate(xs, ys, x):
-    """Straight lines through the points, xs rising; the outer two go on beyond the ends."""
-    k = 1
-    while k < len(xs) - 1 and x > xs[k]:
-        k += 1
-    return ys[k] + (x - xs[k]) * (ys[k] - ys[k - 1]) / (xs[k] - xs[k - 1])

@@ -2,6 +2,7 @@
 """Writes down what happened in a run, and refereeing it from the plant's truth: the report."""
 
 from sim import referee
+from sim.output import LOAD_KNEE_V
 
 BATTERIES = 16
 
@@ -16,10 +17,15 @@ class Recorder:
         snap: the firmware's snapshot, set when its guard appears; None before.
     """
 
+    GROWING = ("timeline", "switch_writes", "closings", "dark", "reactions", "spans")
+    """Lists that grow as long as the run lasts."""
+
     def __init__(self, world, limits):
         self._world = world
         self._limits = limits
         self._referee = referee.Referee(world, limits)
+        self._dark_us = None
+        self._closed = {}
         self.snap = None
         self._known = None
         self._crossed_us = [None] * BATTERIES
@@ -29,6 +35,8 @@ class Recorder:
         self.spans = []
         self.timeline = []
         self.switch_writes = []
+        self.closings = []
+        self.dark = []
         self.reactions = []
         self.ticks = 0
         self.late = 0
@@ -46,10 +54,13 @@ class Recorder:
 
     def stepped(self, at_us):
         """A new segment began: note whose sensor input is beyond its hard limit."""
-        sensed = self._world.plant.sensed_a
+        plant = self._world.plant
+        if (plant.bus_v < LOAD_KNEE_V and plant.load_a > 0) != (self._dark_us is not None):
+            self._turn(at_us)
         limits = self._limits
-        if max(sensed) > limits.hard_discharge_a or min(sensed) < -limits.hard_charge_a:
+        if plant.high_a > limits.hard_discharge_a or plant.low_a < -limits.hard_charge_a:
             self._watching = True
+            sensed = plant.sensed_a
             for i in range(BATTERIES):
                 beyond = sensed[i] > limits.hard_discharge_a or sensed[i] < -limits.hard_charge_a
                 if not beyond:
@@ -62,17 +73,44 @@ class Recorder:
             self._crossed_us = [None] * BATTERIES
         self._referee.stepped(at_us, self.snap)
 
+    def _turn(self, at_us):
+        """The load loses its supply, or gets it."""
+        if self._dark_us is None:
+            self._dark_us = at_us
+        else:
+            self.dark.append([_ms(self._dark_us), _ms(at_us)])
+            self._dark_us = None
+
     def switched(self, at_us, before):
         """Gates moved; `before` holds the old ones."""
-        gates = self._world.plant.switch
+        plant = self._world.plant
+        gates = plant.switch
         for i in range(BATTERIES):
             if gates[i] != before[i]:
                 self.switch_writes.append([_ms(at_us), i + 1, gates[i]])
+                if gates[i]:
+                    self._closed[i] = (at_us, plant.out_ah[i] - plant.in_ah[i])
+                else:
+                    self._note_closing(i, at_us)
                 if not gates[i] and self._crossed_us[i] is not None:
                     self._opened.append((self._crossed_us[i], at_us, i))
                     self.spans.append([self._crossed_at, self._world.wires.transactions])
                     self._crossed_us[i] = None
         self._referee.switched(at_us, before)
+
+    def _note_closing(self, i, opened_us):
+        closed_us, known_ah = self._closed.pop(i)
+        plant = self._world.plant
+        self.closings.append(
+            {
+                "n": i + 1,
+                "closed_ms": _ms(closed_us),
+                "opened_ms": None if opened_us is None else _ms(opened_us),
+                "peak_a": round(plant.peak_a[i], 2),
+                "a2s": round(plant.a2s(i), 3),
+                "mah": round(1000 * (plant.out_ah[i] - plant.in_ah[i] - known_ah), 4),
+            }
+        )
 
     def played(self, at_us, step):
         """A step of the scenario is about to be played."""
@@ -147,6 +185,10 @@ class Recorder:
         wires = world.wires
         snap = self.snap
         world.plant.solve(world.now_us)
+        for i in sorted(self._closed):
+            self._note_closing(i, None)
+        if self._dark_us is not None:
+            self._turn(world.now_us)
         ticks = max(self.ticks, 1)
         period_us = max(self._period_us, 1)
         energy = {}
@@ -167,6 +209,8 @@ class Recorder:
             "end_ms": _ms(world.now_us),
             "timeline": self.timeline,
             "switch_writes": self.switch_writes,
+            "closings": self.closings,
+            "dark_ms": self.dark,
             "reactions": self.reactions,
             "ticks": {
                 "count": self.ticks,

@@ -51,6 +51,8 @@ _ON, _UNCONTROLLED = 3, 6
 _POWERED_ON = 1
 TRIAL = 22
 ALL = 16
+_LOCAL = ("alert", "switch", "expander", "board", "override", "line", "bms", "fuse", "contact")
+"""Steps after which openings and readings of a board are explained, by their first word."""
 _NO_STATES = bytes(BATTERIES)
 _SENSORS, _EXPANDERS = 0x40, 0x20
 
@@ -196,7 +198,7 @@ class Referee:
                 change = self._frozen.add if step.get("on", True) else self._frozen.discard
                 change(i)
             self._pack(i).go_blind(at_us)
-        elif kind in ("alert", "switch", "expander", "board", "override"):
+        elif kind in _LOCAL:
             board = step["board"] if "board" in step else (step["n"] - 1) // CHANNELS
             self._trouble(at_us, board)
         elif kind in ("bus", "controller", "power"):

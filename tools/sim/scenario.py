@@ -6,6 +6,7 @@ nothing behind.
 """
 
 from sim import values
+from sim.plant import HONEST
 from sim.values import BATTERIES, CHANNELS, ScenarioError
 
 SENSORS = ("ina237", "ina238", "ina228", "ina226", "ina219")
@@ -68,8 +69,17 @@ def complete(data):
     steps = enumerate(scenario["steps"])
     scenario["steps"] = [_step("steps[%d]" % k, step, numbers) for k, step in steps]
     for k, wish in enumerate(scenario["expect"]):
-        values.check("expect[%d]" % k, wish, values.expectation(), ("at", "n", "state"))
+        _check_wish("expect[%d]" % k, wish)
     return scenario
+
+
+def _check_wish(where, wish):
+    if type(wish) is dict and "dark_ms" in wish:
+        anything = (lambda value: True, "")
+        values.check(where, wish, {"dark_ms": anything}, ("dark_ms",))
+        values.check(where + ".dark_ms", wish["dark_ms"], values.DARKNESS, values.DARKNESS)
+    else:
+        values.check(where, wish, values.expectation(), ("at", "n", "state"))
 
 
 def _packs(packs):
@@ -79,6 +89,8 @@ def _packs(packs):
     for k, pack in enumerate(packs):
         where = "batteries[%d]" % k
         values.check(where, pack, dict(values.PACK, sensor=values.word(*SENSORS)), ("n",))
+        if "bms" in pack:
+            values.check(where + ".bms", pack["bms"], values.BMS)
         if any(pack["n"] == other["n"] for other in found):
             values.refuse(where + ".n", pack["n"], "a number that no other has")
         found.append(dict(pack, sensor=pack.get("sensor", SENSORS[0])))
@@ -137,7 +149,7 @@ def shrink(scenario, batteries):
     boards = [(pack["n"] - 1) // CHANNELS for pack in packs]
     steps = [step for step in scenario["steps"] if step.get("n", 1) <= batteries]
     steps = [step for step in steps if step.get("board", boards[0]) in boards]
-    expect = [wish for wish in scenario["expect"] if wish["n"] <= batteries]
+    expect = [wish for wish in scenario["expect"] if wish.get("n", 1) <= batteries]
     return dict(scenario, batteries=packs, steps=steps, expect=expect)
 
 
@@ -153,8 +165,11 @@ class Script:
         self._submit = submit
         steps = [(int(step["at"] * 1000000), k, step) for k, step in enumerate(scenario["steps"])]
         for name in ("load", "source"):
-            for at_s, amps in scenario[name]:
-                steps.append((int(at_s * 1000000), -1, {"do": name, "a": amps}))
+            for row in scenario[name]:
+                step = {"do": name, "a": row[1]}
+                if len(row) > 2:
+                    step["v"] = row[2]
+                steps.append((int(row[0] * 1000000), -1, step))
         self._steps = sorted(steps, key=lambda entry: entry[:2])
         self._next = 0
 
@@ -193,7 +208,45 @@ def _load(world, step):
 
 
 def _source(world, step):
-    world.plant.source_a = float(step["a"])
+    plant = world.plant
+    plant.source_a = float(step["a"])
+    needs_mv = step.get("needs_mv")
+    delay_ms = step.get("delay_ms")
+    plant.set_charger(
+        step.get("v"),
+        None if needs_mv is None else needs_mv / 1000,
+        None if delay_ms is None else delay_ms * 1000,
+    )
+
+
+def _load_mohm(world, step):
+    world.plant.set_resistor(step["mohm"])
+
+
+def _inrush(world, step):
+    world.plant.set_inrush(step["times"], step["ms"] * 1000)
+
+
+def _bms_open(world, step):
+    world.plant.move_bms(step["n"] - 1, True)
+
+
+def _bms_close(world, step):
+    world.plant.move_bms(step["n"] - 1, False)
+
+
+def _fuse_blow(world, step):
+    world.plant.blow_fuse(step["n"] - 1, step["side"], step["on"])
+
+
+def _contact(world, step):
+    bounce_us = [ms * 1000 for ms in step["bounce"]]
+    world.plant.set_contact(step["n"] - 1, step["mohm"], bounce_us, world.now_us)
+
+
+def _sensor_lie(world, step):
+    lie = {key: step[key] for key in step if key not in ("at", "do", "n")}
+    world.plant.lie(step["n"] - 1, **lie)
 
 
 def _set_battery(world, step):
@@ -222,7 +275,7 @@ def _sensor_heat(world, step):
 
 
 def _sensor_nack(world, step):
-    _silence(world, 0x3F + step["n"], step)
+    _silence(world, 0x3F + step["n"], step, "sensor_nack")
 
 
 def _alert_stuck(world, step):
@@ -230,14 +283,26 @@ def _alert_stuck(world, step):
 
 
 def _expander_nack(world, step):
-    _silence(world, 0x20 + step["board"], step)
+    _silence(world, 0x20 + step["board"], step, "expander_nack")
 
 
-def _silence(world, address, step):
-    if step["on"]:
-        world.wires.silent.add(address)
-    else:
-        world.wires.silent.discard(address)
+def _line_cut(world, step):
+    b = step["board"]
+    wire = step["wire"]
+    if wire == "supply":
+        world.power_board(b, not step["on"])
+        return
+    for address in [0x20 + b] + [0x40 + CHANNELS * b + c for c in range(CHANNELS)]:
+        _silence(world, address, step, wire)
+
+
+def _silence(world, address, step, why):
+    """A chip does not answer, for each of these causes until it is over."""
+    silent = world.wires.silent
+    causes = silent.pop(address, set())
+    causes.add(why) if step["on"] else causes.discard(why)
+    if causes:
+        silent[address] = causes
 
 
 def _sensor_corrupt(world, step):
@@ -364,11 +429,17 @@ def _power_cycle(world, step):
 
 STEPS = {
     "load": (_load, {"a": MUST}),
-    "source": (_source, {"a": MUST}),
+    "source": (_source, {"a": MUST, "v": None, "needs_mv": None, "delay_ms": None}),
+    "load_mohm": (_load_mohm, {"mohm": MUST}),
+    "inrush": (_inrush, {"times": MUST, "ms": MUST}),
     "set_battery": (
         _set_battery,
         {"n": MUST, "soc": None, "r_mohm": None, "voltage_mv": None},
     ),
+    "bms_open": (_bms_open, {"n": MUST}),
+    "bms_close": (_bms_close, {"n": MUST}),
+    "fuse_blow": (_fuse_blow, {"n": MUST, "side": "battery", "on": True}),
+    "contact": (_contact, {"n": MUST, "mohm": MUST, "bounce": ()}),
     "inject_current": (_inject_current, {"n": MUST, "ma": MUST}),
     "inject_voltage": (_inject_voltage, {"n": MUST, "mv": MUST}),
     "sensor_reset": (_sensor_reset, {"n": MUST}),
@@ -376,6 +447,7 @@ STEPS = {
     "sensor_heat": (_sensor_heat, {"n": MUST, "c": MUST}),
     "sensor_nack": (_sensor_nack, {"n": MUST, "on": True}),
     "sensor_corrupt": (_sensor_corrupt, {"n": MUST, "factor": MUST, "reads": 1}),
+    "sensor_lie": (_sensor_lie, dict({"n": MUST}, **HONEST)),
     "alert_stuck": (_alert_stuck, {"n": MUST, "level": MUST}),
     "expander_nack": (_expander_nack, {"board": MUST, "on": True}),
     "expander_reset": (_expander_reset, {"board": MUST}),
@@ -384,6 +456,7 @@ STEPS = {
     "bus_noise": (_bus_noise, {"rate": MUST}),
     "board_unplug": (_board_unplug, {"board": MUST}),
     "board_plug": (_board_plug, {"board": MUST}),
+    "line_cut": (_line_cut, {"board": MUST, "wire": MUST, "on": True}),
     "switch_weld": (_switch_weld, {"n": MUST, "on": True}),
     "switch_stuck_open": (_switch_stuck_open, {"n": MUST, "on": True}),
     "override": (_override, {"board": MUST, "on": True}),

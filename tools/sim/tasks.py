@@ -49,6 +49,7 @@ class TaskQueue:
         task.follower = None
         if self is self.core._task_queue:
             current.world.resume(task)
+            task.begun = True
         return task
 
     def remove(self, task):
@@ -65,7 +66,11 @@ class TaskQueue:
 
 
 class Task:
-    """One coroutine that asyncio runs."""
+    """One coroutine that asyncio runs.
+
+    Attributes:
+        begun: True once it was resumed.
+    """
 
     def __init__(self, coro, globals=None):
         self.coro = coro
@@ -73,6 +78,7 @@ class Task:
         self.data = None
         self.ph_key = 0
         self.follower = None
+        self.begun = False
 
     def done(self):
         return not self.state

@@ -2,7 +2,6 @@
 """The output as it really is, and as it may look to the firmware. Read by the judges of a run."""
 
 from sim.evidence import CARRIES_A, FOREVER, MS, S
-from sim.plant import STUCK_OPEN
 
 DARK_V = 12.0
 """Below this a load has no supply."""
@@ -61,7 +60,7 @@ class Truth:
 
     def cannot_conduct(self, pack):
         """True when no current can flow whatever its switch is told."""
-        return self._world.plant.fault[pack.i] == STUCK_OPEN
+        return self._world.plant.cannot_conduct(pack.i)
 
     def lies(self, pack):
         """True when its sensor shows another current than there is."""

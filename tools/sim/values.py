@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-only
 """What the values of a scenario may be, and how one that is not is refused. Called by scenario."""
 
-from sim import costs, plant, wires
+from sim import cells, costs, links, plant, wires
 
 BATTERIES = 16
 CHANNELS = 4
@@ -10,6 +10,7 @@ _MOST_A = 10000
 _NAME_CHARS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_."
 _SHOWN_CHARS = 40
 _DEPTH = 8
+_MOST_BOUNCES = 16
 
 
 class ScenarioError(ValueError):
@@ -68,13 +69,29 @@ def _is_name(value):
     )
 
 
-def _is_profile(value):
-    return type(value) is list and all(
-        type(pair) in (list, tuple)
-        and len(pair) == 2
-        and _SECOND[0](pair[0])
-        and _AMPERES[0](pair[1])
-        for pair in value
+def _profile(*columns):
+    """Rule that is true for a list of rows, each value of one by the rule of its column.
+
+    The third column and those after it may be left out.
+    """
+
+    def fits(value):
+        return type(value) is list and all(
+            type(row) in (list, tuple)
+            and 2 <= len(row) <= len(columns)
+            and all(column[0](cell) for column, cell in zip(columns, row))
+            for row in value
+        )
+
+    return fits
+
+
+def _are_bounces(value):
+    return (
+        type(value) in (list, tuple)
+        and len(value) <= _MOST_BOUNCES
+        and len(value) % 2 == 0
+        and all(whole(1, 100000)[0](ms) for ms in value)
     )
 
 
@@ -102,7 +119,7 @@ def _is_mood(value):
     return type(value) is str and value in MOODS
 
 
-_PROFILE = (_is_profile, "a list of [second, amperes], neither below 0")
+_VOLTS = number(12, 60)
 KEYS = {
     "name": (_is_name, "1 to 64 letters, digits, `-`, `_` and `.`, no `.` first"),
     "duration_s": number(0.001, _LONGEST_S),
@@ -116,20 +133,53 @@ KEYS = {
     "controller": word(*costs.CONTROLLERS),
     "driver": word(*sorted(wires.DRIVERS)),
     "boot_ticks_ms": whole(0, (1 << 30) - 1),
-    "load": _PROFILE,
-    "source": _PROFILE,
+    "bus_uf": number(0, 1000000),
+    "load": (
+        _profile(_SECOND, _AMPERES),
+        "a list of [second, amperes], neither below 0",
+    ),
+    "source": (
+        _profile(_SECOND, _AMPERES, _VOLTS),
+        "a list of [second, amperes] or [second, amperes, volts], volts from 12 to 60",
+    ),
     "steps": (lambda value: type(value) in (list, tuple), "a list of steps"),
     "expect": (lambda value: type(value) is list, "a list of expectations"),
 }
 PACK = {key: number(*plant.ALLOWED[key]) for key in ("capacity_ah", "soc", "r_mohm")}
 PACK["n"] = whole(1, BATTERIES)
-PACK["chemistry"] = word(*sorted(plant.CURVES))
+PACK["chemistry"] = word(*sorted(cells.CURVES))
+BMS = {
+    "min_mv": number(0, 60000),
+    "max_mv": number(0, 60000),
+    "max_a": number(0, _MOST_A),
+    "delay_ms": whole(0, 100000),
+    "charge_wake": _SWITCH,
+}
+PACK["bms"] = (lambda value: type(value) is dict, "an object with " + ", ".join(sorted(BMS)))
 STEP = {
     "at": _SECOND,
     "n": whole(0, BATTERIES),
     "board": whole(0, BATTERIES // CHANNELS - 1),
     "on": _SWITCH,
     "a": _AMPERES,
+    "v": _VOLTS,
+    "needs_mv": number(0, 60000),
+    "delay_ms": whole(0, 1000000),
+    "times": number(1, 100),
+    "mohm": number(0, 1000000),
+    "bounce": (
+        _are_bounces,
+        "a list of ms, open and in contact in turn: up to 16 whole numbers, an even count, from 1",
+    ),
+    "side": word(*links.SIDES),
+    "wire": word("sda", "scl", "supply"),
+    "offset_ma": number(-1000000, 1000000),
+    "gain_pct": number(0, 100000),
+    "sign": (lambda value: type(value) is int and value in (1, -1), "1 or -1"),
+    "stuck_ma": number(-1000000, 1000000),
+    "voltage_pct": number(0, 100000),
+    "offset_mv": number(-100000, 100000),
+    "stuck_mv": number(-100000, 100000),
     "soc": number(*plant.ALLOWED["soc"]),
     "r_mohm": number(*plant.ALLOWED["r_mohm"]),
     "voltage_mv": number(*plant.ALLOWED["voltage_mv"]),
@@ -167,6 +217,10 @@ def expectation():
         "state": word(*catalog.names(catalog.STATES)),
         "reason": word(*catalog.names(catalog.REASONS)),
     }
+
+
+DARKNESS = {"from": _SECOND, "to": _SECOND, "most": number(0, 1000 * _LONGEST_S)}
+"""Rules for how many ms the load may be without supply between two moments."""
 
 
 def check(where, data, rules, needed=()):

@@ -36,7 +36,7 @@ class Wires:
     Attributes:
         chips: address to chip model.
         sda_low: True while somebody holds SDA low; `clocks_left` SCL pulses free it.
-        silent: addresses that do not acknowledge (injected).
+        silent: address that does not acknowledge to the set of causes (injected).
         noise: probability (0..1) that a byte read is disturbed.
         corrupt: address to (factor, reads left): results are multiplied.
         faults: number of a transaction to what goes wrong in it: `nack`, `timeout` (the clock is
@@ -54,7 +54,7 @@ class Wires:
         self._scl = self._sda = None
         self._scl_level = 1
         self.chips = {}
-        self.silent = set()
+        self.silent = {}
         self.clocks_left = 0
         self.noise = 0.0
         self.corrupt = {}

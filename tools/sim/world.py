@@ -125,7 +125,7 @@ class World:
         self.script = None
         packs = [dict(pack) for pack in scenario["batteries"]]
         models = {pack["n"]: pack.pop("sensor") for pack in packs}
-        self.plant = Plant(packs, seed=seed)
+        self.plant = Plant(packs, seed=seed, bus_uf=scenario.get("bus_uf", 0))
         drivers = sorted(DRIVERS)
         self.driver = scenario.get("driver") or drivers[seed % len(drivers)]
         self.wires = Wires(self, self.driver)
@@ -304,6 +304,8 @@ class World:
 
     def _step(self, at_us):
         self.plant.step(at_us)
+        if self.plant.due_us < self._due_us:
+            self._due_us = self.plant.due_us
         self._comparators.follow_all(at_us)
         if self.broker:
             self.broker.serve(at_us)

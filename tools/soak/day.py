@@ -27,7 +27,6 @@ _SECTORS = 131072
 _LOG_S = 10
 _UNWRITTEN_S = 30
 """At the end: the log is written every ten seconds."""
-_LISTS = ("timeline", "switch_writes", "reactions", "spans")
 _COOLING_S = 10.0
 _JOINING_S = 1.5
 _SEEN_S = 0.6
@@ -104,7 +103,7 @@ class Sampler:
         if len(self.used) == 2 or self._world.now_us < self._due_s[len(self.used)] * 1000000:
             return
         with open(self._path, "a") as file:
-            for name in _LISTS:
+            for name in self._recorder.GROWING:
                 json.dump([name, getattr(self._recorder, name)], file)
                 file.write("\n")
                 setattr(self._recorder, name, [])

@@ -52,7 +52,8 @@ class Meter(world.World):
     def resume(self, task):
         if not self.asked:
             self.unasked |= {self.step}
-        self.asked = False
+        # One that is cancelled before it has begun runs nothing.
+        self.asked = bool(task.data) and not task.begun
         self.step = str(task.coro).split("'")[1]
         before_us = self.now_us
         known_us = self.collected_us

@@ -143,7 +143,7 @@ class Month:
         now_us = current.world.now_us
         if len(self.used) < 2 and now_us >= self._due_s[len(self.used)] * 1000000:
             recorder = current.world.observers[0]
-            for name in ("timeline", "switch_writes", "reactions", "spans"):
+            for name in recorder.GROWING:
                 setattr(recorder, name, [])
             current.world.flash_us = []
             gc.collect()

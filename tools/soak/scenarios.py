@@ -214,6 +214,40 @@ def _bus_noise(rig):
     return rig.passing(step, step | {"rate": 0})
 
 
+def _charger(rig):
+    """One that ends at another voltage, or gives nothing until it sees a battery."""
+    step = {"at": rig.at(), "do": "source", "a": _amps(rig)}
+    if rig.draw.random() < 0.5:
+        step["v"] = round(rig.draw.uniform(26, 31), 1)
+    if rig.draw.random() < 0.3:
+        step |= {"needs_mv": 20000, "delay_ms": rig.draw.choice((0, 500, 3000))}
+    return [step]
+
+
+def _contact(rig):
+    step = {"do": "contact", "n": rig.n(), "mohm": _wide(rig.draw, 5, 500)}
+    if rig.draw.random() < 0.5:
+        step["bounce"] = [_wide(rig.draw, 1, 300) for _ in range(2 * rig.draw.randint(1, 4))]
+    return rig.passing(step, {"do": "contact", "n": step["n"], "mohm": 0})
+
+
+def _sensor_lie(rig):
+    draw = rig.draw
+    lie = draw.choice(
+        (
+            {"offset_ma": draw.randint(-2000, 2000)},
+            {"gain_pct": draw.choice((0, 50, 90, 110, 200))},
+            {"sign": -1},
+            {"stuck_ma": draw.randint(-rig.ma, rig.ma)},
+            {"offset_mv": draw.randint(-2000, 2000)},
+            {"voltage_pct": draw.choice((50, 98, 102, 110))},
+            {"stuck_mv": draw.randint(22000, 30000)},
+        )
+    )
+    step = {"do": "sensor_lie", "n": rig.n()}
+    return rig.passing(step | lie, step)
+
+
 def _broker(rig):
     return rig.passing({"do": "broker", "mood": rig.draw.choice(MOODS)}, {"do": "broker"})
 
@@ -246,7 +280,25 @@ def _amps(rig):
 
 FAULTS = {
     "load": _once("load", a=_amps),
-    "source": _once("source", a=_amps),
+    "source": _charger,
+    "load_mohm": lambda rig: rig.passing(
+        {"do": "load_mohm", "mohm": _wide(rig.draw, 5, 1000)}, {"do": "load_mohm", "mohm": 0}
+    ),
+    "inrush": _once(
+        "inrush",
+        times=lambda rig: round(rig.draw.uniform(1, 10), 1),
+        ms=lambda rig: _wide(rig.draw, 1, 500),
+    ),
+    "bms_open": _pair("bms_open", "bms_close", n=_n),
+    "bms_close": lambda rig: [
+        {"at": 0, "do": "bms_open", "n": (n := rig.n())},
+        {"at": rig.at(), "do": "bms_close", "n": n},
+    ],
+    "fuse_blow": lambda rig: rig.passing(
+        step := {"do": "fuse_blow", "n": rig.n(), "side": rig.draw.choice(("battery", "bus"))},
+        step | {"on": False},
+    ),
+    "contact": _contact,
     "set_battery": _set_battery,
     "inject_current": _felt(
         "inject_current", "ma", lambda rig: int(rig.ma * rig.draw.uniform(-5, 5)), 0
@@ -262,6 +314,7 @@ FAULTS = {
         factor=lambda rig: rig.draw.choice((0.5, 1.4, round(rig.draw.uniform(0, 3), 2))),
         reads=lambda rig: rig.draw.randint(1, 6),
     ),
+    "sensor_lie": _sensor_lie,
     "alert_stuck": _once("alert_stuck", n=_n, level=lambda rig: rig.draw.randint(0, 1)),
     "expander_nack": _switched("expander_nack", "board"),
     "expander_reset": _once("expander_reset", board=_board),
@@ -277,6 +330,14 @@ FAULTS = {
         {"at": 0, "do": "board_unplug", "board": (board := rig.board())},
         {"at": rig.at(), "do": "board_plug", "board": board},
     ],
+    "line_cut": lambda rig: rig.passing(
+        step := {
+            "do": "line_cut",
+            "board": rig.board(),
+            "wire": rig.draw.choice(("sda", "scl", "supply")),
+        },
+        step | {"on": False},
+    ),
     "switch_weld": _switched("switch_weld", "n"),
     "switch_stuck_open": _switched("switch_stuck_open", "n"),
     "override": _switched("override", "board"),

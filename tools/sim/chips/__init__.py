@@ -180,9 +180,11 @@ class Sensor:
     def _vshunt_over(self, begin_us, end_us):
         if not self._inputs & SHUNT:
             return self._vshunt
-        code = round(self.plant.mean_current(self.i, begin_us, end_us) * self._shunt_per_a)
         low = self._shunt_low
         high = self._shunt_high
+        # The converter is full at its last code, so that is what an average is made of.
+        per_a = self._shunt_per_a
+        code = round(self.plant.mean_current(self.i, begin_us, end_us, high / per_a) * per_a)
         return low if code < low else high if code > high else code
 
     def _vbus_over(self, begin_us, end_us):
@@ -316,11 +318,11 @@ class Comparators:
         self.calm_us = now_us
 
     def _inside(self):
-        sensed = self._plant.sensed_a
-        if max(sensed) > self._high_a or min(sensed) < self._low_a:
+        plant = self._plant
+        if plant.high_a > self._high_a or plant.low_a < self._low_a:
             return False
         if self._volts:
-            sensed = self._plant.sensed_v
+            sensed = plant.sensed_v
             for chip in self._chips:
                 if not self._low_v <= sensed[chip.i] <= self._high_v:
                     return False
