@@ -24,6 +24,7 @@ _TAU_US = 20e6
 _R0_SHARE = 0.7
 _US_PER_HOUR = 3.6e9
 _LOUD_A = 20
+_FRESH_US = 1000000
 
 _HEALTHY, _WELDED, _STUCK_OPEN = range(3)
 
@@ -82,6 +83,9 @@ class Plant:
             first to have them exact for this moment.
         switch: wanted gate state of each switch (see `set_gate`).
         peak_a: highest current since the switch was last told to close, of either direction.
+        a2s: integral of the square of the current over the first second since then, in A²s: what
+            heats a fuse, a shunt or a switch. Of an inrush into capacitors it is up to 1.5 % too
+            low, since each piece of it counts with its mean.
         sensed_a, sensed_v: what the sensors feel in this segment (truth plus injections).
         high_a, low_a: highest and lowest of `sensed_a`.
         solutions: number of solutions so far; changes whenever a sensor input may have changed.
@@ -99,7 +103,8 @@ class Plant:
         self.solutions = 0
 
         self.bus_v = 0.0
-        self.peak_a, self._heat = _zeros(), _zeros()
+        self.peak_a, self.a2s = _zeros(), _zeros()
+        self._fresh = {}
         self._path_ohm = path_mohm / 1000
         self._cells = [None] * BATTERIES
         self._links = {}
@@ -176,17 +181,10 @@ class Plant:
     def set_gate(self, i, closed):
         """The board commands switch i closed (true) or open; seen from the next step on."""
         if closed and not self.switch[i]:
-            self.peak_a[i] = self._heat[i] = 0.0
+            self.peak_a[i] = self.a2s[i] = 0.0
+            self._fresh[i] = None
         self.switch[i] = 1 if closed else 0
         self._changed = True
-
-    def a2s(self, i):
-        """Integral of the square of pack i's current since its switch was last told to close.
-
-        Up to the last solution, in A²s; what heats a fuse, a shunt or a switch. Of an inrush into
-        capacitors it is up to 1.5 % too low, since each piece of it counts with its mean.
-        """
-        return self._heat[i] * 3600
 
     def weld(self, i):
         """Switch i conducts whatever its gate says."""
@@ -349,6 +347,8 @@ class Plant:
         hours = dt / _US_PER_HOUR
         if now_us - self._refreshed_us >= _REFRESH_US:
             self._refresh(now_us, hours)
+        if self._fresh:
+            self._heat(now_us)
         short_a = self._integrate(hours)
 
         load = self._solved_load_a = self.load_a
@@ -386,7 +386,6 @@ class Plant:
         rc_a = self._rc_a
         out_ah = self.out_ah
         in_ah = self.in_ah
-        heat = self._heat
         peak = self.peak_a
         ocv = self._ocv
         r1 = self._r1
@@ -397,7 +396,6 @@ class Plant:
             a = current[i]
             if a:
                 ah = a * hours
-                heat[i] += a * ah
                 if a > 0:
                     out_ah[i] += ah
                     if a > peak[i]:
@@ -413,6 +411,17 @@ class Plant:
             emf[i] = e
             short_a += e * path_s[i]
         return short_a
+
+    def _heat(self, now_us):
+        """Note what the segment that ends now cost the switches that have just closed."""
+        for i, until_us in list(self._fresh.items()):
+            if until_us is None:
+                self._fresh[i] = now_us + _FRESH_US
+            else:
+                us = min(now_us, until_us) - self._solved_us
+                self.a2s[i] += self.current_a[i] ** 2 * us / 1e6
+                if now_us >= until_us:
+                    del self._fresh[i]
 
     def _connect(self):
         path_s = self._path_s

@@ -24,6 +24,7 @@ class Recorder:
         self._world = world
         self._limits = limits
         self._referee = referee.Referee(world, limits)
+        self._solution = -1
         self._dark_us = None
         self._closed = {}
         self.snap = None
@@ -53,8 +54,14 @@ class Recorder:
     # What the world reports
 
     def stepped(self, at_us):
-        """A new segment began: note whose sensor input is beyond its hard limit."""
+        """A new segment may have begun: note who is beyond a hard limit, and who is dark."""
         plant = self._world.plant
+        if plant.solutions != self._solution:
+            self._solution = plant.solutions
+            self._look(at_us, plant)
+        self._referee.stepped(at_us, self.snap)
+
+    def _look(self, at_us, plant):
         if (plant.bus_v < LOAD_KNEE_V and plant.load_a > 0) != (self._dark_us is not None):
             self._turn(at_us)
         limits = self._limits
@@ -71,7 +78,6 @@ class Recorder:
         elif self._watching:
             self._watching = False
             self._crossed_us = [None] * BATTERIES
-        self._referee.stepped(at_us, self.snap)
 
     def _turn(self, at_us):
         """The load loses its supply, or gets it."""
@@ -107,7 +113,7 @@ class Recorder:
                 "closed_ms": _ms(closed_us),
                 "opened_ms": None if opened_us is None else _ms(opened_us),
                 "peak_a": round(plant.peak_a[i], 2),
-                "a2s": round(plant.a2s(i), 3),
+                "a2s": round(plant.a2s[i], 3),
                 "mah": round(1000 * (plant.out_ah[i] - plant.in_ah[i] - known_ah), 4),
             }
         )
