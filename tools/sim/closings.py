@@ -53,6 +53,7 @@ class _Join:
 
     Attributes:
         idle: True when none of `live` carried a current; before: their currents.
+        share_a: what the load takes of one more;
         bus_v: voltage at rest; slack_v: by how much the firmware's may differ from it.
         worst: the highest current as a share of its continuous limit.
         count: how many closed together so far; relief: True when that was to relieve somebody.
@@ -68,6 +69,7 @@ class _Join:
         read = [pack for pack in told if not pack.blind]
         seen_v = [truth.seen_v(view, at_us) for view in (read, read + stray, live) if view]
         self.slack_v = QUANTUM_V + max(abs(seen - self.bus_v) for seen in seen_v)
+        self.share_a = sum(self.before) / (len(live) + 1)
         self.count = 0
         self.relief = False
 
@@ -226,44 +228,50 @@ class Closings:
         near_v = max(limits.offset_v, limits.spread_v) if join.idle else limits.offset_v
         distances = [abs(truth.rest_v(pack) - join.bus_v) for pack in fresh]
         join.count += len(fresh)
-        many = join.count > 1 or max(distances + [0]) > near_v
-        if join.worst > _BEYOND and many:
+        far = [distance_v > near_v for distance_v in distances]
+        wrong = [not join.idle and self._is_too_much(pack, join) for pack in fresh]
+        if join.worst > _BEYOND and (join.count > 1 or True in far or True in wrong):
             near_v = 2 * limits.offset_v
             if not join.relief and join.at_us - self._relief_us < _RELIEF_US:
                 self._later(fresh[0], at_us, "relieved again within ten seconds")
             join.relief = True
             self._relief_us = join.at_us
+            wrong = [self._relieves_nobody(pack, join) for pack in fresh]
         elif fresh and not join.idle:
-            soon = join.at_us - self._joined_us < limits.join_us * _SHORTER or many
+            soon = join.at_us - self._joined_us < limits.join_us * _SHORTER or join.count > 1
             if soon and join.worst < _BEYOND:
                 self._later(fresh[-1], at_us, "joined before its turn")
         for k, pack in enumerate(fresh):
             if distances[k] > near_v + join.slack_v:
                 self._later(pack, at_us, "joined from too far away")
-            elif not join.idle:
-                self._judge_current(at_us, pack, join)
+            elif wrong[k]:
+                self._later(pack, at_us, "joined with too much current")
 
-    def _judge_current(self, at_us, pack, join):
-        """Too much, both as the contract predicts it and as it really flows?"""
-        truth = self._truth
+    def _flows_too_much(self, pack, join):
+        """True when its total is too much, both as predicted and as it really flows."""
+        predicted_a = self._truth.circulating_a(pack, join.bus_v, len(join.live)) + join.share_a
+        flows_a = self._world.plant.current_a[pack.i]
+        total_a = max(min(abs(predicted_a), abs(flows_a)) - self._slack_a(pack, join), 0)
+        return self._truth.is_beyond_share(total_a if flows_a > 0 else -total_a, MOST_PREDICTED)
+
+    def _slack_a(self, pack, join):
+        rest_v = self._truth.rest_v(pack)
+        return _SMALL_A + self._truth.circulating_a(pack, rest_v - join.slack_v, len(join.live))
+
+    def _is_too_much(self, pack, join):
+        """True when one that joins without need gets too much."""
         limits = self._limits
-        count = len(join.live)
-        amps = self._world.plant.current_a
-        share_a = sum(join.before) / (count + 1)
-        flows_a = amps[pack.i]
-        predicted_a = truth.circulating_a(pack, join.bus_v, count)
-        slack_a = _SMALL_A + truth.circulating_a(pack, truth.rest_v(pack) - join.slack_v, count)
+        predicted_a = self._truth.circulating_a(pack, join.bus_v, len(join.live))
+        flows_a = self._world.plant.current_a[pack.i] - join.share_a
         most_a = limits.discharge_a if predicted_a > 0 else limits.charge_a
-        circulates_a = min(abs(predicted_a), abs(flows_a - share_a)) - slack_a
-        total_a = max(min(abs(predicted_a + share_a), abs(flows_a)) - slack_a, 0)
-        wrong = truth.is_beyond_share(total_a if flows_a > 0 else -total_a, MOST_PREDICTED)
-        if join.relief:
-            after = [truth.load_share(amps[other.i]) for other in join.live + [pack]]
-            wrong = wrong and max(after) > join.worst * _LOWERED
-        else:
-            wrong = wrong or circulates_a > most_a * MOST_PREDICTED
-        if wrong:
-            self._later(pack, at_us, "joined with too much current")
+        circulates_a = min(abs(predicted_a), abs(flows_a)) - self._slack_a(pack, join)
+        return circulates_a > most_a * MOST_PREDICTED or self._flows_too_much(pack, join)
+
+    def _relieves_nobody(self, pack, join):
+        """True when relief gets too much, and lowers no other's share by a fifth."""
+        amps = self._world.plant.current_a
+        after = [self._truth.load_share(amps[other.i]) for other in join.live + [pack]]
+        return max(after) > join.worst * _LOWERED and self._flows_too_much(pack, join)
 
     def _later(self, pack, at_us, what):
         """Report it unless the closing turns out to be a trial, which is judged by itself."""

@@ -81,7 +81,7 @@ class Failures:
         self._sure_us = self._possible_us = -FOREVER
 
     def restarted(self, at_us, forgotten, powered_on):
-        """The controller restarts: it knows of failures unless power was off, of locks by flash."""
+        """The controller restarts: it forgets failures when power was off, and no lock."""
         self._sure_row = 0
         self._held_us = None
         if powered_on:

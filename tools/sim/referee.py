@@ -60,6 +60,7 @@ _RECOVERY_US = 100 * MS  # an I2C fault may take this long on top of any bound
 _AFTERMATH_US = 3 * S  # how long a fault explains an opening
 _KEPT_US = S  # what happened this shortly before a reset may be forgotten
 _LOAD_US = 29 * S  # within which packs open for the same load
+_LAST_US = 200 * MS  # what several report together lies within this
 _BLACKOUT_US = 500 * MS
 _SHARED_A = 2.0
 _CHARGER_V = 0.3
@@ -304,7 +305,7 @@ class Referee:
     def _judge_span(self, pack, rule, span, at_us):
         from_us = max(span.since_us, pack.trouble_us + _RECOVERY_US)
         alert_works = pack.i not in self._world.alert_levels
-        over = sum(p.spans[HARD].near or p.spans[INRUSH].near for p in self._packs if p.closed)
+        over = sum(p.moment_us((HARD, INRUSH)) > at_us - _LAST_US for p in self._packs)
         if at_us - from_us > pack.bound_us(rule, alert_works, over > 1) + self._slack_us:
             span.told = True
             self._report(at_us, pack, RULES[rule][0])
