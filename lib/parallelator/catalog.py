@@ -76,7 +76,7 @@ REASONS = (
     ("doubtful_bus", "", None, "waiting"),
     ("no_share", "mA", None, "tripped"),
     ("loose_contact", "mA", None, "locked"),
-    ("sensor_offset", "mA", None, "absent"),
+    ("sensor_offset", "mA", None, "absent waiting"),
     ("feeding", "mA", None, "tripped"),
 )
 

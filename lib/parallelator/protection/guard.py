@@ -624,6 +624,7 @@ class Guard:
         # Its sensor is wrong: off until it reads a zero again.
         self._states.lose(i, Reason.SENSOR_OFFSET)
         self._warnings.sensor_offset(i, True, current_ma)
+        self._states.stuck &= ~(1 << i)
         self._snap.alarm("stuck_closed", i, False)
 
     def _watch_stuck(self, i: int, current_ma: int, seen_ms: int):

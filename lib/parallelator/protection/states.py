@@ -80,6 +80,7 @@ class States:
         self._owed = 0
         self._full = 0
         self._counted = 0
+        self._fell = 0
         self._loaded = 0
         self._loaded_sign = 0
         self._peak_ma = 0
@@ -123,6 +124,7 @@ class States:
         closed = self._switches.close(mask)
         self.on |= closed
         self._counted &= ~closed
+        self._fell &= ~closed
         for i in range(BATTERIES):
             if closed >> i & 1:
                 self._judge.clear(i)
@@ -264,7 +266,7 @@ class States:
         for i in range(BATTERIES):
             state = snap.state[i]
             opened = state == TRIPPED or state == LOCKED or state == ABSENT
-            if not opened or snap.uptime_s - snap.since_s[i] > _RECENT_S:
+            if not (opened and self._fell >> i & 1) or snap.uptime_s - snap.since_s[i] > _RECENT_S:
                 mask &= ~(1 << i)
         return mask
 
@@ -397,6 +399,7 @@ class States:
         self.changed = True
         last = mask & self.on
         self._output.opened(last)
+        self._fell |= last
         self.on &= ~mask
         self._starts.trial &= ~mask
         if last and not self.on | self.held | self.stuck:
