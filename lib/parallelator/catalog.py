@@ -71,6 +71,8 @@ REASONS = (
     ("overtemperature", "C", None, "tripped locked"),
     ("imbalance", "mV", None, "tripped"),
     ("false_alert", "mA", None, "tripped"),
+    ("pin_low", "", None, "tripped"),
+    ("address_alias", "", None, "absent"),
 )
 
 
@@ -99,6 +101,8 @@ class Reason:
     OVERTEMPERATURE = 19
     IMBALANCE = 20
     FALSE_ALERT = 21
+    PIN_LOW = 22
+    ADDRESS_ALIAS = 23
 
 
 SEVERITIES = ("info", "notice", "trouble", "danger")
@@ -139,6 +143,8 @@ CODES = (
     ("stuck_closed", "danger", "mA", _BATTERY | LEDS | _ACK),
     ("uncontrolled", "danger", "", _BATTERY_ALARM | _ACK),
     ("wiring_map", "danger", "", _BATTERY_ALARM),
+    ("pin_high", "danger", "", _BATTERY | LEDS | _ACK),
+    ("address_alias", "danger", "", _BATTERY | LEDS | _ACK),
     ("alert_dead", "trouble", "", _BATTERY | _ACK),
     ("no_contact", "trouble", "mV", _BATTERY | _ACK),
     ("temperature", "trouble", "C", _BATTERY | _ACK),
@@ -170,8 +176,10 @@ CODES = (
     ("state", "info", "", _EVENT),
     ("expander_lost", "trouble", "", _EVENT),
     ("expander_back", "info", "", _EVENT),
+    ("expander_reset", "notice", "", _EVENT),
     ("sensor_found", "info", "", _EVENT),
     ("sensor_reset", "notice", "", _EVENT),
+    ("flag_unconfirmed", "notice", "mA", _EVENT),
     ("topology_good", "info", "", _EVENT),
     ("i2c_recovered", "info", "", _EVENT),
     ("i2c_clock", "info", "", _EVENT),

@@ -28,6 +28,7 @@ _REPEAT_S = const(3600)
 _START_MS = const(1000)
 _START_FAILURES = const(3)
 _START_WINDOW_S = const(600)
+_FALSE_ALERT_MS = const(2000)
 
 _OFF = const(0)
 _ON = const(2)
@@ -136,13 +137,19 @@ class States:
             if snap.trips[i] >= self._limits.max_trips:
                 self.lock[i] = reason
         else:
-            snap.eta_ms[i] = self._uncounted_delay(i)
+            first_ms = _FALSE_ALERT_MS if reason == Reason.FALSE_ALERT else 0
+            snap.eta_ms[i] = self._uncounted_delay(i, first_ms)
         self.settle(i)
         if reason == Reason.OVERCURRENT and self._joined_in_vain(i, value):
             group = self.on
             self._open(group)
             self._cool(group)
             self._failed_joins = 0
+
+    def release(self, i: int):
+        """Battery i's switch was found open though it was closed: it may join again."""
+        self._open(1 << i)
+        self.settle(i)
 
     def lose(self, i: int, reason: int):
         """Open battery i, whose sensor or expander is gone; it returns as after a trip."""
@@ -253,11 +260,11 @@ class States:
                 self._snap.alarm("bus_unheld", RIG, True)
                 self._emit("bus_unheld", RIG, 0, 0, current_ma)
 
-    def _uncounted_delay(self, i: int):
+    def _uncounted_delay(self, i: int, first_ms: int = 0):
         uptime_s = self._snap.uptime_s
         if uptime_s - self._repeat_s[i] > _REPEAT_S:
             self._repeats[i] = 0
-        delay = rules.cooling_ms(self._limits, self._repeats[i])
+        delay = rules.cooling_ms(self._limits, self._repeats[i], first_ms)
         self._repeats[i] = min(self._repeats[i] + 1, 255)
         self._repeat_s[i] = uptime_s
         return delay
