@@ -216,8 +216,8 @@ def test_a_rule(copy):
     package = "lib/parallelator/"
     rules = package + "protection/rules.py"
     catalog = package + "catalog.py"
-    copy.add(catalog, "    FALSE_ALERT = 21\n", "    SAGGING = 22\n")
-    last = '    ("false_alert", "mA", None, "tripped"),\n'
+    copy.add(catalog, "    ADDRESS_ALIAS = 23\n", "    SAGGING = 24\n")
+    last = '    ("address_alias", "", None, "absent"),\n'
     copy.add(catalog, last, '    ("sagging", "mV", "voltage", "tripped"),\n')
     copy.add(
         rules,

@@ -130,7 +130,8 @@ class Connector:
                     snap.reason[i] = Reason.UNSTEADY
             elif fit:
                 ready |= bit
-                snap.reason[i] = Reason.IN_TURN
+                if not before & bit:
+                    snap.reason[i] = Reason.IN_TURN
             elif before & bit and snap.state[i] == WAITING:
                 self._unsteady_ms[i] = _UNSTEADY_MS
         return ready
@@ -169,8 +170,8 @@ class Connector:
             if ready >> i & 1:
                 reason = self.refusal(i)
                 delta_mv = abs(self._snap.voltage_mv[i] - self._output.rest_mv)
+                self._snap.reason[i] = reason or Reason.IN_TURN
                 if reason:
-                    self._snap.reason[i] = reason
                     if reason == Reason.BUS_LOWER or reason == Reason.BUS_HIGHER:
                         gap_mv = delta_mv - self._limits.voltage_offset_mv
                 elif delta_mv < best_mv:
@@ -310,9 +311,8 @@ class Connector:
         for i in range(BATTERIES):
             if ready >> i & 1:
                 reason = self._connected_refusal(i)
-                if reason:
-                    self._snap.reason[i] = reason
-                else:
+                self._snap.reason[i] = reason or Reason.IN_TURN
+                if not reason:
                     candidates |= 1 << i
         group = self.largest_group(candidates, self._starts.wide)
         for i in range(BATTERIES):

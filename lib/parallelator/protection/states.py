@@ -34,6 +34,7 @@ _DARK_DELAY_MS = const(5000)
 _LOOSE = const(3)
 _CHARGED_MS = const(60000)
 _MOST_TRIPS = const(32767)
+_FALSE_ALERT_MS = const(2000)
 
 _OFF = const(0)
 _ON = const(2)
@@ -182,7 +183,8 @@ class States:
         if reason in rules.COUNTED and not self._is_chargers(i, reason, value):
             self._count(i, reason)
         else:
-            self._snap.eta_ms[i] = self._uncounted_delay(i)
+            first_ms = _FALSE_ALERT_MS if reason == Reason.FALSE_ALERT else 0
+            self._snap.eta_ms[i] = self._uncounted_delay(i, first_ms)
             if reason == Reason.NO_SHARE and self._repeats[i] >= _LOOSE:
                 self.lock[i] = Reason.LOOSE_CONTACT
         self._note_load(i, reason, value)
@@ -343,6 +345,11 @@ class States:
             if self.lock[i] == self._cause[i]:
                 self.lock[i] = Reason.NONE
 
+    def release(self, i: int):
+        """Battery i's switch was found open though it was closed: it may join again."""
+        self._open(1 << i)
+        self.settle(i)
+
     def lose(self, i: int, reason: int):
         """Open battery i, whose sensor or expander is gone; it returns as after a trip."""
         snap = self._snap
@@ -412,11 +419,11 @@ class States:
                 self._snap.alarm("bus_unheld", RIG, True)
                 self._emit("bus_unheld", RIG, 0, 0, current_ma)
 
-    def _uncounted_delay(self, i: int):
+    def _uncounted_delay(self, i: int, first_ms: int = 0):
         uptime_s = self._snap.uptime_s
         if uptime_s - self._repeat_s[i] > _REPEAT_S:
             self._repeats[i] = 0
-        delay = rules.cooling_ms(self._limits, self._repeats[i])
+        delay = rules.cooling_ms(self._limits, self._repeats[i], first_ms)
         self._repeats[i] = min(self._repeats[i] + 1, 255)
         self._repeat_s[i] = uptime_s
         return delay
