@@ -216,15 +216,15 @@ def test_a_rule(copy):
     package = "lib/parallelator/"
     rules = package + "protection/rules.py"
     catalog = package + "catalog.py"
-    copy.add(catalog, "    FALSE_ALERT = 21\n", "    SAGGING = 22\n")
-    last = '    ("false_alert", "mA", None, "tripped"),\n'
+    copy.add(catalog, "    SENSOR_OFFSET = 27\n", "    SAGGING = 28\n")
+    last = '    ("sensor_offset", "mA", None, "absent"),\n'
     copy.add(catalog, last, '    ("sagging", "mV", "voltage", "tripped"),\n')
     copy.add(
         rules,
         "    (Reason.UNDERVOLTAGE, _LOWNESS, lambda lim: -lim.min_voltage_mv, 1000, 1, False),\n",
         "    (Reason.SAGGING, _LOWNESS, lambda lim: -lim.sag_voltage_mv, 5000, 1, False),\n",
     )
-    copy.edit(rules, "_ROWS = const(9)", "_ROWS = const(10)")
+    copy.edit(rules, "_ROWS = const(10)", "_ROWS = const(11)")
     copy.add(
         rules,
         '        self.min_voltage_mv = limit("min_voltage_mv")\n',
@@ -235,8 +235,7 @@ def test_a_rule(copy):
     )
     copy.add(
         rules,
-        "    if reason == Reason.OVERVOLTAGE:\n"
-        "        return voltage_mv <= limits.max_voltage_mv - limits.ov_hysteresis_mv\n",
+        "        return voltage_mv <= limits.max_voltage_mv - margin_mv\n",
         "    if reason == Reason.SAGGING:\n        return voltage_mv >= limits.sag_voltage_mv\n",
     )
     copy.add(
