@@ -216,15 +216,20 @@ def test_a_rule(copy):
     package = "lib/parallelator/"
     rules = package + "protection/rules.py"
     catalog = package + "catalog.py"
-    copy.add(catalog, "    SENSOR_OFFSET = 27\n", "    SAGGING = 28\n")
-    last = '    ("sensor_offset", "mA", None, "absent"),\n'
-    copy.add(catalog, last, '    ("sagging", "mV", "voltage", "tripped"),\n')
+    text = (copy.root / catalog).read_text()
+    last, number = re.findall(r"^    ([A-Z_]+) = (\d+)$", text, re.MULTILINE)[-1]
+    copy.add(catalog, f"    {last} = {number}\n", f"    SAGGING = {int(number) + 1}\n")
+    (row,) = re.findall(rf'^    \("{last.lower()}", .* ".*"\),\n', text, re.MULTILINE)
+    copy.add(catalog, row, '    ("sagging", "mV", "voltage", "tripped"),\n')
     copy.add(
         rules,
         "    (Reason.UNDERVOLTAGE, _LOWNESS, lambda lim: -lim.min_voltage_mv, 1000, 1, False),\n",
         "    (Reason.SAGGING, _LOWNESS, lambda lim: -lim.sag_voltage_mv, 5000, 1, False),\n",
     )
-    copy.edit(rules, "_ROWS = const(10)", "_ROWS = const(11)")
+    (rows,) = re.findall(
+        r"^_ROWS = const\((\d+)\)$", (copy.root / rules).read_text(), re.MULTILINE
+    )
+    copy.edit(rules, f"_ROWS = const({rows})", f"_ROWS = const({int(rows) + 1})")
     copy.add(
         rules,
         '        self.min_voltage_mv = limit("min_voltage_mv")\n',
