@@ -235,6 +235,12 @@ PLACES = [
         "schema": {"enum": list(CATALOG.ACTIONS)},
     },
 ]
+BOARD = {
+    "name": "b",
+    "in": "path",
+    "required": True,
+    "schema": {"type": "integer", "minimum": 1, "maximum": 4},
+}
 UPDATE = {"409": "Not now, or not in this order: the code says why."}
 NO_LOG = {"404": "There is no such log on the card."}
 PARTS = refusals(NO_LOG | {"416": "It has fewer bytes."}) | {"206": good("str", "It is so.", CSV)}
@@ -396,6 +402,14 @@ def switch_paths():
         "/switch_on": {"post": OLD_SWITCH},
         "/switch_off": {"post": OLD_SWITCH},
         "/api/bus/reset": {"post": change("Unlock an overloaded output.", fields(bus="str"))},
+        "/api/boards/{b}/disconnected": {
+            "post": change(
+                "Say that a board that does not answer hangs on nothing.",
+                fields(board="int"),
+                parameters=[BOARD],
+                also={"404": "No such board.", "409": "It is not silent."},
+            )
+        },
     }
 
 

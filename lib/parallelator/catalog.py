@@ -38,6 +38,9 @@ WISH_OFF = const(1)
 ACTIONS = ("off", "auto", "on", "reset")
 """What an operator may ask of a battery."""
 
+DISCONNECTED = "disconnected"
+"""What an operator may say of a board that does not answer: its batteries hang on nothing."""
+
 MQTT_PROBLEMS = tuple(
     ["unreachable", "silent", "closed", "garbage", "denied", "password", "name", "tls"]
 )
@@ -212,6 +215,7 @@ CODES = (
     ("wish_all", "notice", "action", _HAND),
     ("reset_done", "notice", "", _HAND),
     ("bus_reset", "notice", "", _HAND),
+    ("disconnected", "notice", "", _HAND),
     ("limits_saved", "notice", "", _HAND),
     ("settings_saved", "notice", "", _HAND),
     ("time_set", "notice", "time", _HAND),

@@ -33,8 +33,8 @@ class Rig:
             `button_held()` as of `controller`.
         clock: the `Clock`; snap: the `Snapshot`; events: the `Events`; history: the `History`;
             i2c: the `I2c`; card: the `Card`; blackbox: the `BlackBox`; words: the `Words`.
-        guard: its `submit(action, i)` asks for a change of battery i, of ALL, or of the bus when i
-            is RIG, and returns None or the code of the refusal; `trip_pending()` as of `Guard`.
+        guard: its `submit(action, i)` asks for a change, and `trip_pending()` tells whether a
+            battery is beyond a limit, as of `Guard`.
         tasks: names of the tasks; failures: how often each failed.
         run_after_guard, within: as of `Scheduler`.
         pauses: the `Pauses`; collector: the `Collector`.

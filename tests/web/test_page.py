@@ -194,11 +194,46 @@ def test_reset_of_the_bus(visit, rig):
     page = visit(rig)
     expect(page.locator("#bus-reset")).to_be_hidden()
     rig.tell("alarm bus_overload")
-    expect(page.locator("#notices")).to_contain_text("overloaded three times")
+    expect(page.locator("#notices")).to_contain_text("overloaded again and again")
     page.locator("#bus-reset").click()
     log_in(page)
     expect(page.locator("#notices")).to_have_text("No alarm")
     expect(page.locator("#bus-reset")).to_be_hidden()
+
+
+def test_a_board_that_hangs_on_nothing(visit, rig):
+    page = visit(rig)
+    expect(page.locator("#boards button:visible")).to_have_count(0)
+    rig.tell("unplug 2")
+    key = page.get_by_role("button", name="Board 2 is disconnected")
+    key.click()
+    expect(page.locator("#ask-text")).to_contain_text("fuses or plugs of batteries 5–8")
+    page.get_by_role("button", name="Cancel").click()
+    assert rig.ask("GET", "/api/state")[2]["batteries"][4]["state"] == "uncontrolled"
+    key.click()
+    page.locator("#ask-yes").click()
+    log_in(page)
+    expect(card(page, 5).locator("[data-f=state]")).to_have_text("absent")
+    expect(page.locator("#boards button:visible")).to_have_count(0)
+
+    rig.tell("hold 9")
+    page.get_by_role("button", name="Board 3 is disconnected").click()
+    page.locator("#ask-yes").click()
+    expect(page.locator("#toast")).to_contain_text("Board 3 or one of its sensors still answers.")
+    page.locator("#language").click()
+    expect(page.get_by_role("button", name="Carte 3 débranchée")).to_be_visible()
+
+
+def test_a_rig_that_waits_says_that_it_is_not_off(visit, rig):
+    page = visit(rig)
+    armed = page.locator("#armed")
+    for n in range(1, 17):
+        expect(armed).to_be_hidden()
+        rig.tell(f"wait {n}")
+    expect(armed).to_have_text("Not off: the output may come on at any time. Only Off is off.")
+    session = rig.login()
+    assert rig.ask("POST", "/api/batteries/all/off", **session)[0] == 202
+    expect(armed).to_be_hidden()
 
 
 def test_read_only_without_a_password(visit, open_rig):

@@ -5,7 +5,7 @@
 import { STATES } from "catalog";
 
 import { ask, change } from "./client.js";
-import { $, amps, app, build, fill, icon, number, say, sentence, set, volts } from "./lib.js";
+import { $, amps, app, build, fill, icon, make, number, say, sentence, set, volts } from "./lib.js";
 import { flowOf } from "./stream.js";
 
 const HOT_C = 50;
@@ -23,9 +23,13 @@ export function create() {
     cards.push(card);
   }
   $("bus-reset").onclick = () => change("/api/bus/reset");
+  for (let n = 1; n <= 4; n++) {
+    $("boards").append(make("button", { hidden: true, onclick: () => cutOff(n) }));
+  }
 }
 
 export function translate() {
+  [...$("boards").children].forEach((key, b) => set(key, say("cutOff", { n: b + 1 })));
   cards.forEach((card, i) => {
     for (const key of card.keys) {
       const action = key.dataset.action;
@@ -128,6 +132,11 @@ export function drawNotices() {
   if (count === 0) notices.push(["calm", say("calm")]);
   $("bus-reset").hidden = !model.writable
     || !model.alarms.some((alarm) => alarm.code === "bus_overload");
+  [...$("boards").children].forEach((key, b) => {
+    const lost = model.batteries.slice(4 * b, 4 * b + 4).some(is("uncontrolled"));
+    key.hidden = !model.writable || !lost;
+  });
+  $("armed").hidden = model.bus.connected > 0 || !model.batteries.some(is("waiting", "tripped"));
   const drawn = JSON.stringify(notices);
   if ($("notices").dataset.drawn === drawn) return count;
   $("notices").dataset.drawn = drawn;
@@ -142,10 +151,17 @@ export function drawNotices() {
   return count;
 }
 
+const is = (...states) => ({ state }) => states.includes(state);
+
 function rank(n) {
   const { max, min } = app.model;
   if (!max || max.n === min.n) return "";
   return n === max.n ? say("highest") : n === min.n ? say("lowest") : "";
+}
+
+async function cutOff(n) {
+  const question = say("askCutOff", { v: `${4 * n - 3}–${4 * n}` });
+  if (await ask(question, say("cutOffYes"))) change(`/api/boards/${n}/disconnected`, { n });
 }
 
 async function press(n, action) {

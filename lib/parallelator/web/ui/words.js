@@ -17,6 +17,10 @@ export const PAGE = {
     trip: "1 trip", trips: "{v} trips", eta: "Tries again in {v} s.",
     fits: "Fits in about {v} min.", hours: "on for {v}\u00a0h",
     calm: "No alarm", busReset: "Reset the output",
+    armed: "Not off: the output may come on at any time. Only Off is off.",
+    cutOff: "Board {n} is disconnected", cutOffYes: "All are pulled",
+    askCutOff: "Are the fuses or plugs of batteries {v} all pulled? The others will then join "
+      + "whatever these have: one that is still connected is not protected.",
     stale: "Data older than 3 s. The readings below may be wrong.",
     about: "Version {v}, boot {n}, up {t}", other: "Français", otherCode: "fr",
     unreadable: "The controller does not answer.",
@@ -88,6 +92,10 @@ export const PAGE = {
     trip: "1 déclenchement", trips: "{v} déclenchements", eta: "Nouvel essai dans {v} s.",
     fits: "Possible dans {v} min environ.", hours: "en service {v}\u00a0h",
     calm: "Aucune alarme", busReset: "Réarmer la sortie",
+    armed: "Pas arrêté\u00a0: la sortie peut revenir à tout moment. Seul Arrêt arrête.",
+    cutOff: "Carte {n} débranchée", cutOffYes: "Tous retirés",
+    askCutOff: "Les fusibles ou les prises des batteries {v} sont-ils tous retirés\u00a0? Les autres se "
+      + "connecteront sans en tenir compte\u00a0: une qui reste branchée n’est pas protégée.",
     stale: "Données de plus de 3 s. Les valeurs ci-dessous sont peut-être fausses.",
     about: "Version {v}, démarrage {n}, en marche depuis {t}", other: "English", otherCode: "en",
     unreadable: "Le contrôleur ne répond pas.",
