@@ -173,6 +173,22 @@ def test_switching_a_real_rig(visit, stage):
     expect(card).to_have_class("on")
 
 
+def test_a_silent_board_of_a_real_rig(visit):
+    # Nothing is carried: that its batteries are gone shows in no current of the others.
+    steps = [{"at": 12, "do": "board_unplug", "board": 1}]
+    with simulated(batteries=8, steps=steps, speed=2) as rig:
+        page = visit(rig, DESKTOP)
+        log_in(page)
+        key = page.get_by_role("button", name="Board 2 is disconnected")
+        key.click()
+        page.locator("#ask-yes").click()
+        expect(page.locator("#battery-5")).to_have_class("absent")
+        expect(key).to_be_hidden()
+        expect(page.locator("#battery-1")).to_have_class("on")
+        open_view(page, "events")
+        expect(page.locator("#event-list")).to_contain_text("Board 2: disconnected, somebody says")
+
+
 def test_the_page_of_a_rig_fits_60_kilobytes(visit, stage):
     page = visit(stage)
     sizes = []
