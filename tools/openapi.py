@@ -127,6 +127,9 @@ SCHEMAS = {
     | {"description": "65534 mV, 655340 and -655360 mA stand for that or more"},
     "System": fields(
         version="str", micropython="str", machine="str", boot="int", uptime_ms="int", time="str?",
+        controller=fields(
+            mhz="int", i2c_driver={"enum": ["legacy", "i2c_master"]}, psram="bool", text="str"
+        ),
         heap=fields(free="int", used="int"),
         gc_pause_ms=PAUSE,
         flash_pause_ms=PAUSE,
@@ -335,7 +338,7 @@ def view_paths():
         "/api/blackbox/{id}": {
             "get": read("One trip.", ref("TripRecord"), parameters=[trip], also=no_trip)
         },
-        "/api/system": {"get": read("Versions, memory, tasks, I2C.", ref("System"))},
+        "/api/system": {"get": read("Versions, controller, memory, tasks, I2C.", ref("System"))},
         "/metrics": {
             "get": read("Prometheus.", "str", "text/plain; version=0.0.4; charset=utf-8")
         },

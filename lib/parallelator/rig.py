@@ -39,7 +39,8 @@ class Rig:
         run_after_guard, within: as of `Scheduler`.
         pauses: the `Pauses`; collector: the `Collector`.
         boot: number of this boot; datalog: the `Datalog`; network: the `Network`, of it `wifi`
-            and `hostname`; mqtt: the `Mqtt`, None without a broker. They are set after the others.
+            and `hostname`; mqtt: the `Mqtt`, None without a broker; controller: a dict of its
+            `mhz`, `i2c_driver`, `psram`. They are set after the others.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class Rig:
         datalog: "Datalog | None" = None,
         network: "Network | None" = None,
         mqtt: "Mqtt | None" = None,
+        controller: "dict | None" = None,
     ):
         self.settings = values
         self.pending = {}
@@ -99,6 +101,7 @@ class Rig:
         self.datalog = datalog
         self.network = network
         self.mqtt = mqtt
+        self.controller: dict = controller or {}
         self.words = Words(values["language"])
 
     def setup_s(self):

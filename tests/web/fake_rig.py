@@ -286,6 +286,7 @@ class FakeRig(Rig):
             boot=7,
             datalog=Datalog(),
             network=Network(),
+            controller={"mhz": 240, "i2c_driver": "legacy", "psram": False},
         )
         self.blackbox.boot = self.boot
         self.frozen = False

@@ -161,6 +161,24 @@ def test_the_clock_comes_from_the_browser(visit, stage):
     expect(page.locator("#report div").first).to_contain_text(str(told.year))
 
 
+def test_the_controller_is_told_with_what_follows_from_it(visit, stage):
+    system = stage.ask("GET", "/api/system")[2]
+    told = system["controller"]
+    assert told["mhz"] == 240 and told["i2c_driver"] in ("legacy", "i2c_master")
+    assert told["text"].startswith("With PSRAM" if told["psram"] else "Without PSRAM")
+    line = next(line for line in (stage.folder / "log").read_text().splitlines() if "MHz" in line)
+    assert line.startswith(f"Parallelator {system['version']} on {system['machine']}, 240 MHz")
+    assert line.endswith(f"I2C driver {told['i2c_driver']}. {told['text']}")
+    page = visit(stage)
+    open_view(page, "system")
+    report = page.locator("#report")
+    for said in (f"{system['machine']}, 240 MHz", told["text"], "driver " + told["i2c_driver"]):
+        expect(report).to_contain_text(said)
+    page.locator("#language").click()
+    follows = "Avec la PSRAM" if told["psram"] else "Sans PSRAM"
+    expect(report).to_contain_text(follows)
+
+
 def test_switching_a_real_rig(visit, stage):
     page = visit(stage)
     log_in(page)
