@@ -5,13 +5,13 @@
 
 Needs lib/ and microdot on MICROPYPATH; saves settings in the present folder. What happens is said
 on standard input, a command a line: `trip N`, `lock N`, `lose N` (absent), `hold N`
-(uncontrolled), `unplug B` (a board: all of it silent, its batteries uncontrolled), `wait N`, `heat
-N`, `alarm CODE [N]`, `calm` (no alarms), `extreme` (the longest numbers everywhere), `freeze`,
-`run`, `busy`, `password TEXT`, `hold-log NAME`, `protect NAME` (of a log), `pull` (the card),
-`setup S` (S seconds are left for a first password, and time stands still), `ap IP` (an access
-point), `press` and `release` (a trip is pending, or not any more), `hold-boot` and `free-boot`,
-`slot NAME` (what it was installed into), `idle` (no current). Each is answered with `ok` on
-standard output, and the first line of output is `ready`.
+(uncontrolled), `unplug B` (a board: all of it silent, its batteries uncontrolled), `wait N`, `put
+N STATE REASON`, `heat N`, `alarm CODE [N]`, `calm` (no alarms), `extreme` (the longest numbers
+everywhere), `freeze`, `run`, `busy`, `password TEXT`, `hold-log NAME`, `protect NAME` (of a log),
+`pull` (the card), `setup S` (S seconds are left for a first password, and time stands still), `ap
+IP` (an access point), `press` and `release` (a trip is pending, or not any more), `hold-boot` and
+`free-boot`, `slot NAME` (what it was installed into), `idle` (no current). Each is answered with
+`ok` on standard output, and the first line of output is `ready`.
 """
 
 import asyncio
@@ -330,6 +330,9 @@ class FakeRig(Rig):
                 self.snap.alarm("uncontrolled", k, True)
         elif command == "wait":
             self.guard.put(i, catalog.WAITING, Reason.BUS_LOWER)
+        elif command == "put":
+            state = catalog.names(catalog.STATES).index(args[1])
+            self.guard.put(i, state, catalog.names(catalog.REASONS).index(args[2]))
         elif command == "heat":
             self.snap.temperature_c[i] = 78
         elif command == "alarm":
