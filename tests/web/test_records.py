@@ -16,7 +16,7 @@ from views import SMALL, faults, open_view
 TRIPS = {
     "load": [[0, 40]],
     "steps": [
-        {"at": 10, "do": "inject_current", "n": 5, "ma": 17000},
+        {"at": 10, "do": "inject_current", "n": 5, "ma": 22000},
         {"at": 10.6, "do": "inject_current", "n": 5, "ma": 0},
         {"at": 12, "do": "sensor_nack", "n": 14},
     ],
