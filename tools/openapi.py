@@ -127,6 +127,9 @@ SCHEMAS = {
     | {"description": "65534 mV, 655340 and -655360 mA stand for that or more"},
     "System": fields(
         version="str", micropython="str", machine="str", boot="int", uptime_ms="int", time="str?",
+        controller=fields(
+            mhz="int", i2c_driver={"enum": ["legacy", "i2c_master"]}, psram="bool", text="str"
+        ),
         heap=fields(free="int", used="int"),
         gc_pause_ms=PAUSE,
         flash_pause_ms=PAUSE,
@@ -235,6 +238,12 @@ PLACES = [
         "schema": {"enum": list(CATALOG.ACTIONS)},
     },
 ]
+BOARD = {
+    "name": "b",
+    "in": "path",
+    "required": True,
+    "schema": {"type": "integer", "minimum": 1, "maximum": 4},
+}
 UPDATE = {"409": "Not now, or not in this order: the code says why."}
 NO_LOG = {"404": "There is no such log on the card."}
 PARTS = refusals(NO_LOG | {"416": "It has fewer bytes."}) | {"206": good("str", "It is so.", CSV)}
@@ -329,7 +338,7 @@ def view_paths():
         "/api/blackbox/{id}": {
             "get": read("One trip.", ref("TripRecord"), parameters=[trip], also=no_trip)
         },
-        "/api/system": {"get": read("Versions, memory, tasks, I2C.", ref("System"))},
+        "/api/system": {"get": read("Versions, controller, memory, tasks, I2C.", ref("System"))},
         "/metrics": {
             "get": read("Prometheus.", "str", "text/plain; version=0.0.4; charset=utf-8")
         },
@@ -396,6 +405,14 @@ def switch_paths():
         "/switch_on": {"post": OLD_SWITCH},
         "/switch_off": {"post": OLD_SWITCH},
         "/api/bus/reset": {"post": change("Unlock an overloaded output.", fields(bus="str"))},
+        "/api/boards/{b}/disconnected": {
+            "post": change(
+                "Say that a board that does not answer hangs on nothing.",
+                fields(board="int"),
+                parameters=[BOARD],
+                also={"404": "No such board.", "409": "It is not silent."},
+            )
+        },
     }
 
 

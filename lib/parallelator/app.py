@@ -4,6 +4,7 @@
 import asyncio
 import errno
 import gc
+import sys
 import time
 
 from micropython import const
@@ -180,7 +181,7 @@ class App:
         )
         rig = self.rig
         rig.boot = self.blackbox.boot = count_boot(self._store)
-        print("Parallelator", VERSION)
+        self._introduce()
         self._tell_start(rig, rtc_state.found)
         if rtc_state.found:
             self.guard.recall()
@@ -232,6 +233,17 @@ class App:
             emit("config_fault", RIG, 0, 0, k)
         for k in range(len(rig.renamed)):
             emit("config_renamed", RIG, 0, 0, k)
+
+    def _introduce(self):
+        """Say on the console what runs where, and what follows from the controller's memory."""
+        rig, free = self.rig, gc.mem_free()
+        rig.controller = facts = self.controller.facts()
+        facts["psram"] = free >= health.SMALL_HEAP
+        where = sys.implementation._machine, facts["mhz"], free >> 10, facts["i2c_driver"]
+        print(
+            "Parallelator", VERSION, "on %s, %d MHz, %d KB free, I2C driver %s." % where, end=" "
+        )
+        print(rig.words.controller(facts["psram"]))
 
     def _flash_settings(self, crashed: int):
         """The settings in the flash: they name the card's pins; safe mode uses no others.

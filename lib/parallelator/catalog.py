@@ -38,12 +38,26 @@ WISH_OFF = const(1)
 ACTIONS = ("off", "auto", "on", "reset")
 """What an operator may ask of a battery."""
 
+DISCONNECTED = "disconnected"
+"""What an operator may say of a board that does not answer: its batteries hang on nothing."""
+
 MQTT_PROBLEMS = tuple(
     ["unreachable", "silent", "closed", "garbage", "denied", "password", "name", "tls"]
 )
 """Why there is no connection to the broker; the value of an event is an index into this."""
 
-CLEARS = ("operator_auto", "operator_reset", "answer", "delay", "bus", "voltage")
+CLEARS = (
+    "operator_auto",
+    "operator_reset",
+    "answer",
+    "delay",
+    "bus",
+    "voltage",
+    "empty",
+    "full",
+    "load",
+    "board",
+)
 """What ends a state."""
 
 # reason, unit of the value that a trip for it measured, what ends a wait for it (None: what ends
@@ -61,10 +75,10 @@ REASONS = (
     ("bus_higher", "", None, "waiting"),
     ("inrush", "", None, "waiting"),
     ("start_spread", "", None, "waiting"),
-    ("bus_overload", "", "operator_reset", "tripped waiting"),
+    ("bus_overload", "", "load", "tripped waiting"),
     ("overcurrent", "mA", None, "tripped locked"),
-    ("overvoltage", "mV", "voltage", "tripped waiting locked"),
-    ("undervoltage", "mV", "voltage", "tripped waiting"),
+    ("overvoltage", "mV", "full", "tripped waiting locked"),
+    ("undervoltage", "mV", "empty", "tripped waiting"),
     ("overload", "mA", None, "tripped locked"),
     ("switch_fault", "mA", None, "locked"),
     ("wiring_map", "mA", None, "locked"),
@@ -73,7 +87,7 @@ REASONS = (
     ("false_alert", "mA", None, "tripped"),
     ("trial", "", None, "on"),
     ("unsteady", "", "delay", "waiting"),
-    ("doubtful_bus", "", None, "waiting"),
+    ("doubtful_bus", "", "board", "waiting"),
     ("no_share", "mA", None, "tripped"),
     ("loose_contact", "mA", None, "locked"),
     ("sensor_offset", "mA", None, "absent waiting"),
@@ -209,6 +223,7 @@ CODES = (
     ("wish_all", "notice", "action", _HAND),
     ("reset_done", "notice", "", _HAND),
     ("bus_reset", "notice", "", _HAND),
+    ("disconnected", "notice", "", _HAND),
     ("limits_saved", "notice", "", _HAND),
     ("settings_saved", "notice", "", _HAND),
     ("time_set", "notice", "time", _HAND),

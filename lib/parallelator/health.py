@@ -17,6 +17,8 @@ LEAST_BYTES = const(8192)
 """With less free memory a page, a log or a message may fail; the guard needs none."""
 SLOW_MS = const(40)
 """What a collection may take: with a tick and the opening it leaves a trip within 80 ms."""
+SMALL_HEAP = const(1048576)
+"""Bytes: a controller with less free heap at its start has no PSRAM."""
 _PERIOD_MS = const(10000)
 _LEAD_MS = const(15)  # of the 20 between two ticks
 _LATER_MS = const(200)  # so overdue, it comes with less time than _LEAD_MS before a tick
@@ -26,7 +28,6 @@ _LONGEST_MS = const(60000)
 _START_MS = const(4000)  # the first battery joins after five seconds
 _START_BYTES = const(4096)
 _CLOCK_S = const(600)
-_SMALL_HEAP = const(1048576)
 _GROWTH_BYTES = const(524288)
 _BLOCK_BYTES = const(1024)
 _MOST_GARBAGE = const(262144)  # half of what the heap in PSRAM has for it
@@ -111,7 +112,7 @@ def prepare(free: int, set_threshold: "Callable[[int], object]"):
     Args:
         free: bytes free; set_threshold: function that takes the bytes between two collections.
     """
-    if free < _SMALL_HEAP:
+    if free < SMALL_HEAP:
         set_threshold(_START_BYTES)
         return None
     blocks = [bytearray(_BLOCK_BYTES) for _ in range(_GROWTH_BYTES // _BLOCK_BYTES)]

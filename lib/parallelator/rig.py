@@ -33,13 +33,14 @@ class Rig:
             `button_held()` as of `controller`.
         clock: the `Clock`; snap: the `Snapshot`; events: the `Events`; history: the `History`;
             i2c: the `I2c`; card: the `Card`; blackbox: the `BlackBox`; words: the `Words`.
-        guard: its `submit(action, i)` asks for a change of battery i, of ALL, or of the bus when i
-            is RIG, and returns None or the code of the refusal; `trip_pending()` as of `Guard`.
+        guard: its `submit(action, i)` asks for a change, and `trip_pending()` tells whether a
+            battery is beyond a limit, as of `Guard`.
         tasks: names of the tasks; failures: how often each failed.
         run_after_guard, within: as of `Scheduler`.
         pauses: the `Pauses`; collector: the `Collector`.
         boot: number of this boot; datalog: the `Datalog`; network: the `Network`, of it `wifi`
-            and `hostname`; mqtt: the `Mqtt`, None without a broker. They are set after the others.
+            and `hostname`; mqtt: the `Mqtt`, None without a broker; controller: a dict of its
+            `mhz`, `i2c_driver`, `psram`. They are set after the others.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class Rig:
         datalog: "Datalog | None" = None,
         network: "Network | None" = None,
         mqtt: "Mqtt | None" = None,
+        controller: "dict | None" = None,
     ):
         self.settings = values
         self.pending = {}
@@ -99,6 +101,7 @@ class Rig:
         self.datalog = datalog
         self.network = network
         self.mqtt = mqtt
+        self.controller: dict = controller or {}
         self.words = Words(values["language"])
 
     def setup_s(self):

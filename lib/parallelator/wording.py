@@ -72,6 +72,10 @@ class Words:
         """How to reach a rig that has no network, as a line for the console."""
         return self._word("console", "access_point").format(n=name, v=password)
 
+    def controller(self, psram: bool):
+        """What follows from the memory of the controller, in words."""
+        return self._word("console", "psram" if psram else "no_psram")
+
     def _value(self, code: str, reason: int, value: int):
         unit = catalog.row(code)[2]
         if unit == "reason":

@@ -216,15 +216,20 @@ def test_a_rule(copy):
     package = "lib/parallelator/"
     rules = package + "protection/rules.py"
     catalog = package + "catalog.py"
-    copy.add(catalog, "    ADDRESS_ALIAS = 23\n", "    SAGGING = 24\n")
-    last = '    ("address_alias", "", None, "absent"),\n'
-    copy.add(catalog, last, '    ("sagging", "mV", "voltage", "tripped"),\n')
+    text = (copy.root / catalog).read_text()
+    last, number = re.findall(r"^    ([A-Z_]+) = (\d+)$", text, re.MULTILINE)[-1]
+    copy.add(catalog, f"    {last} = {number}\n", f"    SAGGING = {int(number) + 1}\n")
+    (row,) = re.findall(rf'^    \("{last.lower()}", .* ".*"\),\n', text, re.MULTILINE)
+    copy.add(catalog, row, '    ("sagging", "mV", "voltage", "tripped"),\n')
     copy.add(
         rules,
         "    (Reason.UNDERVOLTAGE, _LOWNESS, lambda lim: -lim.min_voltage_mv, 1000, 1, False),\n",
         "    (Reason.SAGGING, _LOWNESS, lambda lim: -lim.sag_voltage_mv, 5000, 1, False),\n",
     )
-    copy.edit(rules, "_ROWS = const(9)", "_ROWS = const(10)")
+    (rows,) = re.findall(
+        r"^_ROWS = const\((\d+)\)$", (copy.root / rules).read_text(), re.MULTILINE
+    )
+    copy.edit(rules, f"_ROWS = const({rows})", f"_ROWS = const({int(rows) + 1})")
     copy.add(
         rules,
         '        self.min_voltage_mv = limit("min_voltage_mv")\n',
@@ -235,8 +240,7 @@ def test_a_rule(copy):
     )
     copy.add(
         rules,
-        "    if reason == Reason.OVERVOLTAGE:\n"
-        "        return voltage_mv <= limits.max_voltage_mv - limits.ov_hysteresis_mv\n",
+        "        return voltage_mv <= limits.max_voltage_mv - margin_mv\n",
         "    if reason == Reason.SAGGING:\n        return voltage_mv >= limits.sag_voltage_mv\n",
     )
     copy.add(
@@ -289,7 +293,10 @@ def test_both_sides_of_the_limit():
     code, said = copy.run("tests/run.py", "tests/sim/test_recipe.py")
     assert code == 1 and "opened without a cause" in said, said
     referee = "tools/sim/evidence.py"
-    copy.edit(referee, "    ASTRAY,\n) = range(10)", "    ASTRAY,\n    SAGGING,\n) = range(11)")
+    (count,) = re.findall(
+        r"^\) = range\((\d+)\)$", (copy.root / referee).read_text(), re.MULTILINE
+    )
+    copy.edit(referee, f"\n) = range({count})", f"\n    SAGGING,\n) = range({int(count) + 1})")
     copy.add(
         referee,
         '    ("closed while not on", 30 * MS, None, False),\n',
@@ -305,7 +312,7 @@ def test_both_sides_of_the_limit():
     )
     copy.add(
         referee,
-        "        spans[UNDER].note(at_us, under > -_NEAR_V, under > _V)\n",
+        "        spans[UNDER].note(at_us, near and under > -_NEAR_V, clear and under > _V)\n",
         "        sag = limits.sag_v - volts\n"
         "        spans[SAGGING].note(at_us, sag > -_NEAR_V, sag > _V)\n",
     )
@@ -378,7 +385,7 @@ PACKS = [{"n": n, "soc": 0.8, "sensor": "ina236"} for n in range(1, 5)]
 def test_it_protects():
     steps = [
         {"at": 10, "do": "inject_current", "n": 2, "ma": 20000},
-        {"at": 10.5, "do": "inject_voltage", "n": 3, "mv": 2300},
+        {"at": 10.5, "do": "inject_voltage", "n": 3, "mv": 3500},
     ]
     report = play(duration_s=12, batteries=PACKS, load=[[0, 8]], steps=steps)
     clean(report)

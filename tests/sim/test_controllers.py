@@ -79,6 +79,16 @@ def rig_of(controller):
     return kept[0]
 
 
+def test_a_rig_knows_its_controller():
+    for name, psram in (("plain", False), ("psram", True), ("s3", True)):
+        rig = rig_of(name)
+        facts = dict(rig.controller)
+        assert facts.pop("i2c_driver") in ("legacy", "i2c_master")
+        assert facts == {"mhz": 240, "psram": psram}, facts
+        said = rig.words.controller(psram)
+        assert said.startswith("With PSRAM" if psram else "Without PSRAM"), said
+
+
 def test_a_controller_that_collects_slowly_says_so():
     for name, slow in (("plain", False), ("psram", True)):
         rig = rig_of(name)

@@ -5,7 +5,16 @@ requests the guard accepts."""
 from errno import ENODEV
 
 from parallelator import settings
-from parallelator.catalog import ABSENT, OFF, ON, TRIPPED, WAITING, Reason
+from parallelator.catalog import (
+    ABSENT,
+    DISCONNECTED,
+    OFF,
+    ON,
+    TRIPPED,
+    UNCONTROLLED,
+    WAITING,
+    Reason,
+)
 from parallelator.clock import Clock
 from parallelator.hardware.i2c import I2c
 from parallelator.hardware.tca9555 import Tca9555
@@ -34,16 +43,20 @@ class Wire:
 
     Attributes:
         silent: battery indexes whose sensor does not answer; ma, mv: what each sensor feels.
+        deaf: numbers of the boards, 0..3, whose expander does not answer.
     """
 
     def __init__(self):
         self.silent = set()
+        self.deaf = set()
         self.ma = [0] * BATTERIES
         self.mv = [26000] * BATTERIES
         self._latch = {}
         self._bovl = [0] * BATTERIES
 
     def readfrom_mem_into(self, address, register, buf):
+        if address - 0x20 in self.deaf:
+            raise OSError(ENODEV)
         if address < 0x40:
             latch = self._latch.get(address, 0)
             buf[0] = {0x00: 0xF0 | latch, 0x02: latch, 0x04: 0, 0x06: 0xF0}[register]
@@ -63,6 +76,8 @@ class Wire:
         buf[1] = value & 0xFF
 
     def writeto(self, address, data):
+        if address - 0x20 in self.deaf:
+            raise OSError(ENODEV)
         if address < 0x40 and data[0] == 0x02:
             self._latch[address] = data[1]
         elif data[0] == 0x0E:
@@ -244,6 +259,38 @@ def test_a_lock_of_the_output_is_cleared_by_a_reset_only():
     assert rig.guard.submit("reset", RIG) is None
     rig.run(10)
     assert not rig.snap.bus_locked
+
+
+def test_only_a_board_that_is_silent_can_be_said_to_hang_on_nothing():
+    rig = Rig()
+    assert rig.guard.submit(DISCONNECTED, 1) == "not_silent"
+    rig.wire.deaf.add(1)
+    rig.run(500)
+    board = range(4, 8)
+    assert all(rig.snap.state[i] == UNCONTROLLED for i in board)
+    assert rig.guard.submit(DISCONNECTED, 1) == "not_silent", "its sensors answer"
+    rig.wire.silent.update(board)
+    rig.run(3000)
+    assert rig.guard.submit(DISCONNECTED, 2) == "not_silent", "another board"
+    assert rig.guard.submit(DISCONNECTED, 1) is None
+    rig.run(10)
+    assert ("disconnected", RIG) in rig.codes
+    for i in board:
+        assert (rig.snap.state[i], rig.snap.reason[i]) == (ABSENT, Reason.EXPANDER_LOST)
+    assert not list(code for code, *_ in rig.snap.alarms() if code == "uncontrolled")
+    assert all(rig.snap.state[i] == ON for i in range(BATTERIES) if i not in board)
+    assert rig.guard.submit(DISCONNECTED, 1) == "not_silent", "there is nothing left to say"
+
+
+def test_a_word_on_a_board_counts_once():
+    rig = Rig()
+    rig.wire.deaf.add(1)
+    rig.wire.silent.update(range(4, 8))
+    rig.run(3000)
+    assert rig.guard.submit(DISCONNECTED, 1) is None
+    assert rig.guard.submit(DISCONNECTED, 1) is None
+    rig.run(10)
+    assert rig.codes.count(("disconnected", RIG)) == 1, "the second word comes too late"
 
 
 def test_an_overload_counts_from_the_closing_and_not_from_the_reading_before():

@@ -5,12 +5,13 @@
 
 Needs lib/ and microdot on MICROPYPATH; saves settings in the present folder. What happens is said
 on standard input, a command a line: `trip N`, `lock N`, `lose N` (absent), `hold N`
-(uncontrolled), `wait N`, `heat N`, `alarm CODE [N]`, `calm` (no alarms), `extreme` (the longest
-numbers everywhere), `freeze`, `run`, `busy`, `password TEXT`, `hold-log NAME`, `protect NAME` (of
-a log), `pull` (the card), `setup S` (S seconds are left for a first password, and time stands
-still), `ap IP` (an access point), `press` and `release` (a trip is pending, or not any more),
-`hold-boot` and `free-boot`, `slot NAME` (what it was installed into), `idle` (no current). Each is
-answered with `ok` on standard output, and the first line of output is `ready`.
+(uncontrolled), `unplug B` (a board: all of it silent, its batteries uncontrolled), `wait N`, `put
+N STATE REASON`, `heat N`, `alarm CODE [N]`, `calm` (no alarms), `extreme` (the longest numbers
+everywhere), `freeze`, `run`, `busy`, `password TEXT`, `hold-log NAME`, `protect NAME` (of a log),
+`pull` (the card), `setup S` (S seconds are left for a first password, and time stands still), `ap
+IP` (an access point), `press` and `release` (a trip is pending, or not any more), `hold-boot` and
+`free-boot`, `slot NAME` (what it was installed into), `idle` (no current). Each is answered with
+`ok` on standard output, and the first line of output is `ready`.
 """
 
 import asyncio
@@ -189,6 +190,8 @@ class Guard:
         snap = self._snap
         if self.full:
             return "busy"
+        if action == catalog.DISCONNECTED:
+            return self._disconnect(range(4 * i, 4 * i + 4))
         if i < 0:
             snap.alarm("bus_overload", RIG, False)
             self._events.emit("bus_reset", RIG, 0, 0, 0)
@@ -209,6 +212,16 @@ class Guard:
             snap.current_ma[i] = 4200
         if action == "reset":
             snap.trips[i] = 0
+        return None
+
+    def _disconnect(self, board):
+        snap = self._snap
+        if any(snap.state[i] != catalog.UNCONTROLLED or snap.valid[i] for i in board):
+            return "not_silent"
+        for i in board:
+            self.put(i, catalog.ABSENT, Reason.EXPANDER_LOST)
+            snap.alarm("uncontrolled", i, False)
+        self._events.emit("disconnected", RIG, 0, 0, board[0] // 4 + 1)
         return None
 
     def put(self, i, state, reason):
@@ -273,6 +286,7 @@ class FakeRig(Rig):
             boot=7,
             datalog=Datalog(),
             network=Network(),
+            controller={"mhz": 240, "i2c_driver": "legacy", "psram": False},
         )
         self.blackbox.boot = self.boot
         self.frozen = False
@@ -309,8 +323,16 @@ class FakeRig(Rig):
         elif command == "hold":
             self.guard.put(i, catalog.UNCONTROLLED, Reason.EXPANDER_LOST)
             self.alarm("uncontrolled", i)
+        elif command == "unplug":
+            for k in range(4 * i, 4 * i + 4):
+                self.guard.put(k, catalog.UNCONTROLLED, Reason.EXPANDER_LOST)
+                self.snap.valid[k] = 0
+                self.snap.alarm("uncontrolled", k, True)
         elif command == "wait":
             self.guard.put(i, catalog.WAITING, Reason.BUS_LOWER)
+        elif command == "put":
+            state = catalog.names(catalog.STATES).index(args[1])
+            self.guard.put(i, state, catalog.names(catalog.REASONS).index(args[2]))
         elif command == "heat":
             self.snap.temperature_c[i] = 78
         elif command == "alarm":

@@ -161,6 +161,24 @@ def test_the_clock_comes_from_the_browser(visit, stage):
     expect(page.locator("#report div").first).to_contain_text(str(told.year))
 
 
+def test_the_controller_is_told_with_what_follows_from_it(visit, stage):
+    system = stage.ask("GET", "/api/system")[2]
+    told = system["controller"]
+    assert told["mhz"] == 240 and told["i2c_driver"] in ("legacy", "i2c_master")
+    assert told["text"].startswith("With PSRAM" if told["psram"] else "Without PSRAM")
+    line = next(line for line in (stage.folder / "log").read_text().splitlines() if "MHz" in line)
+    assert line.startswith(f"Parallelator {system['version']} on {system['machine']}, 240 MHz")
+    assert line.endswith(f"I2C driver {told['i2c_driver']}. {told['text']}")
+    page = visit(stage)
+    open_view(page, "system")
+    report = page.locator("#report")
+    for said in (f"{system['machine']}, 240 MHz", told["text"], "driver " + told["i2c_driver"]):
+        expect(report).to_contain_text(said)
+    page.locator("#language").click()
+    follows = "Avec la PSRAM" if told["psram"] else "Sans PSRAM"
+    expect(report).to_contain_text(follows)
+
+
 def test_switching_a_real_rig(visit, stage):
     page = visit(stage)
     log_in(page)
@@ -171,6 +189,22 @@ def test_switching_a_real_rig(visit, stage):
     expect(card.locator("[data-f=current]")).to_have_text("0.0 A")
     card.locator("[data-action=auto]").click()
     expect(card).to_have_class("on")
+
+
+def test_a_silent_board_of_a_real_rig(visit):
+    # Nothing is carried: that its batteries are gone shows in no current of the others.
+    steps = [{"at": 12, "do": "board_unplug", "board": 1}]
+    with simulated(batteries=8, steps=steps, speed=2) as rig:
+        page = visit(rig, DESKTOP)
+        log_in(page)
+        key = page.get_by_role("button", name="Board 2 is disconnected")
+        key.click()
+        page.locator("#ask-yes").click()
+        expect(page.locator("#battery-5")).to_have_class("absent")
+        expect(key).to_be_hidden()
+        expect(page.locator("#battery-1")).to_have_class("on")
+        open_view(page, "events")
+        expect(page.locator("#event-list")).to_contain_text("Board 2: disconnected, somebody says")
 
 
 def test_the_page_of_a_rig_fits_60_kilobytes(visit, stage):

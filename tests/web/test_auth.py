@@ -131,6 +131,20 @@ def test_bus_reset(rig):
     assert rig.ask("GET", "/api/state")[2]["alarms"] == []
 
 
+def test_a_silent_board_that_hangs_on_nothing(rig):
+    session = rig.login()
+    place = "/api/boards/2/disconnected"
+    assert code(rig.ask("POST", place, **session)) == (409, "not_silent")
+    rig.tell("unplug 2")
+    for board in ("0", "5", "x", "all"):
+        path = f"/api/boards/{board}/disconnected"
+        assert code(rig.ask("POST", path, **session)) == (404, "board")
+    status, _, body = rig.ask("POST", place, **session)
+    assert (status, body) == (202, {"board": 2})
+    states = {battery["state"] for battery in rig.ask("GET", "/api/state")[2]["batteries"][4:8]}
+    assert states == {"absent"}
+
+
 def test_a_new_password_ends_the_sessions(rig):
     session = rig.login()
     rig.tell("password another-one")

@@ -52,7 +52,8 @@ def request_of(method, path, bundle):
         "/api/login": {"password": PASSWORD},
         "/api/setup": {"password": PASSWORD},
     }
-    real = path.replace("{n}", "3").replace("{action}", "off").replace("{name}", "boot-0006.csv")
+    names = {"n": "3", "action": "off", "name": "boot-0006.csv", "b": "4"}
+    real = path.format(**names)
     return real + ("?battery=3" if path.startswith("/switch") else ""), bodies.get(path)
 
 
@@ -77,7 +78,7 @@ def test_the_description_is_of_these_routes_and_no_others(rig):
 
 
 def test_there_are_routes_that_change_things():
-    assert len(CHANGES) == 14
+    assert len(CHANGES) == 15
     assert ("patch", "/api/settings") in CHANGES
 
 
@@ -86,7 +87,7 @@ def test_no_change_without_login_from_elsewhere_or_beyond_the_rate(rig, route, t
     method, path = route
     bundle = updates.made(tmp_path)
     real, body = request_of(method, path, bundle)
-    rig.tell("alarm bus_overload")
+    rig.tell("alarm bus_overload", "unplug 4")
     updates.give_key(rig)
     if route == ("post", "/api/update"):
         assert updates.upload(rig, bundle, rig.login("127.0.0.9"))[0] == 200

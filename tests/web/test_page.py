@@ -109,6 +109,52 @@ def test_everything_is_shown(visit, viewport, scheme, language):
         page.screenshot(path=PICTURES / f"trouble-{name}-full.png", full_page=True)
 
 
+@pytest.mark.parametrize("language", ["en", "fr"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_everything_that_a_dark_rig_asks_for_is_in_sight(visit, scheme, language):
+    wanted = {
+        "empty": {"en": "Empty: plug the charger in.", "fr": "Vide : branchez le chargeur."},
+        "locked": {"en": "press Reset the output", "fr": "appuyez sur Réarmer la sortie"},
+        "silent": {"en": "Battery 5–8 may still be", "fr": "La batterie 5–8 est peut-être"},
+        "trial": {"en": "Voltage too low: batteries 9–16", "fr": "Tension trop basse : batteries"},
+    }
+    every = range(1, 17)
+    told = {
+        "empty": ["alarm rig_empty", *(f"put {n} tripped undervoltage" for n in every)],
+        "locked": ["alarm bus_overload", *(f"put {n} waiting bus_overload" for n in every)],
+        "silent": [
+            "unplug 2",
+            *(f"put {n} waiting doubtful_bus" for n in every if not 5 <= n <= 8),
+        ],
+        "trial": [f"put {n} {'on trial' if n < 9 else 'tripped undervoltage'}" for n in every],
+    }
+    for what, commands in told.items():
+        for rig in started(PASSWORD, language):
+            rig.tell(*commands)
+            page = visit(rig, PHONE, scheme)
+            first = page.locator("#notices li").first
+            expect(first).to_contain_text(wanted[what][language].replace(" :", "\u00a0:"))
+            box = first.bounding_box()
+            assert box["y"] + box["height"] < PHONE["height"] - 48
+            assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+            assert page.evaluate(CONTRAST)[0][0] >= 4.5
+            page.screenshot(path=PICTURES / f"{what}-{language}-{scheme}-360.png", full_page=True)
+
+
+def test_batteries_alike_are_one_line_and_the_rig_comes_first(visit, rig):
+    page = visit(rig)
+    rig.tell("trip 5", "trip 7", "trip 6", "trip 2", "lock 11", "alarm low_soon 3", "heat 3")
+    rig.tell("alarm sd_absent")
+    notices = page.locator("#notices li")
+    expect(notices).to_have_text([
+        "No SD card: nothing is logged.",
+        "Battery 3 is nearly empty.",
+        "Too much current for too long: batteries 2, 5–7",
+        "Battery 11 locked: far too much current",
+    ])  # fmt: skip
+    expect(page.locator("#trouble-count")).to_have_text("7")
+
+
 def test_sixteen_healthy_batteries_fit_a_desktop(visit, rig):
     page = visit(rig, DESKTOP)
     assert page.locator("#battery-16").bounding_box()["y"] + 100 < DESKTOP["height"]
@@ -117,11 +163,11 @@ def test_sixteen_healthy_batteries_fit_a_desktop(visit, rig):
 def test_a_trip_is_seen(visit, rig):
     page = visit(rig)
     page.wait_for_timeout(1200)
-    for n in (5, 12):
+    for n, said in ((5, "Battery 5 tripped"), (12, "batteries 5, 12")):
         rig.tell(f"trip {n}")
         expect(card(page, n)).to_have_class("tripped trouble")
         expect(page.locator("#tiles a").nth(n - 1)).to_have_class("tripped trouble")
-        expect(page.locator("#notices")).to_contain_text(f"Battery {n} tripped")
+        expect(page.locator("#notices")).to_contain_text(said)
     assert page.locator("#tiles a").nth(4).bounding_box()["y"] < PHONE["height"] - 48
 
 
@@ -194,11 +240,46 @@ def test_reset_of_the_bus(visit, rig):
     page = visit(rig)
     expect(page.locator("#bus-reset")).to_be_hidden()
     rig.tell("alarm bus_overload")
-    expect(page.locator("#notices")).to_contain_text("overloaded three times")
+    expect(page.locator("#notices")).to_contain_text("overloaded again and again")
     page.locator("#bus-reset").click()
     log_in(page)
     expect(page.locator("#notices")).to_have_text("No alarm")
     expect(page.locator("#bus-reset")).to_be_hidden()
+
+
+def test_a_board_that_hangs_on_nothing(visit, rig):
+    page = visit(rig)
+    expect(page.locator("#boards button:visible")).to_have_count(0)
+    rig.tell("unplug 2")
+    key = page.get_by_role("button", name="Board 2 is disconnected")
+    key.click()
+    expect(page.locator("#ask-text")).to_contain_text("fuses or plugs of batteries 5–8")
+    page.get_by_role("button", name="Cancel").click()
+    assert rig.ask("GET", "/api/state")[2]["batteries"][4]["state"] == "uncontrolled"
+    key.click()
+    page.locator("#ask-yes").click()
+    log_in(page)
+    expect(card(page, 5).locator("[data-f=state]")).to_have_text("absent")
+    expect(page.locator("#boards button:visible")).to_have_count(0)
+
+    rig.tell("hold 9")
+    page.get_by_role("button", name="Board 3 is disconnected").click()
+    page.locator("#ask-yes").click()
+    expect(page.locator("#toast")).to_contain_text("Board 3 or one of its sensors still answers.")
+    page.locator("#language").click()
+    expect(page.get_by_role("button", name="Carte 3 débranchée")).to_be_visible()
+
+
+def test_a_rig_that_waits_says_that_it_is_not_off(visit, rig):
+    page = visit(rig)
+    armed = page.locator("#armed")
+    for n in range(1, 17):
+        expect(armed).to_be_hidden()
+        rig.tell(f"wait {n}")
+    expect(armed).to_have_text("Not off: the output may come on at any time. Only Off is off.")
+    session = rig.login()
+    assert rig.ask("POST", "/api/batteries/all/off", **session)[0] == 202
+    expect(armed).to_be_hidden()
 
 
 def test_read_only_without_a_password(visit, open_rig):

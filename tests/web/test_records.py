@@ -16,7 +16,7 @@ from views import SMALL, faults, open_view
 TRIPS = {
     "load": [[0, 40]],
     "steps": [
-        {"at": 10, "do": "inject_current", "n": 5, "ma": 17000},
+        {"at": 10, "do": "inject_current", "n": 5, "ma": 22000},
         {"at": 10.6, "do": "inject_current", "n": 5, "ma": 0},
         {"at": 12, "do": "sensor_nack", "n": 14},
     ],
@@ -116,8 +116,8 @@ def test_a_trip_on_record(visit, night, viewport, scheme, language):
     keys = page.locator("#record-list button")
     expect(keys).to_have_count(2)
     words = {
-        "en": ["Battery 14: sensor does not answer", "Battery 5: far too much current, 1"],
-        "fr": ["Batterie 14\u00a0: le capteur ne répond pas", "courant beaucoup trop fort, 1"],
+        "en": ["Battery 14: sensor does not answer", "Battery 5: far too much current, 2"],
+        "fr": ["Batterie 14\u00a0: le capteur ne répond pas", "courant beaucoup trop fort, 2"],
     }[language]
     for key, text in zip(keys.all(), words, strict=True):
         expect(key).to_contain_text(text)
@@ -177,7 +177,7 @@ def test_a_record_over_http(night):
     # It had run for ten seconds, some of which were before the group started.
     assert -10000 <= rows[0][0] < -8000 and 4000 < rows[-1][0] <= 5000
     peak = max((row for row in rows if row[1] == 5), key=lambda row: row[3])
-    assert -200 < peak[0] <= 100 and 15000 < peak[3] < 20500
+    assert -200 < peak[0] <= 100 and 20000 < peak[3] < 25500
     late = [row for row in rows if row[1] == 5 and row[0] > 1000]
     # Four seconds of a scan of 160 ms.
     assert len(late) > 20 and all(abs(row[3]) < 50 for row in late)

@@ -290,6 +290,7 @@ def install(path):
         WDT=WDT,
         mem_backup=None,
         unique_id=lambda: b"\x24\x6f\x28\x00\x00\x01",
+        freq=lambda: 240000000,
     )
     asyncio.core._io_queue = Sockets()
     sockets = Module(getaddrinfo=lambda ip, port: (((ip, port),),))

@@ -6,7 +6,7 @@ HARDWARE = ("board", "pins", "i2c_khz", "sensor")
 UNITS = {"C": "°C", "mOhm": "mΩ", "uOhm": "µΩ"}
 FIRST = ("POST /api/login", "POST /api/setup")
 """Changes that nobody can have logged in for."""
-_LOWNESS, _HEAT, _TEMPERATURE = 3, 4, 6
+_LOWNESS, _HEAT, _UNSHARED, _TEMPERATURE = 3, 4, 6, 7
 """Quantities of protection/rules.py that are not plain mA or mV."""
 
 
@@ -203,8 +203,10 @@ class Tables:
         for reason, quantity, limit, for_ms, samples, counted in self._facts["rules"]:
             if quantity == _LOWNESS:
                 limit = -limit
+            if quantity in (_HEAT, _UNSHARED):
+                limit += 1
             if quantity == _HEAT:
-                limit = (limit + 1) / 1000
+                limit /= 1000
             if quantity != _TEMPERATURE:
                 limit /= 1000
             opens = self._words["quantities"][str(quantity)]

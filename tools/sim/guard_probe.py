@@ -100,7 +100,7 @@ class GuardProbe:
     def submitted(self, guard, action, i):
         """A wish, from the page or from `submit`: the referee learns of those accepted."""
         refused = self._submit(guard, action, i)
-        if refused is None:
+        if refused is None and action != "disconnected":
             self._recorder.requested(action, i)
         return refused
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-only
 """The ESP32: pins, I2C, watchdog, reset. The only module that imports `machine`."""
 
+import sys
 from binascii import hexlify
 from errno import EIO
 
@@ -12,6 +13,8 @@ from parallelator.hardware.sdcard import SpiCard
 
 _I2C_TIMEOUT_US = const(30000)
 """The newer driver counts ticks of 10 ms and rounds down: one tick may be over at once."""
+_NEW_DRIVER = (1, 29)
+"""The first MicroPython whose images are built with the newer driver of I2C (ESP-IDF 5.5)."""
 _HALF_CLOCK_US = const(5)
 _BUTTON = const(0)
 _RETURN_TIMER = const(0)
@@ -189,6 +192,14 @@ class Controller:
     def number(self):
         """The controller's own number: its MAC address as twelve hexadecimal digits."""
         return hexlify(machine.unique_id()).decode()
+
+    def facts(self):
+        """Its clock in MHz, and which of ESP-IDF's two drivers of I2C it has: a dict."""
+        new = sys.implementation.version[:2] >= _NEW_DRIVER
+        return {
+            "mhz": machine.freq() // 1000000,
+            "i2c_driver": "i2c_master" if new else "legacy",
+        }
 
     def reset_cause(self):
         """What restarted the controller: a number, the constants `*_RESET` of `machine`."""

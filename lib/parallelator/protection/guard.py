@@ -9,7 +9,7 @@ from array import array
 
 from micropython import const
 
-from parallelator.catalog import ABSENT, ACTIONS, ON, UNCONTROLLED, Reason
+from parallelator.catalog import ABSENT, ACTIONS, DISCONNECTED, ON, UNCONTROLLED, Reason
 from parallelator.protection import metering, rules
 from parallelator.protection.alerts import Alerts
 from parallelator.protection.joining import Connector
@@ -199,25 +199,49 @@ class Guard:
         """Queue an operator's wish for the next tick. Never blocks.
 
         Args:
-            action: one of ACTIONS; i: battery 0..15, ALL, or RIG with "reset" for the bus.
+            action: one of ACTIONS, or DISCONNECTED; i: battery 0..15, ALL, or RIG with "reset"
+                for the bus; the board 0..3 that is DISCONNECTED.
 
         Returns:
-            str or None: why it is refused: as `States.refusal`, or `busy`; None = accepted.
+            str or None: why it is refused: as `States.refusal`, `not_silent` when a board or a
+            sensor of it answers, or none of its batteries is out of control, or `busy`; None =
+            accepted.
         """
-        refused = None if i == ALL else self._states.refusal(action, i)
+        refused = None
+        if action == DISCONNECTED:
+            refused = None if self._is_silent(i) else "not_silent"
+        elif i != ALL:
+            refused = self._states.refusal(action, i)
         if refused:
             return refused
         if self._queued >= _REQUESTS:
             return "busy"
-        self._queue[2 * self._queued] = ACTIONS.index(action)
+        self._queue[2 * self._queued] = (ACTIONS + (DISCONNECTED,)).index(action)
         self._queue[2 * self._queued + 1] = i + 1
         self._queued += 1
         return None
 
     def _serve_requests(self):
         for k in range(self._queued):
-            self._states.obey(self._queue[2 * k], self._queue[2 * k + 1] - 1)
+            action = self._queue[2 * k]
+            i = self._queue[2 * k + 1] - 1
+            if action < len(ACTIONS):
+                self._states.obey(action, i)
+            elif self._is_silent(i):
+                self._let_go(i)
         self._queued = 0
+
+    def _is_silent(self, b: int):
+        """True when batteries of board b may be connected, and nothing of it answers."""
+        board = 15 << b * CHANNELS
+        return self._states.held & board != 0 and not self._sensors.found & board
+
+    def _let_go(self, b: int):
+        # An operator has seen that its batteries hang on nothing.
+        self._emit("disconnected", RIG, 0, 0, b + 1)
+        for i in range(b * CHANNELS, b * CHANNELS + CHANNELS):
+            if self._states.held >> i & 1:
+                self._states.regain_control(i)
 
     # The tick
 

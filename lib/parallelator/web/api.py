@@ -6,8 +6,8 @@ import asyncio
 from microdot import Microdot, Response, iscoroutine
 from micropython import const
 
-from parallelator.catalog import ACTIONS, WISHES
-from parallelator.snapshot import ALL, BATTERIES
+from parallelator.catalog import ACTIONS, DISCONNECTED, WISHES
+from parallelator.snapshot import ALL, BATTERIES, BOARDS
 
 from . import IDLE, Refused, answer, json_object, live, not_found, problem, state, whole
 from .files import FILES, Files
@@ -22,6 +22,7 @@ _LARGE_BODY = const(16384)
 _REFUSALS = {
     "locked": (423, "The battery is locked. Find the cause, then reset it."),
     "absent": (409, "The battery does not answer."),
+    "not_silent": (409, "It or a sensor of it answers, or none of its batteries is uncontrolled."),
     "busy": (503, "Too many requests are waiting. Try again in a second."),
 }
 _FIRST_UNIX_S = const(1577836800)  # 2020-01-01
@@ -38,6 +39,7 @@ ROUTES = (
     ("POST", "/switch_on", "switch", _BODY),
     ("POST", "/switch_off", "switch", _BODY),
     ("POST", "/api/bus/reset", "bus_reset", _BODY),
+    ("POST", "/api/boards/<b>/disconnected", "board", _BODY),
     ("POST", "/api/login", "access.login", _BODY),
     ("POST", "/api/logout", "access.logout", _BODY),
     ("POST", "/api/time", "time", _BODY),
@@ -224,6 +226,15 @@ class Api:
         """POST /api/bus/reset: unlocks a bus that is locked as `bus_overload`."""
         res = await self.access.refusal(request) or self._submit("reset", -1)
         return res or answer({"bus": "reset"}, 202)
+
+    async def board(self, request: "Request", b: str):
+        """POST /api/boards/<b>/disconnected: an operator's word that a silent board hangs on
+        nothing."""
+        number = whole(b, 1, BOARDS)
+        if not number:
+            return problem(404, "board", "Boards are numbered 1 to %d." % BOARDS, "b")
+        res = await self.access.refusal(request) or self._submit(DISCONNECTED, number - 1)
+        return res or answer({"board": number}, 202)
 
     async def switch(self, request: "Request"):
         """POST /switch_<on|off>?battery=: the requests of the first firmware."""

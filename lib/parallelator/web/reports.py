@@ -177,7 +177,7 @@ class Reports:
         yield "]}"
 
     async def system(self, request: "Request"):
-        """GET /api/system: versions, memory after a collection, pauses, tasks, I2C, card."""
+        """GET /api/system: versions, controller, memory after a collection, pauses, tasks, I2C."""
         rig = self._rig
         i2c = rig.i2c
         snap = rig.snap
@@ -205,6 +205,8 @@ class Reports:
             "card": card_view(rig),
         }
         report["mqtt"] = rig.mqtt and rig.mqtt.report()
+        follows = rig.words.controller(rig.controller["psram"])
+        report["controller"] = dict(rig.controller, text=follows)
         await asyncio.sleep_ms(0)
         size = gc.mem_free() + gc.mem_alloc()
         report["heap"] = {"free": rig.collector.free, "used": size - rig.collector.free}

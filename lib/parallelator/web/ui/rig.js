@@ -5,7 +5,7 @@
 import { STATES } from "catalog";
 
 import { ask, change } from "./client.js";
-import { $, amps, app, build, fill, icon, number, say, sentence, set, volts } from "./lib.js";
+import { $, amps, app, build, fill, icon, make, number, say, sentence, set, volts } from "./lib.js";
 import { flowOf } from "./stream.js";
 
 const HOT_C = 50;
@@ -23,9 +23,13 @@ export function create() {
     cards.push(card);
   }
   $("bus-reset").onclick = () => change("/api/bus/reset");
+  for (let n = 1; n <= 4; n++) {
+    $("boards").append(make("button", { hidden: true, onclick: () => cutOff(n) }));
+  }
 }
 
 export function translate() {
+  [...$("boards").children].forEach((key, b) => set(key, say("cutOff", { n: b + 1 })));
   cards.forEach((card, i) => {
     for (const key of card.keys) {
       const action = key.dataset.action;
@@ -112,22 +116,26 @@ function counts(battery) {
 
 // What is wrong, for every view; returns how many things.
 export function drawNotices() {
-  const { language, model, words } = app;
-  const notices = [];
-  for (const battery of model.batteries) {
-    if (battery.state === "tripped" || battery.state === "locked") {
-      const what = `${say("battery", battery)} ${words.state[battery.state]}`;
-      notices.push([battery.state, say("pair", { b: what, s: words.reason[battery.reason] })]);
-    }
-  }
-  for (const alarm of model.alarms) {
-    const text = (language !== model.language && words.alarm[alarm.code]) || alarm.text;
-    notices.push(["uncontrolled", fill(text, alarm)]);
-  }
-  const count = notices.length;
+  const { model } = app;
+  const opened = model.batteries.filter(is("tripped", "locked"));
+  const ofRig = model.alarms.filter(({ n }) => !n);
+  const ofBatteries = model.alarms.filter(({ n }) => n);
+  const notices = [
+    ...ofRig.map((alarm) => ["uncontrolled", alarmText(alarm)]),
+    ...alike(ofBatteries, ({ code }) => code)
+      .map(([alarm, ...others]) => ["uncontrolled", alarmText(alarm, others)]),
+    ...alike(opened, ({ state, reason }) => `${state} ${reason}`)
+      .map(([battery, ...others]) => [battery.state, openedText(battery, others)]),
+  ];
+  const count = opened.length + model.alarms.length;
   if (count === 0) notices.push(["calm", say("calm")]);
   $("bus-reset").hidden = !model.writable
     || !model.alarms.some((alarm) => alarm.code === "bus_overload");
+  [...$("boards").children].forEach((key, b) => {
+    const lost = model.batteries.slice(4 * b, 4 * b + 4).some(is("uncontrolled"));
+    key.hidden = !model.writable || !lost;
+  });
+  $("armed").hidden = model.bus.connected > 0 || !model.batteries.some(is("waiting", "tripped"));
   const drawn = JSON.stringify(notices);
   if ($("notices").dataset.drawn === drawn) return count;
   $("notices").dataset.drawn = drawn;
@@ -142,10 +150,55 @@ export function drawNotices() {
   return count;
 }
 
+// Lists of the items that have the same key.
+function alike(items, keyOf) {
+  const found = new Map();
+  for (const item of items) {
+    const key = keyOf(item);
+    found.set(key, [...found.get(key) || [], item]);
+  }
+  return [...found.values()];
+}
+
+function alarmText(alarm, others = []) {
+  const { language, model, words } = app;
+  const translated = others.length || language !== model.language;
+  const text = (translated && words.alarm[alarm.code]) || alarm.text;
+  return fill(text, { n: numbers([alarm, ...others]) });
+}
+
+function openedText(battery, others) {
+  const { words } = app;
+  const reason = words.reason[battery.reason];
+  if (!others.length) {
+    return say("pair", { b: `${say("battery", battery)} ${words.state[battery.state]}`, s: reason });
+  }
+  const several = say("several", { v: numbers([battery, ...others]) });
+  return say("pair", { b: sentence(reason), s: several });
+}
+
+// "1, 3–5": of batteries or alarms in the order of their numbers.
+function numbers(items) {
+  const runs = [];
+  for (const { n } of items) {
+    const run = runs[runs.length - 1];
+    if (run && run[1] === n - 1) run[1] = n;
+    else runs.push([n, n]);
+  }
+  return runs.map(([first, last]) => (first === last ? first : `${first}–${last}`)).join(", ");
+}
+
+const is = (...states) => ({ state }) => states.includes(state);
+
 function rank(n) {
   const { max, min } = app.model;
   if (!max || max.n === min.n) return "";
   return n === max.n ? say("highest") : n === min.n ? say("lowest") : "";
+}
+
+async function cutOff(n) {
+  const question = say("askCutOff", { v: `${4 * n - 3}–${4 * n}` });
+  if (await ask(question, say("cutOffYes"))) change(`/api/boards/${n}/disconnected`, { n });
 }
 
 async function press(n, action) {

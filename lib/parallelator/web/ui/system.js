@@ -35,20 +35,21 @@ export function draw() {
 }
 
 function list() {
-  const { i2c, heap, mqtt, tasks } = report;
+  const { controller, i2c, heap, mqtt, tasks } = report;
   const kilo = (bytes) => number(bytes, 0, 1024);
   const time = report.time && new Date(report.time).toLocaleString(app.language);
   const rows = [
     ["clock", time || say("unset")],
     ["version", report.version],
     ["micropython", report.micropython],
-    ["machine", report.machine],
+    ["machine", `${report.machine}, ${controller.mhz} MHz`],
     ["boot", report.boot],
     ["uptime", duration(report.uptime_ms)],
     ["heap", say("heapOf", { v: kilo(heap.free), n: kilo(heap.free + heap.used) })],
+    ["follows", app.words.console[controller.psram ? "psram" : "no_psram"]],
     ["i2c", say("i2cText", {
       v: number(i2c.transactions, 0), n: i2c.errors, t: i2c.timeouts, b: i2c.recoveries,
-      k: i2c.khz,
+      k: i2c.khz, d: controller.i2c_driver,
     })],
     ["boards", i2c.boards.join(", ") || say("none")],
     ["sensors", i2c.sensors.join(", ") || say("none")],
