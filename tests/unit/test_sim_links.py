@@ -133,10 +133,15 @@ def test_a_bms_opens_below_its_lowest_voltage_after_its_delay_and_wakes_with_a_c
     plant.load_a = 0.0
     live(plant, S + 200 * MS, 5 * S)
     assert not plant.closed(0)
+    # A charger on the output does not reach it through an open switch.
+    plant.set_gate(0, False)
     plant.source_a = 6.0
-    plant.step(5 * S)
+    live(plant, 5 * S, 6 * S)
+    assert plant.bus_v == 29.4 and plant.cannot_conduct(0)
+    plant.set_gate(0, True)
+    plant.step(6 * S)
     close(plant.current_a[0], -6.0)
-    live(plant, 5 * S, 20 * S)
+    live(plant, 6 * S, 20 * S)
     assert plant.closed(0)
 
 
