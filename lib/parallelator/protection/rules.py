@@ -217,11 +217,11 @@ class Judge:
         sample[_DISCHARGE] = current_ma
         sample[_CHARGE] = -current_ma
         sample[_VOLTAGE] = voltage_mv
-        if current_ma >= _GIVES_MA:
-            sample[_VOLTAGE] = lim.max_voltage_mv if voltage_mv <= lim.hard_high_mv else voltage_mv
+        if current_ma >= _GIVES_MA and voltage_mv <= lim.hard_high_mv:
+            sample[_VOLTAGE] = min(voltage_mv, lim.max_voltage_mv)
         sample[_LOWNESS] = -voltage_mv
         if current_ma < -_GIVES_MA and voltage_mv >= lim.charge_floor_mv:
-            sample[_LOWNESS] = -lim.min_voltage_mv
+            sample[_LOWNESS] = -max(voltage_mv, lim.min_voltage_mv)
         sample[_UNSHARED] = unshared_ma
         sample[_HEAT] = heat
         sample[_LAG] = lag_mv
