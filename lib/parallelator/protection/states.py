@@ -346,8 +346,9 @@ class States:
                 self.lock[i] = Reason.NONE
 
     def release(self, i: int):
-        """Battery i's switch was found open though it was closed: it may join again."""
+        """Battery i's switch was found open though it was closed: read anew, it may join again."""
         self._open(1 << i)
+        self._snap.valid[i] = 0
         self.settle(i)
 
     def lose(self, i: int, reason: int):
