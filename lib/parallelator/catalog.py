@@ -90,8 +90,10 @@ REASONS = (
     ("doubtful_bus", "", "board", "waiting"),
     ("no_share", "mA", None, "tripped"),
     ("loose_contact", "mA", None, "locked"),
-    ("sensor_offset", "mA", None, "absent"),
+    ("sensor_offset", "mA", None, "absent waiting"),
     ("feeding", "mA", None, "tripped"),
+    ("pin_low", "", None, "tripped"),
+    ("address_alias", "", None, "absent"),
 )
 
 
@@ -127,6 +129,8 @@ class Reason:
     LOOSE_CONTACT = 26
     SENSOR_OFFSET = 27
     FEEDING = 28
+    PIN_LOW = 29
+    ADDRESS_ALIAS = 30
 
 
 SEVERITIES = ("info", "notice", "trouble", "danger")
@@ -167,6 +171,8 @@ CODES = (
     ("stuck_closed", "danger", "mA", _BATTERY | LEDS | _ACK),
     ("uncontrolled", "danger", "", _BATTERY_ALARM | _ACK),
     ("wiring_map", "danger", "", _BATTERY_ALARM),
+    ("pin_high", "danger", "", _BATTERY | LEDS | _ACK),
+    ("address_alias", "danger", "", _BATTERY | LEDS | _ACK),
     ("alert_dead", "trouble", "", _BATTERY | _ACK),
     ("no_contact", "trouble", "mV", _BATTERY | _ACK),
     ("imbalance", "trouble", "mV", _BATTERY | _ACK),
@@ -205,8 +211,10 @@ CODES = (
     ("state", "info", "", _EVENT),
     ("expander_lost", "trouble", "", _EVENT),
     ("expander_back", "info", "", _EVENT),
+    ("expander_reset", "notice", "", _EVENT),
     ("sensor_found", "info", "", _EVENT),
     ("sensor_reset", "notice", "", _EVENT),
+    ("flag_unconfirmed", "notice", "mA", _EVENT),
     ("topology_good", "info", "", _EVENT),
     ("i2c_recovered", "info", "", _EVENT),
     ("i2c_clock", "info", "", _EVENT),

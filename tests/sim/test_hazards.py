@@ -442,6 +442,7 @@ def test_a_night_ends_and_the_charger_brings_every_pack_back():
         load=[[0, 24], [590, 12], [760, 0]],
         source=[[0, 0], [820, 8]],
         steps=[{"at": 830, "do": "request", "n": 16, "action": "on"}],
+        seed=2,
     )
     clean(report)
     # The rig is dark and the packs cannot rise by themselves: the technician plugs the charger in

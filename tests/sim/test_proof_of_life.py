@@ -92,8 +92,9 @@ def test_a_brown_out_of_a_board_alone_is_found_by_the_read_back():
     clean(report)
     for n in (5, 6, 7, 8):
         assert [closed for _, closed in moves(report, n)] == [1, 0, 1]
-        assert state_at(report, n, 10.5) == ("tripped", "expander_lost"), state_at(report, n, 10.5)
-        assert state_at(report, n, 29)[0] == "on"
+        # Found open, they wait for their turn, and nobody is at fault.
+        assert state_at(report, n, 10.1)[0] == "waiting", state_at(report, n, 10.1)
+        assert 10.1 < moves(report, n)[2][0] < 13 and state_at(report, n, 29)[0] == "on"
 
 
 def test_a_power_cycle_closes_nothing_by_itself():
@@ -152,7 +153,8 @@ def test_an_alert_line_that_is_dead_leaves_its_battery_to_the_scan():
     report = play(duration_s=12, load=[[0, 24]], steps=steps)
     clean(report)
     ((crossed, opened, n, reason),) = report["reactions"]
-    assert (n, reason) == (2, "overcurrent") and opened - crossed <= 170
+    # A scan, and a tick for the second sample.
+    assert (n, reason) == (2, "overcurrent") and opened - crossed <= 190
     assert len(moves(report, 3)) == 1
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-only
-"""The output stays supplied: no single fault of a healthy rig darkens the stage, or locks a battery.
+"""The output stays supplied: no single fault of a healthy rig darkens the stage or locks a pack.
 
 Each scenario is a whole rig, played through guard, chips and plant. What is right was worked out
 by hand from the protection document; whether it is dark says the plant.

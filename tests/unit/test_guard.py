@@ -24,7 +24,7 @@ from parallelator.snapshot import BATTERIES, BOARDS, RIG, Snapshot
 
 PERIOD_MS = 1 << 30
 REGISTERS = {0x3E: 0x5449, 0x3F: 0x2370, 0x06: 0x1900, 0x0B: 0xA002}
-REGISTERS.update({0x01: 0xF6C1, 0x0C: 8000, 0x0D: 0xE0C0, 0x0E: 9888, 0x0F: 6912})
+REGISTERS.update({0x01: 0xF6C1, 0x0C: 8000, 0x0D: 0xE0C0, 0x0F: 6912})
 """Identification, die, flags and settings of an INA237 as the default limits set it up."""
 
 
@@ -52,12 +52,14 @@ class Wire:
         self.ma = [0] * BATTERIES
         self.mv = [26000] * BATTERIES
         self._latch = {}
+        self._bovl = [0] * BATTERIES
 
     def readfrom_mem_into(self, address, register, buf):
         if address - 0x20 in self.deaf:
             raise OSError(ENODEV)
         if address < 0x40:
-            buf[0] = 0xF0 if register != 0x02 else self._latch.get(address, 0)
+            latch = self._latch.get(address, 0)
+            buf[0] = {0x00: 0xF0 | latch, 0x02: latch, 0x04: 0, 0x06: 0xF0}[register]
             return
         i = address - 0x40
         if i in self.silent:
@@ -66,6 +68,8 @@ class Wire:
             value = self.ma[i] * 2 // 5 & 0xFFFF
         elif register == 0x05:
             value = self.mv[i] * 8 // 25
+        elif register == 0x0E:
+            value = self._bovl[i]
         else:
             value = REGISTERS[register]
         buf[0] = value >> 8
@@ -76,6 +80,8 @@ class Wire:
             raise OSError(ENODEV)
         if address < 0x40 and data[0] == 0x02:
             self._latch[address] = data[1]
+        elif data[0] == 0x0E:
+            self._bovl[address - 0x40] = data[1] << 8 | data[2]
 
 
 class Time:

@@ -176,8 +176,46 @@ def test_inverting_the_polarity_pulls_the_line_of_a_quiet_chip():
     for name in ("ina237", "ina228", "ina226"):
         line, driver = chip_on(name)
         driver.configure(15000, 12000, 27000)
-        assert driver.invert_alert(True) and line.chip.alert_low(line.now_us), name
-        assert driver.invert_alert(False) and not line.chip.alert_low(line.now_us), name
+        assert driver.invert_alert(True) == 0 and line.chip.alert_low(line.now_us), name
+        assert driver.invert_alert(False) == 0 and not line.chip.alert_low(line.now_us), name
+
+
+def test_flags_that_the_proof_of_the_line_clears_are_told():
+    for name in ("ina237", "ina228", "ina226"):
+        line, driver = chip_on(name)
+        driver.configure(15000, 12000, 27000)
+        line.plant.inject_current(0, 16000)
+        for _ in range(3):
+            line._step()
+        line.plant.inject_current(0, 0)
+        for _ in range(3):
+            line._step()
+        assert driver.invert_alert(True) == ALERT and driver.invert_alert(False) == 0, name
+        assert driver.clear_alert() == 0, name
+
+
+def test_one_garbled_answer_is_no_lost_setting():
+    for name in MODELS:
+        for read in range(2):
+            line, driver = chip_on(name)
+            driver.configure(15000, 12000, 27000)
+            for _ in range(3):
+                line._step()
+            i2c = driver._i2c
+            honest, left = i2c.read, [read]
+
+            def garbled(address, register, buf, honest=honest, left=left):
+                good = honest(address, register, buf)
+                if register != 0x03:
+                    left[0] -= 1
+                    if left[0] == -1:
+                        buf[0] ^= 0x80
+                return good
+
+            i2c.read = garbled
+            shown = driver.prove()
+            i2c.read = honest
+            assert shown & INTACT, (name, read)
 
 
 def test_voltages_of_the_ina228_round_away_from_the_centre():

@@ -302,6 +302,19 @@ def test_one_that_flickers_is_left_aside_and_delays_nobody():
     assert rig.choose(2) == 0b011 and rig.snap.reason[2] == Reason.UNSTEADY
 
 
+def test_one_that_shows_a_current_while_it_is_open_keeps_out_of_a_start():
+    rig = Rig((27000, 0), (27010, 0), (27000, 501))
+    rig.states.stuck = 0b100
+    assert rig.choose() == 0b011 and rig.snap.reason[2] == Reason.SENSOR_OFFSET
+    rig = Rig((27000, 0), (27010, 0), (27000, 500))
+    rig.states.stuck = 0b100
+    assert rig.choose() == 0b111
+    rig = Rig((27000, 0), (27010, 0), (27000, 501))
+    rig.states.stuck = rig.output.moved = 0b100
+    rig.choose()
+    assert rig.snap.reason[2] == Reason.IN_TURN, "it is connected, whatever it is told"
+
+
 def test_a_voltage_outside_the_window_keeps_a_battery_off():
     for millivolt, reason in ((30001, Reason.OVERVOLTAGE), (23999, Reason.UNDERVOLTAGE)):
         rig = Rig((millivolt, 1000), (millivolt, 0), connected=1)

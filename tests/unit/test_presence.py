@@ -2,7 +2,7 @@
 """The checks of the chips: new conversions, lost settings, ALERT lines, flags read on the way."""
 
 from parallelator import settings
-from parallelator.catalog import ON, Reason
+from parallelator.catalog import ABSENT, ON, Reason
 from parallelator.hardware.ina2xx import ALERT, FRESH, INTACT
 from parallelator.protection import rules
 from parallelator.protection.output import Output
@@ -32,7 +32,7 @@ class Chip:
 
     def invert_alert(self, on):
         self.inverted = on
-        return True
+        return 0
 
 
 class Sensors:
@@ -45,11 +45,20 @@ class Sensors:
         self.setups = 0
         self.dropped = 0
 
+        self.alike = 0
+
     def detect(self, i):
-        return Chip if self.chips[i] else None
+        return Chip if self.chips[i] or self.alike >> i & 1 else None
+
+    def aliases(self, mask, answered):
+        return self.alike if mask & self.alike else 0
+
+    def refusal(self, driver):
+        return Reason.NONE
 
     def adopt(self, i, driver):
-        return Reason.NONE
+        self.chips[i] = self.chips[i] or Chip(INTACT | FRESH)
+        return True
 
     def configure(self, i):
         self.setups += 1
@@ -189,3 +198,34 @@ def test_a_missing_sensor_is_looked_for_with_growing_pauses():
         if presence.probe(9, now):
             tries.append(now)
     assert tries[:5] == [1000, 3000, 7000, 15000, 23000], tries
+
+
+def test_chips_that_answer_for_each_other_are_set_up_when_four_looks_are_clean():
+    presence, sensors, states, snap, events = rig(Chip(INTACT | FRESH))
+    snap.state[8] = snap.state[9] = ABSENT
+    sensors.alike = 0b11 << 8
+    for now in range(0, 2000, 10):
+        presence.probe(8, now)
+        presence.probe(9, now)
+    named = {(code, i) for code, i, _ in snap.alarms() if code == "address_alias"}
+    assert named == {("address_alias", 8), ("address_alias", 9)}
+    assert snap.reason[8] == snap.reason[9] == Reason.ADDRESS_ALIAS
+    assert sensors.chips[8] is None and events.count("address_alias") == 2
+    assert "sensor_found" not in events
+    sensors.aliases = lambda mask, answered: 0
+    probes = 0
+    for now in range(2000, 60000, 10):
+        if presence.probe(8, now):
+            probes += 1
+            if sensors.chips[8]:
+                break
+    assert probes == 4 and presence.aliased == 1 << 9
+    assert ("address_alias", 8) not in {(code, i) for code, i, _ in snap.alarms()}
+
+
+def test_one_that_runs_and_answers_for_another_is_lost():
+    presence, sensors, states, snap, _ = rig(Chip(INTACT | FRESH))
+    sensors.alike = 1 << 5 | 1 << 9
+    for now in range(0, 1100, 10):
+        presence.probe(9, now)
+    assert states.lost == [(5, Reason.SENSOR_LOST)] and presence.aliased == 1 << 5 | 1 << 9

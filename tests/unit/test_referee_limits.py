@@ -274,6 +274,8 @@ def test_a_fault_explains_openings_for_three_seconds_where_it_struck():
         ({"do": "sensor_heat", "n": 1, "c": 30}, (1,)),
         ({"do": "expander_reset", "board": 1}, (5,)),
         ({"do": "bus_noise", "rate": 0}, ()),
+        ({"do": "alias", "n": 1, "other": 2, "on": False}, (1, 2)),
+        ({"do": "expander_corrupt", "board": 0, "register": 4, "value": 9}, (1, 2)),
     ):
         for ms, wrong in ((2900, False), (3100, True)):
             rig = running(0.8, 0.8, 0.8, 0.8, 0.8, steps=[dict(step, at=3)])

@@ -113,8 +113,115 @@ def test_a_whole_board_that_fails_frees_the_bus_first_and_once():
 
 def test_a_chip_that_cannot_measure_up_to_the_limits_is_refused_with_the_reason():
     sensors, snap, _ = rig()
-    assert sensors.adopt(0, Ina219) == Reason.SENSOR_RANGE
+    assert sensors.refusal(Ina219) == Reason.SENSOR_RANGE
     small, _, _ = rig(**{"limits.max_voltage_mv": 15000, "sensor.shunt_uohm": 20000})
-    assert small.adopt(0, Ina237) == Reason.SENSOR_RANGE
+    assert small.refusal(Ina237) == Reason.SENSOR_RANGE
     wide, _, _ = rig(**{"limits.max_current_ma": 26000, "limits.max_discharge_current_ma": 26000})
-    assert wide.adopt(0, Ina226) == Reason.SENSOR_RANGE
+    assert wide.refusal(Ina226) == Reason.SENSOR_RANGE and wide.refusal(Ina237) == Reason.NONE
+
+
+class Register:
+    """The register of each chip that may hold its number, and who mistakes addresses.
+
+    Attributes:
+        values: address to contents; also: address to the one that takes its transfers, too;
+        deaf: addresses that do not answer.
+    """
+
+    stuck = False
+
+    def __init__(self):
+        self.word = bytearray(2)
+        self.values = dict.fromkeys(range(0x40, 0x50), 0x26A0)
+        self.also = {}
+        self.deaf = set()
+
+    def write16(self, address, register, value):
+        for at in (address, self.also.get(address, address)):
+            if at not in self.deaf:
+                self.values[at] = value
+        return address not in self.deaf
+
+    def read(self, address, register, buf):
+        value = self.values[address] & self.values[self.also.get(address, address)]
+        buf[0], buf[1] = value >> 8, value & 0xFF
+        return address not in self.deaf
+
+
+class Running:
+    """A chip that was set up: its register holds a limit."""
+
+    def standing(self, register):
+        return 0x26A0
+
+
+def aliases(mask, answered=None, also=(), deaf=(), running=()):
+    sensors, _, _ = rig()
+    sensors._i2c = register = Register()
+    register.also = dict(also)
+    register.deaf = set(deaf)
+    for i in running:
+        sensors.chips[i] = Running()
+    return sensors.aliases(mask, mask if answered is None else answered)
+
+
+def test_chips_that_keep_their_numbers_are_no_aliases():
+    assert aliases(0xFFFF) == 0
+    assert aliases(0x0010, running=(5, 6, 7, 8)) == 0
+
+
+def test_a_chip_that_takes_its_neighbours_number_makes_both_aliases():
+    for i in range(16):
+        for k in range(16):
+            if i != k:
+                found = aliases(0xFFFF, also=((0x40 + i, 0x40 + k),))
+                assert found == 1 << i | 1 << k, (i, k, found)
+
+
+def test_a_chip_that_does_not_answer_is_one_only_where_it_was_just_found():
+    assert aliases(0b11, deaf=(0x41,)) == 0b10
+    assert aliases(0b11, 0b01, deaf=(0x41,)) == 0
+
+
+def test_a_neighbour_that_runs_and_takes_the_number_of_another_is_one():
+    assert aliases(1 << 4, also=((0x44, 0x47),), running=(5, 6, 7)) == 0b10010000
+    # One whose limit is another for another reason is left to its proof.
+    sensors, _, _ = rig()
+    sensors._i2c = register = Register()
+    sensors.chips[5] = Running()
+    register.values[0x45] = 0x7FFF
+    assert sensors.aliases(1 << 4, 1 << 4) == 0
+
+
+def test_nothing_is_said_while_i2c_is_stuck():
+    sensors, _, _ = rig()
+    sensors._i2c = register = Register()
+    register.deaf = set(range(0x40, 0x50))
+    register.stuck = True
+    assert sensors.aliases(0xFFFF, 0xFFFF) == 0
+
+
+class Jumping(Chip):
+    """A chip whose currents are told, one a read."""
+
+    def __init__(self, *currents):
+        super().__init__(26000)
+        self.currents = list(currents)
+
+    def current_ma(self):
+        return self.currents.pop(0)
+
+
+def test_a_current_that_jumps_beyond_its_hard_limit_is_read_again():
+    for last_ma, currents, believed in (
+        (2500, (-79435, 2500), 2500),
+        (2500, (25000, 24000), 24000),
+        (25000, (24000,), 24000),
+        (-25000, (24000, -25000), -25000),
+        (2500, (14999,), 14999),
+    ):
+        sensors, snap, _ = rig()
+        snap.voltage_mv[3], snap.current_ma[3] = 26000, last_ma
+        sensors.chips[3] = Jumping(*currents)
+        assert sensors.read(3) and snap.current_ma[3] == believed, currents
+        assert sensors.chips[3].currents == [], currents

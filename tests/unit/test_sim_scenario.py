@@ -50,6 +50,10 @@ GOOD = {
     "factor": 0.5,
     "reads": 2,
     "level": 0,
+    "other": 2,
+    "share": 0.25,
+    "register": 4,
+    "value": 255,
     "clocks": 9,
     "transaction": 500,
     "kind": "stuck",
@@ -198,6 +202,7 @@ def test_a_step_for_what_is_not_there_is_refused():
         {"do": "request", "n": 3, "action": "off"},
         {"do": "request", "action": "off"},
         {"do": "expander_reset", "board": 1},
+        {"do": "alias", "n": 1, "other": 2},
     ):
         assert "steps[0]" in refused({"batteries": packs, "steps": [dict(step, at=1)]}), step
     for step in ({"do": "request", "action": "reset"}, {"do": "expander_reset", "board": 2}):
@@ -215,8 +220,9 @@ def test_what_was_given_stays_as_it_is_and_defaults_are_filled_in():
 def test_a_smaller_rig_has_only_steps_for_what_is_left():
     steps = [{"at": 1, "do": "expander_reset", "board": b} for b in (0, 1)]
     steps.append({"at": 1, "do": "wifi_down"})
+    steps.append({"at": 1, "do": "alias", "n": 1, "other": 8})
     plan = scenario.complete({"batteries": [{"n": 1}, {"n": 8}], "steps": steps})
-    assert len(scenario.shrink(plan, 8)["steps"]) == 3
+    assert len(scenario.shrink(plan, 8)["steps"]) == 4
     assert [step["do"] for step in scenario.shrink(plan, 5)["steps"]] == [
         "expander_reset",
         "wifi_down",

@@ -258,3 +258,36 @@ def test_a_cut_supply_opens_the_switches_of_a_board():
     buf = bytearray(2)
     rig.world.wires.read(0x20, 6, buf, 10000, 50000)
     assert buf == b"\xff\xff" and not plant.closed(0)
+
+
+def test_a_stuck_pin_holds_its_switch_and_shows_in_the_input_alone():
+    for level in (0, 1):
+        steps = [
+            {"at": 2, "do": "pin_stuck", "n": 1, "level": level},
+            {"at": 4, "do": "pin_stuck", "n": 1, "level": level, "on": False},
+        ]
+        rig, plant = played(3, steps, 0.8, 0.8)
+        chip = rig.world.expanders[0]
+        rig.move(not level, 1)
+        rig.wait(50)
+        assert plant.closed(0) == bool(level)
+        port = bytearray(1)
+        chip.read(0, port, rig.world.now_us)
+        assert port[0] >> 3 & 1 == level
+        chip.read(2, port, rig.world.now_us)
+        assert port[0] >> 3 & 1 == 1 - level
+        rig.wait(2000)
+        assert plant.closed(0) == (not level)
+
+
+def test_a_corrupt_register_of_an_expander_moves_its_switches():
+    steps = [{"at": 2, "do": "expander_corrupt", "board": 0, "register": 2, "value": 0x04}]
+    _, plant = played(3, steps, 0.8, 0.8)
+    assert (plant.closed(0), plant.closed(1)) == (False, True)
+
+
+def test_the_pins_of_switches_that_float_are_low_and_alert_lines_high():
+    rig, _ = played(3, [{"at": 2, "do": "expander_reset", "board": 0}], 0.8, 0.8)
+    port = bytearray(1)
+    rig.world.expanders[0].read(0, port, rig.world.now_us)
+    assert port[0] == 0xF0

@@ -128,3 +128,25 @@ def test_brown_out():
     assert bench.chip.powered and bench.chip.pointer == 0 and bench.calls == [99]
     assert bench.high() == []
     assert bench.read(2, 2) + bench.read(4, 2) + bench.read(6, 2) == b"\xff\xff\0\0\xff\xff"
+
+
+def test_a_pin_that_is_stuck_reads_as_it_stays_and_the_registers_as_written():
+    bench = Bench()
+    bench.chip.write(2, b"\x05\x00", 1)
+    bench.chip.write(6, b"\xf0\x00", 1)
+    bench.chip.stuck = {0: 0, 1: 1, 7: 0, 8: 1}
+    assert bench.read(0, 2) == b"\x76\x01"
+    assert bench.read(2, 2) == b"\x05\x00" and bench.read(6, 2) == b"\xf0\x00"
+    bench.chip.write(4, b"\xff\xff", 1)
+    assert bench.read(0, 2) == b"\x89\xfe"
+
+
+def test_a_corrupt_register_holds_another_value_and_moves_the_pins():
+    bench = Bench()
+    bench.chip.write(2, b"\x00\x00", 1)
+    bench.chip.write(6, b"\xf0\x00", 1)
+    bench.calls.clear()
+    bench.chip.corrupt(2, 0x03, 9)
+    assert bench.read(2) == b"\x03" and bench.high() == [0, 1] and bench.calls == [9]
+    bench.chip.corrupt(6, 0xFE, 10)
+    assert bench.read(6) == b"\xfe" and bench.high() == [0]

@@ -106,3 +106,34 @@ def test_pins_that_cannot_be_used_restart_the_chip_under_the_newer_driver():
             except ControllerReset:
                 pass
             assert current.world.resets == restarts, (driver, sda, scl)
+
+
+def test_a_chip_that_takes_its_neighbours_transfers_pulls_down_what_is_read_of_it():
+    _, wires = bench("legacy")
+
+    def write(address, value):
+        wires.write(address, bytes((0x0E, value >> 8, value & 0xFF)), BIT_NS, 30000)
+
+    def read(address):
+        buf = bytearray(2)
+        wires.read(address, 0x0E, buf, BIT_NS, 30000)
+        return buf[0] << 8 | buf[1]
+
+    write(0x40, 0x7001)
+    write(0x41, 0x7002)
+    wires.aliases[0x41] = (0x40, 1)
+    assert read(0x40) == 0x7000
+    assert outcome(wires, address=0x41) == ENODEV, "it misses its own"
+    write(0x40, 0x7005)
+    assert read(0x40) == 0x7005
+    wires.aliases[0x41] = (0x40, 0)
+    assert read(0x40) == read(0x41) == 0x7005, "both have taken it"
+    wires.aliases[0x41] = (0x40, 0.5)
+    answers = [outcome(wires, address=0x41) for _ in range(200)]
+    assert 70 < answers.count(None) < 130
+
+
+def test_one_alone_answers_at_the_address_that_it_takes_for_its_own():
+    _, wires = bench("legacy")
+    wires.aliases[0x41] = (0x4F, 1)
+    assert outcome(wires, address=0x4F) is None and outcome(wires, address=0x40) is None

@@ -19,17 +19,23 @@ class Expander:
     def __init__(self):
         self.latch = 0xFF
         self.direction = 0xFF
+        self.inverted = 0
         self.lit = None
-        self.inputs = 0xFF
+        self.low_lines = 0
+        self.stuck_high = self.stuck_low = 0
         self.silent = False
         self.deaf_writes = 0
+        self.deaf = False
         self.writes = []
+        self.reads = 0
 
-    def start(self, leds):
+    def start(self, bits, leds):
         if self.silent:
             return False
-        self.latch = 0
-        self.direction = 0xF0
+        if not self.deaf:
+            self.latch = bits
+            self.direction = 0xF0
+            self.inverted = 0
         self.lit = leds
         return True
 
@@ -39,7 +45,7 @@ class Expander:
             return False
         if self.deaf_writes:
             self.deaf_writes -= 1
-        else:
+        elif not self.deaf:
             self.latch = bits
         return True
 
@@ -48,10 +54,19 @@ class Expander:
         return True
 
     def levels(self):
-        return None if self.silent else self.inputs
+        # A pin that floats is low: the pull-down of the switch wins.
+        self.reads += 1
+        pins = (self.latch & ~self.direction & 0x0F | self.stuck_high) & ~self.stuck_low
+        levels = (0xF0 & ~self.low_lines | pins) ^ self.inverted
+        return None if self.silent else levels
 
     def outputs(self):
+        self.reads += 1
         return None if self.silent else self.latch << 8 | self.direction
+
+    def polarity(self):
+        self.reads += 1
+        return None if self.silent else self.inverted
 
 
 def rig(board="kxkm-v2", **custom):
@@ -87,36 +102,209 @@ def test_one_write_per_board_opens_and_closes():
     assert [expander.writes for expander in expanders] == [[15, 0], [15], [15, 0], [15]]
 
 
-def test_alert_bits_follow_the_map_and_need_two_reads():
+def test_alert_bits_follow_the_map():
     switches, expanders = rig()
-    expanders[1].inputs = 0xFF & ~(1 << 7) & ~(1 << 4)
+    expanders[1].low_lines = 1 << 7 | 1 << 4
     assert switches.poll(0xFFFF) == 0b1001 << 4
     assert switches.poll(0x0010) == 0x0010
-    reads = [0xFF & ~(1 << 6), 0xFF]
-    expanders[1].levels = lambda: reads.pop(0)
+    assert switches.alert_lines() == 0b1001 << 4
+
+
+def test_a_quiet_poll_reads_each_board_once():
+    switches, expanders = rig()
+    switches.close(0xFFFF)
+    for expander in expanders:
+        expander.reads = 0
     assert switches.poll(0xFFFF) == 0
+    assert [expander.reads for expander in expanders] == [1, 1, 1, 1]
 
 
 def test_a_latch_that_missed_a_write_is_written_once_more():
     switches, expanders = rig()
     expanders[0].deaf_writes = 1
     assert switches.close(1) == 1
-    assert expanders[0].writes == [8, 8] and not switches.faulty
+    assert expanders[0].latch == 8 and not switches.faulty and not switches.restored
 
 
-def test_a_latch_that_never_obeys_is_faulty_and_its_closing_is_withdrawn():
-    switches, expanders = rig()
-    expanders[0].deaf_writes = 100
-    assert switches.close(1) == 0
-    assert switches.faulty == 1 and switches.wanted == 0
-
-
-def test_outputs_that_float_again_mean_a_lost_board():
+def test_a_latch_that_never_opens_is_faulty_after_three_ticks():
     switches, expanders = rig()
     switches.close(1)
-    expanders[0].direction = 0xFF
+    expanders[0].deaf = True
+    switches.open(1)
+    for _ in range(2):
+        switches.count_wrong()
+        switches.flush()
+        assert switches.faulty == 0
+    switches.count_wrong()
+    assert switches.faulty == 1
+
+
+def test_a_latch_that_never_closes_is_faulty_after_three_tries():
+    switches, expanders = rig()
+    expanders[0].deaf = True
+    for tries in range(3):
+        assert switches.faulty == 0, tries
+        assert switches.close(1) == 0 and switches.wanted == 0
+        for _ in range(25):
+            switches.count_wrong()
+            switches.flush()
+    assert switches.faulty == 1
+
+
+def test_a_latch_that_obeys_again_within_three_ticks_is_not_faulty():
+    switches, expanders = rig()
+    switches.close(2)
+    expanders[0].deaf = True
+    switches.open(2)
+    for _ in range(2):
+        switches.count_wrong()
+    expanders[0].deaf = False
+    switches.flush()
+    for _ in range(5):
+        switches.count_wrong()
+    assert switches.faulty == 0 and switches.close(1) == 1
+
+
+def test_a_board_that_was_reset_is_set_up_again_with_all_its_switches_open():
+    switches, expanders = rig()
+    switches.close(0b10011)
+    expanders[0].latch = expanders[0].direction = 0xFF
+    expanders[0].lit = None
     switches.verify(0)
-    assert switches.present == 0b1110
+    assert (expanders[0].latch, expanders[0].direction) == (0, 0xF0)
+    assert expanders[0].lit == 0
+    assert switches.present == 0b1111 and switches.restored == 1 and not switches.faulty
+    assert switches.fallen == 0b11 and switches.wanted == 0b10000
+
+
+def test_an_output_that_became_an_input_or_lost_its_latch_is_not_closed_again():
+    for spoil in ("direction", "latch"):
+        switches, expanders = rig()
+        switches.close(0b11)
+        if spoil == "direction":
+            expanders[0].direction = 0xF8
+        else:
+            expanders[0].latch = 0b0100
+        switches.verify(0)
+        assert (expanders[0].latch, expanders[0].direction) == (0b0100, 0xF0), spoil
+        assert switches.fallen == 1 and switches.wanted == 0b10, spoil
+
+
+def test_a_latch_with_a_bit_too_many_is_opened():
+    switches, expanders = rig()
+    switches.close(0b10)
+    expanders[0].latch = 0b1100
+    switches.verify(0)
+    assert expanders[0].latch == 0b0100 and not switches.fallen
+
+
+def test_a_garbled_read_back_changes_nothing():
+    switches, expanders = rig()
+    switches.close(0b11)
+    answers = [0xFFFF, 0b1100 << 8 | 0xF0]
+    expanders[0].outputs = lambda: answers.pop(0)
+    writes = len(expanders[0].writes)
+    switches.verify(0)
+    assert len(expanders[0].writes) == writes and not switches.fallen and not switches.restored
+
+
+def test_a_polarity_that_is_not_zero_is_found_and_written_again():
+    switches, expanders = rig()
+    switches.close(0b11)
+    expanders[0].inverted = 0x80
+    switches.verify(0)
+    assert expanders[0].inverted == 0x80, "not read with each write"
+    switches.verify_polarity(0)
+    assert expanders[0].inverted == 0 and expanders[0].latch == 0b1100
+    assert switches.restored == 1 and not switches.fallen and switches.wanted == 0b11
+
+
+def test_a_board_whose_polarity_cannot_be_written_does_not_start():
+    switches, expanders = rig()
+    expanders[0].deaf = True
+    expanders[0].inverted = 0xFF
+    assert not switches.start(0)
+
+
+def polls(switches, count):
+    for _ in range(count):
+        switches.poll(0xFFFF)
+        if switches.stray:
+            switches.judge_pins()
+
+
+def test_a_pin_that_stays_low_is_told_after_three_polls():
+    switches, expanders = rig()
+    switches.close(0b11)
+    expanders[0].stuck_low = 8
+    polls(switches, 2)
+    assert switches.low == 0
+    polls(switches, 1)
+    assert switches.low == 0b01 and switches.high == 0 and not switches.restored
+
+
+def test_a_pin_that_stays_high_is_told_until_it_falls_and_costs_no_more_reads():
+    switches, expanders = rig()
+    switches.close(0b11)
+    expanders[0].stuck_high = 4
+    switches.open(0b11)
+    polls(switches, 2)
+    assert switches.high == 0
+    polls(switches, 1)
+    assert switches.high == 0b10 and switches.low == 0
+    expanders[0].reads = 0
+    polls(switches, 10)
+    assert expanders[0].reads == 10
+    switches.close(0b10)
+    polls(switches, 10)
+    assert switches.high == 0b10, "told to be closed, it says nothing"
+    switches.open(0b10)
+    polls(switches, 10)
+    assert switches.high == 0b10
+    expanders[0].stuck_high = 0
+    polls(switches, 3)
+    assert switches.high == 0
+
+
+def test_a_pin_that_is_wrong_in_two_polls_of_three_is_not():
+    switches, expanders = rig()
+    switches.close(0b1)
+    for k in range(30):
+        expanders[0].stuck_low = 8 if k % 3 else 0
+        polls(switches, 1)
+    assert switches.low == 0
+
+
+def test_a_command_between_two_polls_begins_the_comparison_anew():
+    switches, expanders = rig()
+    switches.close(0b1)
+    expanders[0].stuck_low = 8
+    polls(switches, 2)
+    switches.poll(0xFFFF)
+    assert switches.stray == 1
+    switches.open(0b1)
+    switches.judge_pins()
+    polls(switches, 3)
+    assert switches.low == 0 and switches.high == 0
+
+
+def test_pins_that_are_inverted_are_the_polaritys_and_raise_no_alert():
+    switches, expanders = rig()
+    switches.close(0b0101)
+    expanders[0].inverted = 0xFF
+    for _ in range(2):
+        assert switches.poll(0xFFFF) == 0
+    polls(switches, 2)
+    assert expanders[0].inverted == 0 and switches.restored == 1
+    assert switches.low == 0 and switches.high == 0 and switches.wanted == 0b0101
+
+
+def test_pins_of_a_board_that_was_reset_tell_of_it_before_its_turn():
+    switches, expanders = rig()
+    switches.close(0b0101)
+    expanders[0].latch = expanders[0].direction = 0xFF
+    polls(switches, 3)
+    assert expanders[0].direction == 0xF0 and switches.fallen == 0b0101 and not switches.low
 
 
 def test_a_closing_on_a_board_that_is_gone_is_no_closing():
@@ -181,9 +369,16 @@ def test_a_board_that_returns_opens_what_is_due_and_stands_as_written():
     assert switches.unsure(0) == 0b10 and switches.unsure(1) == 0
     assert switches.rejoin(0) is None
     expanders[0].silent = False
-    # A pin reads as its latch says, the lines of ALERT are high.
-    expanders[0].levels = lambda: 0xF0 | expanders[0].latch
     assert switches.rejoin(0) is True and switches.unsure(0) == 0
     assert expanders[0].latch == 0b1001
     expanders[0].latch = 0b1011
     assert switches.rejoin(0) is False
+
+
+def test_a_pin_that_is_known_to_stay_high_keeps_no_board_from_going_on():
+    switches, expanders = rig()
+    switches.close(0b11)
+    expanders[0].stuck_high = 4
+    switches.open(0b10)
+    polls(switches, 3)
+    assert switches.high == 0b10 and switches.rejoin(0) is True

@@ -188,7 +188,8 @@ class Pack:
         closed: the gate as last judged; closed_us, opened_us: when it moved.
         stirred: True while a span has to be followed although nothing new happens.
         blind: its sensor does not tell the truth; lost: its board does not listen; held: so since
-            it was closed, and the firmware has to count it as connected.
+            it was closed, and the firmware has to count it as connected; mistaken: its sensor
+            and another one answer for each other.
         blind_us, trouble_us: when that, or a fault of board, I2C or controller, was last so;
         falsified_us: when a transaction with its board was last falsified.
         faulted: there was trouble since the last reset by the operator.
@@ -233,7 +234,7 @@ class Pack:
         self.closed = False
         self.closed_us = self.opened_us = -FOREVER
         self.stirred = False
-        self.blind = self.lost = self.held = False
+        self.blind = self.lost = self.held = self.mistaken = False
         self.blind_us = self.trouble_us = self.falsified_us = -FOREVER
         self.faulted = False
         self.off = i in limits.modes_off

@@ -50,6 +50,7 @@ class GuardProbe:
         world, save = self._world, RtcState.save
 
         def save_at_a_cost(rtc_state):
+            self.unlock()  # within a tick only before a start, while nobody is connected
             save(rtc_state)
             if world.virtual:
                 world.compute(world.costs.rtc_save_us)

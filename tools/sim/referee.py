@@ -51,7 +51,18 @@ _ON, _UNCONTROLLED = 3, 6
 _POWERED_ON = 1
 TRIAL = 22
 ALL = 16
-_LOCAL = ("alert", "switch", "expander", "board", "override", "line", "bms", "fuse", "contact")
+_LOCAL = (
+    "alert",
+    "switch",
+    "pin",
+    "expander",
+    "board",
+    "override",
+    "line",
+    "bms",
+    "fuse",
+    "contact",
+)
 """Steps after which openings and readings of a board are explained, by their first word."""
 _NO_STATES = bytes(BATTERIES)
 _SENSORS, _EXPANDERS = 0x40, 0x20
@@ -204,6 +215,9 @@ class Referee:
             self._trouble(at_us, board)
         elif kind in ("bus", "controller", "power"):
             self._trouble(at_us, None, kind != "bus")
+        elif kind == "alias":
+            for n in (step["n"], step["other"]):
+                self._pack(n - 1).suffer(at_us)
 
     def requested(self, at_us, action, i):
         """The firmware accepted a wish of the operator; i is -1 for the bus."""
@@ -253,7 +267,7 @@ class Referee:
             self._find_faults()
         if self._faulty:
             for pack in self._packs:
-                if pack.lost:
+                if pack.lost or pack.mistaken:
                     pack.suffer(at_us)
                 if pack.blind:
                     pack.go_blind(at_us)
@@ -273,13 +287,16 @@ class Referee:
         world = self._world
         silent = world.wires.silent
         self._faulty = self._held = False
+        aliases = world.wires.aliases
+        mistaken = set(aliases) | {other for other, _ in aliases.values()}
         for pack in self._packs:
             chip = world.sensors[pack.i]
             expander = world.expanders[pack.board]
             pack.blind = not chip.powered or chip.address in silent or pack.i in self._frozen
             pack.lost = not expander.powered or expander.address in silent
             pack.held = pack.lost and (pack.held or pack.closed)
-            self._faulty = self._faulty or pack.lost or pack.blind
+            pack.mistaken = chip.address in mistaken
+            self._faulty = self._faulty or pack.lost or pack.blind or pack.mistaken
             self._held = self._held or pack.held
 
     # Closed switches

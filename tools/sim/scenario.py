@@ -128,8 +128,9 @@ def _step(where, step, numbers):
     whole_rig = do == "request" and full["n"] == 0
     if whole_rig and full["action"] != "reset":
         values.refuse(where + ".action", full["action"], "reset, without a battery `n`")
-    if "n" in full and not whole_rig and full["n"] not in numbers:
-        values.refuse(where + ".n", full["n"], "a battery of this scenario")
+    for key in ("n", "other"):
+        if key in full and not whole_rig and full[key] not in numbers:
+            values.refuse(where + "." + key, full[key], "a battery of this scenario")
     boards = [(n - 1) // CHANNELS for n in numbers]
     if "board" in full and full["board"] not in boards:
         values.refuse(where + ".board", full["board"], "a board that carries a battery")
@@ -147,7 +148,8 @@ def shrink(scenario, batteries):
     if not packs:
         values.refuse("batteries", batteries, "as many as its lowest number at least")
     boards = [(pack["n"] - 1) // CHANNELS for pack in packs]
-    steps = [step for step in scenario["steps"] if step.get("n", 1) <= batteries]
+    steps = scenario["steps"]
+    steps = [step for step in steps if max(step.get("n", 1), step.get("other", 1)) <= batteries]
     steps = [step for step in steps if step.get("board", boards[0]) in boards]
     expect = [wish for wish in scenario["expect"] if wish.get("n", 1) <= batteries]
     return dict(scenario, batteries=packs, steps=steps, expect=expect)
@@ -321,6 +323,22 @@ def _bus_fault(world, step):
     world.wires.faults[step["transaction"]] = step["kind"]
 
 
+def _alias(world, step):
+    aliases = world.wires.aliases
+    if step["on"]:
+        aliases[0x3F + step["n"]] = (0x3F + step["other"], step["share"])
+    else:
+        aliases.pop(0x3F + step["n"], None)
+
+
+def _pin_stuck(world, step):
+    world.stick_pin(step["n"] - 1, step["level"] if step["on"] else None)
+
+
+def _expander_corrupt(world, step):
+    _expander(world, step).corrupt(step["register"], step["value"], world.now_us)
+
+
 def _expander_reset(world, step):
     chip = _expander(world, step)
     chip.power_on(world.now_us)
@@ -451,6 +469,9 @@ STEPS = {
     "alert_stuck": (_alert_stuck, {"n": MUST, "level": MUST}),
     "expander_nack": (_expander_nack, {"board": MUST, "on": True}),
     "expander_reset": (_expander_reset, {"board": MUST}),
+    "expander_corrupt": (_expander_corrupt, {"board": MUST, "register": MUST, "value": MUST}),
+    "pin_stuck": (_pin_stuck, {"n": MUST, "level": MUST, "on": True}),
+    "alias": (_alias, {"n": MUST, "other": MUST, "share": 0.5, "on": True}),
     "bus_stuck": (_bus_stuck, {"clocks": 5}),
     "bus_fault": (_bus_fault, {"kind": MUST, "transaction": MUST}),
     "bus_noise": (_bus_noise, {"rate": MUST}),

@@ -39,6 +39,10 @@ class Wires:
         silent: address that does not acknowledge to the set of causes (injected).
         noise: probability (0..1) that a byte read is disturbed.
         corrupt: address to (factor, reads left): results are multiplied.
+        aliases: address to (another address, probability 0..1): how often its chip takes a
+            transaction for the other one's, since it samples its address pins in each anew. It
+            then misses its own, and of the other's it takes what is written and pulls down what
+            is read.
         faults: number of a transaction to what goes wrong in it: `nack`, `timeout` (the clock is
             stretched too long), `corrupt` (a byte of the data is inverted), `stuck` (a chip loses
             count and holds SDA until it is clocked on), `busy` (the driver's lock is taken, and
@@ -58,9 +62,11 @@ class Wires:
         self.clocks_left = 0
         self.noise = 0.0
         self.corrupt = {}
+        self.aliases = {}
         self.faults = {}
         self.upset = {}
         self._garbled = self._cut = False
+        self._also = None
         self.transactions = self.bytes = self.wire_us = self.errors = self.recoveries = 0
         self.alert_us = 0
         self.scan_us = 0
@@ -106,6 +112,11 @@ class Wires:
         else:
             self.scan_us += world.now_us - began_us
         chip.read(register, buf, world.now_us)
+        if self._also:
+            other = bytearray(count)
+            self._also.read(register, other, world.now_us)
+            for k in range(count):
+                buf[k] &= other[k]
         if self._garbled:
             buf[0] ^= 0xFF
         if self.corrupt or self.noise:
@@ -135,6 +146,8 @@ class Wires:
         if self._garbled and payload:
             payload[0] ^= 0xFF
         chip.write(data[0], payload, world.now_us)
+        if self._also:
+            self._also.write(data[0], payload, world.now_us)
         if locked:
             world.locked = True
             micropython.heap_lock()
@@ -146,9 +159,10 @@ class Wires:
         self.transactions += 1
         kind = self.faults.pop(self.transactions, None) if self.faults else None
         self._garbled = kind == "corrupt"
-        chip = self.chips.get(address)
-        if chip and (not chip.powered or address in self.silent):
-            chip = None
+        chip = self._listening(address)
+        self._also = None
+        if self.aliases:
+            chip = self._mistaken(address, chip)
         self._cut = chip and not self.clocks_left and kind in ("nack", "timeout", "stuck")
         if kind == "stuck":
             self.clocks_left = 5
@@ -171,6 +185,22 @@ class Wires:
             self.errors += 1
             self._spend(_ACK_BITS * bit_ns // 1000, 1, world.costs.nack_us)
             raise OSError(self._silence)
+        return chip
+
+    def _listening(self, address):
+        chip = self.chips.get(address)
+        return None if chip is None or not chip.powered or address in self.silent else chip
+
+    def _mistaken(self, address, chip):
+        """Who takes this transaction for his own; sets `_also` when there are two."""
+        for own, (other, share) in self.aliases.items():
+            if address in (own, other) and self._world.random() < share:
+                if address == own:
+                    chip = None
+                elif chip is None:
+                    chip = self._listening(own)
+                else:
+                    self._also = self._listening(own)
         return chip
 
     def _write_part(self, address, data):

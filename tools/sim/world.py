@@ -147,9 +147,10 @@ class World:
         self._comparators = Comparators([chip for chip in self.sensors if chip], self.plant)
 
     def _pins(self, b):
-        # ALERT of channel c pulls bit 7 - c low; everything else is pulled up or driven.
+        # ALERT of channel c, pulled up, pulls bit 7 - c low. The command lines of the switches
+        # have a pull-down that wins over the chip's pull-up; the LEDs are pulled up by the chip.
         def external(now_us):
-            levels = 0xFFFF
+            levels = 0xFFF0
             for c in range(CHANNELS):
                 sensor = self.sensors[b * CHANNELS + c]
                 low = sensor and sensor.powered and sensor.alert_low(now_us)
@@ -359,6 +360,17 @@ class World:
                     chip.power_on(self.now_us)
                 chip.powered = on
         self.gates_changed(b)
+
+    def stick_pin(self, i, level):
+        """The pin of switch i stays at `level`, and the switch with it; None ends it."""
+        stuck = self.expanders[i // CHANNELS].stuck
+        pin = self.switch_bits[i % CHANNELS]
+        if level is None:
+            stuck.pop(pin, None)
+            self.plant.mend(i)
+        else:
+            stuck[pin] = level
+            self.plant.weld(i) if level else self.plant.stick_open(i)
 
     def gates_changed(self, b):
         """Board b's expander changed by itself: let the switches follow."""

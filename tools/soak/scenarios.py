@@ -266,6 +266,17 @@ def _wifi_networks(rig):
     return [{"at": rig.at(), "do": "wifi_networks", "networks": networks}]
 
 
+def _pin_stuck(rig):
+    step = {"do": "pin_stuck", "n": rig.n(), "level": rig.draw.randint(0, 1)}
+    return rig.passing(step, step | {"on": False})
+
+
+def _alias(rig):
+    share = round(rig.draw.uniform(0, 1), 2)
+    step = {"do": "alias", "n": rig.n(), "other": rig.n(), "share": share}
+    return rig.passing(step, step | {"on": False})
+
+
 def _n(rig):
     return rig.n()
 
@@ -318,6 +329,14 @@ FAULTS = {
     "alert_stuck": _once("alert_stuck", n=_n, level=lambda rig: rig.draw.randint(0, 1)),
     "expander_nack": _switched("expander_nack", "board"),
     "expander_reset": _once("expander_reset", board=_board),
+    "expander_corrupt": _once(
+        "expander_corrupt",
+        board=_board,
+        register=lambda rig: rig.draw.randint(2, 7),
+        value=lambda rig: rig.draw.randint(0, 255),
+    ),
+    "pin_stuck": _pin_stuck,
+    "alias": _alias,
     "bus_stuck": _once("bus_stuck", clocks=lambda rig: rig.draw.randint(1, 9)),
     "bus_fault": _once(
         "bus_fault",

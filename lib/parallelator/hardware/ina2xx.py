@@ -37,7 +37,8 @@ class Ina2xx:
         NAME: of the chip.
         RANGE_UV: full scale of the shunt input as configured, microvolt.
         MAX_MV: highest voltage that its inputs stand, mV.
-        HAS_ALERT: whether it has an ALERT output.
+        HAS_ALERT: whether it has an ALERT output; ON_CHARGE: whether that tells of a charge, too.
+        MARK: a register that may hold any even number up to 0x7FFE until it is configured.
     """
 
     NAME: str
@@ -47,6 +48,8 @@ class Ina2xx:
     voltage_mv: "Callable[[], int | None]"
     _plan: "Callable[[int, int], tuple]"
     HAS_ALERT = True
+    ON_CHARGE = False
+    MARK: int
     _FLAGS = 0  # register with the settings and flags of ALERT
     _CONTROL = 0  # what is written to it
     _CONTROL_BITS = 0  # its bits that are settings
@@ -91,24 +94,40 @@ class Ina2xx:
             if not self._write(register, value):
                 return False
         for register, value in self.settings:
-            if self._read(register) != value:
+            if self._read(register) != value and self._read(register) != value:
                 return False
-        return self._control(0)
+        return self._control(0) is not None
 
     def invert_alert(self, on: bool):
-        """Set or restore the polarity of ALERT, to prove its line; True when it reads back."""
+        """Set or restore the polarity of ALERT, to prove its line.
+
+        Returns:
+            int or None: what `clear_alert` returns, as the read back clears the flags, too; None
+            when it does not read back.
+        """
         return self._control(self._INVERT if on else 0)
 
     def _control(self, extra: int):
         if not self._CONTROL:
-            return True
+            return 0
         if not self._write(self._FLAGS, self._CONTROL | extra):
-            return False
+            return None
         found = self._read(self._FLAGS)
-        return found is not None and found & self._CONTROL_BITS == self._CONTROL | extra
+        if found is None or found & self._CONTROL_BITS != self._CONTROL | extra:
+            return None
+        return self._passed(found)
+
+    def standing(self, register: int):
+        """What `register` holds since `configure`, 0 when that does not write it."""
+        for written, value in self.settings:
+            if written == register:
+                return value
+        return 0
 
     def prove(self):
         """Read the flags, and one of the settings in turn: is this still the chip we set up?
+
+        What is not as written is read once more, since one answer may be garbled.
 
         Returns:
             int or None: INTACT when control bits and setting are as written, FRESH when a
@@ -120,9 +139,17 @@ class Ina2xx:
         if flags is None:
             return None
         intact = self.check_setting()
+        if intact is False:
+            self._checked -= 1
+            intact = self.check_setting()
         if intact is None:
             return None
         shown = self._passed(flags) | (FRESH if flags & self._FRESH_BIT else 0)
+        if flags & self._CONTROL_BITS != self._CONTROL:
+            flags = self._read(self._FLAGS)
+            if flags is None:
+                return None
+            shown |= self._passed(flags)
         if intact and flags & self._CONTROL_BITS == self._CONTROL:
             shown |= INTACT
         return shown
@@ -181,6 +208,8 @@ class Ina237(Ina2xx):
     """
 
     NAME = "INA237"
+    ON_CHARGE = True
+    MARK = 0x0E
     RANGE_UV = 163840
     MAX_MV = 85000
     _FLAGS = 0x0B
@@ -266,6 +295,7 @@ class Ina226(Ina2xx):
     """
 
     NAME = "INA226"
+    MARK = 0x07
     RANGE_UV = 81920
     MAX_MV = 36000
     _FLAGS = 0x06
@@ -301,6 +331,7 @@ class Ina219(Ina2xx):
     RANGE_UV = 160000
     MAX_MV = 26000
     HAS_ALERT = False
+    MARK = 0x05
     _FLAGS = 0x02
     _FRESH_BIT = 0x0002
 
@@ -355,6 +386,16 @@ def detect(i2c: "I2c", address: int):
     if i2c.write16(address, 0x00, _RESET) and i2c.read(address, 0x00, word):
         return Ina219 if _value(word) == 0x399F else None
     return None
+
+
+def write_mark(i2c: "I2c", address: int, register: int, number: int):
+    """Write a number to the MARK register of a chip that is not set up; True when acknowledged."""
+    return i2c.write16(address, register, number)
+
+
+def read_mark(i2c: "I2c", address: int, register: int):
+    """What the MARK register of a chip holds, None when it does not answer."""
+    return _value(i2c.word) if i2c.read(address, register, i2c.word) else None
 
 
 def _value(word: bytearray):

@@ -28,22 +28,25 @@ class Tca9555:
         self._address = address
         self._inputs = inputs
 
-    def start(self, leds: int):
-        """All switches off, then outputs enabled; True when every step was acknowledged.
+    def start(self, bits: int, leds: int):
+        """Write everything: the latches, then what enables the outputs.
 
         The order matters: the latch powers up as 0xFF, and enabling the outputs before it is
-        seen to be clear would close all four switches (SCPS200 section 8.6.2). One write that
+        seen to be as told would close all four switches (SCPS200 section 8.6.2). One write that
         was disturbed is written again.
 
         Args:
-            leds: first value of port 1, 0..255.
+            bits: of the switch outputs (port 0), 0..255; leds: of port 1, 0..255.
+
+        Returns:
+            bool: True when every step was acknowledged.
         """
         i2c = self._i2c
         at = self._address
         for _ in range(2):
-            if not i2c.write8(at, _OUTPUT, 0) or not i2c.read(at, _OUTPUT, i2c.byte):
+            if not i2c.write8(at, _OUTPUT, bits) or not i2c.read(at, _OUTPUT, i2c.byte):
                 return False
-            if not i2c.byte[0]:
+            if i2c.byte[0] == bits:
                 break
         else:
             return False
@@ -82,3 +85,14 @@ class Tca9555:
         if not self._i2c.read(self._address, _DIRECTION, byte):
             return None
         return latch << 8 | byte[0]
+
+    def polarity(self):
+        """Polarity of port 0, 0..255, None when the chip does not answer.
+
+        A bit that is set inverts what is read of its pin, and nothing else: of port 1, which is
+        all outputs, it does not matter.
+        """
+        byte = self._i2c.byte
+        if self._i2c.read(self._address, _POLARITY, byte):
+            return byte[0]
+        return None

@@ -10,8 +10,8 @@ from array import array
 from micropython import const
 
 from parallelator.catalog import ABSENT, ACTIONS, DISCONNECTED, ON, UNCONTROLLED, Reason
-from parallelator.hardware.ina2xx import ALERT, HIGH
 from parallelator.protection import metering, rules
+from parallelator.protection.alerts import Alerts
 from parallelator.protection.joining import Connector
 from parallelator.protection.outage import Outage
 from parallelator.protection.output import FRESH_MS, Output
@@ -92,6 +92,9 @@ class Guard:
         self._presence = Presence(
             clock, snap, switches, self._sensors, self._states, self._output, emit
         )
+        self._alerts = Alerts(
+            snap, switches, self._sensors, self._states, self._presence, self._judge, limits, emit
+        )
         if TICK_MS * BATTERIES != rules.SCAN_MS * _READS:
             raise ValueError("a scan takes no %d ms" % rules.SCAN_MS)
         self._pace = None
@@ -104,7 +107,6 @@ class Guard:
         self._ticks = 0
         self._next = 0
         self._urgent = 0
-        self._flagged = 0
         self._quiet_ms = 0
         self._map_ms = 0
         self._closed = 0
@@ -251,7 +253,7 @@ class Guard:
         self._ticks += 1
         self._i2c.begin()
         states = self._states
-        alerts = self._switches.poll(states.on & self._presence.alert_proven)
+        alerts = self._switches.poll(self._alerts.watched())
         if self._outage.holds(dt):
             if self._queued:
                 self._serve_requests()
@@ -302,60 +304,17 @@ class Guard:
 
     def _watch_alerts(self, alerts: int, dt: int):
         states = self._states
-        self._flagged &= alerts
-        if alerts:
-            if self._quiet_ms > 0:
-                self._clear_alerts(alerts)
-            elif self._starts.inrush_ma():
-                self._watch_inrush(alerts)
-            else:
-                self._answer_alerts(alerts)
+        if self._quiet_ms > 0:
+            self._alerts.clear(alerts)
+        elif self._starts.inrush_ma():
+            self._watch_inrush(alerts)
+        else:
+            self._alerts.answer(alerts)
         if self._quiet_ms > 0:
             self._quiet_ms -= dt
         if self._map_ms > 0:
             self._map_ms -= dt
         states.pass_time(dt)
-
-    def _answer_alerts(self, alerts: int):
-        # Open all boards at once, unless the flags tell of a voltage alone: that is the first of
-        # two samples, and a line that is low again is the second. Without a flag the line is
-        # faulty.
-        if alerts & self._flagged:
-            self._switches.open(alerts & self._flagged)
-        false = high = low = 0
-        for i in range(BATTERIES):
-            bit = 1 << i
-            if alerts & bit:
-                shown = self._sensors.clear_alert(i)
-                if shown == 0:
-                    false |= bit
-                elif shown is None or shown & ALERT:
-                    continue
-                elif not self._flagged & bit:
-                    self._flagged |= bit
-                    alerts &= ~bit
-                elif shown & HIGH:
-                    high |= bit
-                else:
-                    low |= bit
-        if alerts:
-            self._switches.open(alerts)
-        states, limits = self._states, self._limits
-        for i in range(BATTERIES):
-            bit = 1 << i
-            if not alerts & states.on & bit:
-                continue
-            if false & bit:
-                self._presence.doubt_alert(i)
-                states.trip(i, Reason.FALSE_ALERT, self._snap.current_ma[i])
-            elif high & bit:
-                mv = max(self._snap.voltage_mv[i], limits.hard_high_mv)
-                states.trip(i, Reason.OVERVOLTAGE, mv)
-            elif low & bit:
-                mv = min(self._snap.voltage_mv[i], limits.hard_low_mv)
-                states.trip(i, Reason.UNDERVOLTAGE, mv)
-            else:
-                states.trip(i, Reason.OVERCURRENT, self._sensors.alert_ma(i))
 
     def _watch_inrush(self, alerts: int):
         # Right after a start the limits do not hold yet, whatever ALERT says.
@@ -366,13 +325,8 @@ class Guard:
                 if current_ma is not None and abs(current_ma) > self._starts.inrush_ma():
                     self._states.trip(i, Reason.OVERCURRENT, current_ma)
 
-    def _clear_alerts(self, mask: int):
-        for i in range(BATTERIES):
-            if mask >> i & 1:
-                self._sensors.clear_alert(i)
-
     def _connect(self, group: int):
-        self._clear_alerts(group)
+        self._alerts.clear(group)
         if self._output.live:
             closed = self._states.connect(group)
         else:
@@ -434,7 +388,7 @@ class Guard:
     # The scan
 
     def _scan(self):
-        urgent = self._urgent | self._flagged
+        urgent = self._urgent | self._alerts.flagged | self._alerts.unsure
         reads = _READS - 1 if urgent else _READS
         i = self._next
         for _ in range(BATTERIES):
@@ -458,16 +412,19 @@ class Guard:
 
     def _visit_urgent(self, urgent: int):
         # After the others: by now the conversion that raised a flag is not the last one any more.
+        alerts = self._alerts
         left = _URGENT_READS
         for i in range(BATTERIES):
             if left and urgent >> i & 1:
                 left -= 1
                 self._urgent &= ~(1 << i)
-                if self._flagged >> i & 1:
-                    self._flagged &= ~(1 << i)
+                if alerts.flagged >> i & 1:
+                    alerts.flagged &= ~(1 << i)
                     self._judge.flagged(i)
                 if self._sensors.chips[i]:
                     self._visit(i)
+                if alerts.unsure >> i & 1:
+                    alerts.settle(i)
 
     def _look_around(self):
         balance = self._balance
@@ -549,7 +506,10 @@ class Guard:
             return
         i = self._presence.prove_one(self._now)
         if i >= 0 and self._states.on >> i & 1:
-            self._states.trip(i, Reason.OVERCURRENT, self._sensors.alert_ma(i))
+            if self._starts.inrush_ma():
+                self._watch_inrush(1 << i)
+            else:
+                self._alerts.read(i, self._presence.shown)
         i = self._presence.measured
         if i >= 0:
             celsius = self._snap.temperature_c[i]
@@ -648,11 +608,15 @@ class Guard:
         # Its sensor is wrong: off until it reads a zero again.
         self._states.lose(i, Reason.SENSOR_OFFSET)
         self._warnings.sensor_offset(i, True, current_ma)
+        self._states.stuck &= ~(1 << i)
         self._snap.alarm("stuck_closed", i, False)
 
     def _watch_stuck(self, i: int, current_ma: int, seen_ms: int):
         states = self._states
         bit = 1 << i
+        if self._switches.high & bit:
+            # It may carry at any time: `presence` tells of it.
+            return
         if -_STUCK_MA <= current_ma <= _STUCK_MA or states.held & bit:
             self._stuck_ms[i] = 0
             if states.stuck & bit:

@@ -19,6 +19,8 @@ from parallelator.snapshot import BATTERIES, RIG
 _SHARE_PCT = const(80)
 """Predicted currents stay within this share of the hard limit."""
 _TRIAL_MA = const(40000)
+_ODD_MA = const(500)
+"""Beyond this a current that flows through an open switch is the sensor's fault."""
 _UNSTEADY_MS = const(5000)
 _TREND_MS = const(60000)
 _LONGEST_MS = const(36000000)  # what will fit in ten hours or more, nobody waits for
@@ -119,16 +121,25 @@ class Connector:
             if not live:
                 self._gap_mv[i] = snap.join_ms[i] = 0
             fit = snap.state[i] == WAITING and fresh & bit and self._is_fit(i)
+            if fit and self._is_odd(i):
+                snap.reason[i] = Reason.SENSOR_OFFSET
+                fit = False
             if self._unsteady_ms[i] > 0:
                 self._unsteady_ms[i] -= passed_ms
                 if snap.state[i] == WAITING:
                     snap.reason[i] = Reason.UNSTEADY
             elif fit:
                 ready |= bit
-                snap.reason[i] = Reason.IN_TURN
+                if not before & bit:
+                    snap.reason[i] = Reason.IN_TURN
             elif before & bit and snap.state[i] == WAITING:
                 self._unsteady_ms[i] = _UNSTEADY_MS
         return ready
+
+    def _is_odd(self, i: int):
+        """True when battery i shows a current while it is open, and nothing else tells of it."""
+        odd = self._states.stuck & ~self._output.moved
+        return odd >> i & 1 and abs(self._snap.current_ma[i]) > _ODD_MA
 
     def _is_fit(self, i: int):
         snap = self._snap
@@ -159,8 +170,8 @@ class Connector:
             if ready >> i & 1:
                 reason = self.refusal(i)
                 delta_mv = abs(self._snap.voltage_mv[i] - self._output.rest_mv)
+                self._snap.reason[i] = reason or Reason.IN_TURN
                 if reason:
-                    self._snap.reason[i] = reason
                     if reason == Reason.BUS_LOWER or reason == Reason.BUS_HIGHER:
                         gap_mv = delta_mv - self._limits.voltage_offset_mv
                 elif delta_mv < best_mv:
@@ -300,9 +311,8 @@ class Connector:
         for i in range(BATTERIES):
             if ready >> i & 1:
                 reason = self._connected_refusal(i)
-                if reason:
-                    self._snap.reason[i] = reason
-                else:
+                self._snap.reason[i] = reason or Reason.IN_TURN
+                if not reason:
                     candidates |= 1 << i
         group = self.largest_group(candidates, self._starts.wide)
         for i in range(BATTERIES):
@@ -381,7 +391,7 @@ class Connector:
         for i in range(BATTERIES):
             bit = 1 << i
             waits = snap.state[i] == WAITING and not (ready >> i & 1 or self._unsteady_ms[i] > 0)
-            if snap.state[i] == TRIPPED or waits:
+            if (snap.state[i] == TRIPPED or waits) and not self._is_odd(i):
                 if snap.eta_ms[i] and not self._starts.asked_ms or not fresh & bit:
                     others |= bit
                 elif states.is_full(i):

@@ -10,7 +10,7 @@ from array import array
 from micropython import const
 
 from parallelator.catalog import ABSENT, Reason
-from parallelator.hardware.ina2xx import ALERT, FRESH, INTACT
+from parallelator.hardware.ina2xx import ALERT, FRESH, HIGH, INTACT, LOW
 from parallelator.snapshot import BATTERIES, BOARDS, CHANNELS, RIG, missing
 
 _PROBE_MS = const(1000)
@@ -18,6 +18,8 @@ _PROBE_CAP_MS = const(8000)
 _VERIFY_TICKS = const(4)
 _BOARD_PROBE_TICKS = const(50)
 _TEMPERATURE_ROUNDS = const(2)
+_ALIAS_ROUNDS = const(3)
+_CLEAN_PROBES = const(4)
 
 
 class Presence:
@@ -34,6 +36,8 @@ class Presence:
         suspect: battery whose chip failed its check and is to be checked again at once, or -1.
         returned: mask of the batteries that go on after their board came back.
         measured: battery whose temperature the last `prove_one` read, or -1.
+        shown: the flags that it read: ALERT, HIGH, LOW of ina2xx.
+        aliased: mask of the places whose chips answer for one another.
     """
 
     def __init__(
@@ -56,25 +60,34 @@ class Presence:
         self._probed = array("i", bytes(4 * BATTERIES))
         self._pause = array("i", [_PROBE_MS] * BATTERIES)
         self._stale = bytearray(BATTERIES)
+        self._clean = bytearray(BATTERIES)
         self._turn = 0
         self._unproven = 0
         self._round = 0
+        self._high = 0
         self.boards = 0
         self.alert_proven = 0
         self.suspect = -1
         self.returned = 0
         self.measured = -1
+        self.shown = 0
+        self.aliased = 0
 
     def start(self, now: int):
         """First look at everything: every board with all switches off, every sensor set up."""
         for b in range(BOARDS):
             if self._switches.start(b):
                 self.boards |= 1 << b
+        drivers = [self._sensors.detect(i) for i in range(BATTERIES)]
+        found = sum(1 << i for i in range(BATTERIES) if drivers[i])
         for i in range(BATTERIES):
             self._probed[i] = now
             self._snap.reason[i] = Reason.NOT_FOUND
-            driver = self._sensors.detect(i)
-            if driver:
+        for _ in range(_ALIAS_ROUNDS):
+            self._note_aliases(self._sensors.aliases(found, found), now)
+        for i in range(BATTERIES):
+            driver = drivers[i]
+            if driver and not self.aliased >> i & 1 and self._fits(i, driver):
                 self._adopt(i, driver)
                 self._prove_alert(i)
         self._unproven = 0
@@ -88,19 +101,57 @@ class Presence:
             return False
         self._probed[i] = now
         driver = self._sensors.detect(i)
-        if driver:
+        if driver and self._is_alone(i, now) and self._fits(i, driver):
             self._emit("sensor_found", i, self._snap.state[i], 0, 0)
-        if driver and self._adopt(i, driver):
-            self._check_topology()
-        else:
-            self._pause[i] = min(self._pause[i] * 2, _PROBE_CAP_MS)
+            if self._adopt(i, driver):
+                self._check_topology()
+                return True
+        self._pause[i] = min(self._pause[i] * 2, _PROBE_CAP_MS)
         return True
 
-    def _adopt(self, i: int, driver: "type[Ina2xx]"):
-        reason = self._sensors.adopt(i, driver)
+    def _is_alone(self, i: int, now: int):
+        # Those that answered for one another are tried together.
+        bit = 1 << i
+        aliased = self._sensors.aliases(self.aliased | bit, bit)
+        self._note_aliases(aliased, now)
+        if not self.aliased & bit:
+            return True
+        if aliased:
+            return False
+        # By chance they may answer one by one for once.
+        self._clean[i] += 1
+        self._pause[i] = _PROBE_MS // 2
+        if self._clean[i] < _CLEAN_PROBES:
+            return False
+        self.aliased &= ~bit
+        self._snap.alarm("address_alias", i, False)
+        return True
+
+    def _fits(self, i: int, driver: "type[Ina2xx]"):
+        reason = self._sensors.refusal(driver)
         if reason:
-            if self._snap.state[i] == ABSENT:
-                self._snap.reason[i] = reason
+            self._explain_absence(i, reason)
+        return not reason
+
+    def _explain_absence(self, i: int, reason: int):
+        if self._snap.state[i] == ABSENT:
+            self._snap.reason[i] = reason
+
+    def _note_aliases(self, mask: int, now: int):
+        snap = self._snap
+        for i in range(BATTERIES):
+            if mask >> i & 1:
+                self.aliased |= 1 << i
+                self._clean[i] = 0
+                if snap.alarm("address_alias", i, True):
+                    self._emit("address_alias", i, snap.state[i], 0, 0)
+                if self._sensors.chips[i]:
+                    self.lose_sensor(i, now)
+                self._explain_absence(i, Reason.ADDRESS_ALIAS)
+
+    def _adopt(self, i: int, driver: "type[Ina2xx]"):
+        if not self._sensors.adopt(i, driver):
+            self._explain_absence(i, Reason.NOT_FOUND)
             return False
         self._pause[i] = _PROBE_MS
         self._stale[i] = 0
@@ -114,7 +165,7 @@ class Presence:
         self._probed[i] = now
         self.alert_proven &= ~bit
         self._unproven &= ~bit
-        self._states.stuck &= ~bit
+        self._states.stuck &= ~bit | self._high
         if not self._states.held & bit:
             self._states.lose(i, Reason.SENSOR_LOST)
         self._check_topology()
@@ -123,12 +174,12 @@ class Presence:
         """Check settings, limits and conversions of one chip; write again what it has lost.
 
         Returns:
-            int: the battery whose flags showed a passed limit (reading has cleared them), or -1.
+            int: the battery whose flags showed a passed limit (reading has cleared them), or -1;
+            `shown` tells which.
         """
         self.measured = -1
         if self._unproven:
-            self._prove_next_alert()
-            return -1
+            return self._prove_next_alert()
         i = self.suspect
         self.suspect = -1
         if i < 0:
@@ -148,7 +199,11 @@ class Presence:
                 self._measure(i, chip)
         else:
             self._doubt(i, now)
-        return i if shown & ALERT else -1
+        return self._show(i, shown)
+
+    def _show(self, i: int, shown: int):
+        self.shown = shown & (ALERT | HIGH | LOW)
+        return i if self.shown else -1
 
     def _next_chip(self):
         for _ in range(BATTERIES):
@@ -190,24 +245,26 @@ class Presence:
         for i in range(BATTERIES):
             if self._unproven >> i & 1:
                 self._unproven &= ~(1 << i)
-                self._prove_alert(i)
-                return
+                return self._show(i, self._prove_alert(i))
+        return -1
 
     def _prove_alert(self, i: int):
-        # Toggle the polarity and see the expander's input follow.
+        # Toggle the polarity and see the expander's input follow; return the flags that this read.
         chip = self._sensors.chips[i]
         if not chip or not chip.HAS_ALERT or not self.boards >> i // CHANNELS & 1:
             self.alert_proven &= ~(1 << i)
-            return
-        follows = chip.invert_alert(True) and self._switches.alert_low(i)
+            return 0
+        inverted = chip.invert_alert(True)
+        follows = inverted is not None and self._switches.alert_low(i)
         restored = chip.invert_alert(False)
-        if follows and restored and self._switches.alert_low(i) is False:
+        if follows and restored is not None and self._switches.alert_low(i) is False:
             self.alert_proven |= 1 << i
         else:
             self.alert_proven &= ~(1 << i)
         dead = not self.alert_proven >> i & 1
         if self._snap.alarm("alert_dead", i, dead) and dead:
             self._emit("alert_dead", i, self._snap.state[i], 0, 0)
+        return (inverted or 0) | (restored or 0)
 
     # Boards
 
@@ -219,9 +276,15 @@ class Presence:
         """
         switches = self._switches
         if ticks % _VERIFY_TICKS == 0:
-            b = ticks // _VERIFY_TICKS % BOARDS
+            turn = ticks // _VERIFY_TICKS
+            b = turn % BOARDS
             if self.boards >> b & 1:
-                switches.verify(b)
+                if turn & BOARDS:
+                    switches.verify_polarity(b)
+                else:
+                    switches.verify(b)
+        if switches.stray:
+            switches.judge_pins()
         for b in range(BOARDS):
             board = 15 << b * CHANNELS
             if not self.boards >> b & 1:
@@ -231,11 +294,48 @@ class Presence:
             elif not switches.present >> b & 1:
                 self._lose_board(b)
                 self._seek_board(b, self._states.held & board)
+        switches.count_wrong()
+        self._watch_pins()
         if switches.faulty:
             for i in range(0, BATTERIES, CHANNELS):
                 if switches.faulty >> i // CHANNELS & 1:
                     self.lock_board(i, Reason.SWITCH_FAULT)
             switches.faulty = 0
+
+    def _watch_pins(self):
+        # What is open though it was closed, and pins that do not follow.
+        switches, states = self._switches, self._states
+        if switches.restored:
+            self._note_restored(switches.restored)
+            switches.restored = 0
+        if switches.fallen | switches.low:
+            for i in range(BATTERIES):
+                if states.on & switches.fallen & 1 << i:
+                    states.release(i)
+                elif states.on & switches.low & 1 << i:
+                    states.trip(i, Reason.PIN_LOW, 0)
+            switches.fallen = switches.low = 0
+        changed = switches.high ^ self._high
+        if changed:
+            self._high = switches.high
+            for i in range(BATTERIES):
+                if changed >> i & 1:
+                    self._note_high(i, bool(self._high >> i & 1))
+
+    def _note_restored(self, boards: int):
+        for b in range(BOARDS):
+            if boards >> b & 1:
+                self._emit("expander_reset", RIG, 0, 0, b + 1)
+                self._unproven |= self._sensors.found & 15 << b * CHANNELS
+
+    def _note_high(self, i: int, high: bool):
+        # The battery carries whatever its switch is told.
+        self._snap.alarm("pin_high", i, high)
+        if high:
+            self._states.stuck |= 1 << i
+            self._emit("pin_high", i, self._snap.state[i], 0, 0)
+        else:
+            self._states.stuck &= ~(1 << i)
 
     def lock_board(self, i: int, reason: int):
         """The board of battery i does not switch as told: all its batteries open and lock."""

@@ -309,17 +309,24 @@ def recovered(
     return outside(limits, voltage_mv) == Reason.NONE
 
 
+def hard_share(limits: "Limits", current_ma: int):
+    """A current in mA as per cent of the hard limit of its direction, 0 without such a limit."""
+    hard_ma = limits.hard_discharge_ma if current_ma >= 0 else limits.hard_charge_ma
+    return abs(current_ma) * 100 // hard_ma if hard_ma else 0
+
+
 _RETRY_CAP_MS = const(600000)
 
 
-def cooling_ms(limits: "Limits", repeats: int):
+def cooling_ms(limits: "Limits", repeats: int, first_ms: int = 0):
     """How long an opened battery stays off, in ms.
 
     Args:
         repeats: 0 for a counted trip; for an uncounted one how often it happened before within
             the hour: each doubles the delay, up to ten minutes.
+        first_ms: the first delay, 0 = reconnect_delay_ms.
     """
-    delay = limits.reconnect_delay_ms
+    delay = first_ms or limits.reconnect_delay_ms
     while repeats and delay < _RETRY_CAP_MS:
         delay *= 2
         repeats -= 1

@@ -2,7 +2,8 @@
 """The current sensors of the rig: found, set up, read and checked. Owned by `guard`.
 
 A voltage far from the last one is read again at once: two that agree are believed, however bad
-they are; a reading that nothing confirms is a failed read and never becomes the reference.
+they are; a reading that nothing confirms is a failed read and never becomes the reference. A
+current that jumps beyond its hard limit is read again, too, and what is read then counts.
 """
 
 from array import array
@@ -23,6 +24,8 @@ _LOST_LATE_READS = const(2)
 """Failed reads that are enough after _LOST_MS: a single one may just follow a time in which the
 guard could not run."""
 _RANGE_PCT = const(90)
+_NUMBER = const(0x7000)
+"""Base of the numbers that the chips are told apart by: as limits of a voltage beyond 85 V."""
 
 
 class Sensors:
@@ -48,6 +51,7 @@ class Sensors:
         self._shunt_uohm = shunt_uohm
         self._zero_ma = zero_ma
         self._misses = bytearray(BATTERIES)
+        self._marks = bytearray(BATTERIES)
         self._rescued = 0
         self.chips: list = [None] * BATTERIES
         self.found = 0
@@ -55,16 +59,51 @@ class Sensors:
 
     def detect(self, i: int):
         """The driver for the chip at place i, None when none answers. Allocates nothing."""
-        return ina2xx.detect(self._i2c, _BASE + i)
+        driver = ina2xx.detect(self._i2c, _BASE + i)
+        self._marks[i] = driver.MARK if driver else 0
+        return driver
 
-    def adopt(self, i: int, driver: "type[Ina2xx]"):
-        """Set up the chip at place i.
+    def aliases(self, mask: int, answered: int):
+        """Which of the chips answer for one another, as a late SDA makes them; allocates nothing.
+
+        The address pins are sampled anew in every transaction (SBOS547: "on every bus
+        communication"), so that a chip may miss its own number, take its neighbour's or spoil
+        what is read of it.
+
+        Args:
+            mask: places that are not set up, whose chips get numbers.
+            answered: those of them where `detect` has just found one.
 
         Returns:
-            int: `Reason.NONE` when it is ready to be read; SENSOR_RANGE when this chip cannot
-            measure up to the limits, so that a trip could never come; NOT_FOUND when it does
-            not take its settings.
+            int: mask of the places that share their answers, of those set up before, too.
         """
+        i2c = self._i2c
+        for i in range(BATTERIES):
+            if mask >> i & 1:
+                ina2xx.write_mark(i2c, _BASE + i, self._marks[i], _number(i))
+        found = 0
+        for i in range(BATTERIES):
+            chip = self.chips[i]
+            if mask >> i & 1:
+                due = _number(i)
+            elif chip and _are_neighbours(i, mask):
+                due = chip.standing(self._marks[i])
+            else:
+                continue
+            value = self._mark(i)
+            if value == due or value is None and not answered >> i & 1:
+                continue
+            twins = 0 if value is None else _twins(value, due, mask)
+            if twins or mask >> i & 1 and self._mark(i) != due:
+                found |= 1 << i | twins
+        return 0 if i2c.stuck else found
+
+    def _mark(self, i: int):
+        return ina2xx.read_mark(self._i2c, _BASE + i, self._marks[i])
+
+    def refusal(self, driver: "type[Ina2xx]"):
+        """SENSOR_RANGE when such a chip cannot measure up to the limits, so that a trip could
+        never come, else NONE: a `Reason`."""
         limits = self._limits
         most_ma = max(
             limits.hard_discharge_ma, limits.hard_charge_ma, limits.discharge_ma, limits.charge_ma
@@ -72,14 +111,18 @@ class Sensors:
         range_ma = driver.RANGE_UV * 1000 // self._shunt_uohm * _RANGE_PCT // 100
         if most_ma > range_ma or limits.max_voltage_mv > driver.MAX_MV:
             return Reason.SENSOR_RANGE
+        return Reason.NONE
+
+    def adopt(self, i: int, driver: "type[Ina2xx]"):
+        """Set up the chip at place i; True when it takes its settings and is ready to be read."""
         self.chips[i] = driver(self._i2c, _BASE + i, self._shunt_uohm)
         if not self.configure(i):
             self.chips[i] = None
-            return Reason.NOT_FOUND
+            return False
         self.found |= 1 << i
         self._misses[i] = 0
         self._snap.voltage_mv[i] = 0
-        return Reason.NONE
+        return True
 
     def configure(self, i: int):
         """Write chip i's settings and limits again; True when they read back."""
@@ -123,6 +166,10 @@ class Sensors:
         current_ma = self.current_ma(i)
         if current_ma is None:
             return False
+        if not -self._limits.hard_charge_ma <= current_ma <= self._limits.hard_discharge_ma:
+            current_ma = self._confirmed_ma(i, current_ma)
+            if current_ma is None:
+                return False
         self._snap.voltage_mv[i] = voltage_mv
         self._snap.current_ma[i] = current_ma
         self._misses[i] = 0
@@ -135,6 +182,15 @@ class Sensors:
         chip = self.chips[i]
         current_ma = chip.current_ma() if chip else None
         return None if current_ma is None else current_ma - self._zero_ma[i]
+
+    def _confirmed_ma(self, i: int, current_ma: int):
+        limits = self._limits
+        last_ma = self._snap.current_ma[i]
+        if current_ma > 0:
+            known = last_ma > limits.hard_discharge_ma
+        else:
+            known = last_ma < -limits.hard_charge_ma
+        return current_ma if known else self.current_ma(i)
 
     def missed(self, i: int, unread_ms: int):
         """A read of battery i failed.
@@ -178,6 +234,36 @@ class Sensors:
         if current_ma is None or current_ma >= 0:
             return max(current_ma or 0, limits.hard_discharge_ma)
         return min(current_ma, -limits.hard_charge_ma)
+
+    def read_current(self, i: int):
+        """Read battery i's current alone into the snapshot; mA, None when it does not answer."""
+        current_ma = self.current_ma(i)
+        if current_ma is not None:
+            self._snap.current_ma[i] = current_ma
+        return current_ma
+
+    def hears_charge(self, i: int):
+        """True when battery i's chip tells of a charge beyond the hard limit by its ALERT."""
+        return self.chips[i] is not None and self.chips[i].ON_CHARGE
+
+
+def _number(i: int):
+    # What two chips answer together, the AND of their numbers, is that of no third.
+    return _NUMBER | i << 5 | (BATTERIES - 1 - i) << 1
+
+
+def _twins(value: int, due: int, mask: int):
+    """The place of `mask` whose number is in a value that is not as due, as a mask."""
+    for k in range(BATTERIES):
+        if mask >> k & 1 and (value == _number(k) or value == due & _number(k)):
+            return 1 << k
+    return 0
+
+
+def _are_neighbours(i: int, mask: int):
+    # Two whose addresses differ in one of the two pins: of one board, or of the same channel.
+    channels = 0x1111 << i % CHANNELS
+    return mask & (15 << i // CHANNELS * CHANNELS | channels) != 0
 
 
 def _confirmed(chip: "Ina2xx", first_mv: int):

@@ -34,6 +34,7 @@ _DARK_DELAY_MS = const(5000)
 _LOOSE = const(3)
 _CHARGED_MS = const(60000)
 _MOST_TRIPS = const(32767)
+_FALSE_ALERT_MS = const(2000)
 
 _OFF = const(0)
 _ON = const(2)
@@ -80,6 +81,7 @@ class States:
         self._owed = 0
         self._full = 0
         self._counted = 0
+        self._fell = 0
         self._loaded = 0
         self._loaded_sign = 0
         self._peak_ma = 0
@@ -123,6 +125,7 @@ class States:
         closed = self._switches.close(mask)
         self.on |= closed
         self._counted &= ~closed
+        self._fell &= ~closed
         for i in range(BATTERIES):
             if closed >> i & 1:
                 self._judge.clear(i)
@@ -180,7 +183,8 @@ class States:
         if reason in rules.COUNTED and not self._is_chargers(i, reason, value):
             self._count(i, reason)
         else:
-            self._snap.eta_ms[i] = self._uncounted_delay(i)
+            first_ms = _FALSE_ALERT_MS if reason == Reason.FALSE_ALERT else 0
+            self._snap.eta_ms[i] = self._uncounted_delay(i, first_ms)
             if reason == Reason.NO_SHARE and self._repeats[i] >= _LOOSE:
                 self.lock[i] = Reason.LOOSE_CONTACT
         self._note_load(i, reason, value)
@@ -264,7 +268,7 @@ class States:
         for i in range(BATTERIES):
             state = snap.state[i]
             opened = state == TRIPPED or state == LOCKED or state == ABSENT
-            if not opened or snap.uptime_s - snap.since_s[i] > _RECENT_S:
+            if not (opened and self._fell >> i & 1) or snap.uptime_s - snap.since_s[i] > _RECENT_S:
                 mask &= ~(1 << i)
         return mask
 
@@ -341,6 +345,11 @@ class States:
             if self.lock[i] == self._cause[i]:
                 self.lock[i] = Reason.NONE
 
+    def release(self, i: int):
+        """Battery i's switch was found open though it was closed: it may join again."""
+        self._open(1 << i)
+        self.settle(i)
+
     def lose(self, i: int, reason: int):
         """Open battery i, whose sensor or expander is gone; it returns as after a trip."""
         snap = self._snap
@@ -397,6 +406,7 @@ class States:
         self.changed = True
         last = mask & self.on
         self._output.opened(last)
+        self._fell |= last
         self.on &= ~mask
         self._starts.trial &= ~mask
         if last and not self.on | self.held | self.stuck:
@@ -409,11 +419,11 @@ class States:
                 self._snap.alarm("bus_unheld", RIG, True)
                 self._emit("bus_unheld", RIG, 0, 0, current_ma)
 
-    def _uncounted_delay(self, i: int):
+    def _uncounted_delay(self, i: int, first_ms: int = 0):
         uptime_s = self._snap.uptime_s
         if uptime_s - self._repeat_s[i] > _REPEAT_S:
             self._repeats[i] = 0
-        delay = rules.cooling_ms(self._limits, self._repeats[i])
+        delay = rules.cooling_ms(self._limits, self._repeats[i], first_ms)
         self._repeats[i] = min(self._repeats[i] + 1, 255)
         self._repeat_s[i] = uptime_s
         return delay

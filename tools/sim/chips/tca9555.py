@@ -28,12 +28,14 @@ class Tca9555:
         powered: False while the chip does not answer (set by the world; see `power_on`).
         pointer: register the next byte goes to or comes from: the command byte, moved within its
             pair by every byte written or read.
+        stuck: pin (0..15) to the level at which it stays, whatever drives it.
     """
 
     def __init__(self, address, external, changed):
         self.address = address
         self.powered = True
         self.pointer = 0
+        self.stuck = {}
         self._external = external
         self._changed = changed
         self._reg = bytearray(_POWER_ON)
@@ -43,6 +45,11 @@ class Tca9555:
         self.powered = True
         self.pointer = 0
         self._reg[:] = _POWER_ON
+        self._changed(self, now_us)
+
+    def corrupt(self, reg, value, now_us):
+        """A register (2..7) holds something else than was written to it."""
+        self._reg[reg] = value
         self._changed(self, now_us)
 
     def write(self, reg, data, now_us):
@@ -73,7 +80,9 @@ class Tca9555:
         self.pointer = reg
 
     def driven_high(self, bit):
-        """True when pin `bit` (0..15) is an output and drives high; else it is low or floats."""
+        """True when pin `bit` (0..15) is an output that drives high, whatever its level is then;
+        else it drives low or floats.
+        """
         mask = 1 << (bit & 7)
         port = bit >> 3
         return bool(self._reg[_OUTPUT + port] & mask and not self._reg[_DIRECTION + port] & mask)
@@ -82,4 +91,10 @@ class Tca9555:
         reg = self._reg
         inputs = reg[_DIRECTION + port]
         outside = self._external(now_us) >> 8 * port
-        return (outside & inputs | reg[_OUTPUT + port] & ~inputs) & 0xFF ^ reg[_POLARITY + port]
+        levels = outside & inputs | reg[_OUTPUT + port] & ~inputs
+        if self.stuck:
+            for bit, level in self.stuck.items():
+                if bit >> 3 == port:
+                    mask = 1 << (bit & 7)
+                    levels = levels | mask if level else levels & ~mask
+        return levels & 0xFF ^ reg[_POLARITY + port]
