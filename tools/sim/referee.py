@@ -103,7 +103,9 @@ class Referee:
         self._closings = Closings(
             world, limits, packs, truth, failures, self._trials, self._report
         )
-        self._supply = Supply(world, limits, packs, truth, failures, self._slack_us, self._report)
+        self._supply = Supply(
+            world, limits, packs, truth, failures, self._trials, self._slack_us, self._report
+        )
         self._snap = None
         self._states = bytearray(BATTERIES)
         self._solution = -1
