@@ -74,7 +74,6 @@ CARRIES_A = 0.05
 _REPEAT_US = 3600 * S
 _NOTED_US = 50 * MS  # a trip may be forgotten in a reset that follows it sooner
 _LOAD_US = 30 * S  # within which packs open for the same load
-_COUNTS = 8
 _EPISODE_US = 2 * S  # a lost battery needs valid readings for this long to be lost again
 
 # Tolerances: two codes of an INA237 on 2 mOhm are 5 mA, one of its voltage is 3.1 mV.
@@ -250,7 +249,8 @@ class Pack:
         self.drawn = Span()
         self.overcounted = Span()
         self.by_load = self.loose = 0
-        self._counts = []
+        self._count_us = -FOREVER
+        self._counted_surely = False
         self._amps = 0.0
         self._sensed_us = 0
         self._heat_most = self._heat_least = 0.0
@@ -320,10 +320,22 @@ class Pack:
             low and amps > GIVES_A - _NEAR_A,
             low and volts < limits.low_v and amps > GIVES_A + _NEAR_A,
         )
+        self._sense_overload(at_us)
+
+    def _start_age_us(self, at_us):
+        return FOREVER if self.start_us is None else at_us - self.start_us
+
+    def _limits_hold(self, at_us):
+        """False while a start surely goes on, in which other limits hold."""
+        return not self.surely_started or self._start_age_us(at_us) >= _INRUSH_US - _EARLY_US
+
+    def _sense_overload(self, at_us):
         # A sample takes its current for that of the time since the sample before.
         most = self._heated(self._heat_most, _A, _SCAN_S)
-        spans[OVERLOAD].note(
-            at_us, most > 0.95 * _OVERLOAD_S, self._heat_least > 1.1 * _OVERLOAD_S
+        self.spans[OVERLOAD].note(
+            at_us,
+            most > 0.95 * _OVERLOAD_S and self._limits_hold(at_us),
+            self._heat_least > 1.1 * _OVERLOAD_S and self._start_age_us(at_us) >= _INRUSH_US,
         )
 
     def _sense_current(self, at_us, amps):
@@ -331,8 +343,8 @@ class Pack:
         limits = self._limits
         hard = max(amps / limits.hard_discharge_a, -amps / limits.hard_charge_a)
         near = max(amps - limits.hard_discharge_a, -amps - limits.hard_charge_a) > -_NEAR_A
-        age_us = FOREVER if self.start_us is None else at_us - self.start_us
-        begun = age_us >= _INRUSH_US - _EARLY_US or not self.surely_started
+        age_us = self._start_age_us(at_us)
+        begun = self._limits_hold(at_us)
         self.spans[HARD].note(at_us, near and begun, hard >= 1.0999 and age_us >= _INRUSH_US)
         amps = abs(amps)
         self.spans[INRUSH].note(
@@ -442,27 +454,25 @@ class Pack:
         """A trip that may be counted, or has to be."""
         self.maybe += 1
         self._calm_us = 0
-        self._counts.append((at_us, surely))
-        if len(self._counts) > _COUNTS:
-            self._counts.pop(0)
+        self._count_us = at_us
+        self._counted_surely = surely
         if surely:
             self.sure += 1
             self.trip_us = at_us
             self.cool_us = at_us + self._limits.reconnect_us
 
     def refund(self, at_us, surely):
-        """What was counted a moment ago may be the load's fault, or is `surely`."""
-        kept = []
-        for counted_us, sure in self._counts:
-            past_us = at_us - counted_us
-            if sure and past_us <= _LOAD_US + S:
-                self.sure = max(self.sure - 1, 0)
-                self.cool_us = -FOREVER
-            if surely and past_us <= _LOAD_US - S:
-                self.maybe = max(self.maybe - 1, 0)
-            elif past_us <= _LOAD_US + S:
-                kept.append((counted_us, False))
-        self._counts = kept
+        """Its last trip may have been the load's fault, or was `surely`."""
+        past_us = at_us - self._count_us
+        if past_us > _LOAD_US + S:
+            return
+        if self._counted_surely:
+            self.sure = max(self.sure - 1, 0)
+            self.cool_us = -FOREVER
+            self._counted_surely = False
+        if surely and past_us <= _LOAD_US - S:
+            self.maybe = max(self.maybe - 1, 0)
+            self._count_us = -FOREVER
 
     def forget(self, at_us, everything, kept_us, powered_on):
         """The controller restarts: what it had no time (or no means) to keep is unknown."""
@@ -497,5 +507,6 @@ class Pack:
 
     def _pardon(self):
         self.sure = self.maybe = self.loose = 0
-        self._counts.clear()
+        self._count_us = -FOREVER
+        self._counted_surely = False
         self.faulted = False

@@ -103,7 +103,9 @@ class Referee:
         self._closings = Closings(
             world, limits, packs, truth, failures, self._trials, self._report
         )
-        self._supply = Supply(world, limits, packs, truth, failures, self._slack_us, self._report)
+        self._supply = Supply(
+            world, limits, packs, truth, failures, self._trials, self._slack_us, self._report
+        )
         self._snap = None
         self._states = bytearray(BATTERIES)
         self._solution = -1
@@ -147,7 +149,7 @@ class Referee:
             i = pack.i
             v = volts[i]
             count += 1
-            total += amps[i]
+            total += abs(amps[i])
             if -CARRIES_A < amps[i] < CARRIES_A:
                 idle += 1
             if v > top:
@@ -168,7 +170,7 @@ class Referee:
             self._uneven
             or top - bottom > self._limits.imbalance_v - _BALANCE_V
             or idle
-            and abs(total) > _SHARED_A * (count - idle) * 0.9
+            and total > _SHARED_A * (count - idle) * 0.9
         ):
             self._compare(at_us)
         if at_us >= self._look_us:

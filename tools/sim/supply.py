@@ -11,8 +11,9 @@ start_spread_mv could carry the load at 80 % of its continuous limits, and each 
 able for longer than the rules can use: 15 s from power-on or a reset (more as start_delay_ms is
 more than 5 s); after an opening 5 s, or reconnect_delay_ms where it may have been counted; 10 s
 after a fault of its own (2 s of valid readings, 5 s, turns); the pause after a failure of the
-output; trial_interval_ms more where only a trial can tell, as with full packs, a board that does
-not answer or a pack that carries current though open; and 5 s of patience.
+output; where only a trial can tell, as with full packs, a board that does not answer or a pack
+that carries current though open, 1 s more, and trial_interval_ms after a trial in vain; and 5 s
+of patience.
 
 *Not charged though a charger is there*: an empty pack above the charge floor, a charger that has
 more to give than the load takes, and the pack stays off for longer than the longest pause of a
@@ -33,6 +34,7 @@ _PATIENCE_US = 5 * S
 _BOOT_US = 15 * S
 _START_DELAY_US = 5 * S  # of the 15 s, as the settings have it at first
 _DARK_DELAY_US = 5 * S
+_DOUBT_US = S  # until a silent board is judged
 _LONGEST_TRIAL_US = 75 * S  # its longest pause, patience and a reading
 _CHARGING_US = 120 * S
 _LIED_US = 15 * S
@@ -48,16 +50,17 @@ class Supply:
 
     Args:
         world: the `World`; limits: an `evidence.RefereeLimits`; packs: list of `evidence.Pack`.
-        truth: a `truth.Truth`; failures: a `failures.Failures`.
+        truth: a `truth.Truth`; failures: a `failures.Failures`; trials: a `trials.Trials`.
         slack_us: added to every pause; report: function (at_us, pack, what).
     """
 
-    def __init__(self, world, limits, packs, truth, failures, slack_us, report):
+    def __init__(self, world, limits, packs, truth, failures, trials, slack_us, report):
         self._world = world
         self._limits = limits
         self._packs = packs
         self._truth = truth
         self._failures = failures
+        self._trials = trials
         self._slack_us = slack_us
         self._report = report
         self._boot_us = 0
@@ -238,7 +241,9 @@ class Supply:
         if full or strange or not undisturbed:
             if not limits.trial_us:
                 return FOREVER
-            latest_us += limits.trial_us
+            latest_us += _DOUBT_US
+            if self._trials.ended_us >= self._dark_us:
+                latest_us += limits.trial_us
         return latest_us + limits.join_us + _PATIENCE_US + self._slack_us
 
     def _carries(self, packs):

@@ -32,7 +32,7 @@ class Trials:
         truth: a `truth.Truth`; report: function (at_us, pack, what).
 
     Attributes:
-        members: packs on trial.
+        members: packs on trial; ended_us: when the last trial ended.
     """
 
     def __init__(self, world, limits, packs, truth, report):
@@ -42,7 +42,7 @@ class Trials:
         self._truth = truth
         self._report = report
         self.members = []
-        self._began_us = self._ended_us = self._asked_us = -FOREVER
+        self._began_us = self.ended_us = self._asked_us = -FOREVER
         self._loud_us = self._idle_us = None
         self._told = False
         self._in_vain = 0
@@ -55,7 +55,7 @@ class Trials:
 
     def forgive(self):
         """The next trial may come at once: a restart, or a charger that was too strong."""
-        self._ended_us = -FOREVER
+        self.ended_us = -FOREVER
         self._in_vain = 0
 
     def restarted(self):
@@ -94,8 +94,8 @@ class Trials:
         if self._was_empty():
             pause_us <<= min(self._in_vain - 1, 10)
             pause_us = min(pause_us, max(_LONGEST_PAUSE_US, self._limits.trial_us))
-        asked = self._asked_us >= self._ended_us
-        if not asked and closed_us - self._ended_us < pause_us * _SHORTER:
+        asked = self._asked_us >= self.ended_us
+        if not asked and closed_us - self.ended_us < pause_us * _SHORTER:
             self._report(closed_us, pack, "a trial too soon after another")
         if not asked and len(self._packs) == 1 and self._in_vain > _ALONE:
             self._report(closed_us, pack, "a trial too often of a rig of one")
@@ -138,7 +138,7 @@ class Trials:
         pack.on_trial = False
         self.members.remove(pack)
         self._in_vain = 0
-        self._ended_us = at_us
+        self.ended_us = at_us
         amps = self._world.plant.current_a[pack.i]
         if not self._truth.are_measured([pack], at_us):
             return
@@ -153,10 +153,10 @@ class Trials:
             return False
         pack.on_trial = False
         self.members.remove(pack)
-        if not self.members and at_us != self._ended_us:
+        if not self.members and at_us != self.ended_us:
             self._in_vain += 1
             self._only_empty = self._is_empty
-            self._ended_us = at_us
+            self.ended_us = at_us
         return True
 
 
