@@ -102,17 +102,10 @@ class Guard:
             from parallelator.protection.pace import Pace
 
             self._pace = Pace(clock, i2c, self._sensors, emit)
-        self._now = 0
-        self._sub_ms = 0
-        self._ticks = 0
-        self._next = 0
-        self._urgent = 0
-        self._quiet_ms = 0
-        self._map_ms = 0
-        self._closed = 0
-        self._fresh = 0
-        self._fed_scans = 0
-        self._looked = 0
+        self._now = self._sub_ms = self._looked = 0
+        self._ticks = self._next = self._urgent = 0
+        self._quiet_ms = self._map_ms = 0
+        self._closed = self._fresh = self._fed_scans = 0
         self._outage = Outage(
             i2c, snap, switches, self._sensors, self._states, self._judge, limits, emit
         )
