@@ -53,9 +53,9 @@ _COMPARED = {
 }
 """What becomes of a comparison: its neighbour, and what it is not."""
 _SIGNS = {ast.Add: ast.Sub, ast.Sub: ast.Add}
-_TIMES = 5
-_SPARE_S = 20
-"""A test that takes this much longer than five times its time goes on for ever."""
+_LATE_TIMES = 10
+_LATE_S = 3
+"""A test that takes so many times its time on the processor, and this, goes on for ever."""
 
 
 class Mutant(SimpleNamespace):
@@ -197,7 +197,7 @@ class Tree:
         file.write_text(mutant.source)
         try:
             for test in tests:
-                passed = self.passes(test.path, _TIMES * test.seconds + _SPARE_S)
+                passed = self.passes(test.path, _LATE_TIMES * test.seconds + _LATE_S)
                 if not passed:
                     return "late" if passed is None else "killed"
             return "survived"
