@@ -278,8 +278,10 @@ def test_a_start_is_noted_when_it_begins_and_when_it_has_succeeded():
     assert not starts.changed
     starts.begin(0b11)
     assert starts.changed and starts.group == 0b11
+    starts.pass_time(1)
+    assert starts.changed, "until that was noted"
     starts.note()
-    starts.pass_time(999)
+    starts.pass_time(998)
     assert not starts.changed
     starts.pass_time(1)
     assert starts.changed
@@ -308,6 +310,14 @@ def test_a_reset_in_the_first_second_is_a_failed_start():
     again.begin(0b11)
     again, pause_ms, _ = reset(again, snap)
     assert pause_ms == 10000 and again.fails == 1
+
+
+def test_a_reset_after_a_first_failure_starts_with_whoever_stands_it():
+    starts, snap, _ = rig()
+    starts.begin(0b11)
+    starts.fail(False)
+    again, pause_ms, _ = reset(starts, snap)
+    assert again.wide and not pause_ms and again.pause_ms == 1000
 
 
 def test_a_reset_forgets_no_failure_and_no_pause():
