@@ -323,12 +323,9 @@ def test_no_relief_while_nobody_carries_too_much_or_from_too_far():
 
 
 def test_a_relief_that_helps_a_fifth_is_better_than_none():
-    rig = Rig((26000, 25000), (26750, 0), hard_current_pct=110, connected=1)
-    assert rig.choose() == 0b10, "12.5 A each are beyond 80 % of 11 A, but half of 25"
-    assert rig.events == ["relief"]
-    for voltage_mv, relief in ((26000, 0), (26010, 1)):
-        # 20.0 and 19.9 A are left to the first.
-        rig = Rig((26000, 25000), (voltage_mv, 0), hard_current_pct=110, connected=1)
+    for voltage_mv, relief in ((26090, 1), (26010, 1), (26000, 0)):
+        # Of 13 A, 9.5, 10.3 and 10.4 are left to the first: beyond 80 % of the hard 11.
+        rig = Rig((26000, 13000), (voltage_mv, 0), hard_current_pct=110, connected=1)
         rig.choose(1)
         assert rig.events.count("relief") == relief, voltage_mv
 
@@ -372,6 +369,9 @@ def test_those_that_cannot_be_opened_count_as_part_of_every_group():
     assert rig.connector.largest_group(0b011, False) == 0
     rig.snap.voltage_mv[2] = 27900
     assert rig.connector.largest_group(0b011, False) == 0b011
+    rig = Rig((27000, 0), (26000, 0), (28000, 0))
+    rig.output.pinned = 0b110
+    assert rig.connector.largest_group(0b001, False) == 0, "nobody stands beside these two"
 
 
 def test_a_dead_output_waits_until_the_group_is_steady():
@@ -529,6 +529,12 @@ def test_one_that_is_not_read_or_tripped_for_another_reason_will_start_without_a
     rig.snap.current_ma[1] = 501
     rig.states.stuck = 0b10
     assert rig.choose() == 0b01, "a sensor that lies counts for nothing"
+
+
+def test_one_that_waits_below_its_limit_takes_part():
+    rig = held(23500, 23500)
+    rig.snap.state[1] = WAITING
+    assert rig.choose() == 0b11 and rig.starts.trial == 0b11
 
 
 def test_the_floor_itself_is_inside():
