@@ -89,6 +89,9 @@ def test_hard_overcurrent_needs_two_samples_and_asks_for_the_second():
     assert judge.sample(5, 27000, 20001, 0, 10) == Reason.OVERCURRENT
     judge = rules.Judge(limits())
     assert judge.sample(5, 27000, -20001, 0, 10) == Reason.NONE and judge.urgent
+    assert judge.sample(5, 27000, -20001, 0, 10) == Reason.OVERCURRENT
+    judge = rules.Judge(limits())
+    assert judge.sample(5, 27000, -20001, 0, 10) == Reason.NONE and judge.urgent
     assert judge.sample(5, 27000, 14000, 0, 10) == Reason.NONE and not judge.urgent
 
 
@@ -233,6 +236,8 @@ def test_a_pack_that_carries_nothing_while_the_others_do_opens_after_five_second
     judge = rules.Judge(limits())
     for _ in range(100):
         assert judge.sample(0, 26000, 0, 0, 100, 1999) == Reason.NONE
+    verdicts = [judge.sample(0, 26000, 0, 0, 2500, 2000) for _ in range(3)]
+    assert verdicts == [Reason.NONE, Reason.NONE, Reason.NO_SHARE], "three samples are enough"
 
 
 def test_overtemperature_opens_with_the_third_sample():
