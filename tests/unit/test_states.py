@@ -128,6 +128,9 @@ def test_uncounted_trips_wait_longer_each_time_within_the_hour():
         waits.append(snap.eta_ms[0])
         snap.uptime_s += 60
     assert waits == [10000, 20000, 40000] and snap.trips[0] == 0
+    snap.uptime_s += 3540
+    states.trip(0, Reason.UNDERVOLTAGE, 23000)
+    assert snap.eta_ms[0] == 80000, "an hour after the last"
     snap.uptime_s += 3601
     states.trip(0, Reason.UNDERVOLTAGE, 23000)
     assert snap.eta_ms[0] == 10000
@@ -329,6 +332,16 @@ def test_a_rig_whose_last_full_ones_cannot_carry_alone_says_that_it_is_empty():
     assert ("rig_empty", RIG) in [alarm[:2] for alarm in snap.alarms()]
     states.pass_time(1)
     assert ("rig_empty", RIG) not in [alarm[:2] for alarm in snap.alarms()]
+
+
+def test_a_voltage_that_collapses_by_a_fifth_is_no_end_of_the_night():
+    for voltage_mv, empty in ((20799, False), (20800, True)):
+        states, snap, events = rig(batteries=4)
+        started(states, 0b1111, 60000)
+        states._output.rest_mv = 26000
+        for i, value in enumerate((23900, 23900, voltage_mv, voltage_mv)):
+            states.trip(i, Reason.UNDERVOLTAGE, value)
+        assert ("rig_empty" in [event[0] for event in events]) == empty, voltage_mv
 
 
 # Full batteries
