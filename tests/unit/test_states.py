@@ -880,3 +880,10 @@ def test_a_wish_of_one_is_told_as_its_own():
     snap.eta_ms[2] = 7000
     wish(states, "auto", 2)
     assert snap.eta_ms[2] == 7000 and states.on == 0b100
+
+
+def test_time_that_passes_leaves_what_a_waiting_battery_was_told():
+    states, snap, _ = rig()
+    snap.reason[0] = Reason.IN_TURN
+    states.count_down(0, 160)
+    assert (snap.state[0], snap.reason[0]) == (WAITING, Reason.IN_TURN)
