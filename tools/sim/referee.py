@@ -392,7 +392,10 @@ class Referee:
             own_a = abs(amps[pack.i])
             others_a = (total_a - own_a) / max(len(closed) - 1, 1)
             near = own_a < 1.4 * CARRIES_A and others_a > 0.9 * _SHARED_A and len(closed) > 2
+            # Two of the others at least: the sensor of one may lie.
+            second_a = sorted(abs(amps[other.i]) for other in closed if other is not pack)[-2:][:1]
             clear = near and own_a < 0.6 * CARRIES_A and others_a > 1.1 * _SHARED_A
+            clear = clear and second_a[0] > 1.1 * _SHARED_A
             pack.spans[NO_SHARE].note(at_us, near, clear)
             if near:
                 self._uneven = pack.stirred = True
