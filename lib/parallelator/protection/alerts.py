@@ -102,6 +102,7 @@ class Alerts:
         self._look(bit, bit)
         if self._over & self._drinking:
             self._open_over()
+            self._pressed = self.watched()  # what they gave to it may still show
             return
         shown = self._sensors.clear_alert(i)
         if self._switches.alert_lines() & self.watched() & ~bit:
