@@ -96,7 +96,7 @@ class Closings:
         self._report = report
         self.group = []
         self._group_us = self._relief_us = self._joined_us = -FOREVER
-        self._group_told = False
+        self._group_told = self._idle = False
         self._start_failed = True
         self._pending = []
         self._join = None
@@ -112,8 +112,9 @@ class Closings:
     # Starts that fail
 
     def is_surely_starting(self, at_us):
-        """True in the first second after the start of a dead output."""
-        return at_us - self._group_us < _STARTING_US - _STARTING_SLACK_US
+        """True in the first second after the start of an output that surely was dead."""
+        young = at_us - self._group_us < _STARTING_US - _STARTING_SLACK_US
+        return young and not self._idle
 
     def is_starting(self, at_us):
         """True as long as an opening may pass for one of the first second."""
@@ -173,6 +174,7 @@ class Closings:
             join = _Join(at_us, live, told, stray, truth)
             if join.idle:
                 self._begin_group(joined, at_us, False)
+                self._idle = True
             if truth.are_measured(joined + live, at_us):
                 self._join = join
                 self._judge_join(at_us, honest, join)
@@ -190,6 +192,7 @@ class Closings:
 
     def _begin_group(self, joined, at_us, surely):
         self.group = []
+        self._idle = False
         self._group_us = at_us
         self._group_told = self._start_failed = False
         self._add(joined, at_us, surely)
