@@ -19,7 +19,7 @@ A pack below its voltage limit joins only what is charged, one that opened by a 
 recovered, a full one is not charged. The order of an operator is obeyed, a lock and a pause kept.
 """
 
-from sim.evidence import CARRIES_A, FOREVER, HARD, INRUSH, MS, S
+from sim.evidence import CARRIES_A, FOREVER, HARD, INRUSH, LOOSE, MS, S
 from sim.truth import MOST_PREDICTED, QUANTUM_V, STRAY_A
 
 _WAITING, _ON = 2, 3
@@ -36,7 +36,6 @@ _STARTING_SLACK_US = 250 * MS
 _STUCK_US = 700 * MS  # 500 ms of samples: what carries current for longer is on the bus
 _CHARGED_US = S
 _ASKED_US = 61 * S
-_LOOSE = 3
 _RELIEF_US = 9500 * MS
 _SHORTER = 0.9
 _BEYOND = 0.97
@@ -96,6 +95,7 @@ class Closings:
         self._report = report
         self.group = []
         self._group_us = self._relief_us = self._joined_us = -FOREVER
+        self._young_us = -FOREVER
         self._group_told = self._idle = False
         self._start_failed = True
         self._pending = []
@@ -122,7 +122,7 @@ class Closings:
 
     def is_young(self, at_us):
         """True in the time of a start in which the limits change."""
-        return at_us - self._group_us < _YOUNG_US
+        return at_us - self._young_us < _YOUNG_US
 
     def start_fails(self, at_us):
         """True when over-currents open the group that has just started a dead output.
@@ -187,6 +187,7 @@ class Closings:
                 self._begin_group(joined, at_us, not told and not stray)
                 self._judge_group(at_us)
             else:
+                self._young_us = at_us
                 for pack in joined:
                     pack.start_us = at_us
 
@@ -199,6 +200,7 @@ class Closings:
 
     def _add(self, joined, at_us, surely):
         self.group += joined
+        self._young_us = at_us
         for pack in joined:
             pack.start_us = at_us
             pack.surely_started = surely
@@ -235,10 +237,11 @@ class Closings:
         wrong = [not join.idle and self._is_too_much(pack, join) for pack in fresh]
         if join.worst > _BEYOND and (join.count > 1 or True in far or True in wrong):
             near_v = 2 * limits.offset_v
-            if not join.relief and join.at_us - self._relief_us < _RELIEF_US:
-                self._later(fresh[0], at_us, "relieved again within ten seconds")
-            join.relief = True
-            self._relief_us = join.at_us
+            if join.count > 1 or True in far:
+                if not join.relief and join.at_us - self._relief_us < _RELIEF_US:
+                    self._later(fresh[0], at_us, "relieved again within ten seconds")
+                join.relief = True
+                self._relief_us = join.at_us
             wrong = [self._relieves_nobody(pack, join) for pack in fresh]
         elif fresh and not join.idle:
             soon = join.at_us - self._joined_us < limits.join_us * _SHORTER or join.count > 1
@@ -289,7 +292,7 @@ class Closings:
             self._report(at_us, pack, "closed before its delay was over")
         if pack.sure >= self._limits.max_trips:
             self._report(at_us, pack, "closed though it tripped too often")
-        if pack.loose >= _LOOSE:
+        if pack.loose >= LOOSE:
             self._report(at_us, pack, "closed though its contact is loose")
 
     def _outside(self, pack, at_us):
