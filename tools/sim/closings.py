@@ -52,6 +52,7 @@ class _Join:
 
     Attributes:
         idle: True when none of `live` carried a current; before: their currents.
+        commanded: False when only welds hold it, which the firmware may take for a dead output.
         share_a: what the load takes of one more;
         bus_v: voltage at rest; slack_v: by how much the firmware's may differ from it.
         worst: the highest current as a share of its continuous limit.
@@ -68,6 +69,7 @@ class _Join:
         read = [pack for pack in told if not pack.blind]
         seen_v = [truth.seen_v(view, at_us) for view in (read, read + stray, live) if view]
         self.slack_v = QUANTUM_V + max(abs(seen - self.bus_v) for seen in seen_v)
+        self.commanded = any(pack.closed for pack in live)
         self.share_a = sum(self.before) / (len(live) + 1)
         self.count = 0
         self.relief = False
@@ -203,7 +205,7 @@ class Closings:
         self._young_us = at_us
         for pack in joined:
             pack.start_us = at_us
-            pack.surely_started = surely
+            pack.surely_started = surely and abs(self._truth.before_a(pack, at_us)) <= STRAY_A
 
     def _judge_group(self, at_us):
         rest = [self._truth.rest_v(pack) for pack in self.group]
@@ -238,14 +240,18 @@ class Closings:
         if join.worst > _BEYOND and (join.count > 1 or True in far or True in wrong):
             near_v = 2 * limits.offset_v
             if join.count > 1 or True in far:
-                if not join.relief and join.at_us - self._relief_us < _RELIEF_US:
+                if (
+                    join.commanded
+                    and not join.relief
+                    and join.at_us - self._relief_us < _RELIEF_US
+                ):
                     self._later(fresh[0], at_us, "relieved again within ten seconds")
                 join.relief = True
                 self._relief_us = join.at_us
             wrong = [self._relieves_nobody(pack, join) for pack in fresh]
         elif fresh and not join.idle:
             soon = join.at_us - self._joined_us < limits.join_us * _SHORTER or join.count > 1
-            if soon and join.worst < _BEYOND:
+            if soon and join.commanded and join.worst < _BEYOND:
                 self._later(fresh[-1], at_us, "joined before its turn")
         for k, pack in enumerate(fresh):
             if distances[k] > near_v + join.slack_v:

@@ -473,7 +473,11 @@ class Referee:
     def _note_cause(self, pack, at_us, causes, other):
         """What its last opening says of the output, and of its voltage."""
         pack.by_load = 0
-        pack.may_load = other or any(rule in OF_LOAD or rule == UNDER for rule in causes)
+        pack.may_load = (
+            other
+            and pack.excused_us < at_us
+            or any(rule in OF_LOAD or rule == UNDER for rule in causes)
+        )
         if causes and all(rule in OF_LOAD for rule in causes) and not other:
             pack.by_load = 1 if pack.amps() > 0 or UNDER_HARD in causes else -1
         if not pack.by_load:
