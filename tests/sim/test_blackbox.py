@@ -182,7 +182,7 @@ def test_two_trips_within_five_seconds():
 
 
 def test_a_whole_rig_that_trips_at_once():
-    run = Boxed(duration_s=30, load=[[0, 40], [19, 300], [20, 40]])
+    run = Boxed(duration_s=30, load=[[0, 40], [19, 400], [20, 40]])
     records = run.records()
     tripped = {n for ms, n, closed in run.report["switch_writes"] if not closed and ms > 19000}
     assert len(tripped) == 16
@@ -322,7 +322,7 @@ def test_the_oldest_file_goes_and_no_other_is_written_over():
 def test_records_do_not_delay_the_protection():
     crossings = []
     for k in range(30):
-        crossings += spike(1 + k * 7 % 16, 20 + 1.17 * k, 0.6, 18000 * (k % 2 or -1))
+        crossings += spike(1 + k * 7 % 16, 20 + 1.17 * k, 0.6, 24000 * (k % 2 or -1))
     stalls = [{"at": 1, "do": "sd_stall", "ms": 250, "every": 12}]
     run = Boxed(duration_s=65, steps=crossings + stalls)
     clean(run.report)
