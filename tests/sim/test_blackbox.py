@@ -81,7 +81,7 @@ def opened_ms(run, n):
     return [ms for ms, number, closed in run.report["switch_writes"] if number == n and not closed]
 
 
-def spike(n, at_s, for_s=0.5, ma=20000):
+def spike(n, at_s, for_s=0.5, ma=24000):
     return [
         {"at": at_s, "do": "inject_current", "n": n, "ma": ma},
         {"at": at_s + for_s, "do": "inject_current", "n": n, "ma": 0},
@@ -139,7 +139,7 @@ def test_a_trip_is_recorded_as_the_plant_saw_it():
     assert (record.boot, record.number, trip.i) == (1, 1, 2)
     from parallelator.catalog import reason_name
 
-    assert reason_name(trip.reason) == "overcurrent" and trip.value > 15000 and trip.time == ""
+    assert reason_name(trip.reason) == "overcurrent" and trip.value > 20000 and trip.time == ""
     (open_ms,) = opened_ms(run, 3)
     assert abs(open_ms / 1000 - trip.uptime_s) < 2
     assert complete(rows, 3) and complete(rows, 0), rows[:3]
