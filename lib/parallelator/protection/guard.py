@@ -530,7 +530,7 @@ class Guard:
             current_ma,
             balance.lag_mv(i, voltage_mv),
             seen_ms,
-            balance.unshared_ma(current_ma),
+            balance.unshared_ma(voltage_mv, current_ma),
         )
         if reason == Reason.IMBALANCE and self._would_overload(i):
             self._warnings.out_of_balance(i, voltage_mv)
