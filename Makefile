@@ -81,6 +81,7 @@ soak: build/test.stamp build/page.stamp
 	$(VENV)/python tools/soak/power_cuts.py
 	$(VENV)/micropython -X heapsize=64m tools/soak/month.py
 	$(VENV)/micropython tools/soak/mutations.py
+	-$(VENV)/python tools/soak/mutants.py
 	-$(VENV)/python tools/memory.py --seconds 600
 	SOAK=1 $(VENV)/python tests/run.py --show --timeout 36000 $(shell grep -rl SOAK tests --include='test_*.py')
 

@@ -98,9 +98,9 @@ def test_the_end_of_the_night_is_empty_and_dawn_brings_everybody_back():
     assert not on(report, range(1, 17), 640), "two minutes after the charger"
     for n in range(1, 17):
         kept = [
-            c
-            for c in report["closings"]
-            if c["n"] == n and (c["opened_ms"] or 1e9) - c["closed_ms"] > 11000
+            closing
+            for closing in report["closings"]
+            if closing["n"] == n and (closing["opened_ms"] or 1e9) - closing["closed_ms"] > 10500
         ]
         assert len(kept) <= 3, (n, kept)
 

@@ -190,6 +190,13 @@ def test_what_cannot_be_opened_is_remembered_until_it_is_seen_open():
     assert output.pinned == 0, "a closed one would carry"
 
 
+def test_a_switch_that_is_driven_whatever_it_is_told_counts_as_closed():
+    output = observed((26000, 5000), on=0, stuck=0b1)
+    output.pin(0b1)
+    output.look(0, 0, 0b1, 0b1, 160)
+    assert output.closed == output.pinned == 0b1 and output.live
+
+
 # Boards that are gone
 
 

@@ -130,6 +130,16 @@ def test_a_gap_between_samples_counts_at_most_500_ms_of_overload():
     assert judge.sample(0, 27000, 14000, 0, 60000) == Reason.NONE
 
 
+def test_a_surge_between_two_samples_counts_for_half_of_the_time():
+    judge = rules.Judge(limits())
+    judge.sample(0, 27000, 9000, 0, 160)
+    assert judge.sample(0, 26000, 49000, 0, 180) == Reason.NONE
+    assert judge.sample(0, 27000, 9000, 0, 20) == Reason.NONE
+    judge = rules.Judge(limits(hard_current_pct=0))
+    judge.sample(0, 26000, 49000, 0, 180)
+    assert judge.sample(0, 26000, 49000, 0, 160) == Reason.OVERLOAD
+
+
 def test_the_topmost_rule_names_the_reason():
     judge = rules.Judge(limits())
     judge.sample(0, 35000, 20001, 0, 10)
@@ -283,7 +293,7 @@ def test_every_number_fits_a_32_bit_chip():
 
 def test_several_rules_at_once_give_the_reason_of_the_highest():
     # 75 A: the sum of an overload is over at once, the second sample beyond 20 A is still to come.
-    assert rules.Judge(limits()).sample(0, 26000, 75000, 0, 100) == Reason.OVERCURRENT
+    assert rules.Judge(limits()).sample(0, 26000, 75000, 0, 200) == Reason.OVERCURRENT
     judge = rules.Judge(limits())
     assert opened_after(judge, 0, 26000, 14900, 80, 30000)[0] == Reason.OVERLOAD
     # Out of balance for long enough, and below the lower limit for a moment only.

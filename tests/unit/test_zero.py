@@ -19,6 +19,9 @@ def measured(zero_ma, live=False, celsius=(25,) * 16, zero=None):
 def test_a_small_zero_is_taken_off():
     assert measured(100) == (GOOD, 100)
     assert measured(-60) == (GOOD, -60)
+    zero = Zero(array("i", [25] * 16))
+    for _ in range(3):
+        assert measured(80, zero=zero) == (GOOD, 80), "what is taken off already belongs to it"
 
 
 def test_a_larger_one_is_told_and_taken_off_only_if_it_is_the_same_live_and_dead():
@@ -41,6 +44,14 @@ def test_ten_steady_seconds_and_no_less():
     unsteady = Zero(array("i", [25] * 16))
     assert not any(unsteady.sample(0, k % 2 * 51, 160, False) for k in range(200))
     assert any(unsteady.sample(0, k % 2 * 50, 160, False) for k in range(200))
+    around = Zero(array("i", [25] * 16))
+    assert any(around.sample(0, (0, 50, -50)[k % 3], 160, False) for k in range(200))
+
+
+def test_as_many_readings_as_can_be_counted_are_enough():
+    zero = Zero(array("i", [25] * 16))
+    assert not any(zero.sample(0, 40, 1, False) for _ in range(254))
+    assert zero.sample(0, 40, 1, False) == GOOD
 
 
 def test_one_that_closes_begins_anew():
@@ -48,13 +59,17 @@ def test_one_that_closes_begins_anew():
     for _ in range(50):
         zero.sample(0, 40, 160, False)
     zero.closed(0)
-    assert not any(zero.sample(0, 40, 160, False) for _ in range(60))
+    assert not any(zero.sample(0, 60, 160, False) for _ in range(60))
+    assert measured(60, zero=zero) == (GOOD, 60)
 
 
 def test_a_switch_that_is_hotter_than_its_board_may_leak():
     assert measured(80, celsius=[35] + [25] * 15) == (0, 0)
     assert measured(80, celsius=[34] + [25] * 15) == (GOOD, 80)
+    assert measured(100, celsius=[35] + [25] * 15) == (0, 0)
     assert measured(300, celsius=[35] + [25] * 15) == (DOUBTFUL, 0)
+    assert measured(80, celsius=[35, 25, 25, 35] + [25] * 12) == (0, 0)
+    assert measured(80, celsius=[35, 25, 35, 35] + [25] * 12) == (GOOD, 80), "so are others"
     alone = [60] + [NO_TEMPERATURE] * 3 + [25] * 12
     assert measured(80, celsius=alone) == (GOOD, 80), "nothing to compare it with"
 

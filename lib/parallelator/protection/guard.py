@@ -370,6 +370,7 @@ class Guard:
         looked_ms = self._diff(self._now, self._looked)
         self._looked = self._now
         output = self._output
+        output.pin(self._switches.high & states.stuck)
         output.look(states.on, states.held, states.stuck, fresh, looked_ms)
         for b in range(BOARDS):
             board = states.held & 15 << b * CHANNELS

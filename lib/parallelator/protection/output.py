@@ -244,6 +244,11 @@ class Output:
         self._steady_mv[i] = voltage_mv
         self._others_ma[i] = self.total_ma
 
+    def pin(self, mask: int):
+        """The switches of `mask` are driven, whatever they are told: they cannot be opened."""
+        self.moved |= mask
+        self.pinned |= mask
+
     def opened(self, mask: int):
         """The packs of `mask` were told to open: what they read next is compared with this."""
         snap = self._snap

@@ -132,6 +132,7 @@ class Judge:
         self._count = bytearray(_ROWS * BATTERIES)
         self._for_ms = array("i", bytes(4 * _ROWS * BATTERIES))
         self._heat = array("i", bytes(4 * BATTERIES))
+        self._rate = array("i", bytes(4 * BATTERIES))
         self._pending = bytearray(BATTERIES)
         self.urgent = False
 
@@ -211,6 +212,7 @@ class Judge:
             and lag_mv <= lim.imbalance_mv
             and unshared_ma <= _SHARED_MA
         ):
+            self._rate[i] = 0
             return 0
         heat = self._heated(i, current_ma, min(dt_ms, _DT_CAP_MS))
         sample = self._sample
@@ -266,7 +268,11 @@ class Judge:
             ratio = min(current_ma * 1000 // lim.discharge_ma, _RATIO_CAP)
         else:
             ratio = min(-current_ma * 1000 // lim.charge_ma, _RATIO_CAP)
-        heat = self._heat[i] + (ratio * ratio // 1000 - 1000) * dt_ms
+        # Between two samples the current was half of the time the one, half the other, as far as
+        # is known: a surge that ended at once must not count for the whole of a scan.
+        rate = ratio * ratio // 1000 - 1000
+        heat = self._heat[i] + (rate + self._rate[i]) // 2 * dt_ms
+        self._rate[i] = rate
         if heat < 0:
             heat = 0
         elif heat > HEAT_LIMIT:

@@ -17,7 +17,7 @@ _STEADY_MA = const(50)
 _SMALL_MA = const(100)
 _MOST_MA = const(500)
 _HOTTER_C = const(10)
-_UNKNOWN = const(0x7FFF)
+_UNKNOWN = const(0x7FFF)  # far from every zero
 
 GOOD = const(1)
 """The zero is known and taken off."""
@@ -98,8 +98,7 @@ class Zero:
         if abs(zero_ma) <= _SMALL_MA:
             self.ma[i] = zero_ma
             return GOOD
-        both = self._live_ma[i] != _UNKNOWN != self._dead_ma[i]
-        if both and abs(self._live_ma[i] - self._dead_ma[i]) <= _STEADY_MA:
+        if abs(self._live_ma[i] - self._dead_ma[i]) <= _STEADY_MA:
             self.ma[i] = zero_ma
         return DOUBTFUL
 
