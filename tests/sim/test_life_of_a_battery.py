@@ -78,6 +78,16 @@ def test_hard_overcurrent_while_charging_opens_too():
     assert state_at(report, 2, 11) == ("tripped", "overcurrent")
 
 
+def test_a_sensor_that_shows_a_charge_that_is_none_opens_nobody_else():
+    # With its own battery open it could pass for one that cannot be opened and drinks.
+    for load_a in (0, 2, 40):
+        steps = pulse(5, 10, -24000, 5)
+        report = play(duration_s=18, load=[[0, load_a]], steps=steps)
+        clean(report)
+        opened = {n for _, n, closed in report["switch_writes"] if not closed}
+        assert opened == {5}, (load_a, opened)
+
+
 def test_cooling_counts_from_the_trip():
     report = play(duration_s=25, batteries=LEVEL, steps=pulse(2, 10, BEYOND_HARD_MA))
     clean(report)
