@@ -236,7 +236,6 @@ def test_one_that_was_told_to_open_and_changed_nothing_is_closed():
     assert not output.moved
 
 
-<<<<<<< HEAD
 def told_to_open(readings, then, given_ma):
     """`moved` of battery 1, told to open after a reading of (mV, mA) and then read as `then`;
     two others give `given_ma` each."""
@@ -257,10 +256,11 @@ def test_a_charge_that_comes_from_nobody_is_the_sensors():
 def test_a_sensor_that_shows_too_much_charge_lacks_its_own_packs_current_once_that_is_open():
     # It carried 2.5 A, which end: 75 mV. What it still shows is wrong.
     assert not told_to_open((25925, -21500), (26000, -24000), 12500)
-=======
+
+
 def test_an_opening_that_changed_nothing_is_told_by_20_millivolts():
-    # 667 mA over 30 mOhm.
-    for current_ma, moved in ((-667, 1), (-666, 0), (5000, 1)):
+    # 634 mA over 30 mOhm, rounded away from zero.
+    for current_ma, moved in ((634, 1), (633, 0), (5000, 1)):
         output = observed((26000, current_ma))
         output.opened(0b1)
         output.watch_open(0, 26000, current_ma, 0)
@@ -293,7 +293,6 @@ def test_a_pack_without_current_that_differs_from_the_output_is_open():
     assert not pinned_after(26231, 50) and pinned_after(26231, 51)
     assert not pinned_after(26231, -50) and pinned_after(26231, -51)
     assert pinned_after(26500, 0, live=False)
->>>>>>> 5973b2b5c29939f4336cb30b6a1b86b76cfe54a1
 
 
 def test_what_cannot_be_opened_is_remembered_until_it_is_seen_open():
