@@ -215,6 +215,10 @@ class Referee:
         elif kind in _LOCAL:
             board = step["board"] if "board" in step else (step["n"] - 1) // CHANNELS
             self._trouble(at_us, board)
+            if do == "expander_corrupt":
+                for pack in self._packs:
+                    if pack.i // CHANNELS == board:
+                        pack.falsified_us = at_us
         elif kind in ("bus", "controller", "power"):
             self._trouble(at_us, None, kind != "bus")
         elif kind == "alias":

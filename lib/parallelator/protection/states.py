@@ -287,7 +287,7 @@ class States:
             return False
         if current_ma < 0 or self._is_violent(current_ma):
             return False
-        if snap.voltage_mv[i] >= limits.min_voltage_mv + limits.uv_hysteresis_mv:
+        if snap.voltage_mv[i] >= limits.min_voltage_mv + limits.uv_hysteresis_mv // 4:
             return False
         present = empty = 0
         for k in range(BATTERIES):
@@ -321,6 +321,7 @@ class States:
                 self._refund(i)
                 self._cause[i] = Reason.UNDERVOLTAGE
                 self.settle(i)
+        self._fell &= ~self._loaded
         self._loaded = 0
 
     def _fail_output(self, group: int):
@@ -328,6 +329,7 @@ class States:
             self._end_empty()
             return
         pause_ms = self._starts.fail(self._loaded_sign < 0)
+        self._fell &= ~group
         self._loaded = 0
         for i in range(BATTERIES):
             if group >> i & 1:
