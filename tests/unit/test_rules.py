@@ -262,11 +262,19 @@ def test_only_those_that_carry_are_the_measure_of_the_others():
 
 def test_what_the_others_carry_is_their_mean_and_needs_two_of_them():
     looked = balance((26000, 0), (26000, 3000), (26000, -2600))
-    assert looked.unshared_ma(0) == 2600 and looked.unshared_ma(50) == 0
+    assert looked.unshared_ma(26100, 0) == 2600 and looked.unshared_ma(26100, 50) == 0
     looked = balance((26000, 0), (26000, 0), (26000, 3000), (26000, -3000))
-    assert looked.unshared_ma(0) == 2000 and looked.unshared_ma(-48) == 1984
-    assert balance((26000, 0), (26000, 0), (26000, 12000)).unshared_ma(0) == 0, "one may lie"
-    assert balance((26000, 0), (26000, 9000)).unshared_ma(0) == 0
+    assert looked.unshared_ma(26100, 0) == 2000 and looked.unshared_ma(26100, -48) == 1984
+    lying = balance((26000, 0), (26000, 0), (26000, 12000))
+    assert lying.unshared_ma(26100, 0) == 0, "one may lie"
+    assert balance((26000, 0), (26000, 9000)).unshared_ma(26100, 0) == 0
+
+
+def test_a_pack_that_is_level_with_the_output_rightly_carries_nothing():
+    # 3 A through 20 mOhm: the output is 60 mV below those that carry.
+    looked = balance((25940, 0), (26000, 3000), (26000, 3000))
+    assert looked.unshared_ma(25890, 0) == looked.unshared_ma(25990, 0) == 0
+    assert looked.unshared_ma(25889, 0) == looked.unshared_ma(25991, 0) == 3000
 
 
 def test_cooling_doubles_up_to_ten_minutes():

@@ -172,6 +172,8 @@ class Closings:
         elif at_us - self._group_us <= _TOGETHER_US:
             self._add(joined, at_us, self.group[0].surely_started)
             self._judge_group(at_us)
+        elif at_us - self._young_us <= _TOGETHER_US:
+            self._begin_doubtful(joined, at_us)
         elif live:
             join = _Join(at_us, live, told, stray, truth)
             if join.idle:
@@ -189,9 +191,13 @@ class Closings:
                 self._begin_group(joined, at_us, not told and not stray)
                 self._judge_group(at_us)
             else:
-                self._young_us = at_us
-                for pack in joined:
-                    pack.start_us = at_us
+                self._begin_doubtful(joined, at_us)
+
+    def _begin_doubtful(self, joined, at_us):
+        """A start that may be none, for somebody may hold the output."""
+        self._young_us = at_us
+        for pack in joined:
+            pack.start_us = at_us
 
     def _begin_group(self, joined, at_us, surely):
         self.group = []

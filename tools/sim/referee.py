@@ -395,6 +395,9 @@ class Referee:
             # Two of the others at least: the sensor of one may lie.
             seen = sum(abs(amps[p.i]) > 1.1 * _SHARED_A for p in closed if p is not pack)
             clear = near and own_a < 0.6 * CARRIES_A and others_a > 1.1 * _SHARED_A and seen > 1
+            # One that is level with the output carries nothing, and rightly so.
+            plant = self._world.plant
+            clear = clear and abs(plant.sensed_v[pack.i] - plant.bus_v) > 0.09
             pack.spans[NO_SHARE].note(at_us, near, clear)
             if near:
                 self._uneven = pack.stirred = True

@@ -132,7 +132,7 @@ class Alerts:
             self._pressed = (self.watched() | alerts) & ~self._drinking
         over = self._open_over()
         for i in range(BATTERIES):
-            if self._pressed >> i & 1:
+            if (alerts & self._pressed) >> i & 1:
                 self._judge.restart(i)
             elif alerts & ~over & 1 << i:
                 self._excuse(i, known >> i & 1)
