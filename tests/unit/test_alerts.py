@@ -136,6 +136,10 @@ def test_a_voltage_opens_with_its_second_sample():
         bench.flags[3] = flag
         assert bench.answer(3) == [3] and bench.opened == [(3, reason, told_mv)]
         assert bench.alerts.flagged == 0
+    bench = Bench(flags={3: HIGH})
+    bench.answer(3)
+    bench.flags[3] = None
+    assert bench.answer(3) == [3], "it opens even if it does not answer any more"
 
 
 def test_another_alert_beside_a_second_sample_is_answered_too():
@@ -171,7 +175,7 @@ def test_a_pressed_one_that_comes_alone_is_no_single_alert():
     bench = Bench({2: [15000], 3: [-17000]})
     bench.answer(2, 3)
     bench.flags[2] = ALERT
-    assert bench.answer(2) == [], "its current is inside: it was the opening's"
+    assert bench.answer(2) == [] and not bench.events, "its current is inside: the opening's"
     bench.flags[2] = ALERT
     assert bench.answer(2) == [2], "one tick later it is one like any other"
 
@@ -196,6 +200,7 @@ def test_the_limit_itself_is_not_beyond_it():
 def test_an_unconfirmed_flag_near_the_limit_is_not_told():
     for current_ma, told in ((15799, 1), (16000, 0)):
         bench = Bench({2: [current_ma]}, {2: ALERT, 3: HIGH})
+        bench.snap.uptime_s = 1
         assert bench.answer(2, 3) == [] and len(bench.events) == told
         assert bench.alerts.flagged == 1 << 3 and bench.doubted == []
 
@@ -210,6 +215,8 @@ def test_one_alert_and_a_line_that_falls_meanwhile_are_several():
     bench = Bench({2: [HARD_MA + 200], 3: [-17000]}, {2: ALERT | HIGH}, low=1 << 3)
     assert bench.answer(2) == [3] and bench.restarted == [2]
     assert bench.alerts.flagged == 1 << 2
+    bench = Bench({2: [HARD_MA + 200], 3: [-17000]}, {2: None}, low=1 << 3)
+    assert bench.answer(2) == [3] and bench.alerts.flagged == 0
     for unwatched in ("on", "alert_proven"):
         bench = Bench({2: [HARD_MA + 200], 3: [-17000]}, low=1 << 3)
         setattr(bench, unwatched, 0xFFFF & ~(1 << 3))
@@ -232,6 +239,15 @@ def test_charge_that_no_alert_tells_of_is_looked_for():
     bench.alert_proven = 0xFFFF & ~(1 << 8)
     bench.ma = {4: [20300], 5: [20300], 8: [-17000]}
     assert bench.answer(4, 5) == [8], "an ALERT that is not proven tells nothing"
+
+
+def test_one_without_an_alert_neither_feeds_nor_is_beyond_its_limit():
+    bench = Bench({2: [-17000], 3: [-17000], 7: [15000]}, {2: HIGH, 3: HIGH})
+    bench.deaf = 1 << 7
+    assert bench.answer(2, 3) == []
+    bench = Bench({2: [20300], 3: [20300], 7: [20300]})
+    bench.deaf = 1 << 7
+    assert bench.answer(2, 3) == [2, 3]
 
 
 def test_six_that_are_beyond_their_limit_are_read_twice():

@@ -105,6 +105,7 @@ def test_a_predicted_circulating_current_beyond_the_limit_refuses_both_ways():
     # One connected pack: 1000 * 300 * 1 / (2 * 50) = 3000 mA.
     tight = {"max_current_ma": 3000, "hard_current_pct": 0}
     assert joiner(300, **tight) == Reason.NONE
+    assert joiner(-300, **tight) == Reason.NONE
     assert joiner(301, **tight) == Reason.INRUSH
     assert joiner(-301, **tight) == Reason.INRUSH
     fuller = {"max_charge_current_ma": 2000, "hard_current_pct": 0}
@@ -159,6 +160,9 @@ def test_a_full_pack_joins_only_where_it_is_not_charged():
         rig.snap.voltage_mv[2] = 29700 + current_ma * 30 // 1000
         rig.states.full = 0b100
         assert rig.refusal(2) == reason
+    rig = Rig((26000, 1000), (26060, -1000), (26030, 0), connected=2)
+    rig.states.full = 0b100
+    assert rig.refusal(2) == Reason.NONE, "without a current it is not charged"
 
 
 def test_who_closes_fits_everybody_that_may_be_connected():
@@ -227,7 +231,15 @@ def test_those_who_carry_too_much_get_help_from_twice_as_far_and_all_at_once():
     rig.connector.due(9839)
     assert rig.choose(1) == 0
     rig.connector.due(1)
-    assert rig.choose(1) == group
+    assert rig.connector.choose(rig.fresh) == group
+
+
+def test_help_comes_from_twice_the_offset_and_no_further():
+    strong = {"max_current_ma": 40000, "max_discharge_current_ma": 40000}
+    for voltage_mv, group in ((26800, 0b10), (26799, 0)):
+        # 27.8 V at rest: one at 26.8 V takes 20 of its 60 A.
+        rig = Rig((26000, 60000), (voltage_mv, 0), connected=1, **strong)
+        assert rig.choose() == group, voltage_mv
 
 
 def test_no_relief_while_nobody_carries_too_much_or_from_too_far():
@@ -300,6 +312,9 @@ def test_one_that_flickers_is_left_aside_and_delays_nobody():
     assert rig.choose(1) == 0
     rig.snap.voltage_mv[2] = 24000
     assert rig.choose(2) == 0b011 and rig.snap.reason[2] == Reason.UNSTEADY
+    rig.connector.due(4840 - 80)
+    assert rig.choose(1) == 0 and rig.snap.reason[2] == Reason.UNSTEADY
+    assert rig.choose(1) == 0 and rig.snap.reason[2] == Reason.IN_TURN, "after five seconds"
 
 
 def test_one_whose_reading_comes_late_is_not_unsteady():
@@ -419,8 +434,10 @@ def test_a_doubtful_output_is_tried_when_nobody_fits():
     rig.fresh = 0b110
     assert rig.choose() == 0b110 and rig.starts.trial == 0b110
     # 3 V against one of them, over 50 mOhm each, are 40 A and more for that one.
-    rig = Rig((28000, 0), (23500, 0))
-    rig.snap.state[0] = 6
-    rig.states.held = 0b001
-    rig.fresh = 0b010
-    assert rig.choose() == 0, "4.5 V over 100 mOhm: 45 A"
+    for others, group in ((2, 0b100), (3, 0)):
+        rig = Rig(*[(28000, 0)] * others, (25000, 0))
+        rig.states.held = (1 << others) - 1
+        rig.fresh = 1 << others
+        for i in range(others):
+            rig.snap.state[i] = 6
+        assert rig.choose() == group, "two bring 40 A, three 45 A"

@@ -13,14 +13,14 @@ def limits(**changes):
     return rules.Limits(values)
 
 
-def observed(*readings, on=None, held=0, stuck=0, fresh=None):
+def observed(*readings, on=None, held=0, stuck=0, fresh=None, **changes):
     """The output after one look at batteries with these (mV, mA)."""
     snap = Snapshot()
     for i, (voltage_mv, current_ma) in enumerate(readings):
         snap.voltage_mv[i] = voltage_mv
         snap.current_ma[i] = current_ma
         snap.valid[i] = 1
-    output = Output(snap, limits())
+    output = Output(snap, limits(**changes))
     everybody = (1 << len(readings)) - 1
     output.look(
         everybody if on is None else on, held, stuck, everybody if fresh is None else fresh, 160
@@ -51,6 +51,9 @@ def test_a_current_beyond_all_reason_does_not_speak():
     assert output.carriers == 0b10 and output.rest_mv == 25720
     output = observed((26000, -24001))
     assert not output.live
+    assert observed((26000, -24000)).live
+    output = observed((26000, 60000), (26000, -60000), hard_current_pct=0)
+    assert output.carriers == 0b11, "without a hard limit every current speaks"
 
 
 def test_one_that_no_other_confirms_does_not_enter():
@@ -69,6 +72,21 @@ def test_two_that_contradict_each_other_both_speak():
 def test_when_nobody_is_near_anybody_the_median_is_what_there_is():
     output = observed((25000, 1000), (26000, 1000), (27000, 1000))
     assert output.contradicts == 0b111 and output.rest_mv == 26030
+    output = observed((25000, 1000), (26000, 1000), (26501, 1000))
+    assert output.contradicts == 0b111 and output.error_mv == 1501 and not output.other_mv
+
+
+def carrying(*millivolts):
+    """(who contradicts, mV at rest) of packs that give 1 A each, 30 mV above these."""
+    output = observed(*[(millivolt - 30, 1000) for millivolt in millivolts])
+    return output.contradicts, output.rest_mv
+
+
+def test_near_is_whoever_lies_within_the_offset_of_a_neighbour():
+    assert carrying(25000, 26000, 26500) == (0b001, 26250)
+    assert carrying(26500, 25000, 26000) == (0b010, 26250)
+    assert carrying(25000, 25500, 26500, 27000) == (0, 26000), "two and two"
+    assert carrying(25000, 25100, 26000, 27000, 27100) == (0b00100, 26050)
 
 
 def test_an_expander_alone_that_is_silent_leaves_its_sensors():
@@ -110,6 +128,41 @@ def test_one_witness_is_believed_once_its_voltage_rises_with_it():
     assert not output.charging
 
 
+def test_a_rise_counts_at_once_and_for_five_minutes():
+    output = observed((26000, -1000))
+    snap = output._snap
+    for voltage_mv, charging in ((26029, False), (26030, True)):
+        snap.voltage_mv[0] = voltage_mv
+        output.look(1, 0, 0, 1, 100)
+        assert output.charging == charging, voltage_mv
+    output.look(1, 0, 0, 1, 299640)
+    assert output.charging, "after five minutes it begins anew"
+    output.look(1, 0, 0, 1, 299999)
+    assert output.charging
+    output.look(1, 0, 0, 1, 1)
+    assert not output.charging
+
+
+def test_a_rise_is_of_the_same_packs_without_a_break():
+    for change in ("another pack", "a break"):
+        output = observed((26000, -1000), (26000, 0), on=1)
+        output._snap.voltage_mv[0] = 26040
+        output.look(1, 0, 0, 0b11, 100)
+        assert output.charging
+        if change == "a break":
+            output._snap.current_ma[0] = 0
+            output.look(1, 0, 0, 0b11, 100)
+            output._snap.current_ma[0] = -1000
+        output.look(0b11 if change == "another pack" else 1, 0, 0, 0b11, 100)
+        assert not output.charging, change
+
+
+def test_a_charge_is_50_milliamperes_of_each_pack():
+    assert observed((26000, -100), (26000, -50), (26000, 0)).charging
+    assert not observed((26000, -99), (26000, -50), (26000, 0)).charging
+    assert not observed((26000, -99), (26000, -51), (26000, 1)).charging
+
+
 # Batteries that are told to be open
 
 
@@ -134,6 +187,32 @@ def test_a_current_whose_voltage_follows_is_real():
     assert stuck((26000, 0), (26300, -10000))
     assert not stuck((26000, 0), (25000, 5000)), "far more than its resistance explains"
     assert not stuck((26000, 0), (25850, 5000), (26000, 0)), "it is over"
+
+
+def test_a_step_is_300_milliamperes_at_once():
+    assert stuck((26000, 0), (25991, 300)) and stuck((26000, 0), (26009, -300))
+    assert not stuck((26000, 0), (26009, -299))
+    assert stuck((26000, 0), (25997, 100), (25991, 300)), "100 mA are not steady"
+    assert stuck((26000, 0), (26003, -100), (26009, -300))
+    assert not stuck((26000, 0), (25997, 99), (25988, 398)), "99 mA are"
+    assert not stuck((26000, 0), (26003, -99), (26012, -398))
+
+
+def test_a_voltage_follows_within_a_factor_of_three():
+    # 10 A over 30 mOhm are 300 mV.
+    assert stuck((26000, 0), (25900, 10000)) and not stuck((26000, 0), (25901, 10000))
+    assert stuck((26000, 0), (25090, 10000)) and not stuck((26000, 0), (25089, 10000))
+
+
+def test_it_is_over_at_50_milliamperes():
+    for current_ma, moved in ((50, 0), (51, 1), (-50, 0), (-51, 1)):
+        assert stuck((26000, 0), (25850, 5000), (26000, current_ma)) == moved, current_ma
+
+
+def test_the_first_reading_is_no_step():
+    output = observed((26000, 0), (26000, -5000), on=0b10)
+    output.watch_open(0, 26000, 5000, 0)
+    assert not output.moved
 
 
 def test_a_current_that_the_others_lack_is_real():
@@ -177,6 +256,43 @@ def test_a_charge_that_comes_from_nobody_is_the_sensors():
 def test_a_sensor_that_shows_too_much_charge_lacks_its_own_packs_current_once_that_is_open():
     # It carried 2.5 A, which end: 75 mV. What it still shows is wrong.
     assert not told_to_open((25925, -21500), (26000, -24000), 12500)
+
+
+def test_an_opening_that_changed_nothing_is_told_by_20_millivolts():
+    # 634 mA over 30 mOhm, rounded away from zero.
+    for current_ma, moved in ((634, 1), (633, 0), (5000, 1)):
+        output = observed((26000, current_ma))
+        output.opened(0b1)
+        output.watch_open(0, 26000, current_ma, 0)
+        assert output.moved == moved, current_ma
+        output._opened = 0b1
+        output.forget(0)
+        output.watch_open(0, 26000, current_ma, 0)
+        assert not output.moved, "forgotten"
+    output = observed((26000, 300), (26000, 5000))
+    output._snap.r_mohm[0] = 200
+    output._snap.valid[1] = 0
+    output.opened(0b11)
+    output.watch_open(0, 26000, 300, 0)
+    assert output.moved == 1, "300 mA over 200 mOhm"
+    output.watch_open(1, 26000, 10000, 0)
+    assert output.moved == 1, "what was not valid is compared with nothing"
+
+
+def pinned_after(voltage_mv, current_ma, live=True):
+    """Whether pack 0 still counts as one that cannot be opened; the output is at 26.03 V."""
+    output = observed((26000, 0), (26000, 1000 if live else 0), on=0b10)
+    output.pinned = 1
+    output.watch_open(0, voltage_mv, current_ma, 0)
+    return output.pinned == 1
+
+
+def test_a_pack_without_current_that_differs_from_the_output_is_open():
+    assert pinned_after(26230, 0) and not pinned_after(26231, 0)
+    assert pinned_after(25830, 0) and not pinned_after(25829, 0)
+    assert not pinned_after(26231, 50) and pinned_after(26231, 51)
+    assert not pinned_after(26231, -50) and pinned_after(26231, -51)
+    assert pinned_after(26500, 0, live=False)
 
 
 def test_what_cannot_be_opened_is_remembered_until_it_is_seen_open():
@@ -248,7 +364,58 @@ def test_one_whose_current_the_others_carry_once_it_is_open_lied():
         assert found == [-1, missed, -1], after_ma
 
 
+def test_one_that_lied_while_the_others_are_charged_is_found_too():
+    output = observed((26000, 40), (26000, -4000), (26000, -4000))
+    output.leave(0)
+    output._snap.current_ma[1] = -4300
+    for missed in (-1, 0, -1):
+        output.look(0b110, 0, 0, 0b111, 160)
+        assert output.missed() == missed
+    output = observed((26000, 40), (26000, 4000))
+    output.leave(0)
+    output._snap.current_ma[1] = 4299
+    for _ in range(3):
+        output.look(0b10, 0, 0, 0b11, 160)
+        assert output.missed() == -1
+
+
+def test_a_board_departs_within_a_second_and_until_it_answers():
+    for dt_ms, gone_ in ((999, True), (1000, False)):
+        output = observed(*[(26000, 750)] * 4, *[(26000, 1000)] * 4)
+        output._snap.valid[3] = 0
+        output.look(0xFF, 0, 0, 0xFF, 160)
+        output.fall_silent(0)
+        output.look(0xF0, 0x0F, 0, 0xF0, 160)
+        assert not output.departed(0, dt_ms) and not output.departed(1, 0)
+        for i in range(4, 8):
+            output._snap.current_ma[i] = 1282
+        output.look(0xF0, 0x0F, 0, 0xF0, 160)
+        output.fall_silent(0)
+        assert output.departed(0, 0) == gone_, "1128 of 2250 mA: what is not valid is no share"
+        output.answer(0)
+        assert not output.departed(0, 0)
+
+
 # What would be
+
+
+def test_only_a_pack_that_may_be_connected_sags():
+    assert observed((26000, 5000), on=0).at_rest_mv(0) == 26000
+    assert observed((26000, 5000), fresh=0).at_rest_mv(0) == 26150
+    assert observed((26000, 5000)).at_rest_mv(0) == 26150
+
+
+def test_no_resistance_is_less_than_ten_milliohms():
+    output = observed((26000, 0), path_resistance_mohm=0)
+    for mohm, taken in ((5, 10), (11, 11)):
+        output._snap.r_mohm[0] = mohm
+        assert output.resistance_mohm(0) == taken
+
+
+def test_packs_further_apart_than_three_volts_are_taken_for_three():
+    for mv, predicted in (((24000, 28000), (-30000, 30000)), ((28000, 24000), (30000, -30000))):
+        output = observed(*[(millivolt, 0) for millivolt in mv])
+        assert tuple(output.predict(0b11, 0)[:2]) == predicted
 
 
 def test_equal_packs_share_equally_and_a_fuller_one_gives():

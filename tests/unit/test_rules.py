@@ -324,3 +324,93 @@ def test_a_table_longer_than_its_memory_stops_the_start():
                 raise AssertionError(longer)
     finally:
         rules.RULES = rows
+
+
+def test_the_hard_limits_follow_from_the_others():
+    lim = limits(max_current_ma=9000, max_discharge_current_ma=4000, hard_current_pct=150)
+    assert (lim.discharge_ma, lim.charge_ma) == (4000, 9000)
+    assert (lim.hard_discharge_ma, lim.hard_charge_ma) == (6000, 13500)
+    assert (lim.hard_low_mv, lim.hard_high_mv) == (21600, 30900)
+    assert limits(charge_floor_mv=21500).charge_floor_mv == 21500
+    values = settings.defaults()
+    values["limits.charge_floor_mv"] = 25000
+    assert rules.Limits(values).charge_floor_mv == 24000, "never above the window"
+
+
+def test_the_share_of_the_hard_limit_is_of_its_direction():
+    lim = limits(max_current_ma=9000, max_discharge_current_ma=4000)
+    shares = [rules.hard_share(lim, ma) for ma in (0, 4000, 8000, -9000, -18180)]
+    assert shares == [0, 50, 100, 50, 101]
+    assert rules.hard_share(limits(hard_current_pct=0), 90000) == 0
+
+
+def test_a_battery_is_strained_beyond_four_fifths_of_its_continuous_limit():
+    judge = rules.Judge(limits(max_current_ma=9000, max_discharge_current_ma=4000))
+    for current_ma, strained in ((3200, False), (3201, True), (-7200, False), (-7201, True)):
+        assert judge.strained(0b10, [0, current_ma]) == strained, current_ma
+    assert not judge.strained(0b01, [0, 9000])
+
+
+def test_only_the_batteries_of_the_mask_are_pending():
+    judge = rules.Judge(limits())
+    judge.flagged(3)
+    assert judge.trip_pending(0b1000) and not judge.trip_pending(0b0111)
+    assert not judge.trip_pending(0)
+    judge.sample(3, 26000, 0, 0, 160)
+    assert not judge.trip_pending(0b1000)
+    judge.sample(3, 26000, 0, 1001, 160)
+    assert judge.trip_pending(0b1000), "a row counts although there is no heat"
+
+
+def test_a_flag_does_not_take_back_what_was_counted():
+    judge = rules.Judge(limits())
+    judge.sample(3, 31000, 0, 0, 160)
+    judge.flagged(3)
+    assert judge.sample(3, 31000, 0, 0, 160) == Reason.OVERVOLTAGE
+
+
+def test_after_an_unseen_time_every_row_begins_anew_and_the_heat_stays():
+    judge = rules.Judge(limits())
+    judge.sample(2, 23999, 20001, 0, 500)
+    judge.sample(1, 26000, 20001, 0, 10)
+    judge.sample(3, 26000, 20001, 0, 10)
+    judge.restart(2)
+    assert judge.sample(2, 23999, 20001, 0, 500) == Reason.NONE
+    assert judge.sample(1, 26000, 20001, 0, 10) == Reason.OVERCURRENT
+    assert judge.sample(3, 26000, 20001, 0, 10) == Reason.OVERCURRENT
+    assert judge.kept[0][0][2] > 0
+
+
+def test_a_sum_of_batteries_is_told_with_their_mean():
+    found = balance((26000, 3000), (26100, -1000), (25901, 0))
+    assert (found.total_ma, found.mean_mv) == (2000, 26000)
+    found.look(0b010)
+    assert (found.total_ma, found.mean_mv, found.reference_mv) == (-1000, 26100, 26100)
+    found.look(0)
+    assert (found.total_ma, found.mean_mv, found.reference_mv, found.odd) == (0, 0, 0, -1)
+
+
+def test_the_median_counts_once_they_lie_further_apart_than_the_offset():
+    assert balance((26000, 0), (26500, 0)).median_mv == 0
+    assert balance((26000, 0), (26501, 0)).median_mv == 26250
+    assert balance((26000, 0), (26400, 0), imbalance_mv=400).median_mv == 0
+    assert balance((26000, 0), (26401, 0), imbalance_mv=400).median_mv == 26200
+    assert balance((26000, 0), (26100, 0), (26501, 0)).median_mv == 26100
+
+
+def test_who_carries_50_milliamperes_is_a_measure_of_the_others():
+    for current_ma, carries in ((49, False), (50, True), (-49, False), (-50, True)):
+        found = balance((28000, 0), (26000, current_ma))
+        assert found.reference_mv == (26000 if carries else 28000), current_ma
+        shares = balance((26000, current_ma), (26000, 3000), (26000, 3000))
+        assert bool(shares.unshared_ma(26100, current_ma)) != carries, current_ma
+
+
+def test_the_odd_one_is_more_than_the_imbalance_above_the_median():
+    found = balance((26000, 0), (26000, 0), (27001, 0))
+    assert found.odd == 2 and found.reference_mv == 26000
+    assert found.lag_mv(2, 27001) == 1001 and found.lag_mv(1, 26000) == 0
+    found = balance((27001, 0), (26000, 0), (26000, 0))
+    assert found.odd == 0
+    found = balance((26000, 0), (27000, 0), (26000, 0))
+    assert found.odd == -1 and found.lag_mv(0, 26000) == 1000

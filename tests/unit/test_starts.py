@@ -201,3 +201,230 @@ def test_an_on_is_good_for_a_minute():
     assert starts.asked_ms
     starts.pass_time(1)
     assert not starts.asked_ms
+
+
+# Failures one after the other, windows, resets
+
+
+def failed(starts, times=1, by_charge=False):
+    """The pauses after so many failures of an output that ran for a second."""
+    pauses = []
+    for _ in range(times):
+        starts.begin(0b11)
+        starts.pass_time(1000)
+        pauses.append(starts.fail(by_charge))
+    return pauses
+
+
+def test_the_pauses_grow_from_the_third_failure_on_until_the_tenth_locks():
+    starts, snap, events = rig()
+    pauses = failed(starts, 10)
+    assert pauses == [10000, 10000, 60000, 120000, 300000] + [600000] * 4 + [0]
+    assert snap.bus_locked and events == ["bus_start_failed"] * 9 + ["bus_locked"]
+    starts.pass_time(600000)
+    assert starts.holds() == Reason.BUS_OVERLOAD, "the lock outlasts every pause"
+    starts.forgive()
+    assert not snap.bus_locked and not starts.holds() and failed(starts) == [10000]
+
+
+def test_a_pause_holds_to_its_end():
+    starts, _, _ = rig(start_delay_ms=0)
+    assert failed(starts) == [10000]
+    starts.pass_time(9999)
+    assert starts.holds() == Reason.BUS_OVERLOAD
+    starts.pass_time(1)
+    assert not starts.holds()
+
+
+def test_failures_count_for_two_hours_from_the_first():
+    for later_s, fails in ((7200, 3), (7201, 1)):
+        starts, snap, _ = rig()
+        snap.uptime_s = 100
+        failed(starts)
+        snap.uptime_s = 200
+        failed(starts)
+        snap.uptime_s = 100 + later_s
+        failed(starts)
+        assert starts.fails == fails, later_s
+        snap.uptime_s += 7200
+        failed(starts)
+        assert starts.fails == (1 if fails == 3 else 2), "from the new first one"
+
+
+def test_a_minute_without_a_failure_forgets_whose_fault_it_was():
+    for held_ms, forgotten in ((59999, False), (60000, True)):
+        starts, _, _ = rig()
+        failed(starts, 2, by_charge=True)
+        starts.begin(0b11)
+        starts.pass_time(held_ms)
+        assert starts.wide == starts.by_charge == (not forgotten)
+        starts.fail(False)
+        assert starts.pause_ms == (10000 if forgotten else 60000)
+
+
+def test_after_a_minute_a_first_start_may_fail_once_more():
+    for held_ms, pause_ms in ((59999, 10000), (60000, 1000)):
+        starts, _, _ = rig()
+        starts.begin(0b11)
+        assert starts.fail(False) == 1000
+        starts.begin(0b11)
+        starts.pass_time(held_ms)
+        starts.begin(0b11)
+        assert starts.fail(False) == pause_ms, held_ms
+
+
+def test_a_start_is_noted_when_it_begins_and_when_it_has_succeeded():
+    starts, _, _ = rig()
+    assert not starts.changed
+    starts.begin(0b11)
+    assert starts.changed and starts.group == 0b11
+    starts.pass_time(1)
+    assert starts.changed, "until that was noted"
+    starts.note()
+    starts.pass_time(998)
+    assert not starts.changed
+    starts.pass_time(1)
+    assert starts.changed
+    starts.note()
+    starts.pass_time(1000)
+    assert not starts.changed
+
+
+def reset(starts, snap, since_s=0):
+    """What stands after a reset of the controller, and what `recall` returned."""
+    starts.note()
+    again, new, events = rig()
+    new.uptime_s = since_s
+    for (kept, _, low, high, _), (row, _, _, _, _) in zip(starts.kept, again.kept):
+        for k in range(len(kept)):
+            assert low <= kept[k] <= high <= 3600000, (k, kept[k])
+            row[k] = kept[k]
+    return again, again.recall(), new
+
+
+def test_a_reset_in_the_first_second_is_a_failed_start():
+    starts, snap, _ = rig()
+    starts.begin(0b11)
+    again, pause_ms, _ = reset(starts, snap)
+    assert pause_ms == 1000 and again.wide and again.fails == 0
+    again.begin(0b11)
+    again, pause_ms, _ = reset(again, snap)
+    assert pause_ms == 10000 and again.fails == 1
+
+
+def test_a_reset_after_a_first_failure_starts_with_whoever_stands_it():
+    starts, snap, _ = rig()
+    starts.begin(0b11)
+    starts.fail(False)
+    again, pause_ms, _ = reset(starts, snap)
+    assert again.wide and not pause_ms and again.pause_ms == 1000
+
+
+def test_a_reset_forgets_no_failure_and_no_pause():
+    starts, snap, _ = rig()
+    failed(starts, 3, by_charge=True)
+    again, pause_ms, new = reset(starts, snap)
+    assert pause_ms == 0 and again.pause_ms == 60000 and again.fails == 3
+    assert again.wide and again.by_charge
+    assert [alarm[0] for alarm in new.alarms()] == ["bus_overload"]
+    assert failed(again) == [120000]
+
+
+def test_a_reset_after_two_failures_raises_no_alarm_and_after_ten_it_locks():
+    starts, snap, _ = rig()
+    failed(starts, 2)
+    again, _, new = reset(starts, snap)
+    assert again.wide and not again.by_charge and not new.alarms() and not new.bus_locked
+    failed(again, 8)
+    again, _, new = reset(again, snap)
+    assert new.bus_locked and [alarm[0] for alarm in new.alarms()] == ["bus_overload"]
+    starts, snap, _ = rig()
+    again, _, new = reset(starts, snap)
+    assert not again.wide and not again.by_charge and not again.fails
+
+
+def test_a_lock_whose_failures_lie_a_minute_apart_is_an_alarm_after_a_reset():
+    starts, snap, _ = rig()
+    for _ in range(10):
+        failed(starts)
+        starts.begin(0b11)
+        starts.pass_time(60000)
+    again, _, new = reset(starts, snap)
+    assert new.bus_locked and [alarm[0] for alarm in new.alarms()] == ["bus_overload"]
+    assert not again.wide
+
+
+def test_the_first_start_after_a_reset_waits_a_second():
+    starts, snap, _ = rig()
+    again, _, _ = reset(starts, snap)
+    again.pass_time(999)
+    assert again.holds() == Reason.STARTING
+    again.pass_time(1)
+    assert not again.holds()
+
+
+def test_a_reset_forgets_no_trial_and_none_of_its_pauses():
+    starts, snap, _ = rig()
+    for _ in range(9):
+        starts.begin_trial(EMPTY, 0b11, 0)
+        starts.end_trial(0)
+    again, _, _ = reset(starts, snap)
+    again.pass_time(59999)
+    assert not again.trial_due(2)
+    again.pass_time(1)
+    assert again.trial_due(1)
+    again.begin_trial(EMPTY, 0b11, 0)
+    again.end_trial(0)
+    again.pass_time(60000)
+    assert not again.trial_due(1) and again.trial_due(2)
+
+
+def test_a_trial_that_succeeds_ends_the_pauses_and_one_of_another_kind_keeps_them():
+    starts, _, events = rig()
+    for _ in range(3):
+        starts.begin_trial(EMPTY, 0b11, 0)
+        starts.end_trial(0)
+    starts.ask()
+    starts.begin_trial(EMPTY, 0b11, 0)
+    starts.end_trial(0b01)
+    assert not starts.trial and not starts.asked_ms
+    assert starts.trial_due(2), "without a pause"
+    assert events == ["trial", "trial", "trial_done"], "told anew after an operator's wish"
+    starts.begin_trial(EMPTY, 0b11, 0)
+    starts.end_trial(0)
+    starts.pass_time(10000)
+    assert starts.trial_due(2) and events[3:] == ["trial"], "the first pause again"
+
+
+def test_a_person_and_a_charger_try_at_once():
+    starts, _, _ = rig()
+    starts.begin_trial(EMPTY, 0b11, 0)
+    starts.end_trial(0)
+    assert not starts.trial_due(2)
+    starts.by_charge = True
+    assert starts.trial_due(2)
+    starts.by_charge = False
+    starts.ask()
+    assert starts.trial_due(2)
+    starts.pass_time(60000)
+    starts.begin_trial(EMPTY, 0b11, 0)
+    starts.end_trial(0)
+    starts.pass_time(10000)
+    assert starts.trial_due(2), "a wish begins the pauses anew"
+
+
+def test_a_trial_that_fails_is_no_first_start():
+    starts, _, _ = rig()
+    starts.begin(0b11)
+    starts.begin_trial(EMPTY, 0b11, 0)
+    assert starts.fail(False) == 10000 and starts.fails == 1
+
+
+def test_one_witness_of_two_and_currents_below_the_threshold_decide_nothing():
+    assert verdict(FULL, 100, 0, mv=30001) == 0
+    assert verdict(FULL, 100, mv=30001) == 1
+    assert verdict(FULL, -49, 0, mv=29900) == 0b11
+    assert verdict(FULL, 99, 99, mv=30001) == 0
+    assert verdict(EMPTY, -49, -49) is None
+    assert verdict(EMPTY, 0, 0, 0, sure=0b10, patience_ms=10000) == 0b10
+    assert verdict(DOUBT, 10000, 0, sure=0) == 0b11

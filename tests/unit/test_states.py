@@ -2,7 +2,18 @@
 """States and wishes: what an operator may do, and what no wish can do."""
 
 from parallelator import settings
-from parallelator.catalog import ABSENT, ACTIONS, LOCKED, OFF, ON, TRIPPED, WAITING, Reason
+from parallelator.catalog import (
+    ABSENT,
+    ACTIONS,
+    LOCKED,
+    OFF,
+    ON,
+    REASONS,
+    TRIPPED,
+    UNCONTROLLED,
+    WAITING,
+    Reason,
+)
 from parallelator.protection import rules
 from parallelator.protection.output import Output
 from parallelator.protection.starts import EMPTY, Starts
@@ -573,3 +584,283 @@ def test_openings_and_starts_are_to_be_kept_at_once():
         states.changed = False
         act(states)
         assert states.changed
+
+
+def alarms(snap):
+    return [alarm[:2] for alarm in snap.alarms()]
+
+
+def test_what_is_kept_lies_in_its_range():
+    states, snap, _ = rig()
+    rows = {id(row[0]): row[2:4] for row in states.kept}
+    assert rows[id(snap.trips)] == (0, 32767) and rows[id(states._repeat_s)] == (-3600, 0)
+    assert rows[id(states.lock)] == (0, len(REASONS) - 1) == rows[id(states._cause)]
+    assert rows[id(states._repeats)] == (0, 255) and rows[id(states._healthy_s)] == (0, 3600)
+
+
+def test_a_closing_counts_unless_it_is_a_trial():
+    states, snap, _ = rig()
+    states._starts.begin_trial(EMPTY, 0b10, 0)
+    assert states.connect(0b11) == 0b11
+    assert [snap.switchings[0], snap.switchings[1]] == [1, 0]
+    assert [snap.reason[0], snap.reason[1]] == [Reason.NONE, Reason.TRIAL]
+
+
+def test_a_charger_that_is_left_alone_is_an_alarm_until_a_battery_closes():
+    for ma, alone in (((-26, -25), True), ((-25, -25), False), ((5000, 0), False)):
+        states, snap, events = rig()
+        states.connect(0b11)
+        snap.current_ma[0], snap.current_ma[1] = ma
+        wish(states, "off", ALL)
+        assert (("bus_unheld", RIG) in alarms(snap)) == alone, ma
+        states.connect(0)
+        assert (("bus_unheld", RIG) in alarms(snap)) == alone
+        states.connect(0b100)
+        assert not alarms(snap)
+    for held in ("held", "stuck"):
+        states, snap, _ = rig()
+        states.connect(1)
+        snap.current_ma[0] = -5000
+        setattr(states, held, 0b100)
+        wish(states, "off", 0)
+        assert not alarms(snap), held
+
+
+def test_those_that_feed_one_that_cannot_be_opened_are_spared_and_wait():
+    states, snap, events = rig()
+    states.connect(0b111)
+    snap.current_ma[1] = 4000
+    states.spare(0b110)
+    assert states.on == 0b001 and snap.eta_ms[1] == snap.eta_ms[2] == 10000
+    assert [snap.state[i] for i in range(3)] == [ON, TRIPPED, TRIPPED]
+    assert snap.reason[1] == Reason.FEEDING and not any(snap.trips)
+    assert ("trip", 1, TRIPPED, Reason.FEEDING, 4000) in events
+
+
+def tripped_for(reason, value, voltage_mv=24900, empty=8, off=0, absent=0):
+    """What a battery's trip is told for while `empty` of sixteen are empty."""
+    states, snap, events = rig()
+    states.connect(0xFFFF)
+    for i in range(16):
+        snap.voltage_mv[i] = 23900 if i >= 16 - empty else 24900
+    for i in range(1, 1 + off):
+        snap.wish[i] = 1
+    for i in range(1 + off, 1 + off + absent):
+        snap.state[i] = ABSENT
+    snap.voltage_mv[0] = voltage_mv
+    states.trip(0, reason, value)
+    return [event for event in events if event[0] == "trip"][0][3:]
+
+
+def test_who_is_nearly_empty_and_carries_for_the_empty_is_empty_too():
+    spent = (Reason.UNDERVOLTAGE, 24900)
+    for reason in (Reason.OVERCURRENT, Reason.OVERLOAD):
+        assert tripped_for(reason, 21000) == spent
+        assert tripped_for(reason, 0) == spent and tripped_for(reason, -1)[0] == reason
+        assert tripped_for(reason, 39999) == spent and tripped_for(reason, 40000)[0] == reason
+        assert tripped_for(reason, 21000, 24999)[0] == Reason.UNDERVOLTAGE
+        assert tripped_for(reason, 21000, 25000)[0] == reason
+        assert tripped_for(reason, 21000, empty=7)[0] == reason
+        assert tripped_for(reason, 21000, empty=7, off=2) == spent
+        assert tripped_for(reason, 21000, empty=7, absent=2) == spent
+    assert tripped_for(Reason.IMBALANCE, 21000)[0] == Reason.IMBALANCE
+
+
+def test_a_false_alert_waits_two_seconds_first():
+    states, snap, _ = rig()
+    states.connect(1)
+    states.trip(0, Reason.FALSE_ALERT, 0)
+    assert snap.eta_ms[0] == 2000 and not snap.trips[0]
+    states.trip(0, Reason.FALSE_ALERT, 0)
+    assert snap.eta_ms[0] == 4000
+
+
+def test_a_trip_on_charge_of_a_trial_is_the_chargers():
+    for reason, value, fails, by_charge in (
+        (Reason.OVERCURRENT, -21000, 1, True),
+        (Reason.OVERCURRENT, 21000, 1, False),
+        (Reason.UNDERVOLTAGE, -1, 1, False),
+        (Reason.OVERTEMPERATURE, 90, 0, False),
+    ):
+        states, snap, _ = rig(TRIPPED)
+        states._starts.begin_trial(EMPTY, 0b11, 0)
+        states.connect(0b11)
+        states.trip(1, reason, value)
+        assert states.on == 0 and states._starts.fails == fails, reason
+        assert states._starts.by_charge == by_charge, reason
+
+
+def test_a_charger_whose_current_opens_them_all_has_failed_the_output():
+    for sign in (1, -1):
+        states, snap, _ = rig()
+        started(states, 0b11, 60000)
+        states.trip(0, Reason.OVERCURRENT, 21000 * sign)
+        states.trip(1, Reason.OVERCURRENT, 21000 * sign)
+        assert states._starts.fails == 1 and states._starts.by_charge == (sign < 0)
+
+
+# Sensors and expanders that are lost
+
+
+def test_a_lost_sensor_waits_at_least_as_long_as_before():
+    for eta_ms, wait_ms in ((60000, 60000), (0, 10000)):
+        states, snap, _ = rig()
+        states.connect(1)
+        snap.eta_ms[0] = eta_ms
+        states.lose(0, Reason.SENSOR_LOST)
+        assert (snap.state[0], snap.reason[0]) == (ABSENT, Reason.SENSOR_LOST)
+        assert snap.eta_ms[0] == wait_ms and not states.on
+        snap.eta_ms[0] = 1
+        states.lose(0, Reason.EXPANDER_LOST)
+        assert snap.eta_ms[0] == 1 and snap.reason[0] == Reason.SENSOR_LOST, "lost already"
+
+
+def uncontrolled(wanted=0b11):
+    """Batteries 0 and 1 were connected when their expander fell silent."""
+    states, snap, events = rig()
+    states.connect(0b11)
+    states._switches.wanted = wanted
+    for i in (0, 1):
+        states.lose_control(i)
+    return states, snap, events
+
+
+def test_an_expander_that_is_lost_leaves_its_batteries_out_of_control():
+    states, snap, _ = uncontrolled()
+    assert states.on == 0 and states.held == 0b11 and snap.state[0] == UNCONTROLLED
+    assert alarms(snap) == [("uncontrolled", 0), ("uncontrolled", 1)]
+    states.regain_control(0)
+    assert states.held == 0b10 and alarms(snap) == [("uncontrolled", 1)]
+    assert (snap.state[0], snap.reason[0]) == (ABSENT, Reason.EXPANDER_LOST)
+
+
+def test_one_that_stands_as_it_was_told_goes_on():
+    states, snap, _ = uncontrolled()
+    states.resume(1)
+    assert states.on == 0b10 and states.held == 0b01 and snap.state[1] == ON
+    assert alarms(snap) == [("uncontrolled", 0)]
+
+
+def test_an_opening_that_is_owed_comes_with_the_expander():
+    states, snap, _ = uncontrolled()
+    states.owe(1, Reason.OVERTEMPERATURE)
+    assert states._switches.wanted == 0b01
+    states.owe(1, Reason.IMBALANCE)
+    states.resume(1)
+    assert (snap.state[1], snap.reason[1]) == (TRIPPED, Reason.OVERTEMPERATURE), "the first"
+    assert snap.trips[1] == 1 and states.on == 0
+    states.owe(0, Reason.OVERTEMPERATURE)
+    states.regain_control(0)
+    states._switches.wanted = 0
+    states.resume(0)
+    assert snap.trips[0] == 0, "what was owed is paid"
+
+
+def test_an_off_while_out_of_control_comes_with_the_expander():
+    states, snap, _ = uncontrolled()
+    wish(states, "off", 0)
+    assert states._switches.wanted == 0b10 and snap.state[0] == UNCONTROLLED
+    wish(states, "auto", 1)
+    assert states._switches.wanted == 0b10
+    states.resume(0)
+    assert snap.state[0] == OFF and not states.on and states.held == 0b10
+
+
+def test_a_switch_that_disobeys_is_locked_and_one_that_fell_open_may_join_again():
+    states, snap, _ = rig()
+    states.connect(0b11)
+    states.fault(0, Reason.LOOSE_CONTACT)
+    states.release(1)
+    assert (snap.state[0], snap.reason[0]) == (LOCKED, Reason.LOOSE_CONTACT) and not states.on
+    assert snap.state[1] == WAITING and snap.valid[0] and not snap.valid[1]
+
+
+# Forgiveness
+
+
+def test_seconds_of_good_health_add_up():
+    states, snap, _ = rig()
+    snap.trips[0] = 2
+    for _ in range(2400):
+        states.forgive(0, 1499)
+    assert snap.trips[0] == 2 and states._healthy_s[0] == 3597, "2.4 s are still to come"
+    states.forgive(0, 2399)
+    assert snap.trips[0] == 2
+    states.forgive(0, 1)
+    assert snap.trips[0] == 1 and states._healthy_s[0] == 0
+    states.connect(1)
+    states.forgive(0, 5000)
+    states.trip(0, Reason.OVERCURRENT, 21000)
+    assert states._healthy_s[0] == states._healthy_ms[0] == 0, "a trip begins the hour anew"
+
+
+def test_without_a_decay_and_without_a_trip_nothing_is_forgiven():
+    states, snap, _ = rig()
+    states.forgive(0, 5000000)
+    assert states._healthy_s[0] == 0 == snap.trips[0]
+    states._limits.trip_decay_s = 0
+    snap.trips[0] = 1
+    states.forgive(0, 5000000)
+    assert snap.trips[0] == 1
+
+
+# Which delay may be cut short
+
+
+def cut(cause, on=0, held=0, eta_ms=60000):
+    """What is left of a delay after 1 ms."""
+    states, snap, _ = rig(TRIPPED)
+    states.on, states.held = on, held
+    states._cause[0] = cause
+    snap.eta_ms[0] = eta_ms
+    states.count_down(0, 1)
+    return snap.eta_ms[0]
+
+
+def test_a_delay_is_cut_short_for_a_dead_output_only_and_for_no_limit():
+    assert cut(Reason.SENSOR_LOST) == 5000 and cut(Reason.SENSOR_LOST, eta_ms=5001) == 5000
+    assert cut(Reason.SENSOR_LOST, eta_ms=4000) == 3999
+    assert cut(Reason.SENSOR_LOST, on=0b10) == cut(Reason.SENSOR_LOST, held=0b10) == 59999
+    for cause in (Reason.OVERCURRENT, Reason.UNDERVOLTAGE, Reason.BUS_OVERLOAD):
+        assert cut(cause) == 59999, cause
+
+
+# Wishes
+
+
+def test_an_on_of_what_is_locked_asks_for_nothing():
+    states, snap, _ = rig()
+    states.lock[0] = Reason.LOOSE_CONTACT
+    snap.eta_ms[0] = 5000
+    wish(states, "on", 0)
+    assert snap.eta_ms[0] == 5000 and not states._starts.asked_ms
+    wish(states, "auto", 1)
+    assert not states._starts.asked_ms
+    wish(states, "on", 1)
+    assert states._starts.asked_ms == 60000
+
+
+def test_a_live_output_is_asked_for_nothing():
+    for on, held, asked_ms in ((0b10, 0, 0), (0, 0b10, 0), (0, 0, 60000)):
+        states, snap, _ = rig()
+        states.on, states.held = on, held
+        wish(states, "on", 0)
+        assert states._starts.asked_ms == asked_ms
+        wish(states, "reset", RIG)
+        assert states._starts.asked_ms == 60000, "a reset of the output counts always"
+
+
+def test_a_wish_of_one_is_told_as_its_own():
+    states, snap, events = rig()
+    wish(states, "on", 2)
+    wish(states, "reset", 2)
+    wish(states, "reset", RIG)
+    assert [event[:2] for event in events if event[0] != "state"] == [
+        ("wish", 2),
+        ("reset_done", 2),
+        ("bus_reset", RIG),
+    ]
+    states.connect(0b100)
+    snap.eta_ms[2] = 7000
+    wish(states, "auto", 2)
+    assert snap.eta_ms[2] == 7000 and states.on == 0b100

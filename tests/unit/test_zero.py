@@ -57,10 +57,10 @@ def test_as_many_readings_as_can_be_counted_are_enough():
 def test_one_that_closes_begins_anew():
     zero = Zero(array("i", [25] * 16))
     for _ in range(50):
-        zero.sample(0, 40, 160, False)
+        zero.sample(0, 20, 160, False)
     zero.closed(0)
-    assert not any(zero.sample(0, 60, 160, False) for _ in range(60))
-    assert measured(60, zero=zero) == (GOOD, 60)
+    assert not any(zero.sample(0, 40, 160, False) for _ in range(60))
+    assert measured(40, zero=zero) == (GOOD, 40)
 
 
 def test_a_switch_that_is_hotter_than_its_board_may_leak():

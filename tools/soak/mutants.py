@@ -30,6 +30,7 @@ import tempfile
 import time
 import tomllib
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from types import SimpleNamespace
@@ -72,7 +73,7 @@ class Test(SimpleNamespace):
 
 
 def versions(node):
-    """Yield the (old, new) pairs of syntax nodes that `node` itself can be mutated to."""
+    """Yield the syntax nodes that can stand in place of `node`."""
     if isinstance(node, ast.Compare):
         for k, op in enumerate(node.ops):
             for other in _COMPARED.get(type(op), ()):
@@ -93,44 +94,38 @@ def versions(node):
         yield ast.Constant(10 * node.value)
 
 
-def places(node):
-    """Yield (parent, field, position or None, node) of all below `node` that may be mutated."""
-    for field, value in ast.iter_fields(node):
-        for at, child in enumerate(value) if isinstance(value, list) else [(None, value)]:
-            sized = isinstance(child, ast.Call) and ast.unparse(child.func) in (
-                "bytes",
-                "bytearray",
-            )
-            index = isinstance(node, ast.Subscript) and isinstance(child, ast.Constant)
-            if isinstance(child, ast.AST) and not sized and not index:
-                yield node, field, at, child
-                yield from places(child)
+def kept(parent, node):
+    """Return whether `node` stays as it is: an index, or the size of a block of memory."""
+    if isinstance(node, ast.Call):
+        return ast.unparse(node.func) in ("bytes", "bytearray")
+    return isinstance(parent, ast.Subscript) and isinstance(node, ast.Constant)
+
+
+def places(parent):
+    """Yield (node, a function that puts another in its place) of all below `parent`."""
+    for field, value in ast.iter_fields(parent):
+        for at, node in enumerate(value) if isinstance(value, list) else [(None, value)]:
+            if isinstance(node, ast.AST) and not kept(parent, node):
+                if at is None:
+                    yield node, partial(setattr, parent, field)
+                else:
+                    yield node, partial(value.__setitem__, at)
+                yield from places(node)
 
 
 def mutants(module, text):
     """Yield every `Mutant` of the module named `module` with the source `text`."""
     lines = text.splitlines()
     tree = ast.parse(text)
-
-    def put(parent, field, at, node):
-        if at is None:
-            setattr(parent, field, node)
-        else:
-            getattr(parent, field)[at] = node
-
-    for parent, field, at, node in list(places(tree)):
+    for node, put in list(places(tree)):
         for new in versions(node):
             change = f"{ast.unparse(node)} -> {ast.unparse(new)}"
-            put(parent, field, at, new)
-            source = ast.unparse(ast.fix_missing_locations(tree))
-            put(parent, field, at, node)
-            line = node.lineno
+            put(new)
+            source = ast.unparse(tree)
+            put(node)
+            at = node.lineno
             yield Mutant(
-                module=module,
-                line=line,
-                text=lines[line - 1].strip(),
-                change=change,
-                source=source,
+                module=module, line=at, text=lines[at - 1].strip(), change=change, source=source
             )
 
 
@@ -241,10 +236,14 @@ def key(mutant):
     return mutant.module, mutant.text, mutant.change
 
 
-def run(chosen, tests, folder, options):
-    """Return [(mutant, fate)] of the mutants `chosen`; tests: {module: [Test]}."""
+def run(chosen, tests, known, folder, jobs):
+    """Return [(mutant, fate)] of the mutants `chosen`, `jobs` at a time, and print survivors.
+
+    Args:
+        tests: {module: [Test]}; known: the `equivalents`; folder: for copies of the repository.
+    """
     trees = SimpleQueue()
-    for k in range(options.jobs):
+    for k in range(jobs):
         trees.put(Tree(folder / str(k)))
 
     def one(mutant):
@@ -255,10 +254,10 @@ def run(chosen, tests, folder, options):
             trees.put(tree)
 
     results = []
-    with ThreadPoolExecutor(options.jobs) as pool:
+    with ThreadPoolExecutor(jobs) as pool:
         for mutant, fate in zip(chosen, pool.map(one, chosen), strict=True):
             results.append((mutant, fate))
-            if fate == "survived" and key(mutant) not in options.known:
+            if fate == "survived" and key(mutant) not in known:
                 where = f"{FOLDER}/{mutant.module}.py:{mutant.line}"
                 print(f"survived: {where}: {mutant.text}\n          {mutant.change}", flush=True)
     return results
@@ -306,7 +305,7 @@ def parsed():
 def main():
     """Run the mutants, report; return the exit code."""
     options = parsed()
-    options.known = equivalents()
+    known = equivalents()
     started = time.monotonic()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     names = {path.stem for path in (ROOT / FOLDER).glob("*.py")} - {"__init__"}
@@ -324,9 +323,9 @@ def main():
         fast = measured(Tree(Path(folder, "first")), paths, options.longest)
         order = sorted(fast, key=lambda path: fast[path].seconds)
         tests = {name: [fast[path] for path in order if path in reaching[name]] for name in asked}
-        results = run(chosen, tests, Path(folder), options)
-    per_cent = report(results, options.known)
-    faults = list(stale(results, options.known, asked, every))
+        results = run(chosen, tests, known, Path(folder), options.jobs)
+    per_cent = report(results, known)
+    faults = list(stale(results, known, asked, every))
     for fault in faults:
         print(f"stale: {fault}")
     print(f"{time.monotonic() - started:.0f} s")

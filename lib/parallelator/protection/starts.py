@@ -17,7 +17,6 @@ START_MS = const(1000)
 """The first second after a start: an over-current in it is the load's fault."""
 _INRUSH_MS = const(300)
 _INRUSH_MA = const(40000)
-_TRIAL_MS = const(60)
 _TRIAL_READS = const(2)
 _PATIENCE_MS = const(10000)
 _ASKED_PATIENCE_MS = const(60000)
