@@ -206,20 +206,92 @@ def test_when_a_battery_will_fit_follows_from_its_trend():
         (1500, 0),
         (1400, 9 * 60000),
         (1400, 0),
-        (1398, 26940000),
-        (900, 48192),
+        (1399, 0),  # fifteen hours
+        (1397, 26910000),
+        (900, 48289),
     ):
         rig.snap.voltage_mv[1] = 26030 + delta_mv
+        rig.look()
         rig.connector.due(60000)
-        rig.choose(1)
+        rig.connector.choose(rig.fresh)
         assert rig.snap.reason[1] == Reason.BUS_LOWER
         assert rig.snap.join_ms[1] == join_ms, (delta_mv, rig.snap.join_ms[1])
-    assert eta_ms(rig.snap, 1) == 48192
+    assert eta_ms(rig.snap, 1) == 48289
     rig.snap.voltage_mv[1] = 26400
     assert rig.choose(1) == 0b10 and not rig.snap.join_ms[1]
 
 
+def test_a_current_beyond_its_share_counts_unless_it_is_worse_already():
+    lim = limits(max_charge_current_ma=5000)
+    for predicted_ma, now_ma, beyond in (
+        (16000, 0, False),
+        (16001, 0, True),
+        (-8000, 0, False),
+        (-8001, 0, True),
+        (16001, 16001, False),
+        (17000, -17000, False),
+        (17000, 16999, True),
+    ):
+        assert joining.beyond_share(lim, predicted_ma, now_ma) == beyond, (predicted_ma, now_ma)
+    assert not joining.beyond_share(limits(hard_current_pct=0), 90000, 0)
+
+
+def beside_doubtful(delta_mv, **changes):
+    """The refusal of a battery that fits the live output, `delta_mv` above a doubtful one."""
+    rig = Rig((26000, 1000), (26030, 0), (26030 - delta_mv, 0), connected=1, **changes)
+    rig.states.held = 0b100
+    rig.snap.state[2] = 6
+    rig.look()
+    return rig.refusal(1)
+
+
+def test_a_doubtful_one_lies_within_the_offset_and_draws_no_more_than_the_limit():
+    for delta_mv, fits in ((500, True), (501, False), (-500, True), (-501, False)):
+        reason = Reason.NONE if fits else Reason.DOUBTFUL_BUS
+        assert beside_doubtful(delta_mv) == reason, delta_mv
+    # Over 100 mOhm.
+    for changes in ({"max_charge_current_ma": 4000}, {"max_discharge_current_ma": 4000}):
+        for delta_mv, fits in ((400, True), (401, False), (-400, True), (-401, False)):
+            reason = Reason.NONE if fits else Reason.DOUBTFUL_BUS
+            assert beside_doubtful(delta_mv, **changes) == reason, delta_mv
+
+
+def test_without_hard_limits_two_that_contradict_are_stood_within_the_continuous_ones():
+    # Over two thirds of 1 / 50 mOhm: 750 mV are 10 A.
+    for apart_mv, reason in ((750, Reason.NONE), (751, Reason.INRUSH)):
+        rig = Rig(
+            (26000, 1000),
+            (26000 + apart_mv, 1000),
+            (26030, 0),
+            connected=2,
+            hard_current_pct=0,
+        )
+        assert rig.output.contradicts == 0b11 and rig.refusal(2) == reason, apart_mv
+
+
+def test_nobody_is_chosen_during_a_trial():
+    rig = Rig((26000, 1000), connected=1)
+    rig.starts.begin_trial(EMPTY, 1, 0)
+    assert not rig.connector.due(60000)
+
+
 # Relief
+
+
+def test_relief_begins_beyond_the_continuous_limit_of_the_direction():
+    for current_ma, relief in ((10099, 0), (10100, 1), (-5049, 0), (-5050, 1)):
+        rig = Rig((26000, current_ma), (26000, 0), connected=1, max_charge_current_ma=5000)
+        rig.choose(1)
+        assert rig.events.count("relief") == relief, current_ma
+
+
+def test_nobody_that_a_doubtful_one_would_charge_comes_to_help():
+    for doubtful_mv, relief in ((26000, 1), (25499, 0)):
+        rig = Rig((26000, 12000), (26000, 0), (doubtful_mv, 0), connected=1)
+        rig.states.held = 0b100
+        rig.snap.state[2] = 6
+        rig.choose(1)
+        assert rig.events.count("relief") == relief, doubtful_mv
 
 
 def test_those_who_carry_too_much_get_help_from_twice_as_far_and_all_at_once():
@@ -251,8 +323,11 @@ def test_no_relief_while_nobody_carries_too_much_or_from_too_far():
 
 
 def test_a_relief_that_helps_a_fifth_is_better_than_none():
-    rig = Rig((26000, 25000), (26750, 0), hard_current_pct=110, connected=1)
-    assert rig.choose() == 0b10, "12.5 A each are beyond 80 % of 11 A, but half of 25"
+    for voltage_mv, relief in ((26090, 1), (26010, 1), (26000, 0)):
+        # Of 13 A, 9.5, 10.3 and 10.4 are left to the first: beyond 80 % of the hard 11.
+        rig = Rig((26000, 13000), (voltage_mv, 0), hard_current_pct=110, connected=1)
+        rig.choose(1)
+        assert rig.events.count("relief") == relief, voltage_mv
 
 
 # Groups
@@ -294,6 +369,9 @@ def test_those_that_cannot_be_opened_count_as_part_of_every_group():
     assert rig.connector.largest_group(0b011, False) == 0
     rig.snap.voltage_mv[2] = 27900
     assert rig.connector.largest_group(0b011, False) == 0b011
+    rig = Rig((27000, 0), (26000, 0), (28000, 0))
+    rig.output.pinned = 0b110
+    assert rig.connector.largest_group(0b001, False) == 0, "nobody stands beside these two"
 
 
 def test_a_dead_output_waits_until_the_group_is_steady():
@@ -371,6 +449,43 @@ def test_all_that_fit_close_together_while_those_that_are_connected_carry_nothin
     assert rig.snap.reason[3] == Reason.BUS_LOWER
 
 
+def test_a_dead_output_is_looked_at_twice_a_scan_until_it_is_steady():
+    rig = Rig((23000, 0))
+    for pause_ms in (80, 160, 160, 160):
+        rig.connector.choose(rig.fresh)
+        assert not rig.connector.due(pause_ms - 1) and rig.connector.due(1)
+
+
+def with_idle(delta_mv, **changes):
+    """(group, reason) of a battery beside a connected one that carries nothing."""
+    rig = Rig((27000, 0), (27000 + delta_mv, 0), connected=1, **changes)
+    return rig.choose(), rig.snap.reason[1]
+
+
+def test_who_joins_an_idle_one_lies_within_the_offset_and_the_limits():
+    assert with_idle(500)[0] == with_idle(-500)[0] == 0b10
+    assert with_idle(501) == (0, Reason.BUS_LOWER)
+    assert with_idle(-501) == (0, Reason.BUS_HIGHER)
+    # Over 100 mOhm.
+    for tight in ({"max_charge_current_ma": 4000}, {"max_discharge_current_ma": 4000}):
+        assert with_idle(400, **tight)[0] == with_idle(-400, **tight)[0] == 0b10
+        assert with_idle(401, **tight) == (0, Reason.INRUSH) == with_idle(-401, **tight)
+
+
+def test_without_hard_limits_a_wide_group_stays_within_the_continuous_ones():
+    # 400 mV over 100 mOhm.
+    for max_ma, group in ((4000, 0b11), (3999, 0b10)):
+        found = group_of(26000, 26400, wide=True, max_current_ma=max_ma, hard_current_pct=0)
+        assert found == group, max_ma
+
+
+def test_a_charge_through_an_open_switch_is_as_odd():
+    for current_ma, group in ((-501, 0b01), (-500, 0b11)):
+        rig = Rig((27000, 0), (27000, current_ma))
+        rig.states.stuck = 0b10
+        assert rig.choose() == group, current_ma
+
+
 # Trials
 
 
@@ -399,6 +514,40 @@ def test_no_trial_below_the_floor_nor_while_another_will_start():
     rig.states.empty = 0b011
     rig.snap.eta_ms[2] = 4000
     assert rig.choose() == 0
+
+
+def test_the_full_or_the_empty_whichever_are_more():
+    rig = held(29900, 29950, 23500)
+    rig.states.full, rig.states.empty = 0b011, 0b100
+    assert rig.choose() == 0b011 and rig.starts.kind == FULL
+    rig = held(29900, 23500)
+    rig.states.full, rig.states.empty = 0b01, 0b10
+    assert rig.choose() == 0b10 and rig.starts.kind == EMPTY
+
+
+def test_one_that_is_not_read_or_tripped_for_another_reason_will_start_without_a_trial():
+    rig = held(23500, 23500)
+    rig.fresh = 0b01
+    assert rig.choose() == 0
+    rig = held(23500, 25500)
+    rig.states.empty = 0b01
+    assert rig.choose() == 0
+    rig.starts.ask()
+    assert rig.choose() == 0b01, "a person waits for nobody"
+    rig = held(23500, 23500)
+    rig.snap.current_ma[1] = 501
+    rig.states.stuck = 0b10
+    assert rig.choose() == 0b01, "a sensor that lies counts for nothing"
+
+
+def test_one_that_waits_below_its_limit_takes_part():
+    rig = held(23500, 23500)
+    rig.snap.state[1] = WAITING
+    assert rig.choose() == 0b11 and rig.starts.trial == 0b11
+
+
+def test_the_floor_itself_is_inside():
+    assert held(21000).choose() == 1
 
 
 def test_half_of_them_at_least():

@@ -3,7 +3,7 @@
 
 from parallelator import settings
 from parallelator.protection import rules
-from parallelator.protection.output import Output
+from parallelator.protection.output import FRESH_MS, Output
 from parallelator.snapshot import Snapshot
 
 
@@ -43,6 +43,10 @@ def test_without_a_carrier_nothing_is_known():
 def test_a_reading_that_is_not_fresh_does_not_speak():
     output = observed((26000, 5000), (27000, 5000), fresh=0b01)
     assert output.rest_mv == 26150 and output.closed == 0b01 and output.doubtful == 0b10
+
+
+def test_two_scans_and_a_half_are_fresh():
+    assert FRESH_MS == rules.SCAN_MS * 5 // 2
 
 
 def test_a_current_beyond_all_reason_does_not_speak():

@@ -89,7 +89,22 @@ def test_hard_overcurrent_needs_two_samples_and_asks_for_the_second():
     assert judge.sample(5, 27000, 20001, 0, 10) == Reason.OVERCURRENT
     judge = rules.Judge(limits())
     assert judge.sample(5, 27000, -20001, 0, 10) == Reason.NONE and judge.urgent
+    assert judge.sample(5, 27000, -20001, 0, 10) == Reason.OVERCURRENT
+    judge = rules.Judge(limits())
+    assert judge.sample(5, 27000, -20001, 0, 10) == Reason.NONE and judge.urgent
     assert judge.sample(5, 27000, 14000, 0, 10) == Reason.NONE and not judge.urgent
+
+
+def test_what_asks_for_a_second_sample_asks_whatever_else_is_beyond():
+    judge = rules.Judge(limits())
+    assert judge.sample(5, 27000, 20001, 1001, 10) == Reason.NONE and judge.urgent
+
+
+def test_the_overload_is_of_the_limit_of_its_direction():
+    lim = limits(max_current_ma=9000, max_discharge_current_ma=4000)
+    for current_ma, seconds in ((5000, 7.9), (-10000, 18.9)):
+        reason, after_ms = opened_after(rules.Judge(lim), 0, 27000, current_ma, 20, 60000)
+        assert reason == Reason.OVERLOAD and abs(after_ms / 1000 - seconds) <= 0.2, after_ms
 
 
 def test_a_hard_limit_of_zero_is_none():
@@ -243,6 +258,8 @@ def test_a_pack_that_carries_nothing_while_the_others_do_opens_after_five_second
     judge = rules.Judge(limits())
     for _ in range(100):
         assert judge.sample(0, 26000, 0, 0, 100, 1999) == Reason.NONE
+    verdicts = [judge.sample(0, 26000, 0, 0, 2500, 2000) for _ in range(3)]
+    assert verdicts == [Reason.NONE, Reason.NONE, Reason.NO_SHARE], "three samples are enough"
 
 
 def test_overtemperature_opens_with_the_third_sample():

@@ -178,7 +178,7 @@ class Output:
         return kept
 
     def _look_at_charge(self, closed: int, packs: int, charged: int, dt_ms: int):
-        flows = packs > 0 and self.total_ma <= -IDLE_MA * packs
+        flows = self.total_ma <= -IDLE_MA * packs
         if not flows or charged != 1:
             self._alone = 0
             self.charging = flows and charged > 1
