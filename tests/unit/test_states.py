@@ -213,8 +213,8 @@ def test_who_opened_otherwise_or_long_before_makes_it_everybodys_own_fault():
     def collapsed(states, snap):
         states.trip(1, Reason.UNDERVOLTAGE, 20000)
 
-    def at_the_hard_limit(states, snap):
-        states.trip(1, Reason.UNDERVOLTAGE, 21600)
+    def above_the_hard_limit(states, snap):
+        states.trip(1, Reason.UNDERVOLTAGE, 21601)
 
     def below_from_the_start(states, snap):
         snap.voltage_mv[5] = 23000
@@ -222,9 +222,13 @@ def test_who_opened_otherwise_or_long_before_makes_it_everybodys_own_fault():
         assert snap.state[5] == TRIPPED
         states.trip(1, Reason.OVERCURRENT, 21000)
 
-    assert [last(hot), last(charged), last(lost), last(at_the_hard_limit)] == [1, 1, 1, 1]
+    assert [last(hot), last(charged), last(lost), last(above_the_hard_limit)] == [1, 1, 1, 1]
     assert last(below_from_the_start) == 0, "it was never connected"
-    assert [last(long_ago), last(collapsed)] == [0, 0]
+
+    def told_by_alert(states, snap):
+        states.trip(1, Reason.UNDERVOLTAGE, 21600)
+
+    assert [last(long_ago), last(collapsed), last(told_by_alert)] == [0, 0, 0]
 
 
 def test_what_still_carries_is_no_dark_output():
