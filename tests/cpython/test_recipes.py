@@ -384,7 +384,7 @@ PACKS = [{"n": n, "soc": 0.8, "sensor": "ina236"} for n in range(1, 5)]
 
 def test_it_protects():
     steps = [
-        {"at": 10, "do": "inject_current", "n": 2, "ma": 20000},
+        {"at": 10, "do": "inject_current", "n": 2, "ma": 24000},
         {"at": 10.5, "do": "inject_voltage", "n": 3, "mv": 3500},
     ]
     report = play(duration_s=12, batteries=PACKS, load=[[0, 8]], steps=steps)

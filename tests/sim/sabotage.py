@@ -8,13 +8,16 @@ boot: what `harness.run` calls a sabotage. Each is an error that somebody could 
 
 def a_fuller_pack_joins():
     """Only an emptier pack is judged before it joins."""
-    from parallelator.protection import joining
+    from parallelator.protection.joining import Connector
 
-    # Not a closure: calling one with so many arguments would allocate.
-    def refusal(limits, snap, mask, delta_mv, pack_mohm, honest=joining.refusal):
-        return 0 if delta_mv > 0 else honest(limits, snap, mask, delta_mv, pack_mohm)
+    honest = Connector.refusal
 
-    joining.refusal = refusal
+    def refusal(connector, i):
+        if connector._snap.voltage_mv[i] > connector._output.rest_mv:
+            return 0
+        return honest(connector, i)
+
+    Connector.refusal = refusal
 
 
 def alerts_are_ignored():
@@ -126,9 +129,50 @@ def a_limit_in_microamps():
 
 def anybody_starts_a_dead_bus():
     """Every healthy pack closes at once on a dead bus, whatever its voltage."""
-    from parallelator.protection import joining
+    from parallelator.protection.joining import Connector
 
-    joining.start_group = lambda snap, mask, spread_mv, scratch: mask
+    Connector.largest_group = lambda connector, mask, wide: mask
+
+
+def a_charger_is_not_asked_for():
+    """A trial leaves on whoever took part."""
+    from parallelator.protection.starts import Starts
+
+    Starts.verdict = lambda starts: starts.trial
+
+
+def what_failed_is_not_started_again():
+    """After a failure the output rests for ever."""
+    from parallelator.protection.starts import Starts
+
+    honest = Starts.fail
+
+    def fail(starts, by_charge):
+        honest(starts, by_charge)
+        starts.pause_ms = 1 << 29
+        return starts.pause_ms
+
+    Starts.fail = fail
+
+
+def the_load_is_every_packs_fault():
+    """Nobody is refunded what the load made it count."""
+    from parallelator.protection.states import States
+
+    States._refund = lambda states, i: None
+
+
+def one_trip_opens_all():
+    """An over-current of one opens everybody, to be sure."""
+    from parallelator.protection.states import States
+
+    honest = States.trip
+
+    def trip(states, i, reason, value):
+        states._open(states.on)
+        honest(states, i, reason, value)
+
+    States.trip = trip
 
 
 def closings_are_not_entered():

@@ -81,7 +81,7 @@ def opened_ms(run, n):
     return [ms for ms, number, closed in run.report["switch_writes"] if number == n and not closed]
 
 
-def spike(n, at_s, for_s=0.5, ma=20000):
+def spike(n, at_s, for_s=0.5, ma=24000):
     return [
         {"at": at_s, "do": "inject_current", "n": n, "ma": ma},
         {"at": at_s + for_s, "do": "inject_current", "n": n, "ma": 0},
@@ -139,7 +139,7 @@ def test_a_trip_is_recorded_as_the_plant_saw_it():
     assert (record.boot, record.number, trip.i) == (1, 1, 2)
     from parallelator.catalog import reason_name
 
-    assert reason_name(trip.reason) == "overcurrent" and trip.value > 15000 and trip.time == ""
+    assert reason_name(trip.reason) == "overcurrent" and trip.value > 20000 and trip.time == ""
     (open_ms,) = opened_ms(run, 3)
     assert abs(open_ms / 1000 - trip.uptime_s) < 2
     assert complete(rows, 3) and complete(rows, 0), rows[:3]
@@ -182,7 +182,7 @@ def test_two_trips_within_five_seconds():
 
 
 def test_a_whole_rig_that_trips_at_once():
-    run = Boxed(duration_s=30, load=[[0, 40], [19, 300], [20, 40]])
+    run = Boxed(duration_s=30, load=[[0, 40], [19, 400], [20, 40]])
     records = run.records()
     tripped = {n for ms, n, closed in run.report["switch_writes"] if not closed and ms > 19000}
     assert len(tripped) == 16
@@ -322,7 +322,7 @@ def test_the_oldest_file_goes_and_no_other_is_written_over():
 def test_records_do_not_delay_the_protection():
     crossings = []
     for k in range(30):
-        crossings += spike(1 + k * 7 % 16, 20 + 1.17 * k, 0.6, 18000 * (k % 2 or -1))
+        crossings += spike(1 + k * 7 % 16, 20 + 1.17 * k, 0.6, 24000 * (k % 2 or -1))
     stalls = [{"at": 1, "do": "sd_stall", "ms": 250, "every": 12}]
     run = Boxed(duration_s=65, steps=crossings + stalls)
     clean(run.report)

@@ -291,7 +291,7 @@ def test_what_lies_in_the_way_is_named_and_the_rest_is_written():
             texts[:] = [alarm["text"] for alarm in app.rig.alarms() if "card" in alarm["code"]]
 
         steps = [
-            {"at": 20, "do": "inject_current", "n": 3, "ma": 18000},
+            {"at": 20, "do": "inject_current", "n": 3, "ma": 24000},
             {"at": 21, "do": "inject_current", "n": 3, "ma": 0},
         ]
         run = play(image, duration_s=45, steps=steps, watch=look)

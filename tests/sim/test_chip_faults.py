@@ -196,7 +196,7 @@ def test_a_pin_that_stays_high_is_told_and_counts_as_connected():
     steps = [{"at": 10, "do": "pin_stuck", "n": 3, "level": 1}]
     steps += [{"at": 12, "do": "request", "n": n, "action": "off"} for n in range(1, 5)]
     steps += [{"at": 14, "do": "request", "n": n, "action": "auto"} for n in (1, 2, 4)]
-    report, seen = watched(duration_s=18, batteries=packs(4), load=[[0, 0]], steps=steps)
+    report, seen = watched(duration_s=18, batteries=packs(4), load=[[0, 8]], steps=steps)
     assert [code for code, _ in seen.events].count("group_start") == 1
     assert all(state_at(report, n, 17)[0] == "on" for n in (1, 2, 4))
 

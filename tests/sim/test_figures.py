@@ -18,7 +18,7 @@ def crossings():
         state = (state * 1103515245 + 12345) & 0x7FFFFFFF
         n = k * 7 % 16 + 1
         at_s = 10 + SPACING_S * k + (state >> 8) % 1000 / 10000
-        ma = 18000 + (state >> 4) % 40000
+        ma = 22000 + (state >> 4) % 36000
         if state & 0x10000:
             ma = -ma - 4000
         steps.append({"at": at_s, "do": "inject_current", "n": n, "ma": ma})

@@ -21,6 +21,15 @@ def on(report, n, at_s):
     return state_at(report, n, at_s)[0] == "on"
 
 
+def kept(report, n):
+    """The closings of battery n that were no trial, which ends after ten seconds at the latest."""
+    return [
+        closing
+        for closing in report["closings"]
+        if closing["n"] == n and (closing["opened_ms"] or 1e9) - closing["closed_ms"] > 10500
+    ]
+
+
 def test_01_limits_are_milliamps_and_millivolts():
     # 9 A of 10 A a pack for half a minute, then 16 A: beyond the hard limit of 15 A.
     report = play(duration_s=45, batteries=LEVEL, load=[[0, 0], [10, 36], [40, 64]])
@@ -33,7 +42,8 @@ def test_02_current_into_a_pack_counts_too():
     # 66 A of charge into three packs: beyond 20 A each.
     report = play(duration_s=15, batteries=LEVEL[:3], source=[[0, 0], [10, 66]])
     clean(report)
-    assert state_at(report, 1, 11)[1] == "overcurrent"
+    # All of them: the charger's fault, which counts against the output.
+    assert {state_at(report, n, 10.9) for n in (1, 2, 3)} == {("tripped", "bus_overload")}
     assert moves(report, 1, 10)[0][0] - 10 <= 0.05
 
 
@@ -120,7 +130,7 @@ def test_09_the_end_of_discharge_does_not_chatter():
     report = play(duration_s=900, batteries=packs, load=[[0, 0], [8, 14], [600, 0]])
     clean(report)
     for n in range(1, 5):
-        assert len(moves(report, n)) == 2, moves(report, n)
+        assert len(kept(report, n)) == 1, moves(report, n)
         assert state_at(report, n, 899) == ("tripped", "undervoltage")
 
 
@@ -451,7 +461,7 @@ def test_a_night_ends_and_the_charger_brings_every_pack_back():
     assert dark == {("tripped", "undervoltage")}, dark
     for n in range(1, 17):
         assert on(report, n, 2399), (n, state_at(report, n, 2399))
-        assert len(moves(report, n)) <= 7, (n, moves(report, n))
+        assert len(kept(report, n)) <= 3, (n, moves(report, n))
         energy = report["energy"][str(n)]
         for true, counted in (
             (energy["true_mah"], energy["counted_mah"]),

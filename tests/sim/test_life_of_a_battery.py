@@ -4,6 +4,8 @@
 from support import clean, moves, play, state_at
 
 LEVEL = [{"n": n, "soc": 0.8} for n in range(1, 5)]
+BEYOND_HARD_MA = 22000
+"""The hard limit is twice the continuous one, 20 A."""
 
 
 def pulse(n, at_s, ma, for_s=0.2):
@@ -34,13 +36,15 @@ def test_a_group_start_carries_a_load_that_one_pack_could_not():
 
 def test_packs_outside_the_start_spread_join_one_by_one():
     packs = LEVEL[:2] + [{"n": 3, "soc": 0.75}, {"n": 4, "soc": 0.74}]
-    report = play(duration_s=12, batteries=packs)
+    # Under load: while nobody carries it, the bus may be dead, and all that fit close at once.
+    report = play(duration_s=12, batteries=packs, load=[[0, 4]])
     clean(report)
     started = moves(report, 1)[0][0]
     third = moves(report, 3)[0][0]
     fourth = moves(report, 4)[0][0]
     assert moves(report, 2)[0][0] == started
-    assert third - started >= 0.45 and fourth - third >= 0.45, (started, third, fourth)
+    # The interval is one between two that join; a start has none before or after it.
+    assert third > started and fourth - third >= 0.45, (started, third, fourth)
 
 
 def test_a_pack_too_empty_or_too_full_stays_off_and_says_why():
@@ -53,7 +57,7 @@ def test_a_pack_too_empty_or_too_full_stays_off_and_says_why():
 
 
 def test_hard_overcurrent_opens_within_25_ms_and_counts():
-    report = play(duration_s=12, batteries=LEVEL, steps=pulse(2, 10, 20000))
+    report = play(duration_s=12, batteries=LEVEL, steps=pulse(2, 10, BEYOND_HARD_MA))
     clean(report)
     ((crossed, opened, n, reason),) = report["reactions"]
     assert (n, reason) == (2, "overcurrent") and opened - crossed <= 25
@@ -63,19 +67,29 @@ def test_hard_overcurrent_opens_within_25_ms_and_counts():
 
 def test_an_overcurrent_of_5_ms_is_caught_by_its_alert_alone():
     # Longer than two averaging windows, shorter than any two samples of the scan.
-    report = play(duration_s=12, steps=pulse(9, 10.0013, 20000, 0.005))
+    report = play(duration_s=12, steps=pulse(9, 10.0013, BEYOND_HARD_MA, 0.005))
     clean(report)
     assert state_at(report, 9, 11) == ("tripped", "overcurrent")
 
 
 def test_hard_overcurrent_while_charging_opens_too():
-    report = play(duration_s=12, batteries=LEVEL, steps=pulse(2, 10, -20000))
+    report = play(duration_s=12, batteries=LEVEL, steps=pulse(2, 10, -BEYOND_HARD_MA))
     clean(report)
     assert state_at(report, 2, 11) == ("tripped", "overcurrent")
 
 
+def test_a_sensor_that_shows_a_charge_that_is_none_opens_nobody_else():
+    # With its own battery open it could pass for one that cannot be opened and drinks.
+    for load_a in (0, 2, 40):
+        steps = pulse(5, 10, -24000, 5)
+        report = play(duration_s=18, load=[[0, load_a]], steps=steps)
+        clean(report)
+        opened = {n for _, n, closed in report["switch_writes"] if not closed}
+        assert opened == {5}, (load_a, opened)
+
+
 def test_cooling_counts_from_the_trip():
-    report = play(duration_s=25, batteries=LEVEL, steps=pulse(2, 10, 20000))
+    report = play(duration_s=25, batteries=LEVEL, steps=pulse(2, 10, BEYOND_HARD_MA))
     clean(report)
     assert state_at(report, 2, 19.0)[0] == "tripped"
     assert state_at(report, 2, 20.9)[0] == "on"
@@ -86,7 +100,7 @@ def test_cooling_counts_from_the_trip():
 def test_the_fifth_counted_trip_locks_and_only_a_reset_unlocks():
     steps = []
     for k in range(5):
-        steps += pulse(2, 10 + 12 * k, 20000)
+        steps += pulse(2, 10 + 12 * k, BEYOND_HARD_MA)
     steps += [
         {"at": 100, "do": "request", "n": 2, "action": "on"},
         {"at": 110, "do": "request", "n": 2, "action": "reset"},
@@ -106,7 +120,8 @@ def test_overload_opens_after_the_inverse_time():
     clean(report)
     opened_s = moves(report, 1)[1][0]
     assert 4.5 <= opened_s - 10 <= 4.75, opened_s
-    assert state_at(report, 1, 16) == ("tripped", "overload")
+    # It was the last one that was on: the load's fault, which is counted against the output.
+    assert state_at(report, 1, 16) == ("tripped", "bus_overload")
 
 
 def test_undervoltage_opens_one_of_four_uncounted_and_returns_at_the_margin():
@@ -162,19 +177,26 @@ def test_off_opens_within_100_ms_and_auto_joins_again():
 
 
 def test_on_skips_what_is_left_of_a_cooling_delay():
-    steps = pulse(2, 10, 20000) + [{"at": 12, "do": "request", "n": 2, "action": "on"}]
+    steps = pulse(2, 10, BEYOND_HARD_MA) + [{"at": 12, "do": "request", "n": 2, "action": "on"}]
     report = play(duration_s=15, batteries=LEVEL, steps=steps)
     clean(report)
     assert state_at(report, 2, 11.9)[0] == "tripped"
     assert state_at(report, 2, 13)[0] == "on"
 
 
-def test_three_starts_into_an_overload_lock_the_bus_and_nobody_else():
-    report = play(duration_s=60, batteries=LEVEL[:3], load=[[0, 60]])
+def test_starts_into_an_overload_are_counted_against_the_output_and_nobody_else():
+    report = play(duration_s=60, batteries=LEVEL[:3], load=[[0, 75]])
     clean(report)
     for n in (1, 2, 3):
-        assert state_at(report, n, 55) == ("waiting", "bus_overload")
-        assert len(moves(report, n)) == 6, moves(report, n)
+        # Once more after a second, since the capacitors are charged then, twice after the delay,
+        # and from then on after a minute and more.
+        starts = [at_s for at_s, closed in moves(report, n) if closed]
+        pauses = [starts[k + 1] - starts[k] for k in range(len(starts) - 1)]
+        assert len(pauses) == 3 and 1.3 <= pauses[0] <= 2, pauses
+        assert all(10.3 <= pause <= 11 for pause in pauses[1:]), pauses
+        assert len(moves(report, n)) == 8, moves(report, n)
+        assert state_at(report, n, 39)[0] == state_at(report, n, 59)[0] == "tripped"
+        assert state_at(report, n, 59)[1] == "bus_overload"
 
 
 def test_a_pack_alone_that_starts_into_an_overload_keeps_its_sensor():
@@ -203,7 +225,7 @@ def test_a_pack_alone_that_starts_into_an_overload_keeps_its_sensor():
 
     report = play(stretch, duration_s=8, batteries=[{"n": 1, "soc": 0.8}], load=[[0, 200]])
     clean(report)
-    assert [closed for _, closed in moves(report, 1)] == [1, 0]
+    assert [closed for _, closed in moves(report, 1)] == [1, 0, 1, 0], "a first start is two"
     assert state_at(report, 1, 7.9) == ("tripped", "bus_overload"), report["timeline"]
     assert doubts[0] <= 1, doubts
 

@@ -25,7 +25,7 @@ def with_broker(*steps, **plan):
     return play(
         load=[[0, 0], [8, 4 * packs]],
         settings={"mqtt": settings},
-        steps=[{"at": 0, "do": "broker"}, {"at": 40, "do": "inject_current", "n": 2, "ma": 16000}]
+        steps=[{"at": 0, "do": "broker"}, {"at": 40, "do": "inject_current", "n": 2, "ma": 22000}]
         + list(steps),
         **plan,
     )

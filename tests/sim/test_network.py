@@ -45,7 +45,7 @@ def pulses(first_s, count, step_s, batteries=4):
     steps = []
     for k in range(count):
         at_s = first_s + k * step_s
-        step = {"at": at_s, "do": "inject_current", "n": 1 + k % batteries, "ma": 18000}
+        step = {"at": at_s, "do": "inject_current", "n": 1 + k % batteries, "ma": 24000}
         steps += [step, dict(step, at=at_s + 0.5, ma=0)]
     return steps
 

@@ -43,5 +43,5 @@ def test_a_wire_that_garbles_a_bit_now_and_then_stays_at_100_khz():
 
 
 def test_errors_later_bring_100_khz_back():
-    _, told = clocks([{"at": 40, "do": "bus_noise", "rate": 0.005}])
+    _, told = clocks([{"at": 40, "do": "bus_noise", "rate": 0.01}])
     assert [khz for _, khz in told] == [400, 100] and told[1][0] > 40, told

@@ -266,7 +266,7 @@ def test_stalls_do_not_delay_the_protection_and_lose_no_row():
             "at": 20.0 + 3.37 * k,
             "do": "inject_current",
             "n": 1 + k % 16,
-            "ma": 18000 * (k % 2 or -1),
+            "ma": 24000 * (k % 2 or -1),
         }
         for k in range(24)
     ]

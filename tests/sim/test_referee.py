@@ -22,7 +22,7 @@ def pulse(n, at_s, ma, for_s=0.2):
 def five_trips(n):
     steps = []
     for k in range(5):
-        steps += pulse(n, 10 + 2 * k, 20000)
+        steps += pulse(n, 10 + 2 * k, 25000)
     return steps
 
 
@@ -41,7 +41,11 @@ def found(break_it, what, **plan):
 def test_a_fuller_pack_that_joins():
     packs = LEVEL[:3] + [{"n": 4, "soc": 0.98}]
     violations = found(
-        sabotage.a_fuller_pack_joins, "joined from too far away", duration_s=10, batteries=packs
+        sabotage.a_fuller_pack_joins,
+        "joined from too far away",
+        duration_s=10,
+        batteries=packs,
+        load=[[0, 8]],
     )
     assert violations[0][1] == 4, violations
 
@@ -76,7 +80,7 @@ def test_a_stale_reading_that_is_used():
         "closed beyond the hard current limit",
         duration_s=10,
         batteries=LEVEL,
-        load=[[0, 8], [8.1, 70]],
+        load=[[0, 8], [8.1, 110]],
         steps=steps,
     )
     found(
@@ -96,6 +100,7 @@ def test_a_forgotten_lock():
             duration_s=28,
             batteries=LEVEL,
             settings=QUICK,
+            load=[[0, 8]],
             steps=five_trips(2) + [{"at": 20, "do": kind}],
         )
 
@@ -104,13 +109,12 @@ def test_imbalance_without_the_odd_one():
     steps = [{"at": 8, "do": "inject_voltage", "n": 4, "mv": 1500}]
     violations = found(
         sabotage.the_odd_one_is_the_reference,
-        "opened without a cause",
+        "closed though out of balance",
         duration_s=11,
         batteries=LEVEL,
         steps=steps,
     )
-    opened = {n for _, n, what in violations if what == "opened without a cause"}
-    assert opened == {1, 2, 3}, violations
+    assert {n for _, n, _ in violations} == {4}, violations
 
 
 def test_outputs_enabled_before_the_latch_is_clear():
@@ -171,14 +175,51 @@ def test_an_off_that_is_not_obeyed():
     )
 
 
+OVERLOADED = {"batteries": LEVEL[:3], "load": [[0, 90]]}
+"""Half as much again as three may give for a moment."""
+
+
 def test_starts_that_are_not_counted():
     found(
         sabotage.starts_are_not_counted,
-        "closed though the bus is locked",
+        "started too soon after a failure",
         duration_s=14,
-        batteries=LEVEL[:3],
         settings=QUICK,
-        load=[[0, 60]],
+        **OVERLOADED,
+    )
+
+
+def test_an_output_that_is_not_started_again():
+    plan = dict(OVERLOADED, load=[[0, 90], [6.5, 10]])
+    what = "the load has no supply"
+    found(sabotage.what_failed_is_not_started_again, what, duration_s=25, **plan)
+
+
+def test_a_load_that_counts_against_the_packs():
+    what = "counted for another's fault"
+    plan = dict(OVERLOADED, load=[[0, 10], [40, 70]])
+    found(sabotage.the_load_is_every_packs_fault, what, duration_s=43, **plan)
+
+
+def test_a_trial_that_leaves_empty_packs_on():
+    # At 24.3 V under a load that empties them at once; the charger never comes.
+    found(
+        sabotage.a_charger_is_not_asked_for,
+        "stays after a trial that did not charge it",
+        duration_s=60,
+        batteries=[{"n": n, "soc": 0.09, "capacity_ah": 1} for n in range(1, 5)],
+        load=[[0, 4]],
+    )
+
+
+def test_one_trip_that_opens_everybody():
+    found(
+        sabotage.one_trip_opens_all,
+        "went dark though healthy packs were on",
+        duration_s=9,
+        batteries=LEVEL,
+        load=[[0, 10]],
+        steps=pulse(2, 8, 25000),
     )
 
 
@@ -215,10 +256,10 @@ def test_a_pack_that_never_returns():
     violations = found(
         sabotage.nobody_returns,
         "kept off without a cause",
-        duration_s=32,
+        duration_s=45,
         batteries=LEVEL,
         settings=QUICK,
-        steps=pulse(2, 8, 20000),
+        steps=pulse(2, 8, 25000),
     )
     assert [n for _, n, _ in violations] == [2], violations
 

@@ -98,9 +98,9 @@ def test_the_end_of_the_night_is_empty_and_dawn_brings_everybody_back():
     assert not on(report, range(1, 17), 640), "two minutes after the charger"
     for n in range(1, 17):
         kept = [
-            c
-            for c in report["closings"]
-            if c["n"] == n and (c["opened_ms"] or 1e9) - c["closed_ms"] > 11000
+            closing
+            for closing in report["closings"]
+            if closing["n"] == n and (closing["opened_ms"] or 1e9) - closing["closed_ms"] > 10500
         ]
         assert len(kept) <= 3, (n, kept)
 
@@ -121,11 +121,13 @@ def test_an_empty_rig_starts_all_together_when_a_person_asks():
 
 
 def test_batteries_below_the_window_are_charged_when_there_is_a_charger():
-    steps = volts({n: 23900 for n in range(1, 17)})
-    steps += [{"at": 30, "do": "request", "n": 1, "action": "on"}]
-    report = play(duration_s=60, batteries=16, source=[[0, 20]], steps=steps)
-    clean(report)
-    assert not on(report, range(1, 17), 50)
+    # 21.3 V is below the hard limit of 21.6 V, too.
+    for mv in (23900, 21300):
+        steps = volts({n: mv for n in range(1, 9)})
+        steps += [{"at": 30, "do": "request", "n": 1, "action": "on"}]
+        report = play(duration_s=60, batteries=8, source=[[0, 20]], steps=steps)
+        clean(report)
+        assert not on(report, range(1, 9), 50), mv
     # Nothing is tried below the floor.
     steps = volts({n: 20900 for n in range(1, 5)})
     steps += [{"at": 30, "do": "request", "n": 1, "action": "on"}]

@@ -244,3 +244,28 @@ def test_ranges_and_abilities_are_stated():
     assert (Ina237.MAX_MV, Ina219.MAX_MV) == (85000, 26000)
     assert Ina226.RANGE_UV == 81920 and Ina228.RANGE_UV == 163840
     assert not Ina219.HAS_ALERT and Ina226.HAS_ALERT
+
+
+def test_the_lower_limit_of_the_voltage_can_be_left_out_and_is_intact_so():
+    for name in ("ina237", "ina228"):
+        line, chip = chip_on(name)
+        assert chip.configure(10000, 10000, 26000, 21600, 30000)
+        line.plant.inject_voltage(0, -6000)
+        chip.clear_alert()
+        assert chip.prove() & LOW, name
+        assert chip.watch_low(False) and chip.watch_low(False)
+        chip.clear_alert()
+        for _ in range(2 * len(chip.settings)):
+            assert chip.prove() & (INTACT | LOW) == INTACT, name
+        assert chip.watch_low(True)
+        chip.clear_alert()
+        assert chip.prove() & (INTACT | LOW) == INTACT | LOW, name
+        chip.watch_low(False)
+        assert chip.configure(10000, 10000, 26000, 21600, 30000)
+        chip.clear_alert()
+        assert chip.prove() & LOW, "set up anew"
+    for name in ("ina226", "ina219"):
+        line, chip = chip_on(name)
+        chip.configure(10000, 10000)
+        written = line.count
+        assert chip.watch_low(False) and line.count == written, name

@@ -395,6 +395,15 @@ def test_one_that_flickers_is_left_aside_and_delays_nobody():
     assert rig.choose(1) == 0 and rig.snap.reason[2] == Reason.IN_TURN, "after five seconds"
 
 
+def test_one_whose_reading_comes_late_is_not_unsteady():
+    rig = Rig((27000, 0), (27010, 0), (27020, 0))
+    rig.choose(1)
+    rig.fresh = 0b011
+    rig.choose(1)
+    rig.fresh = 0b111
+    assert rig.choose(3) == 0b111 and rig.snap.reason[2] == Reason.IN_TURN
+
+
 def test_one_that_shows_a_current_while_it_is_open_keeps_out_of_a_start():
     rig = Rig((27000, 0), (27010, 0), (27000, 501))
     rig.states.stuck = 0b100

@@ -65,10 +65,10 @@ def test_a_join_stays_inside_its_currents():
 def test_relief_comes_together_and_from_twice_as_far():
     # 30 A of two that may carry 10 A each for long; 0.93 lies 0.77 V above 0.8.
     for load_a, found in ((18, [(3, FAR), (4, TURN), (4, FAR)]), (30, [])):
-        rig = loaded(load_a, 0.8, 0.8, 0.93, 0.93)
+        rig = loaded(load_a, 0.8, 0.8, 0.93, 0.93, hard_current_pct=300)
         rig.close(3, 4)
         assert sorted(rig.found()) == found, load_a
-    rig = loaded(30, 0.8, 0.8, 1.0)
+    rig = loaded(30, 0.8, 0.8, 1.0, hard_current_pct=300)
     rig.close(3)
     assert (3, FAR) in rig.found()
 

@@ -236,7 +236,7 @@ def reopened(open_ms, on_ms, cause=None):
 def test_the_overload_sum_drains_while_open_and_goes_on_at_the_next_closing():
     assert reopened(50, 1000) == []
     assert reopened(2000, 1000) == reopened(10000, 3500) == [(1, UNEXPLAINED)]
-    assert reopened(50, 1800) == [(1, HOT)]
+    assert reopened(50, 2200) == [(1, HOT)]
     assert reopened(2000, 3000) == reopened(10000, 4300) == []
 
 

@@ -151,7 +151,7 @@ def test_an_outage_of_i2c_explains_no_opening():
 
 
 def test_one_that_carries_nothing_opens_after_5_s():
-    def silent(ms, opens=True, load_a=12):
+    def silent(ms, opens=True, load_a=24):
         rig = running(0.8, 0.8, 0.8, 0.8)
         rig.world.plant.load_a = load_a
         rig.feel(1, ma=-load_a * 250)

@@ -145,6 +145,16 @@ def test_a_gap_between_samples_counts_at_most_500_ms_of_overload():
     assert judge.sample(0, 27000, 14000, 0, 60000) == Reason.NONE
 
 
+def test_a_surge_between_two_samples_counts_for_half_of_the_time():
+    judge = rules.Judge(limits())
+    judge.sample(0, 27000, 9000, 0, 160)
+    assert judge.sample(0, 26000, 49000, 0, 180) == Reason.NONE
+    assert judge.sample(0, 27000, 9000, 0, 20) == Reason.NONE
+    judge = rules.Judge(limits(hard_current_pct=0))
+    judge.sample(0, 26000, 49000, 0, 180)
+    assert judge.sample(0, 26000, 49000, 0, 160) == Reason.OVERLOAD
+
+
 def test_the_topmost_rule_names_the_reason():
     judge = rules.Judge(limits())
     judge.sample(0, 35000, 20001, 0, 10)
@@ -269,11 +279,19 @@ def test_only_those_that_carry_are_the_measure_of_the_others():
 
 def test_what_the_others_carry_is_their_mean_and_needs_two_of_them():
     looked = balance((26000, 0), (26000, 3000), (26000, -2600))
-    assert looked.unshared_ma(0) == 2600 and looked.unshared_ma(50) == 0
+    assert looked.unshared_ma(26100, 0) == 2600 and looked.unshared_ma(26100, 50) == 0
     looked = balance((26000, 0), (26000, 0), (26000, 3000), (26000, -3000))
-    assert looked.unshared_ma(0) == 2000 and looked.unshared_ma(-48) == 1984
-    assert balance((26000, 0), (26000, 0), (26000, 12000)).unshared_ma(0) == 0, "one may lie"
-    assert balance((26000, 0), (26000, 9000)).unshared_ma(0) == 0
+    assert looked.unshared_ma(26100, 0) == 2000 and looked.unshared_ma(26100, -48) == 1984
+    lying = balance((26000, 0), (26000, 0), (26000, 12000))
+    assert lying.unshared_ma(26100, 0) == 0, "one may lie"
+    assert balance((26000, 0), (26000, 9000)).unshared_ma(26100, 0) == 0
+
+
+def test_a_pack_that_is_level_with_the_output_rightly_carries_nothing():
+    # 3 A through 20 mOhm: the output is 60 mV below those that carry.
+    looked = balance((25940, 0), (26000, 3000), (26000, 3000))
+    assert looked.unshared_ma(25890, 0) == looked.unshared_ma(25990, 0) == 0
+    assert looked.unshared_ma(25889, 0) == looked.unshared_ma(25991, 0) == 3000
 
 
 def test_cooling_doubles_up_to_ten_minutes():
@@ -300,7 +318,7 @@ def test_every_number_fits_a_32_bit_chip():
 
 def test_several_rules_at_once_give_the_reason_of_the_highest():
     # 75 A: the sum of an overload is over at once, the second sample beyond 20 A is still to come.
-    assert rules.Judge(limits()).sample(0, 26000, 75000, 0, 100) == Reason.OVERCURRENT
+    assert rules.Judge(limits()).sample(0, 26000, 75000, 0, 200) == Reason.OVERCURRENT
     judge = rules.Judge(limits())
     assert opened_after(judge, 0, 26000, 14900, 80, 30000)[0] == Reason.OVERLOAD
     # Out of balance for long enough, and below the lower limit for a moment only.
@@ -402,7 +420,7 @@ def test_who_carries_50_milliamperes_is_a_measure_of_the_others():
         found = balance((28000, 0), (26000, current_ma))
         assert found.reference_mv == (26000 if carries else 28000), current_ma
         shares = balance((26000, current_ma), (26000, 3000), (26000, 3000))
-        assert bool(shares.unshared_ma(current_ma)) != carries, current_ma
+        assert bool(shares.unshared_ma(26100, current_ma)) != carries, current_ma
 
 
 def test_the_odd_one_is_more_than_the_imbalance_above_the_median():

@@ -225,3 +225,39 @@ def test_a_current_that_jumps_beyond_its_hard_limit_is_read_again():
         sensors.chips[3] = Jumping(*currents)
         assert sensors.read(3) and snap.current_ma[3] == believed, currents
         assert sensors.chips[3].currents == [], currents
+
+
+class Low(Chip):
+    """A sensor that remembers what its lower limit was told."""
+
+    def __init__(self, *voltages):
+        super().__init__(*voltages)
+        self.told = []
+        self.settings = ()
+
+    def watch_low(self, on):
+        self.told.append(on)
+        return True
+
+    def configure(self, *limits):
+        return True
+
+
+def test_a_battery_below_its_hard_limit_has_no_lower_limit_until_it_is_charged():
+    # 90 % of 24 V are 21.6 V.
+    sensors, snap, _ = rig()
+    sensors.chips[3] = chip = Low(21600)
+    for mv, told, low in (
+        (21601, [], False),
+        (21600, [False], True),
+        (21900, [False], True),
+        (21901, [False, True], False),
+    ):
+        snap.voltage_mv[3] = mv
+        sensors.watch_low(3)
+        assert (chip.told, bool(sensors.low)) == (told, low), mv
+    snap.voltage_mv[3] = 21500
+    sensors.watch_low(3)
+    assert sensors.configure(3) and chip.told[-1] is False, "set up anew, it is told again"
+    sensors.drop(3)
+    assert not sensors.low

@@ -216,8 +216,8 @@ def test_who_opened_otherwise_or_long_before_makes_it_everybodys_own_fault():
     def collapsed(states, snap):
         states.trip(1, Reason.UNDERVOLTAGE, 20000)
 
-    def at_the_hard_limit(states, snap):
-        states.trip(1, Reason.UNDERVOLTAGE, 21600)
+    def above_the_hard_limit(states, snap):
+        states.trip(1, Reason.UNDERVOLTAGE, 21601)
 
     def below_from_the_start(states, snap):
         snap.voltage_mv[5] = 23000
@@ -225,9 +225,13 @@ def test_who_opened_otherwise_or_long_before_makes_it_everybodys_own_fault():
         assert snap.state[5] == TRIPPED
         states.trip(1, Reason.OVERCURRENT, 21000)
 
-    assert [last(hot), last(charged), last(lost), last(at_the_hard_limit)] == [1, 1, 1, 1]
+    assert [last(hot), last(charged), last(lost), last(above_the_hard_limit)] == [1, 1, 1, 1]
     assert last(below_from_the_start) == 0, "it was never connected"
-    assert [last(long_ago), last(collapsed)] == [0, 0]
+
+    def told_by_alert(states, snap):
+        states.trip(1, Reason.UNDERVOLTAGE, 21600)
+
+    assert [last(long_ago), last(collapsed), last(told_by_alert)] == [0, 0, 0]
 
 
 def test_what_still_carries_is_no_dark_output():
@@ -282,6 +286,19 @@ def test_failures_within_two_hours_add_up_and_no_others():
         states.trip(1, Reason.OVERCURRENT, 21000)
         snap.uptime_s += 900
     assert not snap.bus_locked
+
+
+def test_what_a_failure_explained_is_no_reason_against_the_next():
+    states, snap, _ = rig()
+    tried_again(states)
+    started(states, 0b11, 60000)
+    states.trip(0, Reason.OVERLOAD, 14000)
+    states.trip(1, Reason.OVERLOAD, 14000)
+    snap.uptime_s += 1
+    started(states, 0b1100, 2000)
+    states.trip(2, Reason.OVERLOAD, 14000)
+    states.trip(3, Reason.OVERLOAD, 14000)
+    assert not any(snap.trips) and states._starts.fails == 2
 
 
 # The end of the night
@@ -653,7 +670,7 @@ def test_those_that_feed_one_that_cannot_be_opened_are_spared_and_wait():
     assert ("trip", 1, TRIPPED, Reason.FEEDING, 4000) in events
 
 
-def tripped_for(reason, value, voltage_mv=24900, empty=8, off=0, absent=0):
+def tripped_for(reason, value, voltage_mv=24200, empty=8, off=0, absent=0):
     """What a battery's trip is told for while `empty` of sixteen are empty."""
     states, snap, events = rig()
     states.connect(0xFFFF)
@@ -669,13 +686,13 @@ def tripped_for(reason, value, voltage_mv=24900, empty=8, off=0, absent=0):
 
 
 def test_who_is_nearly_empty_and_carries_for_the_empty_is_empty_too():
-    spent = (Reason.UNDERVOLTAGE, 24900)
+    spent = (Reason.UNDERVOLTAGE, 24200)
     for reason in (Reason.OVERCURRENT, Reason.OVERLOAD):
         assert tripped_for(reason, 21000) == spent
         assert tripped_for(reason, 0) == spent and tripped_for(reason, -1)[0] == reason
         assert tripped_for(reason, 39999) == spent and tripped_for(reason, 40000)[0] == reason
-        assert tripped_for(reason, 21000, 24999)[0] == Reason.UNDERVOLTAGE
-        assert tripped_for(reason, 21000, 25000)[0] == reason
+        assert tripped_for(reason, 21000, 24249)[0] == Reason.UNDERVOLTAGE
+        assert tripped_for(reason, 21000, 24250)[0] == reason
         assert tripped_for(reason, 21000, empty=7)[0] == reason
         assert tripped_for(reason, 21000, empty=7, off=2) == spent
         assert tripped_for(reason, 21000, empty=7, absent=2) == spent

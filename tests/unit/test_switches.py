@@ -80,6 +80,27 @@ def rig(board="kxkm-v2", **custom):
     return switches, expanders
 
 
+def test_all_boards_are_written_before_the_first_is_read_back():
+    order = []
+
+    class Watched(Expander):
+        def switches(self, bits):
+            order.append("write")
+            return Expander.switches(self, bits)
+
+        def outputs(self):
+            order.append("read")
+            return Expander.outputs(self)
+
+    boards = [Watched() for _ in range(4)]
+    switches = Switches(boards, wiring(settings.defaults()))
+    for b in range(4):
+        switches.start(b)
+    del order[:]
+    assert switches.close(0x1111) == 0x1111
+    assert order[:4] == ["write"] * 4 and "write" not in order[4:], order
+
+
 def test_the_map_of_the_board_places_every_switch():
     for board, bits in (("kxkm-v2", (8, 4, 2, 1)), ("straight", (1, 2, 4, 8))):
         for i in range(16):

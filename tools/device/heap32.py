@@ -34,7 +34,7 @@ NPM = ROOT / "build/npm/node_modules"
 WORK = ROOT / "build/heap32"
 SETUP = WORK / "setup"
 FROZEN = ROOT / "build/frozen/micropython32.run"
-STANDINS_BYTES = 8192
+STANDINS_BYTES = 8704
 TABLES = 1 + 1 / 64 + 1 / 128
 """Of a heap, with the tables of its blocks."""
 

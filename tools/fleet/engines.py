@@ -75,7 +75,7 @@ def scenario(k, rig, mqtt):
     steps = []
     if k % 5 == 2:  # trips, cools down and joins again, every ten minutes for a night
         for at_s in range(60, 36000, 600):
-            steps.append({"at": at_s, "do": "inject_current", "n": 3, "ma": 20000})
+            steps.append({"at": at_s, "do": "inject_current", "n": 3, "ma": 24000})
             steps.append({"at": at_s + 0.5, "do": "inject_current", "n": 3, "ma": 0})
     elif k % 5 == 3:
         steps.append({"at": 90, "do": "board_unplug", "board": 3})

@@ -19,7 +19,7 @@ A pack below its voltage limit joins only what is charged, one that opened by a 
 recovered, a full one is not charged. The order of an operator is obeyed, a lock and a pause kept.
 """
 
-from sim.evidence import CARRIES_A, FOREVER, HARD, INRUSH, MS, S
+from sim.evidence import CARRIES_A, FOREVER, HARD, INRUSH, LOOSE, MS, S
 from sim.truth import MOST_PREDICTED, QUANTUM_V, STRAY_A
 
 _WAITING, _ON = 2, 3
@@ -36,7 +36,6 @@ _STARTING_SLACK_US = 250 * MS
 _STUCK_US = 700 * MS  # 500 ms of samples: what carries current for longer is on the bus
 _CHARGED_US = S
 _ASKED_US = 61 * S
-_LOOSE = 3
 _RELIEF_US = 9500 * MS
 _SHORTER = 0.9
 _BEYOND = 0.97
@@ -53,6 +52,7 @@ class _Join:
 
     Attributes:
         idle: True when none of `live` carried a current; before: their currents.
+        commanded: False when only welds hold it, which the firmware may take for a dead output.
         share_a: what the load takes of one more;
         bus_v: voltage at rest; slack_v: by how much the firmware's may differ from it.
         worst: the highest current as a share of its continuous limit.
@@ -69,6 +69,7 @@ class _Join:
         read = [pack for pack in told if not pack.blind]
         seen_v = [truth.seen_v(view, at_us) for view in (read, read + stray, live) if view]
         self.slack_v = QUANTUM_V + max(abs(seen - self.bus_v) for seen in seen_v)
+        self.commanded = any(pack.closed for pack in live)
         self.share_a = sum(self.before) / (len(live) + 1)
         self.count = 0
         self.relief = False
@@ -96,7 +97,8 @@ class Closings:
         self._report = report
         self.group = []
         self._group_us = self._relief_us = self._joined_us = -FOREVER
-        self._group_told = False
+        self._young_us = -FOREVER
+        self._group_told = self._idle = False
         self._start_failed = True
         self._pending = []
         self._join = None
@@ -112,8 +114,9 @@ class Closings:
     # Starts that fail
 
     def is_surely_starting(self, at_us):
-        """True in the first second after the start of a dead output."""
-        return at_us - self._group_us < _STARTING_US - _STARTING_SLACK_US
+        """True in the first second after the start of an output that surely was dead."""
+        young = at_us - self._group_us < _STARTING_US - _STARTING_SLACK_US
+        return young and not self._idle
 
     def is_starting(self, at_us):
         """True as long as an opening may pass for one of the first second."""
@@ -121,7 +124,7 @@ class Closings:
 
     def is_young(self, at_us):
         """True in the time of a start in which the limits change."""
-        return at_us - self._group_us < _YOUNG_US
+        return at_us - self._young_us < _YOUNG_US
 
     def start_fails(self, at_us):
         """True when over-currents open the group that has just started a dead output.
@@ -169,10 +172,13 @@ class Closings:
         elif at_us - self._group_us <= _TOGETHER_US:
             self._add(joined, at_us, self.group[0].surely_started)
             self._judge_group(at_us)
+        elif at_us - self._young_us <= _TOGETHER_US:
+            self._begin_doubtful(joined, at_us)
         elif live:
             join = _Join(at_us, live, told, stray, truth)
             if join.idle:
                 self._begin_group(joined, at_us, False)
+                self._idle = True
             if truth.are_measured(joined + live, at_us):
                 self._join = join
                 self._judge_join(at_us, honest, join)
@@ -185,20 +191,27 @@ class Closings:
                 self._begin_group(joined, at_us, not told and not stray)
                 self._judge_group(at_us)
             else:
-                for pack in joined:
-                    pack.start_us = at_us
+                self._begin_doubtful(joined, at_us)
+
+    def _begin_doubtful(self, joined, at_us):
+        """A start that may be none, for somebody may hold the output."""
+        self._young_us = at_us
+        for pack in joined:
+            pack.start_us = at_us
 
     def _begin_group(self, joined, at_us, surely):
         self.group = []
+        self._idle = False
         self._group_us = at_us
         self._group_told = self._start_failed = False
         self._add(joined, at_us, surely)
 
     def _add(self, joined, at_us, surely):
         self.group += joined
+        self._young_us = at_us
         for pack in joined:
             pack.start_us = at_us
-            pack.surely_started = surely
+            pack.surely_started = surely and abs(self._truth.before_a(pack, at_us)) <= STRAY_A
 
     def _judge_group(self, at_us):
         rest = [self._truth.rest_v(pack) for pack in self.group]
@@ -232,14 +245,19 @@ class Closings:
         wrong = [not join.idle and self._is_too_much(pack, join) for pack in fresh]
         if join.worst > _BEYOND and (join.count > 1 or True in far or True in wrong):
             near_v = 2 * limits.offset_v
-            if not join.relief and join.at_us - self._relief_us < _RELIEF_US:
-                self._later(fresh[0], at_us, "relieved again within ten seconds")
-            join.relief = True
-            self._relief_us = join.at_us
+            if join.count > 1 or True in far:
+                if (
+                    join.commanded
+                    and not join.relief
+                    and join.at_us - self._relief_us < _RELIEF_US
+                ):
+                    self._later(fresh[0], at_us, "relieved again within ten seconds")
+                join.relief = True
+                self._relief_us = join.at_us
             wrong = [self._relieves_nobody(pack, join) for pack in fresh]
         elif fresh and not join.idle:
             soon = join.at_us - self._joined_us < limits.join_us * _SHORTER or join.count > 1
-            if soon and join.worst < _BEYOND:
+            if soon and join.commanded and join.worst < _BEYOND:
                 self._later(fresh[-1], at_us, "joined before its turn")
         for k, pack in enumerate(fresh):
             if distances[k] > near_v + join.slack_v:
@@ -286,7 +304,7 @@ class Closings:
             self._report(at_us, pack, "closed before its delay was over")
         if pack.sure >= self._limits.max_trips:
             self._report(at_us, pack, "closed though it tripped too often")
-        if pack.loose >= _LOOSE:
+        if pack.loose >= LOOSE:
             self._report(at_us, pack, "closed though its contact is loose")
 
     def _outside(self, pack, at_us):

@@ -69,6 +69,8 @@ _CAPACITORS_US = 20 * MS  # of a start, in which everything is allowed
 _INRUSH_US = 300 * MS  # of a start, in which the limit is another one
 _INRUSH_A = 40
 _EARLY_US = 20 * MS  # the firmware may count these times from a moment before or after
+LOOSE = 3
+"""How often one may open since it carries nothing before it is locked."""
 GIVES_A = 0.1
 CARRIES_A = 0.05
 _REPEAT_US = 3600 * S
@@ -214,6 +216,7 @@ class Pack:
         by_load: sign of the current that opened it last, 1 also for a collapse of the voltage, 0
             when it was something else.
         may_load: True when it may have been a load, a charger, or the end of what there was.
+        other_us: when it last opened for anything else.
         explained: True when that opening had a cause of its own.
         may_cool: True when the firmware may hold that opening against it for a cooling.
         loose: how often it opened since it carried nothing.
@@ -242,6 +245,7 @@ class Pack:
         self.ready_us = self.stray_us = None
         self.told = False
         self.excused_us = self.asked_us = self.lied_us = -FOREVER
+        self.other_us = -FOREVER
         self.start_us = self.able_us = self.starved_us = None
         self.surely_started = self.on_trial = self.joined_low = False
         self.empty = self.full = self.explained = self.may_cool = False
@@ -288,7 +292,8 @@ class Pack:
         amps = min(max(amps, -self._range_a), self._range_a)
         seconds = (at_us - self._sensed_us) / S if self.stirred else 0.0
         self._heat_most = self._heated(self._heat_most, _A, seconds)
-        if at_us > self.trouble_us + LOST_US and at_us > self.blind_us + LOST_US:
+        known = at_us > self.trouble_us + LOST_US and at_us > self.blind_us + LOST_US
+        if known and self._start_age_us(at_us) >= _INRUSH_US:
             self._heat_least = self._heated(self._heat_least, -_A, seconds)
         before = self._rate(-_A)
         self._amps = amps
@@ -373,6 +378,8 @@ class Pack:
 
     def rest(self, at_us):
         """The switch opens: what held until now ends."""
+        if self.start_us is not None:
+            self._sense_current(at_us, self._amps)
         for span in self.spans:
             span.note(at_us, False, False)
 
@@ -479,6 +486,8 @@ class Pack:
         self.ready_us = self.able_us = self.starved_us = None
         self.on_trial = self.empty = self.full = False
         self._reset = True
+        if powered_on and self.loose < LOOSE:
+            self.loose = 0
         if powered_on or at_us - self.trip_us < _NOTED_US:
             self.cool_us = -FOREVER
         # What is kept of the overload sum is up to a second old.

@@ -215,6 +215,10 @@ class Referee:
         elif kind in _LOCAL:
             board = step["board"] if "board" in step else (step["n"] - 1) // CHANNELS
             self._trouble(at_us, board)
+            if do == "expander_corrupt":
+                for pack in self._packs:
+                    if pack.i // CHANNELS == board:
+                        pack.falsified_us = at_us
         elif kind in ("bus", "controller", "power"):
             self._trouble(at_us, None, kind != "bus")
         elif kind == "alias":
@@ -392,7 +396,12 @@ class Referee:
             own_a = abs(amps[pack.i])
             others_a = (total_a - own_a) / max(len(closed) - 1, 1)
             near = own_a < 1.4 * CARRIES_A and others_a > 0.9 * _SHARED_A and len(closed) > 2
-            clear = near and own_a < 0.6 * CARRIES_A and others_a > 1.1 * _SHARED_A
+            # Two of the others at least: the sensor of one may lie.
+            seen = sum(abs(amps[p.i]) > 1.1 * _SHARED_A for p in closed if p is not pack)
+            clear = near and own_a < 0.6 * CARRIES_A and others_a > 1.1 * _SHARED_A and seen > 1
+            # One that is level with the output carries nothing, and rightly so.
+            plant = self._world.plant
+            clear = clear and abs(plant.sensed_v[pack.i] - plant.bus_v) > 0.09
             pack.spans[NO_SHARE].note(at_us, near, clear)
             if near:
                 self._uneven = pack.stirred = True
@@ -429,7 +438,7 @@ class Referee:
                 if pack.amps() < 0:
                     self._trials.forgive()
             return
-        self._note_cause(pack, causes, faulty or off)
+        self._note_cause(pack, at_us, causes, faulty or off)
         counted = [rule for rule in causes if RULES[rule][3]]
         if counted == [OVER] and causes == counted and self._is_chargers(pack):
             counted = []
@@ -457,7 +466,7 @@ class Referee:
             return False
         seen_us = pack.moment_us((HARD, INRUSH))
         for other in self._packs:
-            if other is pack or other.amps() > 0 or not other.alerts():
+            if other is pack or other.amps() >= 0 or not other.alerts():
                 continue
             drinks = other.moment_us((HARD, INRUSH)) >= seen_us - 5 * MS
             if not drinks or at_us - other.trouble_us <= _AFTERMATH_US or other.blind:
@@ -468,13 +477,19 @@ class Referee:
                 return True
         return False
 
-    def _note_cause(self, pack, causes, other):
+    def _note_cause(self, pack, at_us, causes, other):
         """What its last opening says of the output, and of its voltage."""
         pack.by_load = 0
-        pack.may_load = other or any(rule in OF_LOAD or rule == UNDER for rule in causes)
+        pack.may_load = (
+            other
+            and pack.excused_us < at_us
+            or any(rule in OF_LOAD or rule == UNDER for rule in causes)
+        )
         if causes and all(rule in OF_LOAD for rule in causes) and not other:
             pack.by_load = 1 if pack.amps() > 0 or UNDER_HARD in causes else -1
-        if NO_SHARE in causes:
+        if not pack.by_load:
+            pack.other_us = at_us
+        if causes == [NO_SHARE]:
             pack.loose += 1
         if causes and all(rule in (UNDER, UNDER_HARD) for rule in causes) and not other:
             pack.empty = True
@@ -501,13 +516,14 @@ class Referee:
         return max([volts[p.i] for p in self._packs if p is not pack and p.closed] + [0.0])
 
     def _judge_end(self, at_us):
-        """The last switch opened."""
+        """The last switch opened, other than by a restart: was it the load?"""
+        if self._snap is None:
+            return
         recent = [pack for pack in self._packs if at_us - pack.opened_us < _LOAD_US]
         longer = [pack for pack in self._packs if at_us - pack.opened_us < _LOAD_US + 2 * S]
         possibly = all(pack.may_load for pack in recent)
-        surely = longer and all(
-            pack.by_load and pack.by_load == longer[0].by_load for pack in longer
-        )
+        sign = longer[0].by_load
+        surely = all(pack.by_load == sign and at_us - pack.other_us > _LOAD_US for pack in longer)
         if possibly or self._closings.is_starting(at_us):
             for pack in longer:
                 pack.refund(at_us, surely)

@@ -24,7 +24,7 @@ locked that had no fault of its own board and cannot have had enough counted tri
 another's fault*: it is counted more trips than it can have had.
 """
 
-from sim.evidence import CARRIES_A, FOREVER, GIVES_A, MS, S
+from sim.evidence import CARRIES_A, FOREVER, GIVES_A, LOOSE, MS, S
 from sim.truth import PREDICTED, QUANTUM_V, STRAY_A
 
 _LOCKED = 5
@@ -42,7 +42,6 @@ _SPARE = 0.8
 _CHARGER_A = 0.2
 _DRAWN_US = 4 * S
 _COUNTED_US = 300 * MS
-_LOOSE = 3
 
 
 class Supply:
@@ -146,7 +145,7 @@ class Supply:
             or pack.blind
             or pack.lost
             or pack.maybe >= self._limits.max_trips
-            or pack.loose >= _LOOSE
+            or pack.loose >= LOOSE
             or pack.faulted
             and state == _LOCKED
             or self._truth.cannot_conduct(pack)
@@ -334,7 +333,7 @@ class Supply:
                 self._locked.discard(i)
             elif i not in self._locked:
                 self._locked.add(i)
-                if not (pack.faulted or pack.maybe >= limits.max_trips or pack.loose >= _LOOSE):
+                if not (pack.faulted or pack.maybe >= limits.max_trips or pack.loose >= LOOSE):
                     self._report(at_us, pack, "locked for another's fault")
             over = snap.trips[i] > pack.maybe
             span = pack.overcounted

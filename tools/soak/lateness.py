@@ -7,6 +7,8 @@ _TICK_US = 20000
 _BURST_US = 46000
 """What a tick may take that opens or closes switches, at the costs as measured: flags and current
 of sixteen 26 ms, two polls 5, four boards 8, scan and Python 6."""
+_WINDOW_US = 320000
+"""So long after a start each ALERT is cleared and its current read, in each tick."""
 _BLOCKED_US = 10000
 """What other tasks may block for together, flash writes aside: two steps of 5 ms."""
 _NOT_OURS = "_serve"
@@ -103,7 +105,7 @@ class Explainer(recorder.Recorder):
         self.causes = {}
         self.unexplained = []
         self._own_us = self._moves = 0
-        self._moved = False
+        self._moved_us = -_WINDOW_US
         rig.clear()
 
     def tick_begins(self):
@@ -118,7 +120,8 @@ class Explainer(recorder.Recorder):
         super().tick_ends()
         self._own_us = self._world.now_us - self._tick_us
         moves = len(self.switch_writes) + len(self.timeline)
-        self._moved = moves != self._moves
+        if moves != self._moves:
+            self._moved_us = self._world.now_us
         self._moves = moves
 
     def unasked(self):
@@ -133,7 +136,8 @@ class Explainer(recorder.Recorder):
         elif rig.wires.errors != rig.known_errors or rig.wires.noise:
             cause = "I2C fault"
         elif self._own_us > 2 * _TICK_US:
-            cause = "switching" if self._moved and self._own_us < _BURST_US else None
+            moved = self._tick_us - self._moved_us < _WINDOW_US
+            cause = "switching" if moved and self._own_us < _BURST_US else None
         elif rig.idle_us > _TICK_US or rig.ours > _MOST_OURS or rig.others > _MOST_OTHERS:
             cause = None
         elif blocked_us <= _BLOCKED_US:

@@ -58,6 +58,7 @@ class Ina2xx:
     _ALERT_BITS = 0
     _HIGH_BIT = 0
     _LOW_BIT = 0
+    _LOW_LIMIT = 0  # register of the lower limit of the voltage
 
     def __init__(self, i2c: "I2c", address: int, shunt_uohm: int):
         self._i2c = i2c
@@ -65,6 +66,7 @@ class Ina2xx:
         self._shunt_uohm = shunt_uohm
         self.settings = ()
         self._checked = 0
+        self._deaf_low = False
 
     def configure(
         self,
@@ -88,6 +90,7 @@ class Ina2xx:
         self._centre_mv = centre_mv
         plan = self._plan(discharge_ma, charge_ma, low_mv, high_mv)  # pyright: ignore - each has one
         self.settings = plan
+        self._deaf_low = False
         if not self._write(0, _RESET):
             return False
         for register, value in self.settings:
@@ -162,8 +165,20 @@ class Ina2xx:
         """
         self._checked = (self._checked + 1) % len(self.settings)
         register, value = self.settings[self._checked]
+        if self._deaf_low and register == self._LOW_LIMIT:
+            value = 0
         found = self._read(register)
         return None if found is None else found == value
+
+    def watch_low(self, on: bool):
+        """Have ALERT tell of a voltage below its limit, or not: while the battery is charged from
+        below. True when it was acknowledged; a chip that cannot tell needs nothing."""
+        if on == (not self._deaf_low) or not self._LOW_LIMIT:
+            return True
+        if not self._write(self._LOW_LIMIT, self.standing(self._LOW_LIMIT) if on else 0):
+            return False
+        self._deaf_low = not on
+        return True
 
     def clear_alert(self):
         """Release a latched ALERT by reading its flags.
@@ -220,6 +235,7 @@ class Ina237(Ina2xx):
     _ALERT_BITS = 0x0060
     _HIGH_BIT = 0x0010
     _LOW_BIT = 0x0008
+    _LOW_LIMIT = 0x0F
     _LIMIT_LSB_UV = 5
 
     def _plan(self, discharge_ma: int, charge_ma: int, low_mv: int, high_mv: int):

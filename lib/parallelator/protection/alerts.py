@@ -53,6 +53,7 @@ class Alerts:
         self._limits = limits
         self._emit = emit
         self._pressed = 0  # those that wait for what an opening has brought
+        self._excused = 0  # those that waited for it until this tick
         self._feeding = self._drinking = self._over = 0
         self._told_s = -1
         self.flagged = 0
@@ -70,7 +71,8 @@ class Alerts:
 
     def answer(self, alerts: int):
         """The ALERTs of `alerts`, 0 = none, are low in this tick."""
-        pressed, self._pressed = self._pressed, 0
+        pressed = self._excused = self._pressed
+        self._pressed = 0
         again = alerts & self.flagged
         if again:
             self._open_flagged(again)
@@ -102,6 +104,7 @@ class Alerts:
         self._look(bit, bit)
         if self._over & self._drinking:
             self._open_over()
+            self._pressed = self.watched()  # what they gave to it may still show
             return
         shown = self._sensors.clear_alert(i)
         if self._switches.alert_lines() & self.watched() & ~bit:
@@ -126,10 +129,10 @@ class Alerts:
             self._look_again()
         if self._feeding and self._drinking:
             self._over = self._drinking
-            self._pressed = alerts & ~self._drinking
+            self._pressed = (self.watched() | alerts) & ~self._drinking
         over = self._open_over()
         for i in range(BATTERIES):
-            if self._pressed >> i & 1:
+            if (alerts & self._pressed) >> i & 1:
                 self._judge.restart(i)
             elif alerts & ~over & 1 << i:
                 self._excuse(i, known >> i & 1)
@@ -236,7 +239,7 @@ class Alerts:
         if rules.hard_share(self._limits, self._snap.current_ma[i]) < _CONFIRM_PCT:
             shown = self._sensors.clear_alert(i) or 0
             self._hear(i, shown)
-            if not shown & ALERT:
+            if not shown & ALERT or (self._pressed | self._excused) >> i & 1:
                 self._tell_unconfirmed(i)
                 return
         self._states.trip(i, Reason.OVERCURRENT, self._sensors.alert_ma(i))

@@ -319,6 +319,9 @@ class Guard:
                     self._states.trip(i, Reason.OVERCURRENT, current_ma)
 
     def _connect(self, group: int):
+        for i in range(BATTERIES):
+            if group >> i & 1:
+                self._sensors.watch_low(i)
         self._alerts.clear(group)
         if self._output.live:
             closed = self._states.connect(group)
@@ -370,6 +373,7 @@ class Guard:
         looked_ms = self._diff(self._now, self._looked)
         self._looked = self._now
         output = self._output
+        output.pin(self._switches.high & states.stuck)
         output.look(states.on, states.held, states.stuck, fresh, looked_ms)
         for b in range(BOARDS):
             board = states.held & 15 << b * CHANNELS
@@ -482,6 +486,8 @@ class Guard:
         current_ma = snap.current_ma[i]
         self._sample(i, now, snap.voltage_mv[i], current_ma)
         metering.count_charge(snap, i, current_ma, min(dt, _CHARGE_GAP_MS))
+        if self._sensors.low >> i & 1:
+            self._sensors.watch_low(i)
         if snap.state[i] == ON:
             self._zero.closed(i)
             if self._outage.doubted >> i & 1 and self._outage.read(i):
@@ -529,7 +535,7 @@ class Guard:
             current_ma,
             balance.lag_mv(i, voltage_mv),
             seen_ms,
-            balance.unshared_ma(current_ma),
+            balance.unshared_ma(voltage_mv, current_ma),
         )
         if reason == Reason.IMBALANCE and self._would_overload(i):
             self._warnings.out_of_balance(i, voltage_mv)

@@ -132,7 +132,7 @@ class Connector:
                 ready |= bit
                 if not before & bit:
                     snap.reason[i] = Reason.IN_TURN
-            elif before & bit and snap.state[i] == WAITING:
+            elif before & fresh & bit and snap.state[i] == WAITING:
                 self._unsteady_ms[i] = _UNSTEADY_MS
         return ready
 

@@ -214,20 +214,26 @@ class Output:
             if abs(voltage_mv - self.rest_mv) > _APART_MV:
                 self.pinned &= ~bit
         step_ma = current_ma - self._steady_ma[i]
+        # A sensor that shows too much charge loses its pack's own current when it opens: that
+        # change is real, and what is left is not.
+        charges = self._opened & bit and current_ma < 0
         if not -_STEP_MA < step_ma < _STEP_MA:
             sag_mv = self._steady_mv[i] - voltage_mv
             expected_mv = step_ma * self._pack_mohm(i) // 1000
             others_ma = self._others_ma[i] - self.total_ma
             if self._steady_mv[i] and (
-                _follows(sag_mv, expected_mv) or _follows(others_ma, step_ma)
+                not charges and _follows(sag_mv, expected_mv) or _follows(others_ma, step_ma)
             ):
                 self.moved |= bit
         elif self._opened & bit and not -_STEP_MA < current_ma < _STEP_MA:
-            # It was told to open, and nothing changed: without its current the voltage would.
+            # It was told to open, and nothing changed: without its current the voltage would. A
+            # charge comes from the others.
             sag_mv = self._steady_mv[i] - voltage_mv
             expected_mv = -current_ma * self._pack_mohm(i) // 1000
+            given_ma = self.total_ma - (current_ma if self.closed & bit else 0)
             if abs(expected_mv) >= _TOLD_MV and not _follows(sag_mv, expected_mv):
-                self.moved |= bit
+                if not charges or 2 * given_ma >= -current_ma:
+                    self.moved |= bit
         elif not -_STEADY_MA < step_ma < _STEADY_MA:
             return
         if -IDLE_MA <= current_ma <= IDLE_MA:
@@ -237,6 +243,11 @@ class Output:
         self._steady_ma[i] = current_ma
         self._steady_mv[i] = voltage_mv
         self._others_ma[i] = self.total_ma
+
+    def pin(self, mask: int):
+        """The switches of `mask` are driven, whatever they are told: they cannot be opened."""
+        self.moved |= mask
+        self.pinned |= mask
 
     def opened(self, mask: int):
         """The packs of `mask` were told to open: what they read next is compared with this."""

@@ -31,6 +31,8 @@ _STRAIN_PCT = const(80)
 _GIVES_MA = const(100)
 """A pack that gives as much is not filled beyond its limit; one that takes it is not emptied."""
 _SHARED_MA = const(1999)
+_LEVEL_MV = const(50)
+"""A pack as near to the voltage of the output carries nothing, and rightly so."""
 _COOLER_C = const(10)
 CHARGER_MV = const(300)
 """How near to max_voltage_mv another pack is when it is the charger that is too high."""
@@ -132,6 +134,7 @@ class Judge:
         self._count = bytearray(_ROWS * BATTERIES)
         self._for_ms = array("i", bytes(4 * _ROWS * BATTERIES))
         self._heat = array("i", bytes(4 * BATTERIES))
+        self._rate = array("i", bytes(4 * BATTERIES))
         self._pending = bytearray(BATTERIES)
         self.urgent = False
 
@@ -211,6 +214,7 @@ class Judge:
             and lag_mv <= lim.imbalance_mv
             and unshared_ma <= _SHARED_MA
         ):
+            self._rate[i] = 0
             return 0
         heat = self._heated(i, current_ma, min(dt_ms, _DT_CAP_MS))
         sample = self._sample
@@ -266,7 +270,11 @@ class Judge:
             ratio = min(current_ma * 1000 // lim.discharge_ma, _RATIO_CAP)
         else:
             ratio = min(-current_ma * 1000 // lim.charge_ma, _RATIO_CAP)
-        heat = self._heat[i] + (ratio * ratio // 1000 - 1000) * dt_ms
+        # Between two samples the current was half of the time the one, half the other, as far as
+        # is known: a surge that ended at once must not count for the whole of a scan.
+        rate = ratio * ratio // 1000 - 1000
+        heat = self._heat[i] + (rate + self._rate[i]) // 2 * dt_ms
+        self._rate[i] = rate
         if heat < 0:
             heat = 0
         elif heat > HEAT_LIMIT:
@@ -355,6 +363,7 @@ class Balance:
         self._packs = 0
         self._flow_ma = 0
         self._second_ma = 0
+        self._bus_mv = 0
         self.reference_mv = 0
         self.odd = -1
         self.median_mv = 0
@@ -390,6 +399,9 @@ class Balance:
         self._packs = packs
         self._flow_ma = flow_ma
         self._second_ma = second_ma
+        self._bus_mv = 0
+        if packs > 2 and second_ma > _SHARED_MA:
+            self._bus_mv = self._bar_mv(carrying)
         self.reference_mv = high_mv
         self.odd = -1
         self.median_mv = 0
@@ -409,11 +421,23 @@ class Balance:
                 if mask >> i & 1 and volts[i] == scratch[count - 1]:
                     self.odd = i
 
-    def unshared_ma(self, current_ma: int):
+    def _bar_mv(self, carrying: int):
+        # The voltage behind the switches of those that carry.
+        sum_mv = count = 0
+        snap, path_mohm = self._snap, self._limits.path_mohm
+        for i in range(BATTERIES):
+            if carrying >> i & 1:
+                sum_mv += snap.voltage_mv[i] - snap.current_ma[i] * path_mohm // 1000
+                count += 1
+        return sum_mv // count
+
+    def unshared_ma(self, voltage_mv: int, current_ma: int):
         """What the others carry each, mA, when three or more are connected and this one, with
-        `current_ma`, carries nothing; else 0. Two of the others must carry as much: the sensor of
-        one may lie."""
+        `current_ma`, carries nothing though its voltage differs from that of the output; else 0.
+        Two of the others must carry as much: the sensor of one may lie."""
         if self._packs < 3 or not -IDLE_MA < current_ma < IDLE_MA:
+            return 0
+        if abs(voltage_mv - self._bus_mv) <= _LEVEL_MV:
             return 0
         return min((self._flow_ma - abs(current_ma)) // (self._packs - 1), self._second_ma)
 

@@ -24,6 +24,7 @@ _LOST_LATE_READS = const(2)
 """Failed reads that are enough after _LOST_MS: a single one may just follow a time in which the
 guard could not run."""
 _RANGE_PCT = const(90)
+_LOW_MARGIN_MV = const(300)
 _NUMBER = const(0x7000)
 """Base of the numbers that the chips are told apart by: as limits of a voltage beyond 85 V."""
 
@@ -39,6 +40,7 @@ class Sensors:
     Attributes:
         chips: the driver of each place, None where no chip answers.
         found: mask of the places whose chip answers.
+        low: mask of those whose ALERT does not tell of a low voltage, see `watch_low`.
         garbled: readings so far that a second one did not confirm.
     """
 
@@ -53,6 +55,7 @@ class Sensors:
         self._misses = bytearray(BATTERIES)
         self._marks = bytearray(BATTERIES)
         self._rescued = 0
+        self.low = 0
         self.chips: list = [None] * BATTERIES
         self.found = 0
         self.garbled = 0
@@ -129,6 +132,7 @@ class Sensors:
         limits = self._limits
         centre_mv = (limits.min_voltage_mv + limits.max_voltage_mv) // 2
         chip = self.chips[i]
+        low = self.low >> i & 1
         good = chip.configure(
             limits.hard_discharge_ma,
             limits.hard_charge_ma,
@@ -141,12 +145,25 @@ class Sensors:
             if other is not None and other.settings == chip.settings:
                 chip.settings = other.settings
                 break
-        return good
+        return good and (not low or chip.watch_low(False))
+
+    def watch_low(self, i: int):
+        """Battery i is about to close, or is read: below its hard limit it is only ever connected
+        to be charged, and its ALERT must not tell of that."""
+        bit = 1 << i
+        chip = self.chips[i]
+        voltage_mv = self._snap.voltage_mv[i]
+        if self.low & bit:
+            if voltage_mv > self._limits.hard_low_mv + _LOW_MARGIN_MV and chip.watch_low(True):
+                self.low &= ~bit
+        elif voltage_mv <= self._limits.hard_low_mv and chip and chip.watch_low(False):
+            self.low |= bit
 
     def drop(self, i: int):
         """Forget chip i: it must be found again."""
         self._snap.valid[i] = 0
         self.chips[i] = None
+        self.low &= ~(1 << i)
         self.found &= ~(1 << i)
 
     def read(self, i: int):

@@ -82,6 +82,7 @@ class States:
         self._full = 0
         self._counted = 0
         self._fell = 0
+        self._fell_s = _words()
         self._loaded = 0
         self._loaded_sign = 0
         self._peak_ma = 0
@@ -173,7 +174,7 @@ class States:
             self._fail_trial(i, reason, value)
             return
         starting = reason == Reason.OVERCURRENT and starts.starting() and starts.group & bit
-        self._open(bit)
+        self._fall(bit)
         if self._is_spent(i, reason, value):
             reason, value = Reason.UNDERVOLTAGE, self._snap.voltage_mv[i]
         self._emit("trip", i, TRIPPED, reason, value)
@@ -190,11 +191,12 @@ class States:
         self._note_load(i, reason, value)
         self.settle(i)
         others = starts.group & ~bit
-        if starting and (not others or others & ~self.on & self._loaded):
+        if starting and (others & ~self.on & self._loaded or not others | self.on):
             # Two of those that started together, or the only one: the load takes too much.
             others &= self.on
-            self._open(others)
-            self._fail_output(others | starts.group & self._loaded)
+            self._fall(others)
+            loaded = starts.group if self.on | self.held else self._recent(self._loaded)
+            self._fail_output(others | loaded & self._loaded)
         elif not self.on | self.held:
             self._fall_dark()
 
@@ -235,7 +237,7 @@ class States:
 
     def spare(self, mask: int):
         """Open those that feed a battery which cannot be opened; they return when they fit."""
-        self._open(mask)
+        self._fall(mask)
         for i in range(BATTERIES):
             if mask >> i & 1:
                 self._cause[i] = Reason.FEEDING
@@ -248,7 +250,7 @@ class States:
     def _note_load(self, i: int, reason: int, value: int):
         # Those that opened on current in the same direction, or on a collapse of the voltage.
         of_current = reason == Reason.OVERCURRENT or reason == Reason.OVERLOAD
-        collapse = reason == Reason.UNDERVOLTAGE and value < self._limits.hard_low_mv
+        collapse = reason == Reason.UNDERVOLTAGE and value <= self._limits.hard_low_mv
         if not of_current and not collapse:
             return
         sign = -1 if of_current and value < 0 else 1
@@ -263,12 +265,10 @@ class States:
             self._collapsed = True
 
     def _recent(self, mask: int):
-        """Those of `mask` that opened by themselves within the last 30 s."""
+        """Those of `mask` that opened by themselves within the last 30 s, and are open."""
         snap = self._snap
         for i in range(BATTERIES):
-            state = snap.state[i]
-            opened = state == TRIPPED or state == LOCKED or state == ABSENT
-            if not (opened and self._fell >> i & 1) or snap.uptime_s - snap.since_s[i] > _RECENT_S:
+            if not self._fell >> i & 1 or snap.uptime_s - self._fell_s[i] > _RECENT_S:
                 mask &= ~(1 << i)
         return mask
 
@@ -287,7 +287,7 @@ class States:
             return False
         if current_ma < 0 or self._is_violent(current_ma):
             return False
-        if snap.voltage_mv[i] >= limits.min_voltage_mv + limits.uv_hysteresis_mv:
+        if snap.voltage_mv[i] >= limits.min_voltage_mv + limits.uv_hysteresis_mv // 4:
             return False
         present = empty = 0
         for k in range(BATTERIES):
@@ -321,6 +321,7 @@ class States:
                 self._refund(i)
                 self._cause[i] = Reason.UNDERVOLTAGE
                 self.settle(i)
+        self._fell &= ~self._loaded
         self._loaded = 0
 
     def _fail_output(self, group: int):
@@ -328,6 +329,7 @@ class States:
             self._end_empty()
             return
         pause_ms = self._starts.fail(self._loaded_sign < 0)
+        self._fell &= ~group
         self._loaded = 0
         for i in range(BATTERIES):
             if group >> i & 1:
@@ -354,7 +356,7 @@ class States:
     def lose(self, i: int, reason: int):
         """Open battery i, whose sensor or expander is gone; it returns as after a trip."""
         snap = self._snap
-        self._open(1 << i)
+        self._fall(1 << i)
         if snap.state[i] != ABSENT:
             self._cause[i] = reason
             snap.eta_ms[i] = max(snap.eta_ms[i], self._uncounted_delay(i))
@@ -398,16 +400,24 @@ class States:
 
     def fault(self, i: int, reason: int):
         """Battery i's switch does not do what it is told: off and locked."""
-        self._open(1 << i)
+        self._fall(1 << i)
         self.lock[i] = reason
         self.settle(i)
+
+    def _fall(self, mask: int):
+        # Open without an operator's wish.
+        fallen = mask & self.on
+        self._open(mask)
+        self._fell |= fallen
+        for i in range(BATTERIES):
+            if fallen >> i & 1:
+                self._fell_s[i] = self._snap.uptime_s
 
     def _open(self, mask: int):
         self._switches.open(mask)
         self.changed = True
         last = mask & self.on
         self._output.opened(last)
-        self._fell |= last
         self.on &= ~mask
         self._starts.trial &= ~mask
         if last and not self.on | self.held | self.stuck:

@@ -249,8 +249,12 @@ class Switches:
         return mask & self.wanted
 
     def flush(self):
-        """Write every present board whose outputs are not verified to be what is wanted."""
+        """Write every present board whose outputs are not verified to be what is wanted.
+
+        All are written before the first is read back: what starts together closes together.
+        """
         wanted = self.wanted
+        moved = 0
         for b in range(BOARDS):
             bits = self._port[wanted & 15]
             wanted >>= CHANNELS
@@ -259,6 +263,9 @@ class Switches:
                 self._pending |= 1 << b
                 self._compare_anew(b)
                 self._expanders[b].switches(bits)
+                moved |= 1 << b
+        for b in range(BOARDS):
+            if moved >> b & 1:
                 self.verify(b)
 
     def verify(self, b: int):
