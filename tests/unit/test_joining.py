@@ -590,3 +590,30 @@ def test_a_doubtful_output_is_tried_when_nobody_fits():
         for i in range(others):
             rig.snap.state[i] = 6
         assert rig.choose() == group, "two bring 40 A, three 45 A"
+
+
+def test_one_outside_its_window_is_told_so_however_odd_it_is():
+    rig = Rig((27000, 0), (23000, 501))
+    rig.states.stuck = 0b10
+    rig.choose()
+    assert rig.snap.reason[1] == Reason.UNDERVOLTAGE
+
+
+def test_one_that_has_closed_is_not_unsteady_for_it():
+    rig = Rig((27000, 0), (27000, 0))
+    assert rig.choose() == 0b11
+    rig.snap.state[0] = rig.snap.state[1] = ON
+    assert rig.choose() == 0
+    rig.snap.state[0] = rig.snap.state[1] = WAITING
+    assert rig.choose() == 0b11
+
+
+def test_when_a_lower_one_will_fit_follows_from_its_trend_too():
+    rig = Rig((26000, 1000), (24530, 0), connected=1)
+    for voltage_mv, join_ms in ((24530, 0), (24630, 9 * 60000)):
+        rig.snap.voltage_mv[1] = voltage_mv
+        rig.look()
+        rig.connector.due(60000)
+        rig.connector.choose(rig.fresh)
+        assert rig.snap.reason[1] == Reason.BUS_HIGHER
+        assert rig.snap.join_ms[1] == join_ms, voltage_mv
