@@ -373,6 +373,8 @@ def test_only_the_batteries_of_the_mask_are_pending():
     judge.flagged(3)
     assert judge.trip_pending(0b1000) and not judge.trip_pending(0b0111)
     assert not judge.trip_pending(0)
+    judge.clear(2)
+    assert not judge.trip_pending(0b0100), "without heat"
     judge.sample(3, 26000, 0, 0, 160)
     assert not judge.trip_pending(0b1000)
     judge.sample(3, 26000, 0, 1001, 160)
