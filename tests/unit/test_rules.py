@@ -225,7 +225,7 @@ def test_of_three_or_more_the_one_far_above_the_median_is_odd_and_the_next_is_th
     found = balance((26000, 0), (26010, 0), (27020, 0), (25990, 0))
     assert found.odd == 2 and found.reference_mv == 26010
     assert found.lag_mv(2, 27020) == 27020 - 26005 and found.lag_mv(0, 26000) == 10
-    assert balance((26000, 0), (27500, 0)).odd == -1
+    assert balance((26000, 0), (28500, 0)).odd == -1
     assert balance((26000, 0), (26000, 0), (27000, 0)).odd == -1
 
 
