@@ -285,6 +285,7 @@ def test_what_the_others_carry_is_their_mean_and_needs_two_of_them():
     lying = balance((26000, 0), (26000, 0), (26000, 12000))
     assert lying.unshared_ma(26100, 0) == 0, "one may lie"
     assert balance((26000, 0), (26000, 9000)).unshared_ma(26100, 0) == 0
+    assert balance((26000, 40), (26000, 9000)).unshared_ma(26100, 40) == 0, "nor with a little"
 
 
 def test_a_pack_that_is_level_with_the_output_rightly_carries_nothing():
