@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-only
 """What is known of the output: who speaks, what is live, who cannot be opened, what would be."""
 
+from array import array
+
 from parallelator import settings
 from parallelator.protection import rules
-from parallelator.protection.output import FRESH_MS, Output
+from parallelator.protection.output import FRESH_MS, Output, insert
 from parallelator.snapshot import Snapshot
 
 
@@ -220,9 +222,9 @@ def test_the_first_reading_is_no_step():
 
 
 def test_a_current_that_the_others_lack_is_real():
-    output = observed((26000, 0), (26000, 9000), on=0b10)
+    output = observed((26000, 0), (26000, 19000), on=0b10)
     output.watch_open(0, 26000, 0, 0)
-    output._snap.current_ma[1] = 4000
+    output._snap.current_ma[1] = 14000
     output.look(0b10, 0, 0, 0b11, 160)
     output.watch_open(0, 26000, 5000, 0)
     assert output.moved == 1
@@ -437,3 +439,9 @@ def test_the_sum_of_what_is_predicted_is_what_the_output_takes():
     for total_ma in (-20000, 0, 7000, 45000):
         predicted = output.predict(0b111, total_ma)
         assert abs(sum(predicted[i] for i in range(3)) - total_ma) <= 60, total_ma
+
+
+def test_a_value_is_put_in_its_place_and_nothing_behind_is_looked_at():
+    scratch = array("i", [5, 7, 0, 99])
+    insert(scratch, 2, 3)
+    assert list(scratch) == [3, 5, 7, 99]

@@ -225,7 +225,7 @@ def test_of_three_or_more_the_one_far_above_the_median_is_odd_and_the_next_is_th
     found = balance((26000, 0), (26010, 0), (27020, 0), (25990, 0))
     assert found.odd == 2 and found.reference_mv == 26010
     assert found.lag_mv(2, 27020) == 27020 - 26005 and found.lag_mv(0, 26000) == 10
-    assert balance((26000, 0), (27500, 0)).odd == -1
+    assert balance((26000, 0), (28500, 0)).odd == -1
     assert balance((26000, 0), (26000, 0), (27000, 0)).odd == -1
 
 
@@ -285,6 +285,7 @@ def test_what_the_others_carry_is_their_mean_and_needs_two_of_them():
     lying = balance((26000, 0), (26000, 0), (26000, 12000))
     assert lying.unshared_ma(26100, 0) == 0, "one may lie"
     assert balance((26000, 0), (26000, 9000)).unshared_ma(26100, 0) == 0
+    assert balance((26000, 40), (26000, 9000)).unshared_ma(26100, 40) == 0, "nor with a little"
 
 
 def test_a_pack_that_is_level_with_the_output_rightly_carries_nothing():
@@ -373,6 +374,8 @@ def test_only_the_batteries_of_the_mask_are_pending():
     judge.flagged(3)
     assert judge.trip_pending(0b1000) and not judge.trip_pending(0b0111)
     assert not judge.trip_pending(0)
+    judge.clear(2)
+    assert not judge.trip_pending(0b0100), "without heat"
     judge.sample(3, 26000, 0, 0, 160)
     assert not judge.trip_pending(0b1000)
     judge.sample(3, 26000, 0, 1001, 160)
