@@ -116,7 +116,7 @@ def campaign(names, tries):
 
 
 def test_a_fault_in_every_transaction_until_the_bus_has_started():
-    campaign(("from reset to the first scan", "the start of the bus"), 3)
+    campaign(("from reset to the first scan", "the start of the bus"), 2)
 
 
 def test_a_fault_in_every_transaction_while_all_are_on_opens_nobody():
