@@ -136,6 +136,20 @@ def test_batteries_below_the_window_are_charged_when_there_is_a_charger():
     assert not any(moves(report, n) for n in range(1, 5))
 
 
+def test_a_battery_on_trial_has_its_hard_limit():
+    # Only one of the two sees the charge, which is no proof; its chip raises no ALERT for it.
+    packs = [{"n": n, "soc": 0.7, "sensor": "ina226"} for n in (1, 2)]
+    steps = volts({1: 23500, 2: 23500})
+    steps += [
+        {"at": 0, "do": "sensor_lie", "n": 2, "stuck_ma": 0},
+        {"at": 12, "do": "request", "n": 1, "action": "on"},
+    ]
+    report = play(duration_s=18, batteries=packs, source=[[0, 0], [15, 50]], steps=steps)
+    assert state_at(report, 1, 14.9) == ("on", "trial")
+    opened = [at_s for at_s, closed in moves(report, 1, 15) if not closed]
+    assert opened and opened[0] - 15 <= 0.35, moves(report, 1)
+
+
 def test_a_full_rig_supplies_what_takes():
     packs = [{"n": n, "soc": 0.93 + 0.005 * n, "capacity_ah": 1} for n in range(1, 9)]
     report = play(

@@ -295,6 +295,13 @@ def test_a_pack_that_is_level_with_the_output_rightly_carries_nothing():
     assert looked.unshared_ma(25889, 0) == looked.unshared_ma(25991, 0) == 3000
 
 
+def test_beyond_hard_is_exact_in_each_direction():
+    lim = limits(max_charge_current_ma=5000)
+    found = [rules.is_beyond_hard(lim, ma) for ma in (20000, 20001, -10000, -10001, 0)]
+    assert found == [False, True, False, True, False]
+    assert not rules.is_beyond_hard(limits(hard_current_pct=0), 80000)
+
+
 def test_cooling_doubles_up_to_ten_minutes():
     lim = limits()
     assert [rules.cooling_ms(lim, k) for k in (0, 1, 2, 10, 255)] == [

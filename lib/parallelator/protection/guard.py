@@ -338,15 +338,12 @@ class Guard:
 
     def _probe(self):
         # The first readings of a trial: the currents of all at once, nothing else is connected.
-        limits = self._limits
         for i in range(BATTERIES):
             current_ma = self._sensors.current_ma(i) if self._starts.trial >> i & 1 else None
             if current_ma is None:
                 continue
             self._snap.current_ma[i] = current_ma
-            if current_ma > (limits.hard_discharge_ma or rules.NEVER) or -current_ma > (
-                limits.hard_charge_ma or rules.NEVER
-            ):
+            if rules.is_beyond_hard(self._limits, current_ma):
                 self._states.trip(i, Reason.OVERCURRENT, current_ma)
                 return
         self._starts.round_done()
@@ -524,6 +521,8 @@ class Guard:
         seen_ms = min(dt, _GAP_MS)
         inrush_ma = self._starts.inrush_ma()
         if self._starts.trial >> i & 1:
+            if rules.is_beyond_hard(self._limits, current_ma):
+                self._states.trip(i, Reason.OVERCURRENT, current_ma)
             return
         if inrush_ma:
             if abs(current_ma) > inrush_ma:

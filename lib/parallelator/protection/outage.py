@@ -101,11 +101,9 @@ class Outage:
         """Battery i of the doubted ones was read; True when it shall be read again at once."""
         limits = self._limits
         current_ma = self._snap.current_ma[i]
-        if (
-            rules.outside(limits, self._snap.voltage_mv[i])
-            or current_ma > (limits.hard_discharge_ma or rules.NEVER)
-            or -current_ma > (limits.hard_charge_ma or rules.NEVER)
-        ):
+        if rules.outside(limits, self._snap.voltage_mv[i]):
+            return True
+        if rules.is_beyond_hard(limits, current_ma):
             return True
         if self._read_once >> i & 1:
             self.doubted &= ~(1 << i)

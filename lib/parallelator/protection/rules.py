@@ -317,6 +317,12 @@ def recovered(
     return outside(limits, voltage_mv) == Reason.NONE
 
 
+def is_beyond_hard(limits: "Limits", current_ma: int):
+    """True when a current in mA is beyond the hard limit of its direction."""
+    hard_ma = limits.hard_discharge_ma if current_ma >= 0 else limits.hard_charge_ma
+    return 0 < hard_ma < abs(current_ma)
+
+
 def hard_share(limits: "Limits", current_ma: int):
     """A current in mA as per cent of the hard limit of its direction, 0 without such a limit."""
     hard_ma = limits.hard_discharge_ma if current_ma >= 0 else limits.hard_charge_ma
