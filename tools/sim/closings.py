@@ -30,6 +30,8 @@ _OBEY_US = 30 * MS  # a wish may come while a closing is under way
 _ENTERED_US = 60 * MS  # a closing has its state by then
 _UNSEEN_US = 400 * MS  # a delay counts from the reading before the trip
 _TOGETHER_US = 20 * MS
+_STALLED_US = 400 * MS
+"""The same on the host's own clock, whose pauses fall between the writes of two boards."""
 _YOUNG_US = 350 * MS
 _STARTING_US = S
 _STARTING_SLACK_US = 250 * MS
@@ -95,6 +97,7 @@ class Closings:
         self._failures = failures
         self._trials = trials
         self._report = report
+        self._together_us = _TOGETHER_US if world.virtual else _STALLED_US
         self.group = []
         self._group_us = self._relief_us = self._joined_us = -FOREVER
         self._young_us = -FOREVER
@@ -166,13 +169,13 @@ class Closings:
         told = [pack for pack in others if pack.closed or pack.held]
         stray = [pack for pack in others if pack.stray_us is not None or truth.lies(pack)]
         join = self._join
-        if join and at_us - join.at_us <= _TOGETHER_US:
+        if join and at_us - join.at_us <= self._together_us:
             if truth.are_measured(joined, at_us):
                 self._judge_join(at_us, honest, join)
-        elif at_us - self._group_us <= _TOGETHER_US:
+        elif at_us - self._group_us <= self._together_us:
             self._add(joined, at_us, self.group[0].surely_started)
             self._judge_group(at_us)
-        elif at_us - self._young_us <= _TOGETHER_US:
+        elif at_us - self._young_us <= self._together_us:
             self._begin_doubtful(joined, at_us)
         elif live:
             join = _Join(at_us, live, told, stray, truth)
