@@ -31,7 +31,7 @@ _ENTERED_US = 60 * MS  # a closing has its state by then
 _UNSEEN_US = 400 * MS  # a delay counts from the reading before the trip
 _TOGETHER_US = 20 * MS
 _STALLED_US = 400 * MS
-"""The same on the host's own clock, whose pauses fall between the writes of two boards."""
+"""A pause of the host, on its own clock, that may fall between the boards of one start."""
 _YOUNG_US = 350 * MS
 _STARTING_US = S
 _STARTING_SLACK_US = 250 * MS
@@ -97,7 +97,7 @@ class Closings:
         self._failures = failures
         self._trials = trials
         self._report = report
-        self._together_us = _TOGETHER_US if world.virtual else _STALLED_US
+        self._stalled_us = 0 if world.virtual else _STALLED_US
         self.group = []
         self._group_us = self._relief_us = self._joined_us = -FOREVER
         self._young_us = -FOREVER
@@ -169,13 +169,13 @@ class Closings:
         told = [pack for pack in others if pack.closed or pack.held]
         stray = [pack for pack in others if pack.stray_us is not None or truth.lies(pack)]
         join = self._join
-        if join and at_us - join.at_us <= self._together_us:
+        if join and at_us - join.at_us <= _TOGETHER_US:
             if truth.are_measured(joined, at_us):
                 self._judge_join(at_us, honest, join)
-        elif at_us - self._group_us <= self._together_us:
+        elif at_us - self._group_us <= _TOGETHER_US:
             self._add(joined, at_us, self.group[0].surely_started)
             self._judge_group(at_us)
-        elif at_us - self._young_us <= self._together_us:
+        elif at_us - self._young_us <= _TOGETHER_US:
             self._begin_doubtful(joined, at_us)
         elif live:
             join = _Join(at_us, live, told, stray, truth)
@@ -260,7 +260,8 @@ class Closings:
             wrong = [self._relieves_nobody(pack, join) for pack in fresh]
         elif fresh and not join.idle:
             soon = join.at_us - self._joined_us < limits.join_us * _SHORTER or join.count > 1
-            if soon and join.commanded and join.worst < _BEYOND:
+            paused = join.at_us - self._group_us < self._stalled_us
+            if soon and not paused and join.commanded and join.worst < _BEYOND:
                 self._later(fresh[-1], at_us, "joined before its turn")
         for k, pack in enumerate(fresh):
             if distances[k] > near_v + join.slack_v:
