@@ -184,7 +184,9 @@ def test_switching_a_real_rig(visit, stage):
     log_in(page)
     card = page.locator("#battery-6")
     card.locator("[data-action=off]").click()
-    page.locator("#ask-yes").click()
+    with page.expect_response("**/api/batteries/6/off") as asked:
+        page.locator("#ask-yes").click()
+    assert asked.value.json() == {"n": 6, "wish": "off"}
     expect(card).to_have_class("off")
     expect(card.locator("[data-f=current]")).to_have_text("0.0 A")
     card.locator("[data-action=auto]").click()

@@ -210,6 +210,23 @@ def test_a_battery_without_current_goes_off_unasked(visit, rig):
     expect(page.locator("#ask")).to_be_hidden()
 
 
+def test_what_is_tapped_while_the_password_is_checked_waits_for_it(visit, rig):
+    rig.tell("wait 2")
+    page = visit(rig)
+    checked = []
+    page.route("**/api/login", lambda route: checked.append(route))
+    page.locator("#account").click()
+    log_in(page)
+    expect(page.locator("#gate")).to_be_hidden()
+    with page.expect_response("**/api/batteries/2/off") as asked:
+        key(page, 2, "off").click()
+    assert asked.value.status == 401
+    page.wait_for_timeout(100)
+    checked[0].continue_()
+    expect(card(page, 2).locator("[data-f=state]")).to_have_text("off")
+    expect(page.locator("#gate")).to_be_hidden()
+
+
 def test_refusals_in_words(visit, rig):
     page = visit(rig)
     page.locator("#account").click()

@@ -31,7 +31,15 @@ export async function change(path, { n, method = "POST", body, refused } = {}) {
   return null;
 }
 
-export async function login() {
+let entering = null;
+
+// One login at a time: what is tapped while the rig checks the password waits for the answer.
+export function login() {
+  entering ||= enter().finally(() => { entering = null; });
+  return entering;
+}
+
+async function enter() {
   set($("gate-error"), "");
   while (await choice($("gate")) === "yes") {
     const { refusal } = await send("POST", "/api/login", { password: $("password").value });
