@@ -1,0 +1,297 @@
+# SPDX-License-Identifier: GPL-3.0-only
+"""The state of charge of each pack, with its uncertainty. Pure: it reads no clock and no sensor.
+
+Charge is counted every second, in whole numbers. Every five minutes the voltage is looked at: less
+what resistance, relaxation and the branch of charge or discharge explain, it is the rest voltage
+of the curve, give or take what these are uncertain by. An interval of voltage is an interval of
+charge: wide where the curve is flat. A Kalman filter of two states, charge and capacity, takes it
+in. What curve and corrections are wrong by is much the same at the next look: it is a third
+quantity, considered but not estimated (S. F. Schmidt, NASA SP-141, 1966), so that many looks with
+the same error make nothing certain. It is another one once the charge has moved on.
+"""
+
+from array import array
+from math import exp, sqrt
+
+from micropython import const
+
+from parallelator.energy import curve as curves
+from parallelator.snapshot import BATTERIES
+
+_FAST_S = const(60)
+_SLOW_S = const(2700)
+_FAST_SHARE, _SLOW_SHARE = 0.35, 0.85
+"""Time constants of relaxation, and their resistances as shares of the pack's: V. Pop and others,
+Battery Management Systems (2008), has the like of both chemistries."""
+_FAST_SCALE = const(64)
+_SLOW_SCALE = const(8192)
+_FULL_S = const(180)
+_TAIL = const(20)  # a charger has ended when it gives less than this part of the capacity an hour
+_MAS = const(3600)
+"""mA*s in one mAh."""
+_OHM_MAS = 3.6e6
+"""Resistance of a pack that has shown none yet: 1 Ohm per Ah, in Ohm * mA*s."""
+_BRANCH_LENGTH = 0.05
+_ERROR_LENGTH = 0.15
+"""Charge that changes the branch, and the error of the curve."""
+_UNKNOWN = 0.3
+"""Deviation of a charge that nobody knows."""
+_CAPACITY = 0.12
+"""Deviation of the capacity from the label's."""
+_ASLEEP, _MOVED_MV = 0.012, 8.0
+"""What charge, and a cell's voltage, may move by while the power is off."""
+_SENSOR_MA, _GAIN = 3.0, 0.004
+"""Errors of the current sensor once its zero is known."""
+_LEAST_HALF = 0.008
+ROW = "<HHHHbb"
+_PARTS = const(50000)
+_CAPACITY_PARTS = const(40000)
+_SLOW_PARTS = const(200)
+_BELOW = 0.1
+"""Scales of what is kept, and the charge that is kept as 0: below empty."""
+
+# Charge that comes back of what is put in; voltage of a cell at the charger's end, mV; charge
+# then; half of the gap between the branches, mV; what the start curve and a curve of the rig's own
+# are wrong by, mV.
+_KINDS = {
+    "nmc": (0.9985, 4130, 0.985, 1.5, 22.0, 8.0),
+    "lfp": (0.992, 3420, 1.0, 7.0, 13.0, 8.0),
+}
+CHEMISTRIES = tuple(sorted(_KINDS))
+
+
+class Charge:
+    """The packs of one rig.
+
+    Args:
+        chemistry: one of CHEMISTRIES; cells: in series.
+        capacity_mah: what the label of each pack says, a sequence of 16, each 1 or more.
+        empty_mv: lowest voltage of a pack, mV.
+        out_mas: array of 16 that counts what left each pack since its charge was settled, mA*s.
+        curve: rest voltages of a cell as of `curve.start`, from a calibration; None: the start
+            curve.
+
+    Attributes:
+        capacity: array of 16: the charge from full to empty as a share of the label's.
+    """
+
+    def __init__(
+        self,
+        chemistry: str,
+        cells: int,
+        capacity_mah: "Sequence",
+        empty_mv: int,
+        out_mas: "array",
+        curve: "Sequence | None" = None,
+    ):
+        self._cells = cells
+        self._eta, full_mv, self._full, self._gap_mv, start_mv, own_mv = _KINDS[chemistry]
+        self._full_mv = full_mv * cells
+        self._empty_mv = empty_mv
+        self._curve_mv = own_mv if curve else start_mv
+        self._curve = curve or curves.start(chemistry, empty_mv / cells)
+        self._label_mas = array("f", (mah * float(_MAS) for mah in capacity_mah))
+        self._charge = _floats()
+        self.capacity = _floats()
+        # Covariances of charge s, capacity c and the error e of the curve, whose variance is 1.
+        self._ss, self._sc, self._cc = _floats(), _floats(), _floats()
+        self._se, self._ce = _floats(), _floats()
+        self._branch = _floats()  # -1 after discharge, 1 after charge
+        self._moved_mv = _floats()
+        self._out_mas = out_mas
+        self._fast, self._slow = _words(), _words()
+        self._seconds = array("h", bytes(2 * BATTERIES))
+        self._full_s = bytearray(BATTERIES)
+        for i in range(BATTERIES):
+            self.forget(i)
+
+    def forget(self, i: int):
+        """Pack i is another one, or was never seen: nothing is known of it."""
+        self._charge[i], self.capacity[i] = 0.5, 1.0
+        self._ss[i], self._sc[i], self._cc[i] = _UNKNOWN**2, 0.0, _CAPACITY**2
+        self._se[i] = self._ce[i] = self._branch[i] = 0.0
+        self._out_mas[i] = self._slow[i] = self._seconds[i] = self._full_s[i] = 0
+        self.wake(i)
+
+    def wake(self, i: int):
+        """The power was off: what pack i did meanwhile is not known."""
+        self._ss[i] += _ASLEEP**2
+        self._slow[i] //= 2
+        self._fast[i] = 0
+        slow_v = self._slow[i] / _SLOW_SCALE * _OHM_MAS / self._label_mas[i]
+        self._moved_mv[i] = _MOVED_MV + abs(slow_v) / self._cells
+
+    def count(self, i: int, out_mas: int, seconds: int):
+        """Charge left pack i (it entered: below 0).
+
+        Args:
+            out_mas: how much, mA*s; seconds: within this time, 1..10.
+        """
+        self._out_mas[i] += out_mas
+        self._seconds[i] += seconds
+        ma = out_mas // seconds
+        self._fast[i] += (ma * _FAST_SCALE - self._fast[i]) * seconds // _FAST_S
+        self._slow[i] += (ma * _SLOW_SCALE - self._slow[i]) * seconds // _SLOW_S
+
+    def ended(self, i: int, voltage_mv: int, current_ma: int, seconds: int):
+        """Watch for the charger's end; True when pack i has been full for three minutes, once."""
+        if voltage_mv < self._full_mv:
+            self._full_s[i] = 0
+            return False
+        if current_ma > 0 or -current_ma > self.label_mah(i) // _TAIL:
+            return False
+        before = self._full_s[i]
+        self._full_s[i] = min(before + seconds, _FULL_S + 1)
+        return before < _FULL_S <= self._full_s[i]
+
+    def full(self, i: int):
+        """Pack i is full: what `ended` has seen."""
+        self._settle(i)
+        self._take(i, self._full - self._charge[i], 0.0, 0.01)
+
+    def look(self, i: int, voltage_mv: int, current_ma: int, r_mohm: int):
+        """Correct pack i by its voltage.
+
+        Args:
+            voltage_mv, current_ma: of the same moment; r_mohm: of the pack, 0 = not known.
+        """
+        self._settle(i)
+        middle, half = self._seen(i, voltage_mv, current_ma, r_mohm)
+        half = max(half, _LEAST_HALF)
+        self._take(i, middle - self._charge[i], half, 0.3 * half)
+
+    def is_another(self, i: int, voltage_mv: int, current_ma: int, r_mohm: int):
+        """True when what pack i shows at power-on contradicts the charge that was kept of it."""
+        middle, half = self._seen(i, voltage_mv, current_ma, r_mohm)
+        off = middle - self._charge[i]
+        return off * off > 16 * (self._ss[i] + half * half + 0.015**2)
+
+    def now(self, i: int):
+        """(charge of pack i, its standard deviation) at this moment, both as shares of 1."""
+        return self._charge[i] + self._moved(i), sqrt(self._ss[i])
+
+    def left_mah(self, i: int, current_ma: int, r_mohm: int):
+        """What pack i can still give at a current, until its voltage is the lowest one, mAh.
+
+        Args:
+            current_ma: of discharge, as it will last; r_mohm: as of `look`.
+        """
+        drop_mv = current_ma * self._ohm(i, r_mohm) * (1 + _FAST_SHARE + _SLOW_SHARE)
+        floor = curves.charge_at(self._curve, (self._empty_mv + drop_mv) / self._cells)
+        charge = self._charge[i] + self._moved(i)
+        return max(charge - max(floor, 0.0), 0.0) * self.full_mah(i)
+
+    def row(self, i: int):
+        """What is kept of pack i: six whole numbers that `recall` takes, `ROW` of `struct`."""
+        charge, deviation = self.now(i)
+        slow = self._slow[i] // _SLOW_SCALE * _SLOW_PARTS // (self.label_mah(i) or 1)
+        return (
+            int(min(max(charge + _BELOW, 0.0), 1.2) * _PARTS),
+            int(self.capacity[i] * _CAPACITY_PARTS),
+            int(min(deviation, 1.0) * _PARTS) or 1,
+            int(sqrt(self._cc[i]) * _PARTS) or 1,
+            min(max(slow, -127), 127),
+            int(self._branch[i] * 100),
+        )
+
+    def recall(self, i: int, row: tuple):
+        """Take over what `row` gave; what was counted since then is in `out_mas`.
+
+        How far the error is the curve's is not kept: nearly all of it, to be careful.
+        """
+        charge, capacity, deviation, of_capacity, slow, branch = row
+        self._charge[i] = charge / _PARTS - _BELOW
+        self.capacity[i] = min(max(capacity / _CAPACITY_PARTS, 0.4), 1.4)
+        self._ss[i] = (deviation / _PARTS) ** 2
+        self._cc[i] = (of_capacity / _PARTS) ** 2
+        self._se[i] = -0.9 * deviation / _PARTS
+        self._sc[i] = self._ce[i] = self._moved_mv[i] = 0.0
+        self._slow[i] = slow * self.label_mah(i) // _SLOW_PARTS * _SLOW_SCALE
+        self._branch[i] = branch / 100
+
+    def label_mah(self, i: int):
+        """What the label of pack i says, mAh."""
+        return int(self._label_mas[i]) // _MAS
+
+    def full_mah(self, i: int):
+        """The charge of pack i from full to empty, mAh."""
+        return self.capacity[i] * self._label_mas[i] / _MAS
+
+    def _moved(self, i: int):
+        """The share by which the charge moved since it was settled."""
+        out = self._out_mas[i]
+        eta = self._eta if out < 0 else 1.0
+        return -out * eta / (self._label_mas[i] * self.capacity[i])
+
+    def _settle(self, i: int):
+        """Charge and uncertainties follow what was counted."""
+        moved = self._moved(i)
+        by_c = -moved / self.capacity[i]
+        ss, sc, cc = self._ss[i], self._sc[i], self._cc[i]
+        drift = _SENSOR_MA * self._seconds[i] / self._label_mas[i]
+        gain = _GAIN * moved
+        self._charge[i] += moved
+        self._ss[i] = ss + by_c * (2 * sc + by_c * cc) + drift * drift + gain * gain
+        self._sc[i] = sc + by_c * cc
+        fades = exp(-abs(moved) / _ERROR_LENGTH)
+        self._se[i] = (self._se[i] + by_c * self._ce[i]) * fades
+        self._ce[i] *= fades
+        if moved:
+            aim = 1.0 if moved > 0 else -1.0
+            self._branch[i] += (aim - self._branch[i]) * (1 - exp(-abs(moved) / _BRANCH_LENGTH))
+        self._moved_mv[i] *= exp(-self._seconds[i] / _SLOW_S)
+        self._out_mas[i] = self._seconds[i] = 0
+
+    def _ohm(self, i: int, r_mohm: int):
+        return r_mohm / 1000 if r_mohm else _OHM_MAS / self._label_mas[i]
+
+    def _seen(self, i: int, voltage_mv: int, current_ma: int, r_mohm: int):
+        """(charge, deviation) that the voltage of pack i tells.
+
+        The deviation is half of that within which 2 deviations of the voltage lie: beside a knee
+        of the curve one alone would show the steep side only.
+        """
+        ohm = self._ohm(i, r_mohm)
+        direct = current_ma * ohm
+        fast = self._fast[i] / _FAST_SCALE * ohm * _FAST_SHARE
+        slow = self._slow[i] / _SLOW_SCALE * ohm * _SLOW_SHARE
+        cells, branch, curve = self._cells, self._branch[i], self._curve
+        rest = (voltage_mv + direct + fast + slow) / cells - self._gap_mv * branch
+        sure = 0.25 if r_mohm else 1.0
+        drops = (sure * direct) ** 2 + (0.7 * fast) ** 2 + (0.7 * slow) ** 2
+        gap = self._gap_mv * (1.1 - 0.7 * abs(branch))
+        beyond = 2 * max(rest - curve[-1], curve[0] - rest, 0.0)
+        moved = self._moved_mv[i]
+        wrong = self._curve_mv * self._curve_mv + gap * gap + moved * moved + beyond * beyond
+        two = 2 * sqrt(drops / (cells * cells) + wrong)
+        low = curves.charge_at(curve, rest - two)
+        high = curves.charge_at(curve, rest + two)
+        return (low + high) / 2, (high - low) / 4
+
+    def _take(self, i: int, off: float, shared: float, own: float):
+        """Take in a measured charge that is `off` the estimate.
+
+        Args:
+            shared: the part of its deviation that the next look will have too; own: the rest.
+        """
+        se, ce = self._se[i], self._ce[i]
+        to_s, to_c = self._ss[i] + shared * se, self._sc[i] + shared * ce
+        to_e = se + shared
+        total = to_s + shared * to_e + own * own
+        total = max(total, off * off / 4)  # what contradicts counts little, however sure it seems
+        by_s, by_c = to_s / total, to_c / total
+        self._charge[i] = min(max(self._charge[i] + by_s * off, -0.02), 1.02)
+        self.capacity[i] = min(max(self.capacity[i] + by_c * off, 0.4), 1.4)
+        self._ss[i] = max(self._ss[i] - by_s * to_s, 1e-6)
+        self._sc[i] -= by_s * to_c
+        self._cc[i] = max(self._cc[i] - by_c * to_c, 1e-5)
+        self._se[i] = se - by_s * to_e
+        self._ce[i] = ce - by_c * to_e
+
+
+def _floats():
+    return array("f", bytes(4 * BATTERIES))
+
+
+def _words():
+    return array("i", bytes(4 * BATTERIES))

@@ -1,0 +1,304 @@
+# SPDX-License-Identifier: GPL-3.0-only
+"""How much is left in the rig, and for how long: follows the snapshot once a second. Run by app.
+
+Nothing here is in the guard's tick: it counts what the guard has counted, and looks at one pack
+every nineteen seconds. It is loaded when the settings tell the capacity of the packs.
+"""
+
+import asyncio
+import struct
+
+from micropython import const
+
+from parallelator.energy.charge import ROW, Charge
+from parallelator.snapshot import BATTERIES, CHANNELS, IDLE_MA, connected
+
+_TURN_MS = const(250)  # a board's packs each: four turns are a second
+_LOOK_S = const(300)
+_MAMS = const(3600000)
+"""mA*ms in one mAh."""
+_MOST_MA = const(60000)
+"""No pack gives more: what seems to is the counters, which a card has brought."""
+_MEAN_S = const(300)
+_LONG_S = const(900)
+_MEAN_SCALE = const(256)
+_MOST_S = const(10)
+_GONE_S = const(5)
+_SAVE_S = const(300)
+_ROW = const(10)
+RECORD_BYTES = const(160)
+_KEY = "charge"
+_ONE_PERCENT = const(500)
+_KNOWN = 0.2
+"""Deviation of a charge that is told as a number; beyond it nobody knows."""
+_LONGEST_S = const(172800)
+_TELL_TURNS = const(5)
+
+TOLD = (
+    "soc_pct",
+    "soc_error_pct",
+    "left_wh",
+    "left_s",
+    "left_least_s",
+    "left_most_s",
+    "full_least_s",
+    "full_most_s",
+    "first",
+)
+"""What `Meter.told` holds, in this order; what is not known is None: charge and its error (two
+standard deviations), energy down to the lowest voltage, seconds until then at the mean current of
+five minutes, their range with that of fifteen, seconds until full, number of the pack that ends
+first."""
+
+
+class Meter:
+    """The charge of one rig's packs, and what follows from it.
+
+    Args:
+        snap: the `Snapshot`; settings: flat dict, of it `pack.*` and `limits.min_voltage_mv`.
+        kept: (bytearray of RECORD_BYTES, array of 16 words): charges as they were settled last and
+            what was counted since, as RTC memory had them after a reset.
+        resumed: True when they are as old as the reset; False: the power was off.
+        store: a `Storage` or its like, which keeps the record while the power is off.
+        emit: function (code, i, state, reason, value) that records an event.
+        curve: as of `Charge`.
+
+    Attributes:
+        charge: the `Charge`. told: of the rig as TOLD says, None when no charge is known.
+    """
+
+    def __init__(
+        self,
+        snap: "Snapshot",
+        settings: dict,
+        kept: tuple,
+        resumed: bool,
+        store: "Storage",
+        emit: "Callable[[str, int, int, int, int], object]",
+        curve: "Sequence | None" = None,
+    ):
+        self._snap = snap
+        self._record, out_mas = kept
+        self._store = store
+        self._emit = emit
+        self.told = None
+        self._least_mv = settings["limits.min_voltage_mv"]
+        self.charge = Charge(
+            settings["pack.chemistry"],
+            settings["pack.cells"],
+            [capacity_mah(settings, i) for i in range(BATTERIES)],
+            self._least_mv,
+            out_mas,
+            curve,
+        )
+        self._mah = [0] * BATTERIES
+        self._rest = [0] * BATTERIES
+        self._mean_ma = [0] * BATTERIES
+        self._long_ma = 0
+        self._flows = self._flow_s = 0
+        self._unseen_s = bytearray(b"\xff" * BATTERIES)
+        self._round_s = snap.uptime_s
+        self._saved_s = 0
+        self._saved = None
+        self._recall(resumed)
+
+    def _recall(self, resumed: bool):
+        record = self._record if resumed else bytearray(RECORD_BYTES)
+        if not resumed:
+            try:
+                self._store.get_blob(_KEY, record)
+            except OSError:
+                return  # there is none, or the storage has reported a fault
+        for i in range(BATTERIES):
+            row = struct.unpack_from(ROW, record, i * _ROW)
+            if row[1]:
+                self.charge.recall(i, row)
+                self._note(i)
+                if resumed:
+                    self._unseen_s[i] = 0
+        self._saved = bytes(record)
+
+    async def run(self):
+        """Follow the snapshot, for ever."""
+        turns = 0
+        for i in range(BATTERIES):
+            self._passed(i)
+        while True:
+            seconds = self.turn()
+            for i in range(BATTERIES):
+                if seconds:
+                    self.follow(i, seconds)
+                if i % CHANNELS == CHANNELS - 1:
+                    await asyncio.sleep_ms(_TURN_MS)
+            turns = (turns + 1) % _TELL_TURNS
+            if not turns:
+                for _ in self.telling():
+                    await asyncio.sleep_ms(0)
+            if self._round_s - self._saved_s >= _SAVE_S:
+                self.save()
+
+    def turn(self):
+        """A round over all packs begins; returns the seconds since the last one, 0 to 10."""
+        seconds = min(self._snap.uptime_s - self._round_s, _MOST_S)
+        self._round_s = self._snap.uptime_s
+        snap = self._snap
+        total_ma = sum(snap.current_ma[i] for i in range(BATTERIES) if snap.valid[i])
+        flows = (total_ma > IDLE_MA) - (total_ma < -IDLE_MA)
+        self._flow_s = self._flow_s + seconds if flows == self._flows else seconds
+        self._flows = flows
+        if seconds:
+            ahead = total_ma * _MEAN_SCALE - self._long_ma
+            self._long_ma += ahead * seconds // min(self._flow_s, _LONG_S)
+        return seconds
+
+    def save(self):
+        """Write to the flash what a power cut must not lose, if a charge moved by 1 %."""
+        self._saved_s = self._round_s
+        record, saved = bytearray(RECORD_BYTES), self._saved
+        for i in range(BATTERIES):
+            if self._record[i * _ROW + 2]:
+                struct.pack_into(ROW, record, i * _ROW, *self.charge.row(i))
+        if saved and all(
+            abs(_word(record, at) - _word(saved, at)) < _ONE_PERCENT
+            for at in range(0, RECORD_BYTES, _ROW)
+        ):
+            return
+        try:
+            self._store.set_blob(_KEY, record)
+            self._store.commit()
+            self._saved = bytes(record)
+        except OSError:
+            pass  # the storage has reported it
+
+    def _passed(self, i: int):
+        """What left pack i since the last call, mA*s; the remainder is for the next."""
+        snap = self._snap
+        mah = snap.discharge_mah[i] - snap.charge_mah[i]
+        rest = snap.discharge_rest[i] - snap.charge_rest[i]
+        moved = (mah - self._mah[i]) * _MAMS + rest - self._rest[i]
+        self._mah[i], self._rest[i] = mah, rest - moved % 1000
+        return moved // 1000
+
+    def follow(self, i: int, seconds: int):
+        """So many seconds, 1 to 10, went by for pack i."""
+        snap, charge = self._snap, self.charge
+        out_mas = self._passed(i)
+        voltage_mv = snap.voltage_mv[i]
+        if not snap.valid[i] or voltage_mv * 2 < self._least_mv:
+            self._unseen_s[i] = min(self._unseen_s[i] + seconds, 255)
+            self._mean_ma[i] = 0
+            return
+        current_ma = snap.current_ma[i]
+        if self._unseen_s[i] >= _GONE_S:
+            self._meet(i, voltage_mv, current_ma)
+        self._unseen_s[i] = 0
+        if not -_MOST_MA * seconds < out_mas < _MOST_MA * seconds:
+            out_mas = 0
+        charge.count(i, out_mas, seconds)
+        ma = out_mas // seconds
+        self._mean_ma[i] += (ma * _MEAN_SCALE - self._mean_ma[i]) * seconds // min(self._flow_s, _MEAN_S)
+        if charge.ended(i, voltage_mv, current_ma, seconds):
+            charge.full(i)
+            self._note(i)
+        elif (self._round_s + i * (_LOOK_S // BATTERIES)) % _LOOK_S < seconds:
+            charge.look(i, voltage_mv, current_ma, snap.r_mohm[i])
+            self._note(i)
+
+    def _note(self, i: int):
+        """Keep the charge of pack i, which is settled: what is counted from now on is kept too."""
+        struct.pack_into(ROW, self._record, i * _ROW, *self.charge.row(i))
+
+    def _meet(self, i: int, voltage_mv: int, current_ma: int):
+        """Pack i is seen, for the first time since the power came on or since it was away."""
+        charge, r_mohm = self.charge, self._snap.r_mohm[i]
+        charge.wake(i)
+        if charge.is_another(i, voltage_mv, current_ma, r_mohm):
+            charge.forget(i)
+            self._emit("pack_changed", i, 0, 0, 0)
+        charge.look(i, voltage_mv, current_ma, r_mohm)
+        self._note(i)
+
+    def known(self, i: int):
+        """(charge, deviation) of pack i, shares of 1; None while nobody knows it."""
+        if self._unseen_s[i] >= _GONE_S:
+            return None
+        charge, deviation = self.charge.now(i)
+        return (charge, deviation) if deviation <= _KNOWN else None
+
+    def percent(self, i: int):
+        """(charge of pack i, its error) in whole per cent; (None, None) when nobody knows it. The
+        truth lies within the error, two standard deviations, in 95 of 100 cases."""
+        known = self._known(i)
+        if not known:
+            return None, None
+        return _percent(known[0]), _percent(2 * known[1]) or 1
+
+    def _known(self, i: int):
+        """(charge, deviation) of pack i, as of `Charge.now`; None when nobody knows it."""
+        if self._unseen_s[i] >= _GONE_S:
+            return None
+        known = self.charge.now(i)
+        return known if known[1] <= _KNOWN else None
+
+    def telling(self):
+        """Sum up in `told` what the packs that are on have, or all when none is: a generator with
+        a short step for each pack."""
+        snap, charge = self._snap, self.charge
+        some_on = any(connected(snap, i) for i in range(BATTERIES))
+        full = held = doubt = left = energy = 0.0
+        first, first_s = None, _LONGEST_S
+        for i in range(BATTERIES):
+            yield
+            known = self._known(i)
+            if not known or some_on and not connected(snap, i):
+                continue
+            mah = charge.full_mah(i)
+            ma = self._mean_ma[i] // _MEAN_SCALE
+            rest = charge.left_mah(i, max(ma, 0), snap.r_mohm[i])
+            full += mah
+            held += min(max(known[0], 0.0), 1.0) * mah
+            doubt += 2 * known[1] * mah
+            left += rest
+            energy += rest * (snap.voltage_mv[i] + self._least_mv) / 2e6
+            if ma > IDLE_MA and rest * 3600 < first_s * ma:
+                first, first_s = i + 1, rest * 3600 / ma
+        if not full:
+            self.told = None
+            return
+        mean_ma, long_ma = sum(self._mean_ma) // _MEAN_SCALE, self._long_ma // _MEAN_SCALE
+        self.told = (
+            _percent(held / full),
+            _percent(doubt / full) or 1,
+            int(energy),
+            _seconds(left, mean_ma),
+            *_span(left, doubt, mean_ma, long_ma),
+            *_span(full - held, doubt, -mean_ma, -long_ma),
+            first,
+        )
+
+
+def capacity_mah(settings: dict, i: int):
+    """The capacity of pack i by the settings, mAh: its own, or that of all; 1 or more."""
+    return settings["batteries.%d.capacity_mah" % (i + 1)] or settings["pack.capacity_mah"] or 1
+
+
+def _percent(share: float):
+    return int(min(max(share, 0.0), 1.0) * 100 + 0.5)
+
+
+def _seconds(mah: float, ma: int):
+    """How long so much charge lasts at a current, s; None if longer than two days or not at all."""
+    seconds = mah * 3600 / ma if ma > IDLE_MA else _LONGEST_S
+    return int(seconds) if seconds < _LONGEST_S else None
+
+
+def _span(mah: float, doubt: float, one_ma: int, other_ma: int):
+    """(least, most) of `_seconds` for a charge within `doubt` and two means of its current."""
+    least = _seconds(max(mah - doubt, 0.0), max(one_ma, other_ma))
+    if one_ma <= IDLE_MA or least is None:
+        return None, None
+    return least, _seconds(mah + doubt, min(one_ma, max(other_ma, one_ma // 2)))
+
+
+def _word(record: bytes, at: int):
+    return record[at] | record[at + 1] << 8
