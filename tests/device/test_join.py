@@ -21,6 +21,7 @@ import two
 STEPS = const(3)
 _STEPS = const(4)
 NAMES = ("a", LIMIT, STEPS + 1)
+CODES = tuple(name for name in NAMES if name != two.Number.TWO) + (sum(range(STEPS)),)
 made = array("i", [STEPS])
 
 
@@ -53,14 +54,23 @@ def value():
 
 def run():
     thing = Thing()
-    return thing.shown(), thing.outer(), value(), NAMES, time.__name__, made[0], two.late()
+    found = NAMES, CODES, two.Number.TWO, time.__name__, made[0], two.late()
+    return thing.shown(), thing.outer(), value(), found
 '''
 TWO = """LIMIT = 2
+ONE_MORE = 1
 TEXT = "a" + str(LIMIT)
 
 
 class Fault(Exception):
     pass
+
+
+class Number:
+    'Numbers.'
+
+    ONE = 1
+    TWO = ONE_MORE + 1
 
 
 class Base:
@@ -101,8 +111,12 @@ def said(folder, code="import one; print(one.run())"):
 def test_joined_modules_do_what_they_did(tmp_path):
     apart, together = joined(tmp_path, two=TWO, one=ONE)
     assert said(together) == said(apart) != b""
-    code = "from parallelator import joined; print([n for n in dir(joined) if 'STEPS' in n])"
-    assert said(together, code) == b"[]\n", "constants stand in the place of their names"
+    code = "from parallelator import joined; print([n for n in dir(joined) if %r in n])"
+    for name in ("STEPS", "NAMES", "CODES", "Number"):
+        assert said(together, code % name) == b"[]\n", (
+            "constants stand in the place of their names"
+        )
+    assert said(together, "import two; print(two.Number.TWO)") == b"2\n"
 
 
 def test_what_is_assigned_together_is_not_made_a_tuple_first(tmp_path):
@@ -117,6 +131,8 @@ def test_what_is_assigned_together_is_not_made_a_tuple_first(tmp_path):
         ("x = 1\ndef f():\n    global x\n    x = 2", "global"),
         ("def f():\n    return globals()", "globals"),
         ("import two\ndef f():\n    return two", "as a value"),
+        ("from two import Number\ndef f():\n    return Number", "as a value"),
+        ("from two import Number\ndef f():\n    return Number.FOUR", "Number.FOUR"),
         ("import two\ndef f():\n    return two.missing", "two.missing"),
         ("import two\ntwo.LIMIT = 3", "two.LIMIT"),
         ("from two import missing", "two has no missing"),
