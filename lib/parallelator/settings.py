@@ -10,7 +10,7 @@ import sys
 from micropython import const
 
 from parallelator import formats
-from parallelator.hardware.ina2xx import DRIVERS, Ina237
+from parallelator.hardware import ina_models
 from parallelator.snapshot import BATTERIES
 from parallelator.texts import printable, slip
 
@@ -54,7 +54,7 @@ RIG_TABLE = (
     ("pins.sd_miso", 19, 0, 48, "GPIO"),
     ("pins.sd_cs", 5, 0, 48, "GPIO"),
     ("i2c_khz", 100, (50, 100, 400, "auto"), None, "kHz"),
-    ("sensor.model", "auto", ("auto", "ina237", "ina228", "ina226", "ina219"), None, ""),
+    ("sensor.model", "auto", ("auto",) + ina_models.MODELS, None, ""),
     ("sensor.shunt_uohm", 2000, 100, 100000, "uOhm"),
     ("limits.min_voltage_mv", 24000, 5000, 60000, _MV),
     ("limits.max_voltage_mv", 30000, 5000, 60000, _MV),
@@ -382,7 +382,7 @@ def _contradicting(v: dict, faults: list):
             fault_of("pins.i2c_scl", v["pins.i2c_scl"], "another GPIO than pins.i2c_sda")
         )
     yield
-    driver = DRIVERS.get(v["sensor.model"], Ina237)
+    driver = ina_models.driver(v["sensor.model"])
     if high > driver.MAX_MV:
         allowed = "at most %d mV with an %s" % (driver.MAX_MV, driver.NAME)
         faults.append(fault_of("limits.max_voltage_mv", high, allowed))

@@ -56,7 +56,7 @@ RULES = (
 )
 COUNTED = tuple(row[0] for row in RULES if row[5])
 _ROWS = const(10)
-_READINGS = const(9)
+_READINGS = const(_ROWS - 1)
 _FLAGGED = tuple(
     k for k, row in enumerate(RULES) if row[4] == 2 and row[1] in (_VOLTAGE, _LOWNESS)
 )
@@ -126,6 +126,8 @@ class Judge:
             raise ValueError("RULES: %d rows, not %d" % (len(RULES), _ROWS))
         if any(row[1] >= _QUANTITIES for row in RULES):
             raise ValueError("RULES: a quantity beyond %d" % _QUANTITIES)
+        if any((row[1] == _TEMPERATURE) != (k == _READINGS) for k, row in enumerate(RULES)):
+            raise ValueError("RULES: the temperature is not in the last row alone")
         self._limits = limits
         self._limit = array("i", [limit_of(limits, row) for row in RULES])
         self._sample = array("i", bytes(4 * _QUANTITIES))
