@@ -11,8 +11,9 @@ puts constants in the place of their names. What the firmware does stays the sam
 - so do the names of a class that holds nothing but such values, and the class goes.
 
 `parallelator/joined.py` holds it all; beside it lies a module for each of the old ones that hands
-on what is public there, for main.py and for tests. What this file cannot prove to be the same it
-refuses: `JoinError` says where.
+on what is public there, for main.py and for tests. Modules that few rigs need, and late, stay
+apart, so that they take memory only then; they use the names of the joined one. What this file
+cannot prove to be the same it refuses: `JoinError` says where.
 """
 
 import ast
@@ -116,10 +117,13 @@ class Joiner:
 
     Args:
         sources: name to Path, each after those that it imports while it is imported.
+        apart: names of those that are not joined; imported by functions only, and by each other.
     """
 
-    def __init__(self, sources):
-        self.modules = {name: Module(name, path) for name, path in sources.items()}
+    def __init__(self, sources, apart):
+        modules = {name: Module(name, path) for name, path in sources.items()}
+        self.apart = {name: modules.pop(name) for name in apart}
+        self.modules = modules
         self.constants = {}
         self.classes = {}
         """Joined name of a class of constants to dict of the names in it to those of constants."""
@@ -137,6 +141,8 @@ class Joiner:
 
     def own(self, module, name):
         """The joined name of what a module defines; a constant's begins with _."""
+        if module.name in self.apart:
+            return Name(name)
         joined = Name(name + suffix(module.name))
         constant = Name("_" + joined)
         if constant in self.constants:
@@ -235,17 +241,34 @@ class Joiner:
         return found
 
     def join(self):
-        """The text of the joined module."""
+        """Name to text of the joined module, and of those that stay apart."""
         for module in self.modules.values():
             self.note_constants(module)
+        texts = {JOINED: self.text(self.modules.values())}
+        for name, module in self.apart.items():
+            if f"from {name} " in texts[JOINED].partition("#")[0]:
+                raise JoinError(f"{name} is imported by more than a function")
+            texts[name] = self.text([module])
+        for text in texts.values():
+            self.check(text)
+        return texts
+
+    def text(self, modules):
+        """The text of one module that holds `modules`."""
         parts = []
-        for module in self.modules.values():
+        for module in modules:
             tree = Renamer(self, module).visit(module.tree)
             parts.append(f"# {module.name}\n" + written(ast.fix_missing_locations(tree)))
-        constants = [f"{name} = const({value!r})" for name, value in self.constants.items()]
-        text = "\n".join([*sorted(self.imports), *constants, *parts]) + "\n"
-        self.check(text)
-        return text
+        tree = ast.parse("\n".join(parts))
+        used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+        lines = sorted(line for line, name in self.imports.items() if name in used)
+        for name in sorted(used & self.owners.keys() - self.constants.keys()):
+            if self.owners[name][0] not in modules:
+                lines.append(f"from {JOINED} import {name}")
+        for name, value in self.constants.items():
+            if name in used:
+                lines.append(f"{name} = const({value!r})")
+        return "\n".join(lines + parts) + "\n"
 
     def check(self, text):
         """See that each joined name is bound, and at the top only.
@@ -317,7 +340,9 @@ class Renamer(ast.NodeTransformer):
     def is_inside(self, node):
         """True for an import of modules that are joined."""
         if isinstance(node, ast.ImportFrom):
-            return self.module.base(node) in self.joiner.modules
+            base = self.module.base(node)
+            apart = any(f"{base}.{alias.name}" in self.joiner.apart for alias in node.names)
+            return base in self.joiner.modules and not apart
         return all(alias.name in self.joiner.modules for alias in node.names)
 
     def visit_Module(self, node):
@@ -345,7 +370,11 @@ class Renamer(ast.NodeTransformer):
 
     def visit_Import(self, node):
         if self.scopes:
-            return ast.Pass() if self.is_inside(node) else node
+            if self.is_inside(node):
+                return ast.Pass()
+            if isinstance(node, ast.ImportFrom):
+                node.module, node.level = self.module.base(node), 0
+            return node
         for alias in node.names:
             alias.asname = self.joiner.own(self.module, alias.asname or alias.name)
         return node
@@ -476,24 +505,25 @@ def nonlocals(nodes):
     return set(itertools.chain(*found))
 
 
-def write(sources, folder):
+def write(sources, folder, apart=()):
     """Join modules into `folder`, made anew.
 
     Args:
-        sources: name to Path, each after those that it imports while it is imported.
+        sources, apart: as of `Joiner`.
 
     Raises:
         JoinError: they cannot be joined.
     """
-    joiner = Joiner(sources)
-    stubs = {}
-    text = joiner.join()
-    for module in joiner.modules.values():
-        stubs[module] = joiner.stub(module)
+    joiner = Joiner(sources, apart)
+    texts = joiner.join()
+    packages = set()
+    for name, module in joiner.modules.items():
+        texts[name] = joiner.stub(module)
+        if module.package == name:
+            packages.add(name)
     shutil.rmtree(folder, ignore_errors=True)
-    for module, stub in stubs.items():
-        path = folder / module.name.replace(".", "/")
-        path = path / "__init__.py" if module.package == module.name else path.with_suffix(".py")
+    for name, text in texts.items():
+        path = folder / name.replace(".", "/")
+        path = path / "__init__.py" if name in packages else path.with_suffix(".py")
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(stub)
-    (folder / (JOINED.replace(".", "/") + ".py")).write_text(text)
+        path.write_text(text)
