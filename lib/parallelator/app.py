@@ -9,7 +9,7 @@ import time
 
 from micropython import const
 
-from parallelator import VERSION, config, console, health, settings
+from parallelator import VERSION, config, console, energy, health, settings
 from parallelator.catalog import WISH_OFF
 from parallelator.clock import Clock
 from parallelator.hardware.controller import Controller, button_held, connect_card, wiring
@@ -166,7 +166,9 @@ class App:
     async def _main(self, settled: "Callable[[], bool]"):
         # First make the switches safe, then allocate memory.
         self.nvs_state.restore()
-        rtc_state = RtcState(*self.controller.rtc_memory(), self.snap, self.guard.kept)
+        charges = energy.room()
+        kept = self.guard.kept + energy.table(charges)
+        rtc_state = RtcState(*self.controller.rtc_memory(), self.snap, kept)
         self.guard.save = rtc_state.save
         if not self.safe:
             self.counters.restore()
@@ -213,6 +215,8 @@ class App:
             self._start("log", rig.datalog.run)
             self._start("blackbox", self.blackbox.run)
             self._start("chart_store", chart_store.run)
+            if energy.is_asked(self.settings):
+                self._start("energy", lambda: self._energy(charges, rtc_state.found))
         self._start("web", self._web)
         if self.settings["mqtt.host"]:
             self._start("mqtt", self._mqtt)
@@ -307,6 +311,16 @@ class App:
             self.rig.within,
         )
         self.rig.network.power_up()
+
+    async def _energy(self, charges: tuple, resumed: bool):
+        from parallelator.energy import meter
+
+        rig = self.rig
+        if rig.meter is None:
+            rig.meter = meter.Meter(
+                self.snap, self.settings, charges, resumed, self._store, self.events.emit
+            )
+        await rig.meter.run()
 
     async def _mqtt(self):
         # One by one, so that no tick waits for all of them.

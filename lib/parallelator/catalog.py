@@ -219,6 +219,7 @@ CODES = (
     ("topology_good", "info", "", _EVENT),
     ("i2c_recovered", "info", "", _EVENT),
     ("i2c_clock", "info", "", _EVENT),
+    ("pack_changed", "notice", "", _EVENT),
     # Done by somebody
     ("wish", "notice", "action", _HAND),
     ("wish_all", "notice", "action", _HAND),
@@ -289,6 +290,22 @@ LOG_COLUMNS = (
     ("discharge_mah", THERE, 0, 1000000000),
     ("charge_mah", THERE, 0, 1000000000),
 )
+
+ENERGY = (
+    "soc_pct",
+    "soc_error_pct",
+    "left_wh",
+    "left_s",
+    "left_least_s",
+    "left_most_s",
+    "full_least_s",
+    "full_most_s",
+    "first",
+)
+"""What `Meter.told` holds of the rig, in this order; what is not known is None: charge and its
+error (two standard deviations), energy down to the lowest voltage, seconds until then at the mean
+current of five minutes, their range with that of fifteen, seconds until full, number of the pack
+that ends first."""
 
 
 def state_name(state: int):

@@ -40,7 +40,8 @@ class Rig:
         pauses: the `Pauses`; collector: the `Collector`.
         boot: number of this boot; datalog: the `Datalog`; network: the `Network`, of it `wifi`
             and `hostname`; mqtt: the `Mqtt`, None without a broker; controller: a dict of its
-            `mhz`, `i2c_driver`, `psram`. They are set after the others.
+            `mhz`, `i2c_driver`, `psram`; meter: the `Meter`, None without the capacity of the
+            batteries. They are set after the others.
     """
 
     def __init__(
@@ -102,6 +103,7 @@ class Rig:
         self.network = network
         self.mqtt = mqtt
         self.controller: dict = controller or {}
+        self.meter: Meter | None = None
         self.words = Words(values["language"])
 
     def setup_s(self):
@@ -164,6 +166,8 @@ class Rig:
         self._finish(why)
         self.guard.all_off()
         self._counters.save(last=True)
+        if self.meter:
+            self.meter.save()
         self.card.unmount()
 
     def _detail(self, event: tuple):

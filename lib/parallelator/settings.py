@@ -16,6 +16,7 @@ from parallelator.texts import printable, slip
 
 _MA = const("mA")
 _MV = const("mV")
+_MAH = const("mAh")
 _MS = const("ms")
 _BYTES = const("bytes")
 _LABEL_CHARS = 24
@@ -56,6 +57,9 @@ RIG_TABLE = (
     ("i2c_khz", 100, (50, 100, 400, "auto"), None, "kHz"),
     ("sensor.model", "auto", ("auto",) + ina_models.MODELS, None, ""),
     ("sensor.shunt_uohm", 2000, 100, 100000, "uOhm"),
+    ("pack.chemistry", "nmc", ("nmc", "lfp"), None, ""),
+    ("pack.cells", 7, 1, 20, ""),
+    ("pack.capacity_mah", 0, 0, 1000000, _MAH),
     ("limits.min_voltage_mv", 24000, 5000, 60000, _MV),
     ("limits.max_voltage_mv", 30000, 5000, 60000, _MV),
     ("limits.charge_floor_mv", 21000, 4000, 60000, _MV),
@@ -110,13 +114,14 @@ RIG_TABLE = (
 BATTERY_TABLE = (
     ("label", "", 0, _LABEL_CHARS, ""),
     ("mode", "auto", ("auto", "off"), None, ""),
+    ("capacity_mah", 0, 0, 1000000, _MAH),
 )
 TABLE = RIG_TABLE + tuple(
     ("batteries.%d.%s" % (n, row[0]),) + row[1:]
     for n in range(1, BATTERIES + 1)
     for row in BATTERY_TABLE
 )
-"""Every setting: those of the rig, then the two of each battery 1..16."""
+"""Every setting: those of the rig, then those of each battery 1..16."""
 
 S3_PINS = (
     ("pins.i2c_sda", 41),

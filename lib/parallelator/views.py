@@ -67,7 +67,18 @@ def rig_view(rig: "Rig"):
     view["uptime_ms"] = rig.snap.uptime_s * 1000
     view["time"] = rig.clock.iso()
     view["boot"] = rig.boot
+    view["energy"] = rig.meter and dict(zip(catalog.ENERGY, energy(rig.meter)))
     return view
+
+
+def energy(meter: "Meter"):
+    """What the meter tells of the rig, in the order of `catalog.ENERGY`."""
+    return meter.told or (None,) * len(catalog.ENERGY)
+
+
+def charge(meter: "Meter | None", i: int):
+    """Charge of battery i and its error, whole per cent, None when not known."""
+    return meter.percent(i) if meter else (None, None)
 
 
 def state_view(snap: "Snapshot", i: int):
@@ -78,13 +89,19 @@ def state_view(snap: "Snapshot", i: int):
     return catalog.state_name(state), catalog.reason_name(reason), end
 
 
-def battery_view(snap: "Snapshot", i: int, label: str):
-    """Battery i as `GET /api/state` shows it: a dict, unknown values None."""
+def battery_view(rig: "Rig", i: int):
+    """Battery i as `GET /api/state` shows it: a dict, unknown values None.
+
+    Args:
+        rig: its `snap`, `settings` and `meter` are used.
+    """
+    snap = rig.snap
     valid = snap.valid[i]
+    soc_pct, soc_error_pct = charge(rig.meter, i)
     state, reason, end = state_view(snap, i)
     return {
         "n": i + 1,
-        "label": label,
+        "label": rig.settings["batteries.%d.label" % (i + 1)],
         "state": state,
         "wish": catalog.WISHES[snap.wish[i]],
         "reason": reason,
@@ -95,7 +112,8 @@ def battery_view(snap: "Snapshot", i: int, label: str):
         "current_ma": snap.current_ma[i] if valid else None,
         "discharge_mah": snap.discharge_mah[i],
         "charge_mah": snap.charge_mah[i],
-        "soc_pct": None,
+        "soc_pct": soc_pct,
+        "soc_error_pct": soc_error_pct,
         "r_mohm": snap.r_mohm[i] or None,
         "trips": snap.trips[i],
         "temperature_c": celsius(snap, i),

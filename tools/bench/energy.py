@@ -4,7 +4,6 @@
 import argparse
 import errno
 import sys
-from array import array
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +13,13 @@ sys.path[:0] = [str(ROOT / "lib"), str(ROOT / "tests/cpython/stubs")]
 
 from energy_nights import Nights  # noqa: E402
 from energy_plant import CHEMISTRIES, GRID, PLACES, STEP_S, STEPS  # noqa: E402
-from parallelator.catalog import ON  # noqa: E402
-from parallelator.energy.meter import RECORD_BYTES, TOLD, Meter  # noqa: E402
+
+from parallelator.catalog import (
+    ENERGY,  # noqa: E402
+    ON,  # noqa: E402
+)
+from parallelator.energy import room  # noqa: E402
+from parallelator.energy.meter import Meter  # noqa: E402
 
 
 def own_curve(rigs, row, error_mv, draw):
@@ -23,7 +27,11 @@ def own_curve(rigs, row, error_mv, draw):
     points = np.linspace(0, 1, 21)
     there = rigs.there[row]
     volts = [
-        np.interp(rigs._low[row, k] + points * (rigs._high[row, k] - rigs._low[row, k]), GRID, rigs._table_v[row, k])
+        np.interp(
+            rigs._low[row, k] + points * (rigs._high[row, k] - rigs._low[row, k]),
+            GRID,
+            rigs._table_v[row, k],
+        )
         for k in np.flatnonzero(there)
     ]
     return np.mean(volts, 0) * 1000 + draw.normal(0, error_mv)
@@ -75,9 +83,8 @@ class Rig:
     def start(self):
         """The power comes on."""
         self.snap = Snap()
-        kept = bytearray(RECORD_BYTES), array("i", bytes(4 * PLACES))
         self.meter = Meter(
-            self.snap, self._settings, kept, False, self._flash, self._emit, self._curve
+            self.snap, self._settings, room(), False, self._flash, self._emit, self._curve
         )
         for i in self.others:  # the crew said so
             self.meter.charge.forget(i)
@@ -160,16 +167,25 @@ def play(chemistry, count, seed, own):
                     told[row, i], sd[row, i] = made[row].meter.charge.now(i)
                     cap[row, i] = made[row].meter.charge.capacity[i]
             mask = on & known
-            log.append(np.stack([
-                np.nonzero(mask)[0], rigs.usable[mask], told[mask], sd[mask], turned[mask],
-                cap[mask] * rigs.nominal_ah[mask] / rigs.capacity_ah[mask], np.full(mask.sum(), k),
-            ]))
+            log.append(
+                np.stack(
+                    [
+                        np.nonzero(mask)[0],
+                        rigs.usable[mask],
+                        told[mask],
+                        sd[mask],
+                        turned[mask],
+                        cap[mask] * rigs.nominal_ah[mask] / rigs.capacity_ah[mask],
+                        np.full(mask.sum(), k),
+                    ]
+                )
+            )
             steady = nights.powered & nights.showing & nights.steady[:, k] & ~nights.short
             for row in np.flatnonzero(steady).tolist():
                 meter = made[row].meter
                 for _ in meter.telling():
                     pass
-                view = meter.told and dict(zip(TOLD, meter.told))
+                view = meter.told and dict(zip(ENERGY, meter.told))
                 held = (np.clip(rigs.usable, 0, 1) * rigs.capacity_ah * rigs.there)[row].sum()
                 share = held / (rigs.capacity_ah * rigs.there)[row].sum()
                 told_s = [(view or {}).get(f"left_{key}s") for key in ("least_", "most_", "")]
@@ -193,12 +209,17 @@ def judge_times(times):
             if not len(after):
                 continue
             true = (after[0] - k) * STEP_S
-            if true > 12 * 3600 or true < 600 or np.isnan(least):
+            if true > 12 * 3600 or true < 600 or np.isnan(point):
                 continue
             inside.append(least <= true <= most)
             off.append(abs(point - true) / true)
-            if DEBUG and off[-1] > 0.4: print(int(row), int(k), round(share, 3), true, point, least, most)
-    return (np.mean(inside) * 100, np.percentile(off, 95) * 100, np.median(off) * 100, len(off)) if off else ()
+            if DEBUG and off[-1] > 0.4:
+                print(int(row), int(k), round(share, 3), true, point, least, most)
+    return (
+        (np.mean(inside) * 100, np.percentile(off, 95) * 100, np.median(off) * 100, len(off))
+        if off
+        else ()
+    )
 
 
 def report(log, swaps, boots, times, name):
@@ -209,10 +230,13 @@ def report(log, swaps, boots, times, name):
     p = lambda x: np.percentile(x, 95) * 100 if len(x) else float("nan")
     inside = (off < 2 * sd + 0.005).mean()
     late = at > STEPS * 0.8
-    print(f"{name:16} near {p(off[near]):5.1f}  elsewhere {p(off[~near]):5.1f}  inside {inside*100:5.1f} "
-          f"(near {(off<2*sd+.005)[near].mean()*100:5.1f})  sd/rms {sd.mean()/np.sqrt((off**2).mean()):.2f}  "
-          f"(near {sd[near].mean()/np.sqrt((off[near]**2).mean()):.2f}, else {sd[~near].mean()/np.sqrt((off[~near]**2).mean()):.2f}) "
-          f"cap {p(np.abs(cap[late]-1)):5.1f}  swaps {swaps} boots {boots}  bias {(told-true).mean()*100:.1f} times {[round(float(x), 1) for x in judge_times(times)]}", flush=True)
+    print(
+        f"{name:16} near {p(off[near]):5.1f}  elsewhere {p(off[~near]):5.1f}  inside {inside * 100:5.1f} "
+        f"(near {(off < 2 * sd + 0.005)[near].mean() * 100:5.1f})  sd/rms {sd.mean() / np.sqrt((off**2).mean()):.2f}  "
+        f"(near {sd[near].mean() / np.sqrt((off[near] ** 2).mean()):.2f}, else {sd[~near].mean() / np.sqrt((off[~near] ** 2).mean()):.2f}) "
+        f"cap {p(np.abs(cap[late] - 1)):5.1f}  swaps {swaps} boots {boots}  bias {(told - true).mean() * 100:.1f} times {[round(float(x), 1) for x in judge_times(times)]}",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

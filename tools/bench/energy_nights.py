@@ -2,7 +2,6 @@
 """What the rigs of `energy_plant` go through: shows, charges, idle days, starts, other packs."""
 
 import numpy as np
-
 from energy_plant import CHARGE, DAYS, IDLE, OFF, PLACES, REST, SHOW, STEP_S, STEPS, Rigs
 
 _DAY = 86400 // STEP_S
@@ -49,7 +48,9 @@ class Plan:
             return
         until = min(self._at + int(draw.uniform(1.5, 6) * _HOUR), end)
         while self._at < until:
-            self._spend(SHOW, draw.uniform(30, 600) / 3600, until, load=rate * draw.uniform(0.3, 1.6))
+            self._spend(
+                SHOW, draw.uniform(30, 600) / 3600, until, load=rate * draw.uniform(0.3, 1.6)
+            )
 
     def _spend(self, mode, hours, end, load=0.0, source=0.0):
         stop = min(self._at + max(int(hours * _HOUR), 1), end)

@@ -207,7 +207,9 @@ class Rigs:
         self._open_s = np.where(self.closed | ~powered[:, None], 0, self._open_s + STEP_S)
         seen = self._open_s >= 2 * STEP_S
         drift = self._draw.normal(0, 0.002, a.shape)
-        self._zero_a = np.where(seen & (self._open_s < 3 * STEP_S), self._offset_a + drift, self._zero_a)
+        self._zero_a = np.where(
+            seen & (self._open_s < 3 * STEP_S), self._offset_a + drift, self._zero_a
+        )
         noise = self._draw.normal(0, 0.003, a.shape)
         self.sensed_a = a * self._gain + self._offset_a - self._zero_a + noise
         self.sensed_v = np.round(self._volts * self._gain_v / 0.003125) * 0.003125

@@ -1,2 +1,38 @@
 # SPDX-License-Identifier: GPL-3.0-only
-"""How much is left in each pack and in the rig, and for how long."""
+"""How much is left in each pack and in the rig, and for how long.
+
+The package itself has what is needed before the guard starts; its modules are loaded when the
+settings tell the capacity of the packs.
+"""
+
+from array import array
+
+from micropython import const
+
+from parallelator.snapshot import BATTERIES
+
+ROW = "<HHHHbb"
+"""What is kept of a pack, as of `struct`: see `Charge.row`."""
+ROW_BYTES = const(10)
+_MOST_MAS = const(0x3FFFFFFF)
+
+
+def room():
+    """What a reset must not forget: (the rows of all packs, what each gave since its row)."""
+    return bytearray(ROW_BYTES * BATTERIES), array("i", bytes(4 * BATTERIES))
+
+
+def table(kept: tuple):
+    """The two of `room` as rows that `records.rtc_state.RtcState` takes."""
+    rows, out_mas = kept
+    return (rows, "B", 0, 255, False), (out_mas, "i", -_MOST_MAS, _MOST_MAS, False)
+
+
+def capacity_mah(settings: dict, i: int):
+    """The capacity of pack i by the settings, its own or that of all, mAh; 0 = not known."""
+    return settings["batteries.%d.capacity_mah" % (i + 1)] or settings["pack.capacity_mah"]
+
+
+def is_asked(settings: dict):
+    """True when the settings tell enough to know the charge of a pack."""
+    return any(capacity_mah(settings, i) for i in range(BATTERIES))

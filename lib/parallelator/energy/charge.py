@@ -43,7 +43,6 @@ _ASLEEP, _MOVED_MV = 0.012, 8.0
 _SENSOR_MA, _GAIN = 3.0, 0.004
 """Errors of the current sensor once its zero is known."""
 _LEAST_HALF = 0.008
-ROW = "<HHHHbb"
 _PARTS = const(50000)
 _CAPACITY_PARTS = const(40000)
 _SLOW_PARTS = const(200)
@@ -65,7 +64,7 @@ class Charge:
 
     Args:
         chemistry: one of CHEMISTRIES; cells: in series.
-        capacity_mah: what the label of each pack says, a sequence of 16, each 1 or more.
+        capacity_mah: what the label of each pack says, a list of 16; 0 = not known.
         empty_mv: lowest voltage of a pack, mV.
         out_mas: array of 16 that counts what left each pack since its charge was settled, mA*s.
         curve: rest voltages of a cell as of `curve.start`, from a calibration; None: the start
@@ -79,10 +78,10 @@ class Charge:
         self,
         chemistry: str,
         cells: int,
-        capacity_mah: "Sequence",
+        capacity_mah: list,
         empty_mv: int,
         out_mas: "array",
-        curve: "Sequence | None" = None,
+        curve: "array | list | None" = None,
     ):
         self._cells = cells
         self._eta, full_mv, self._full, self._gap_mv, start_mv, own_mv = _KINDS[chemistry]
@@ -90,7 +89,7 @@ class Charge:
         self._empty_mv = empty_mv
         self._curve_mv = own_mv if curve else start_mv
         self._curve = curve or curves.start(chemistry, empty_mv / cells)
-        self._label_mas = array("f", (mah * float(_MAS) for mah in capacity_mah))
+        self._label_mas = array("f", (max(mah, 1) * float(_MAS) for mah in capacity_mah))
         self._charge = _floats()
         self.capacity = _floats()
         # Covariances of charge s, capacity c and the error e of the curve, whose variance is 1.
@@ -182,7 +181,7 @@ class Charge:
         return max(charge - max(floor, 0.0), 0.0) * self.full_mah(i)
 
     def row(self, i: int):
-        """What is kept of pack i: six whole numbers that `recall` takes, `ROW` of `struct`."""
+        """What is kept of pack i: six whole numbers that `recall` takes, see ROW."""
         charge, deviation = self.now(i)
         slow = self._slow[i] // _SLOW_SCALE * _SLOW_PARTS // (self.label_mah(i) or 1)
         return (

@@ -40,14 +40,14 @@ def start(chemistry: str, empty_mv: float):
     return array("f", (volts_at(table, empty + (1 - empty) * k / last) for k in range(POINTS)))
 
 
-def volts_at(curve: "Sequence", charge: float):
+def volts_at(curve: "array | tuple | list", charge: float):
     """The rest voltage of a cell in mV; beyond both ends the slope goes on."""
     at = charge * (POINTS - 1)
     k = min(max(int(at), 0), POINTS - 2)
     return curve[k] + (curve[k + 1] - curve[k]) * (at - k)
 
 
-def charge_at(curve: "Sequence", mv: float):
+def charge_at(curve: "array | tuple | list", mv: float):
     """The charge at a rest voltage of a cell in mV: the reverse of `volts_at`, -0.05 to 1.05."""
     low, high = 0, POINTS - 1
     while high - low > 1:

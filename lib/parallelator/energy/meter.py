@@ -10,7 +10,8 @@ import struct
 
 from micropython import const
 
-from parallelator.energy.charge import ROW, Charge
+from parallelator.energy import ROW, ROW_BYTES, capacity_mah
+from parallelator.energy.charge import Charge
 from parallelator.snapshot import BATTERIES, CHANNELS, IDLE_MA, connected
 
 _TURN_MS = const(250)  # a board's packs each: four turns are a second
@@ -25,8 +26,6 @@ _MEAN_SCALE = const(256)
 _MOST_S = const(10)
 _GONE_S = const(5)
 _SAVE_S = const(300)
-_ROW = const(10)
-RECORD_BYTES = const(160)
 _KEY = "charge"
 _ONE_PERCENT = const(500)
 _KNOWN = 0.2
@@ -34,37 +33,21 @@ _KNOWN = 0.2
 _LONGEST_S = const(172800)
 _TELL_TURNS = const(5)
 
-TOLD = (
-    "soc_pct",
-    "soc_error_pct",
-    "left_wh",
-    "left_s",
-    "left_least_s",
-    "left_most_s",
-    "full_least_s",
-    "full_most_s",
-    "first",
-)
-"""What `Meter.told` holds, in this order; what is not known is None: charge and its error (two
-standard deviations), energy down to the lowest voltage, seconds until then at the mean current of
-five minutes, their range with that of fifteen, seconds until full, number of the pack that ends
-first."""
-
 
 class Meter:
     """The charge of one rig's packs, and what follows from it.
 
     Args:
         snap: the `Snapshot`; settings: flat dict, of it `pack.*` and `limits.min_voltage_mv`.
-        kept: (bytearray of RECORD_BYTES, array of 16 words): charges as they were settled last and
-            what was counted since, as RTC memory had them after a reset.
+        kept: of `energy.room`, as RTC memory had it after a reset.
         resumed: True when they are as old as the reset; False: the power was off.
         store: a `Storage` or its like, which keeps the record while the power is off.
         emit: function (code, i, state, reason, value) that records an event.
         curve: as of `Charge`.
 
     Attributes:
-        charge: the `Charge`. told: of the rig as TOLD says, None when no charge is known.
+        charge: the `Charge`. told: of the rig, as `catalog.ENERGY` says; None when no charge is
+            known.
     """
 
     def __init__(
@@ -75,7 +58,7 @@ class Meter:
         resumed: bool,
         store: "Storage",
         emit: "Callable[[str, int, int, int, int], object]",
-        curve: "Sequence | None" = None,
+        curve: "list | None" = None,
     ):
         self._snap = snap
         self._record, out_mas = kept
@@ -83,10 +66,12 @@ class Meter:
         self._emit = emit
         self.told = None
         self._least_mv = settings["limits.min_voltage_mv"]
+        capacities = [capacity_mah(settings, i) for i in range(BATTERIES)]
+        self._has = [mah > 0 for mah in capacities]
         self.charge = Charge(
             settings["pack.chemistry"],
             settings["pack.cells"],
-            [capacity_mah(settings, i) for i in range(BATTERIES)],
+            capacities,
             self._least_mv,
             out_mas,
             curve,
@@ -103,14 +88,14 @@ class Meter:
         self._recall(resumed)
 
     def _recall(self, resumed: bool):
-        record = self._record if resumed else bytearray(RECORD_BYTES)
+        record = self._record if resumed else bytearray(ROW_BYTES * BATTERIES)
         if not resumed:
             try:
                 self._store.get_blob(_KEY, record)
             except OSError:
                 return  # there is none, or the storage has reported a fault
         for i in range(BATTERIES):
-            row = struct.unpack_from(ROW, record, i * _ROW)
+            row = struct.unpack_from(ROW, record, i * ROW_BYTES)
             if row[1]:
                 self.charge.recall(i, row)
                 self._note(i)
@@ -154,13 +139,13 @@ class Meter:
     def save(self):
         """Write to the flash what a power cut must not lose, if a charge moved by 1 %."""
         self._saved_s = self._round_s
-        record, saved = bytearray(RECORD_BYTES), self._saved
+        record, saved = bytearray(ROW_BYTES * BATTERIES), self._saved
         for i in range(BATTERIES):
-            if self._record[i * _ROW + 2]:
-                struct.pack_into(ROW, record, i * _ROW, *self.charge.row(i))
+            if self._record[i * ROW_BYTES + 2]:
+                struct.pack_into(ROW, record, i * ROW_BYTES, *self.charge.row(i))
         if saved and all(
             abs(_word(record, at) - _word(saved, at)) < _ONE_PERCENT
-            for at in range(0, RECORD_BYTES, _ROW)
+            for at in range(0, len(record), ROW_BYTES)
         ):
             return
         try:
@@ -184,7 +169,7 @@ class Meter:
         snap, charge = self._snap, self.charge
         out_mas = self._passed(i)
         voltage_mv = snap.voltage_mv[i]
-        if not snap.valid[i] or voltage_mv * 2 < self._least_mv:
+        if not self._has[i] or not snap.valid[i] or voltage_mv * 2 < self._least_mv:
             self._unseen_s[i] = min(self._unseen_s[i] + seconds, 255)
             self._mean_ma[i] = 0
             return
@@ -196,7 +181,8 @@ class Meter:
             out_mas = 0
         charge.count(i, out_mas, seconds)
         ma = out_mas // seconds
-        self._mean_ma[i] += (ma * _MEAN_SCALE - self._mean_ma[i]) * seconds // min(self._flow_s, _MEAN_S)
+        ahead = ma * _MEAN_SCALE - self._mean_ma[i]
+        self._mean_ma[i] += ahead * seconds // min(self._flow_s, _MEAN_S)
         if charge.ended(i, voltage_mv, current_ma, seconds):
             charge.full(i)
             self._note(i)
@@ -206,7 +192,7 @@ class Meter:
 
     def _note(self, i: int):
         """Keep the charge of pack i, which is settled: what is counted from now on is kept too."""
-        struct.pack_into(ROW, self._record, i * _ROW, *self.charge.row(i))
+        struct.pack_into(ROW, self._record, i * ROW_BYTES, *self.charge.row(i))
 
     def _meet(self, i: int, voltage_mv: int, current_ma: int):
         """Pack i is seen, for the first time since the power came on or since it was away."""
@@ -266,20 +252,10 @@ class Meter:
             self.told = None
             return
         mean_ma, long_ma = sum(self._mean_ma) // _MEAN_SCALE, self._long_ma // _MEAN_SCALE
-        self.told = (
-            _percent(held / full),
-            _percent(doubt / full) or 1,
-            int(energy),
-            _seconds(left, mean_ma),
-            *_span(left, doubt, mean_ma, long_ma),
-            *_span(full - held, doubt, -mean_ma, -long_ma),
-            first,
-        )
-
-
-def capacity_mah(settings: dict, i: int):
-    """The capacity of pack i by the settings, mAh: its own, or that of all; 1 or more."""
-    return settings["batteries.%d.capacity_mah" % (i + 1)] or settings["pack.capacity_mah"] or 1
+        charge_pct, error_pct = _percent(held / full), _percent(doubt / full) or 1
+        self.told = (charge_pct, error_pct, int(energy), _seconds(left, mean_ma))
+        self.told += _span(left, doubt, mean_ma, long_ma)
+        self.told += _span(full - held, doubt, -mean_ma, -long_ma) + (first,)
 
 
 def _percent(share: float):
@@ -287,7 +263,7 @@ def _percent(share: float):
 
 
 def _seconds(mah: float, ma: int):
-    """How long so much charge lasts at a current, s; None if longer than two days or not at all."""
+    """How long so much charge lasts at a current, s; None beyond two days, or without one."""
     seconds = mah * 3600 / ma if ma > IDLE_MA else _LONGEST_S
     return int(seconds) if seconds < _LONGEST_S else None
 

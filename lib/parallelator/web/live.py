@@ -7,14 +7,16 @@ skips to the latest frame, and the server drops one that reads nothing for ten s
 
 `codes`: the tables that the numbers in a frame point into,
     {"states": [...], "reasons": [...], "wishes": [...], "clears": [...],
-    "actions": [...], "idle_ma": 50}.
+    "actions": [...], "energy": [...], "idle_ma": 50}.
 `state`: the same object as GET /api/state.
 unnamed: a frame of at most 1500 bytes,
     [uptime_s, bus, alarms, n_alarms, slow, battery 1, ..., battery 16]
     bus     = [voltage_mv, current_ma, power_w, connected, n of the highest, n of the lowest,
-               mean_mv, discharge_mah, charge_mah]
+               mean_mv, discharge_mah, charge_mah, energy]; energy: values of `energy` of codes,
+               or null
     alarms  = [[code, n], ...], the first twelve of n_alarms
-    slow    = [n, temperature_c, on_s, switchings, r_mohm] of another battery in each frame
+    slow    = [n, temperature_c, on_s, switchings, r_mohm, soc_pct, soc_error_pct] of another
+               battery in each frame
     battery = [state, reason, wish, clears (-1 for null), voltage_mv, current_ma, since_s, eta_ms,
                trips, discharge_mah, charge_mah]; unknown values are null
 """
@@ -38,6 +40,9 @@ CLIENTS = const(4)
 class Live:
     """Builds the one frame that all streams send.
 
+    Args:
+        rig: its `snap`, `alarms` and `meter` are used.
+
     Attributes:
         frame: the latest event, bytes ready to send.
         number: counts the frames.
@@ -45,9 +50,8 @@ class Live:
         clients: open streams.
     """
 
-    def __init__(self, snap: "Snapshot", alarms: "Callable[[], Iterable]"):
-        self._snap = snap
-        self._alarms = alarms
+    def __init__(self, rig: "Rig"):
+        self._rig = rig
         self._seen = b""
         self.frame = b""
         self.number = 0
@@ -58,12 +62,12 @@ class Live:
         """Waits until a second is over or a state has changed; then builds the next frame."""
         for _ in range(_PACES):
             await asyncio.sleep_ms(_PACE_MS)
-            seen = bytes(self._snap.state) + bytes(self._snap.reason)
+            seen = bytes(self._rig.snap.state) + bytes(self._rig.snap.reason)
             if seen != self._seen:
                 break
         self._seen = seen
         if self.clients:
-            self.frame = await frame(self._snap, self._alarms(), self.number % snapshot.BATTERIES)
+            self.frame = await frame(self._rig, self.number % snapshot.BATTERIES)
             self.number += 1
             self.fresh.set()
             self.fresh.clear()
@@ -111,6 +115,7 @@ def opening(state: "Iterable"):
         "wishes": catalog.WISHES,
         "clears": catalog.CLEARS,
         "actions": catalog.ACTIONS,
+        "energy": catalog.ENERGY,
         "idle_ma": snapshot.IDLE_MA,
     }
     yield f"retry: {_RETRY_MS}\nevent: codes\ndata: {dump(codes)}\n\nevent: state\ndata: "
@@ -118,8 +123,9 @@ def opening(state: "Iterable"):
     yield "\n\n"
 
 
-async def frame(snap: "Snapshot", alarms: "Iterable", slow: int):
+async def frame(rig: "Rig", slow: int):
     """One frame as an event, `slow` of battery 0..15; other tasks run between the batteries."""
+    snap, meter = rig.snap, rig.meter
     await asyncio.sleep_ms(0)
     total = views.summary(snap)
     bus = total["bus"]
@@ -135,11 +141,12 @@ async def frame(snap: "Snapshot", alarms: "Iterable", slow: int):
         total["mean_mv"],
         total["discharge_mah"],
         total["charge_mah"],
+        meter and views.energy(meter),
     )
     await asyncio.sleep_ms(0)
     shown = []
     count = 0
-    for alarm in alarms:
+    for alarm in rig.alarms():
         if count % _ALARMS_A_STEP == 0:
             await asyncio.sleep_ms(0)
         if count < _ALARMS:
@@ -149,7 +156,8 @@ async def frame(snap: "Snapshot", alarms: "Iterable", slow: int):
     parts = [f"data: [{snap.uptime_s},{dump(bus)},{dump(shown)},{count}"]
     celsius = views.celsius(snap, slow)
     r_mohm = snap.r_mohm[slow] or None
-    parts.append(dump((slow + 1, celsius, snap.on_s[slow], snap.switchings[slow], r_mohm)))
+    seldom = slow + 1, celsius, snap.on_s[slow], snap.switchings[slow], r_mohm
+    parts.append(dump(seldom + views.charge(meter, slow)))
     for i in range(snapshot.BATTERIES):
         await asyncio.sleep_ms(0)
         parts.append(dump(_row(snap, i)))

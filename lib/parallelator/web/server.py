@@ -53,7 +53,7 @@ async def serve(rig: "Rig"):
         OSError: the port is taken.
     """
     access = Auth(rig.settings, rig.clock, rig.events.emit, rig.network.hostname)
-    live = Live(rig.snap, rig.alarms)
+    live = Live(rig)
     api = Api(rig, access, live)
     http_server = HttpServer(api.app, api.captive_redirect, rig.clock, rig.within)
     port = rig.settings["web.port"]

@@ -51,9 +51,50 @@ export function draw() {
   const present = model.batteries.filter((battery) => battery.state !== "absent").length;
   set($("connected"), say("connected", { v: model.bus.connected, n: present }));
   set($("charge"), charge(model));
+  set($("left"), left(model.energy, flow));
+  gauge($("gauge"), model.energy || {});
   $("read-only").hidden = model.writable;
   set($("read-only"), app.words.refused.no_password);
   model.batteries.forEach(drawBattery);
+}
+
+// "63 % ± 4, about 3 h 10 at this load, until 23:40"
+function left(energy, flow) {
+  if (!energy) return say("capacityUnset");
+  if (energy.soc_pct === null) return say("socUnknown");
+  return [soc(energy), leftTime(energy, flow)].join(", ");
+}
+
+function leftTime({ left_wh, left_s, left_least_s, left_most_s, full_least_s, full_most_s }, flow) {
+  if (flow === "charging" && full_most_s !== null) {
+    return say("fullIn", { v: hours(full_least_s), n: hours(full_most_s) });
+  }
+  if (flow !== "discharging" || left_s === null) {
+    return say("energyLeft", { v: number(left_wh, 1, 1000) });
+  }
+  if (left_most_s === null || left_most_s > 1.5 * left_least_s) {
+    return say("leastLeft", { v: hours(left_least_s) });
+  }
+  const end = new Date(Date.now() + left_s * 1000);
+  const at = end.toLocaleTimeString(app.language, { hour: "2-digit", minute: "2-digit" });
+  return say("timeLeft", { v: hours(left_s), t: at });
+}
+
+const soc = ({ soc_pct, soc_error_pct }) => `${soc_pct}\u00a0% ± ${soc_error_pct}`;
+
+// "3 h 10", to five minutes from half an hour on.
+function hours(s) {
+  const step = s < 1800 ? 1 : 5;
+  const minutes = Math.round(s / 60 / step) * step;
+  const rest = String(minutes % 60).padStart(2, "0");
+  return minutes < 60 ? `${minutes}\u00a0min` : `${Math.floor(minutes / 60)}\u00a0h\u00a0${rest}`;
+}
+
+// A bar: what is sure to be there, and what may be.
+function gauge(element, { soc_pct, soc_error_pct }) {
+  element.hidden = !Number.isInteger(soc_pct);
+  element.style.setProperty("--sure", `${soc_pct - soc_error_pct}%`);
+  element.style.setProperty("--may", `${soc_pct + soc_error_pct}%`);
 }
 
 function charge({ discharge_mah, charge_mah }) {
@@ -88,6 +129,8 @@ function drawBattery(battery, i) {
   set(fields.reason, battery.reason ? `${sentence(words.reason[battery.reason])}.` : "");
   set(fields.eta, battery.eta_ms ? wait(battery) : "");
   set(fields.clears, battery.clears && !battery.eta_ms ? words.clears[battery.clears] : "");
+  set(fields.soc, battery.soc_pct === null ? "" : soc(battery));
+  gauge(fields.gauge, battery);
   set(fields.count, counts(battery).join(" · "));
   for (const key of keys) {
     const { action } = key.dataset;

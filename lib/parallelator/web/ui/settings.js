@@ -8,7 +8,9 @@ import { refresh } from "./stream.js";
 import { SETTINGS } from "./words.js";
 
 const UNITS = { C: "°C", mOhm: "mΩ", uOhm: "µΩ" };
-const GROUPS = ["general", "limits", "batteries", "web", "wifi", "time", "mqtt", "log", "hardware"];
+const GROUPS = [
+  "general", "limits", "pack", "batteries", "web", "wifi", "time", "mqtt", "log", "hardware",
+];
 
 let schema = null;
 let saved = null;

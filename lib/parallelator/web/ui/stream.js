@@ -33,9 +33,10 @@ function takeState(state) {
 function takeFrame([uptimeS, bus, alarms, alarmCount, slow, ...rows]) {
   const { model, codes } = app;
   fresh(uptimeS * 1000);
-  const [voltage_mv, current_ma, power_w, connected, max, min, mean_mv, out, into] = bus;
+  const [voltage_mv, current_ma, power_w, connected, max, min, mean_mv, out, into, told] = bus;
   Object.assign(model, {
     uptime_ms: uptimeS * 1000, bus: { voltage_mv, current_ma, power_w, connected }, mean_mv,
+    energy: told && Object.fromEntries(codes.energy.map((key, i) => [key, told[i]])),
     max: max && { n: max }, min: min && { n: min }, discharge_mah: out, charge_mah: into,
   });
   const known = model.alarms.slice(0, alarms.length).map(({ code, n }) => [code, n]);
@@ -49,8 +50,10 @@ function takeFrame([uptimeS, bus, alarms, alarmCount, slow, ...rows]) {
       flow: current === null ? null : flowOf(current),
     });
   });
-  const [n, temperature_c, on_s, switchings, r_mohm] = slow;
-  Object.assign(model.batteries[n - 1], { temperature_c, on_s, switchings, r_mohm });
+  const [n, temperature_c, on_s, switchings, r_mohm, soc_pct, soc_error_pct] = slow;
+  Object.assign(model.batteries[n - 1], {
+    temperature_c, on_s, switchings, r_mohm, soc_pct, soc_error_pct,
+  });
   changed();
 }
 
