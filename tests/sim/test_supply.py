@@ -136,6 +136,14 @@ def test_batteries_below_the_window_are_charged_when_there_is_a_charger():
     assert not any(moves(report, n) for n in range(1, 5))
 
 
+def test_a_trial_that_meets_nothing_ends_after_ten_seconds():
+    report = play(duration_s=20, batteries=4, steps=volts({n: 23500 for n in range(1, 5)}))
+    clean(report)
+    for n in range(1, 5):
+        (closed_s, _), (opened_s, _) = moves(report, n)
+        assert 9.9 < opened_s - closed_s < 10.5, moves(report, n)
+
+
 def test_a_battery_on_trial_has_its_hard_limit():
     # Only one of the two sees the charge, which is no proof; its chip raises no ALERT for it.
     packs = [{"n": n, "soc": 0.7, "sensor": "ina226"} for n in (1, 2)]

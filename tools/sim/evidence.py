@@ -313,7 +313,8 @@ class Pack:
         )
         over -= 0.03 * limits.high_v
         spans[OVER_HARD].note(at_us, over > -_NEAR_V, over > _V)
-        under = limits.low_v - volts
+        # On trial a pack may be empty; it takes part above the charge floor only.
+        under = (limits.floor_v if self.on_trial else limits.low_v) - volts
         near = not (amps < -GIVES_A - _NEAR_A and volts > limits.floor_v + _NEAR_V)
         clear = not (amps < -GIVES_A + _NEAR_A and volts > limits.floor_v - _NEAR_V)
         spans[UNDER].note(at_us, near and under > -_NEAR_V, clear and under > _V)
