@@ -20,7 +20,8 @@ class Page:
         every_s: how often, in seconds.
 
     Attributes:
-        shown: list of dicts, one a look: hours, volts, amperes, connected, alarms, reasons.
+        shown: list of dicts, one a look: hours, volts, amperes, connected,
+            locked (the output), alarms, reasons (of those that are off).
     """
 
     def __init__(self, every_s):
@@ -56,6 +57,7 @@ class Page:
                 "volts": None if millivolts is None else millivolts / 1000,
                 "amperes": milliamperes / 1000,
                 "connected": len(known) - len(off),
+                "locked": snap.bus_locked,
                 "alarms": _counted([code for code, _, _ in snap.alarms()]),
                 "reasons": _counted([catalog.reason_name(snap.reason[i]) for i in off]),
             }
