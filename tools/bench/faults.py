@@ -199,7 +199,7 @@ FAULTS = (
         "output",
         lasts_s=0.3,
     ),
-    Fault("inrush x 4 for 0.2 s", (_step("inrush", times=4, ms=200),)),
+    Fault("inrush x 2 for 0.2 s", (_step("inrush", times=2, ms=200),)),
     Fault("source comes", (_step("source", pack_a=4),)),
     Fault("source goes", (_step("source", pack_a=0),)),
     Fault(
@@ -332,6 +332,13 @@ FAULTS = (
     Fault("request reset of the output", (_step("request", action="reset", n=0),), (), "nothing"),
     # The controller
     Fault("controller_reset", (_step("controller_reset"),), (), "controller"),
+    Fault(
+        "controller_reset, inrush x 4",
+        (_step("controller_reset"),),
+        (),
+        "controller",
+        before=(_step("inrush", times=4, ms=200),),
+    ),
     Fault("power_cycle", (_step("power_cycle"),), (), "controller"),
     Fault("nvs_cut, then power_cycle", (_step("nvs_cut"), _step("power_cycle")), (), "controller"),
     Fault(
@@ -343,63 +350,90 @@ FAULTS = (
 )
 
 
-def judge(fault, size, moment, over_s, report):
-    """How long a run is dark, and what it misses.
+class Cell:
+    """One fault on one rig in one mode.
 
     Args:
-        over_s: when the last step was played; report: of play.py.
+        fault: a `Fault`; size: of the rig; mode: of MODES; moment: of SPANS.
 
-    Returns:
-        (ms, texts): running: how long the load is dark in all, of what makes everybody open the
-        longest time; at the start: how long after power-on, or after that, it is lit for good.
+    Attributes:
+        name: what people read; plan: the scenario.
     """
-    if report["failures"]:
-        return 0, [": ".join(failure) for failure in report["failures"]]
-    struck = fault.struck(size)
-    spells = report["dark_ms"]
-    missed = [
-        "%.1f s: battery %d %s" % (ms / 1000, n, what) for ms, n, what in report["violations"]
-    ]
-    missed += report["alloc_violations"]
-    missed += [
-        "%.1f s: battery %d locked as %s" % (ms / 1000, n, reason)
-        for ms, n, _, reason in report["locked"]
-        if n not in struck
-    ]
-    if moment == START:
-        begin_ms = 1000 * over_s if fault.opens_all else 0
-        dark_ms = max([end - begin_ms for _, end in spells] + [0])
-        allowed_ms = LIT_MS
-    elif fault.opens_all:
-        dark_ms = max([end - begin for begin, end in spells if end > SETTLED_MS] + [0])
-        allowed_ms = LIT_MS
-    else:
-        dark_ms = sum(end - max(begin, SETTLED_MS) for begin, end in spells if end > SETTLED_MS)
-        allowed_ms = 0
-    if len(struck) < size and dark_ms > allowed_ms:
-        missed.append("dark for %d ms" % dark_ms)
-    return dark_ms, missed
+
+    def __init__(self, fault, size, mode, moment):
+        self.fault = fault
+        self.size = size
+        self.moment = moment
+        self.name = f"{fault.name}, {size}, {mode}, {moment}"
+        self.plan, self._over_s = fault.plan(size, mode, moment)
+
+    def judge(self, report):
+        """How long a run is dark, `ms`, and what it `missed`, as texts.
+
+        Running: how long the load is dark in all, of what makes everybody open the longest time;
+        at the start: how long after power-on, or after what made everybody open, it is lit.
+        """
+        if report["failures"]:
+            return {"ms": 0, "missed": [": ".join(failure) for failure in report["failures"]]}
+        struck = self.fault.struck(self.size)
+        ms, allowed_ms = self._dark_ms(report["dark_ms"])
+        missed = [
+            "%.1f s: battery %d %s" % (at_ms / 1000, n, what)
+            for at_ms, n, what in report["violations"]
+        ]
+        missed += report["alloc_violations"]
+        missed += [
+            "%.1f s: battery %d locked as %s" % (at_ms / 1000, n, reason)
+            for at_ms, n, _, reason in report["locked"]
+            if n not in struck
+        ]
+        if len(struck) < self.size and ms > allowed_ms:
+            missed.append("dark for %d ms" % ms)
+        return {"ms": ms, "missed": missed}
+
+    def _dark_ms(self, spells):
+        """How long it is dark, and how long it may be."""
+        opens_all = self.fault.opens_all
+        if self.moment == START:
+            begin_ms = 1000 * self._over_s if opens_all else 0
+            return max([end - begin_ms for _, end in spells] + [0]), LIT_MS
+        late = [(max(begin, SETTLED_MS), end) for begin, end in spells if end > SETTLED_MS]
+        if opens_all:
+            return max([end - begin for begin, end in late] + [0]), LIT_MS
+        return sum(end - begin for begin, end in late), 0
 
 
-def table(played):
-    """Lines of the table: a fault, how long it is dark at worst, by size of the rig."""
-    sizes = sorted({cell[1] for cell in played})
-    yield "%-38s %s   %s   misses" % (
-        "",
-        _header("running, ms dark", sizes),
-        _header("start, s until lit", sizes),
-    )
-    heads = " ".join("%6d" % size for size in sizes)
-    yield "%-38s %s   %s" % ("fault", heads, heads)
-    names = list(dict.fromkeys(cell[0].name for cell in played))
-    for name in names:
-        own = [cell for cell in played if cell[0].name == name]
+def cells(sizes, only):
+    """Every cell of rigs of `sizes` and faults whose name contains `only`."""
+    return [
+        Cell(fault, size, mode, moment)
+        for size in sizes
+        for fault in FAULTS
+        if only in fault.name and fault.struck(size) is not None
+        for mode in MODES
+        for moment in SPANS
+    ]
+
+
+def table(played, found):
+    """Lines of the table: a fault, how long it is dark at worst, by size of the rig.
+
+    Args:
+        played: list of `Cell`; found: what each found.
+    """
+    sizes = sorted({cell.size for cell in played})
+    heads = [_header(text, sizes) for text in ("running, ms dark", "start, s until lit")]
+    yield "%-38s %s   %s" % ("", *heads)
+    numbers = " ".join("%6d" % size for size in sizes)
+    yield "%-38s %s   %s   missed" % ("fault", numbers, numbers)
+    for fault in dict.fromkeys(cell.fault.name for cell in played):
+        own = [pair for pair in zip(played, found, strict=True) if pair[0].fault.name == fault]
         columns = [
-            " ".join(_cell(own, size, moment, form) for size in sizes)
+            " ".join(_shown(own, size, moment, form) for size in sizes)
             for moment, form in ((RUNNING, "%d"), (START, "%.1f"))
         ]
-        misses = sum(bool(cell[6]) for cell in own)
-        yield "%-38s %s   %s   %s" % (name, *columns, misses or "")
+        misses = sum(bool(result["missed"]) for _, result in own)
+        yield ("%-38s %s   %s   %s" % (fault, *columns, misses or "")).rstrip()
     yield ""
     yield "The worst of a load, a charge and an idle rig. -: nobody is left to carry the load."
 
@@ -408,11 +442,44 @@ def _header(text, sizes):
     return "%-*s" % (7 * len(sizes) - 1, text)
 
 
-def _cell(own, size, moment, form):
-    cells = [cell for cell in own if cell[1:4:2] == (size, moment)]
-    if not cells:
+def _shown(own, size, moment, form):
+    own = [pair for pair in own if (pair[0].size, pair[0].moment) == (size, moment)]
+    if not own:
         return "      "
-    if len(cells[0][0].struck(size)) == size:
+    if len(own[0][0].fault.struck(size)) == size:
         return "     -"
-    worst = max(cell[5] for cell in cells)
+    worst = max(result["ms"] for _, result in own)
     return "%6s" % (form % (worst if moment == RUNNING else worst / 1000))
+
+
+def summary(played, found):
+    """Lines: by what a fault strikes, how many were played and how dark it was at worst."""
+    yield "Single faults                           faults   runs  dark, ms  lit after, s  missed"
+    texts = {
+        "pack": "of one battery, its sensor or switch",
+        "board": "of one board or its cable",
+        "nothing": "of I2C, card, network, load or charger",
+        "output": "everybody opens: shorts, overloads",
+        "controller": "everybody opens: resets",
+    }
+    for strikes, text in texts.items():
+        own = [
+            pair for pair in zip(played, found, strict=True) if pair[0].fault.strikes == strikes
+        ]
+        kept = [pair for pair in own if len(pair[0].fault.struck(pair[0].size)) < pair[0].size]
+        worst = {
+            moment: max((r["ms"] for cell, r in kept if cell.moment == moment), default=0)
+            for moment in SPANS
+        }
+        yield "%-38s %7d %6d %9d %13.1f %7d" % (
+            text,
+            len({cell.fault.name for cell, _ in own}),
+            len(own),
+            worst[RUNNING],
+            worst[START] / 1000,
+            sum(bool(result["missed"]) for _, result in own),
+        )
+    yield ""
+    yield "Rigs of 1, 2, 4, 8 and 16 batteries that supply, are charged and idle. dark: while they"
+    yield "run; lit: after power-on, or after what opened everybody. Where nobody is left, what is"
+    yield "dark does not count."

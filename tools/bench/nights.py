@@ -57,6 +57,16 @@ class Night:
         self.off_s = int(total_ah * USED / LOAD_A * 3600) + PAUSE_S
         self.charger_s = self.off_s + PAUSE_S
 
+    @property
+    def name(self):
+        """What people read."""
+        return "night, load %s, charger of %d A%s%s" % (
+            "taken off" if self.taken_off else "stays",
+            self.charger_a,
+            ", asleep" if self.asleep else "",
+            ", a person" if self.person else "",
+        )
+
     def plan(self):
         """The scenario, for play.py."""
         source = {"do": "source", "at": self.charger_s, "a": self.charger_a}
@@ -80,19 +90,20 @@ class Night:
         closings = [c for c in report["closings"] if not c["trial"]]
         most = max(sum(c["n"] == n for c in closings) for n in range(1, SIZE + 1))
         trials = max(
-            sum(c["n"] == n and c["trial"] for c in report["closings"])
-            for n in range(1, SIZE + 1)
+            sum(c["n"] == n and c["trial"] for c in report["closings"]) for n in range(1, SIZE + 1)
         )
         together_s = self._together_s(report["closings"])
         locks = len(report["locked"]) + any(page["locked"] for page in report["pages"])
-        missed = ["%.1f s: battery %d %s" % (ms / 1000, n, what) for ms, n, what in report["violations"]]
+        missed = [
+            "%.1f s: battery %d %s" % (ms / 1000, n, what) for ms, n, what in report["violations"]
+        ]
         missed += report["alloc_violations"]
         if most > MOST_CLOSINGS:
             missed.append(f"{most} closings of a battery")
         if locks:
             missed.append(f"{locks} locks")
         if self.charges() and (together_s is None or together_s > CHARGING_S):
-            missed.append("everybody charging after %s s" % together_s)
+            missed.append("all on after %s s" % together_s)
         return {
             "most": most,
             "trials": trials,
@@ -124,17 +135,16 @@ class Night:
 def nights(share):
     """All nights, their hours and capacities so much shorter."""
     yes_no = (False, True)
+    kinds = product((True, False), yes_no, CHARGERS_A, yes_no)
     return [
         Night(charger_a, asleep, taken_off, person, share)
-        for taken_off, asleep, charger_a, person in product(
-            (True, False), yes_no, CHARGERS_A, yes_no
-        )
+        for taken_off, asleep, charger_a, person in kinds
     ]
 
 
 def table(played):
     """Lines of the table; `played`: list of (Night, its figures)."""
-    yield "load       charger          person  closings  trials  dark, s  locks  all charging after, s"
+    yield "load       charger          person  closings  trials  dark, s  locks  all on after, s"
     for night, found in played:
         row = "%-9s  %2d A %-10s  %-6s" % (
             "taken off" if night.taken_off else "stays",
@@ -153,7 +163,8 @@ def table(played):
             )
         yield row
     yield ""
-    yield "closings: of one battery at most, outside of trials. -: the load takes all that is given."
+    yield "closings: of one battery at most, outside of trials. all on: counted from the charger;"
+    yield "-: the load takes all that it gives."
 
 
 def page_table(night, found):
