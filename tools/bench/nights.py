@@ -135,10 +135,11 @@ class Night:
 def nights(share):
     """All nights, their hours and capacities so much shorter."""
     yes_no = (False, True)
-    kinds = product((True, False), yes_no, CHARGERS_A, yes_no)
+    kinds = [(a, *kind, True) for *kind, a in product(yes_no, yes_no, CHARGERS_A)]
+    kinds += [(a, False, False, False) for a in CHARGERS_A]
     return [
         Night(charger_a, asleep, taken_off, person, share)
-        for taken_off, asleep, charger_a, person in kinds
+        for charger_a, asleep, person, taken_off in kinds
     ]
 
 
