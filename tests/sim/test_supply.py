@@ -211,6 +211,24 @@ def test_a_welded_battery_two_volts_low_is_not_filled_with_everything():
     assert longest <= 1600, "a second beyond the hard limit, and what it takes to see it"
 
 
+def test_few_batteries_are_spared_after_a_second_too():
+    packs = level(4, soc=0.8)
+    packs[1]["soc"] = 0.4
+    steps = [{"at": 0, "do": "switch_weld", "n": 2}]
+    report = play(duration_s=15, batteries=packs, steps=steps)
+    clean(report)
+    assert ("tripped", "feeding") in states(report)
+    first = [c for c in report["closings"] if c["closed_ms"] == report["closings"][0]["closed_ms"]]
+    assert 1000 <= min(c["opened_ms"] - c["closed_ms"] for c in first) <= 1600, first
+
+
+def test_two_do_not_spare_one_whose_sensor_shows_a_charge():
+    steps = [{"at": 12, "do": "inject_current", "n": 2, "ma": -25000}]
+    report = play(duration_s=20, batteries=level(2), load=[[0, 7]], steps=steps)
+    clean(report)
+    assert state_at(report, 1, 19) == ("on", "") and dark_s(report, 9) == 0
+
+
 def test_a_welded_battery_that_carries_alone_gets_help():
     steps = [{"at": 0, "do": "switch_weld", "n": 1}]
     load = [[0, 0], [8, 30], [20, 190], [20.06, 30]]

@@ -66,6 +66,7 @@ def play(what, plans, judge, options):
             print(f"{what(k)}: {'; '.join(missed)}", flush=True)
             name = "".join(c if c.isalnum() else "-" for c in what(k))
             plan = dict(plans[k], name=name[:64])
+            plan.pop("every_s", None)
             (FOUND / f"{name}.json").write_text(json.dumps(plan, indent=1) + "\n")
 
     asyncio.run(play_all(plans, options.workers, each))

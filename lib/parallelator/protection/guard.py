@@ -105,7 +105,7 @@ class Guard:
         self._now = self._sub_ms = self._looked = 0
         self._ticks = self._next = self._urgent = 0
         self._quiet_ms = self._map_ms = 0
-        self._closed = self._fresh = self._fed_scans = 0
+        self._closed = self._fresh = self._unfed = 0
         self._outage = Outage(
             i2c, snap, switches, self._sensors, self._states, self._judge, limits, emit
         )
@@ -442,12 +442,10 @@ class Guard:
                 if limits.hard_charge_ma and amps[i] < -limits.hard_charge_ma:
                     fed = i
         if fed < 0:
-            self._fed_scans = 0
+            self._unfed = self._now
+        if self._diff(self._now, self._unfed) < _FED_MS:
             return
-        self._fed_scans += 1
-        if self._fed_scans * rules.SCAN_MS < _FED_MS:
-            return
-        self._fed_scans = 0
+        self._unfed = self._now
         stays = output.closed
         feeders = 0
         while stays & states.on:
