@@ -105,6 +105,30 @@ def test_the_end_of_the_night_is_empty_and_dawn_brings_everybody_back():
         assert len(kept) <= 3, (n, kept)
 
 
+def test_empty_batteries_of_different_age_meet_a_weak_or_sleeping_charger():
+    # What flows between them in a trial, up to an ampere, is neither a load nor a charge.
+    packs = [
+        {
+            "n": n,
+            "soc": 0.17 + n / 2000,
+            "capacity_ah": 0.5 + 0.5 * (3 * n % 8) / 7,
+            "r_mohm": 25 + 5 * (5 * n % 8),
+        }
+        for n in range(1, 9)
+    ]
+    asleep = {"needs_mv": 20000, "delay_ms": 2000}
+    for more in ({}, asleep):
+        report = play(
+            duration_s=330,
+            batteries=packs,
+            load=[[0, 15], [150, 0]],
+            steps=[dict(more, at=200, do="source", a=4)],
+        )
+        clean(report)
+        assert report["dark_ms"][-1][0] < 150000, "empty before the load is gone"
+        assert not on(report, range(1, 9), 320) and not on(report, range(1, 9), 329)
+
+
 def test_an_empty_rig_starts_all_together_when_a_person_asks():
     steps = volts({n: 24050 for n in range(1, 17)})
     steps += [{"at": 45, "do": "request", "n": 3, "action": "on"}]

@@ -92,7 +92,7 @@ class Night:
         trials = max(
             sum(c["n"] == n and c["trial"] for c in report["closings"]) for n in range(1, SIZE + 1)
         )
-        together_s = self._together_s(report["closings"])
+        together_s = self._together_s(closings)
         locks = len(report["locked"]) + any(page["locked"] for page in report["pages"])
         missed = [
             "%.1f s: battery %d %s" % (ms / 1000, n, what) for ms, n, what in report["violations"]

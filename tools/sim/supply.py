@@ -261,11 +261,12 @@ class Supply:
         charger = spare_a > _CHARGER_A * len(self._packs) and not (live and self._truth.dark())
         bus_v = self._truth.bus_v(live) if live else None
         for pack in waiting:
+            empty_v = limits.healthy_low_v if pack.empty else limits.low_v
             if not (
                 charger
                 and limits.trial_us
                 and len(self._packs) > 1
-                and limits.floor_v + QUANTUM_V < plant.sensed_v[pack.i] < limits.low_v
+                and limits.floor_v + QUANTUM_V < plant.sensed_v[pack.i] < empty_v
                 and self._is_healthy(pack, at_us, states[pack.i])
                 and (not live or self._is_charged(pack, bus_v, live))
             ):
