@@ -277,6 +277,17 @@ def test_uneven_batteries_carry_what_two_of_them_cannot():
     assert not any(state == "locked" for state, _ in states(report))
 
 
+def test_a_short_right_after_the_start_counts_for_nobody():
+    steps = [
+        {"at": 5.6, "do": "load_mohm", "mohm": 20},
+        {"at": 5.9, "do": "load_mohm", "mohm": 0},
+    ]
+    report = play(duration_s=10, batteries=level(4), load=[[0, 4]], steps=steps)
+    clean(report)
+    assert ("tripped", "overcurrent") not in states(report)
+    assert not on(report, range(1, 5), 9)
+
+
 def test_one_that_flickers_at_a_limit_delays_nobody():
     steps = volts({16: 24000})
     for k in range(40):

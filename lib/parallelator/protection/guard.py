@@ -310,9 +310,10 @@ class Guard:
         states.pass_time(dt)
 
     def _watch_inrush(self, alerts: int):
-        # Right after a start the limits do not hold yet, whatever ALERT says.
+        # Right after a start the limits do not hold yet, whatever ALERT says. The second that
+        # opens takes the others with it.
         for i in range(BATTERIES):
-            if alerts >> i & 1 and self._sensors.chips[i]:
+            if (alerts & self._states.on) >> i & 1 and self._sensors.chips[i]:
                 self._sensors.clear_alert(i)
                 current_ma = self._sensors.current_ma(i)
                 if current_ma is not None and abs(current_ma) > self._starts.inrush_ma():
