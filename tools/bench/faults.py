@@ -221,7 +221,7 @@ FAULTS = (
         Fault(f"set_battery {name}", (_step("set_battery", **values),))
         for name, values in (
             ("a cell shorts", {"voltage_mv": 24000}),
-            ("21 V", {"voltage_mv": 21000}),
+            ("20.5 V", {"voltage_mv": 20500}),
             ("at the full end", {"voltage_mv": 29400}),
             ("300 mohm", {"r_mohm": 300}),
             ("soc 0.1", {"soc": 0.1}),

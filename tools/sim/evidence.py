@@ -305,19 +305,21 @@ class Pack:
         self._sensed_us = at_us
         spans = self.spans
         self._sense_current(at_us, amps)
+        # In the first moments of a start no voltage is judged.
+        begun = self._start_age_us(at_us) >= _INRUSH_US
         over = volts - limits.high_v
         # The first limits do not hold for one that gives, or that is charged above the floor.
         spans[OVER].note(
             at_us,
             over > -_NEAR_V and amps < GIVES_A + _NEAR_A,
-            over > _V and amps < GIVES_A - _NEAR_A,
+            begun and over > _V and amps < GIVES_A - _NEAR_A,
         )
         over -= 0.03 * limits.high_v
-        spans[OVER_HARD].note(at_us, over > -_NEAR_V, over > _V)
+        spans[OVER_HARD].note(at_us, over > -_NEAR_V, begun and over > _V)
         # On trial a pack may be empty; it takes part above the charge floor only.
         under = (limits.floor_v if self.on_trial else limits.low_v) - volts
         near = not (amps < -GIVES_A - _NEAR_A and volts > limits.floor_v + _NEAR_V)
-        clear = not (amps < -GIVES_A + _NEAR_A and volts > limits.floor_v - _NEAR_V)
+        clear = begun and not (amps < -GIVES_A + _NEAR_A and volts > limits.floor_v - _NEAR_V)
         spans[UNDER].note(at_us, near and under > -_NEAR_V, clear and under > _V)
         under -= 0.1 * limits.low_v
         spans[UNDER_HARD].note(at_us, near and under > -_NEAR_V, clear and under > _V)
