@@ -19,6 +19,7 @@ def test_the_load_is_one_that_the_rest_can_carry():
         rest = cell.size - len(cell.fault.struck(cell.size))
         asked_a = max(row[1] for row in cell.plan["load"])
         assert asked_a <= 0.8 * 10 * max(rest, 1), cell.name
+        assert all(4 * step.get("board", 0) < cell.size for step in cell.plan["steps"]), cell.name
 
 
 def told(cell, **more):

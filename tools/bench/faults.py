@@ -117,7 +117,8 @@ class Fault:
         load_a, source_a = amperes(rest, mode)
         steps = [dict(CHARGER, do="source", at=0, a=source_a)]
         for these, when_s in ((self.before, 0), (self.begin, at_s), (self.end, end_s)):
-            steps += [self.filled(step, size, mode, when_s) for step in these]
+            there = [step for step in these if step.get("board", 0) * BOARD < size]
+            steps += [self.filled(step, size, mode, when_s) for step in there]
         network = any(step["do"].split("_")[0] in ("wifi", "broker") for step in self.begin)
         plan = {
             "name": "fault",

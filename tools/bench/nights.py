@@ -169,14 +169,17 @@ def table(played):
 
 
 def page_table(night, found):
-    """Lines: what the page says of a night, hour by hour."""
+    """Lines: what the page says of a night, hour by hour and when it says something else."""
     yield "hour  on  output, V  output, A  alarms and reasons"
-    for page in found["pages"]:
+    before = None
+    for page in found.get("pages", ()):
         hours = page["hours"] * HOUR_S / night.hour_s
-        if round(hours * 6) % 6 and page["hours"] * HOUR_S < night.off_s - PAUSE_S * 2:
-            continue
         words = [f"{code} {count}" for code, count in sorted(page["alarms"].items())]
         words += [f"({reason} {count})" for reason, count in sorted(page["reasons"].items())]
+        said = page["connected"], words
+        if round(6 * hours) % 6 and said == before:
+            continue
+        before = said
         yield "%4.1f  %2d  %9s  %9.2f  %s" % (
             hours,
             page["connected"],
