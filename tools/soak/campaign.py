@@ -41,10 +41,13 @@ class Player:
 
     Args:
         port: of the simulated rig's page, one that no other player uses.
+        program: what plays; seconds: what a play may take.
     """
 
-    def __init__(self, port):
+    def __init__(self, port, program=PLAYER, seconds=SECONDS_PER_PLAY):
         self._port = port
+        self._program = program
+        self._seconds = seconds
         self._process = None
         self._plays = 0
 
@@ -54,7 +57,7 @@ class Player:
             await self.close()
         if self._process is None:
             self._process = await asyncio.create_subprocess_exec(
-                *(MICROPYTHON, "-X", "heapsize=64m", PLAYER, str(self._port)),
+                *(MICROPYTHON, "-X", "heapsize=64m", self._program, str(self._port)),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.STDOUT,
@@ -66,7 +69,7 @@ class Player:
         console = []
         try:
             self._process.stdin.write(json.dumps(plan).encode() + b"\n")
-            return await asyncio.wait_for(self._answer(console), SECONDS_PER_PLAY)
+            return await asyncio.wait_for(self._answer(console), self._seconds)
         except TimeoutError:
             return _broken("takes too long", await self._kill(console))
         except EOFError:
