@@ -75,6 +75,7 @@ memory: build/device.stamp build/page.stamp
 soak: build/test.stamp build/page.stamp
 	tools/apt.sh chromium fsck.fat:dosfstools mosquitto mtools openssl prometheus
 	$(VENV)/python tools/soak/campaign.py
+	$(VENV)/python tools/bench/stage.py
 	$(VENV)/micropython -X heapsize=64m tools/soak/day.py 86400 absent
 	$(VENV)/micropython -X heapsize=64m tools/soak/day.py 3600 flapping
 	$(VENV)/micropython -X heapsize=64m tools/soak/day.py 3600 refusing
@@ -90,7 +91,7 @@ bench: build/page.stamp
 	$(VENV)/python tools/bench/web.py
 	$(VENV)/micropython -X heapsize=8m tools/bench/json_steps.py
 
-coverage: build/sim.stamp
+coverage: build/device.stamp
 	@$(VENV)/python tools/coverage.py --under hardware=90 --under protection=95
 
 manual: build/sim.stamp

@@ -56,18 +56,18 @@ def test_an_unplugged_board_leaves_no_voltage_behind():
     # 1 to 4 are gone at 20 s; 5 to 7 run down by a volt and a half; 8 was off at 28 V: it is too
     # full for the output that there is.
     packs = level(4, soc=0.8, capacity_ah=20) + [
-        {"n": n, "soc": 0.8, "capacity_ah": 1.5} for n in (5, 6, 7)
+        {"n": n, "soc": 0.8, "capacity_ah": 0.75} for n in (5, 6, 7)
     ]
     packs.append({"n": 8, "soc": 0.8, "capacity_ah": 20})
     steps = [
         {"at": 2, "do": "request", "n": 8, "action": "off"},
         {"at": 20, "do": "board_unplug", "board": 0},
-        {"at": 700, "do": "request", "n": 8, "action": "auto"},
+        {"at": 370, "do": "request", "n": 8, "action": "auto"},
     ]
-    report = play(duration_s=730, batteries=packs, load=[[0, 0], [8, 7]], steps=steps)
+    report = play(duration_s=400, batteries=packs, load=[[0, 0], [8, 7]], steps=steps)
     clean(report)
     assert {state_at(report, n, 22) for n in range(1, 5)} == {("absent", "expander_lost")}
-    assert state_at(report, 8, 729) == ("waiting", "bus_lower")
+    assert state_at(report, 8, 399) == ("waiting", "bus_lower")
     assert dark_s(report, 9) == 0
 
 
@@ -105,6 +105,30 @@ def test_the_end_of_the_night_is_empty_and_dawn_brings_everybody_back():
         assert len(kept) <= 3, (n, kept)
 
 
+def test_empty_batteries_of_different_age_meet_a_weak_or_sleeping_charger():
+    # What flows between them in a trial, up to an ampere, is neither a load nor a charge.
+    packs = [
+        {
+            "n": n,
+            "soc": 0.17 + n / 2000,
+            "capacity_ah": 0.5 + 0.5 * (3 * n % 8) / 7,
+            "r_mohm": 25 + 5 * (5 * n % 8),
+        }
+        for n in range(1, 9)
+    ]
+    asleep = {"needs_mv": 20000, "delay_ms": 2000}
+    for more in ({}, asleep):
+        report = play(
+            duration_s=330,
+            batteries=packs,
+            load=[[0, 15], [150, 0]],
+            steps=[dict(more, at=200, do="source", a=4)],
+        )
+        clean(report)
+        assert report["dark_ms"][-1][0] < 150000, "empty before the load is gone"
+        assert not on(report, range(1, 9), 320) and not on(report, range(1, 9), 329)
+
+
 def test_an_empty_rig_starts_all_together_when_a_person_asks():
     steps = volts({n: 24050 for n in range(1, 17)})
     steps += [{"at": 45, "do": "request", "n": 3, "action": "on"}]
@@ -136,6 +160,14 @@ def test_batteries_below_the_window_are_charged_when_there_is_a_charger():
     assert not any(moves(report, n) for n in range(1, 5))
 
 
+def test_a_trial_that_meets_nothing_ends_after_ten_seconds():
+    report = play(duration_s=20, batteries=4, steps=volts({n: 23500 for n in range(1, 5)}))
+    clean(report)
+    for n in range(1, 5):
+        (closed_s, _), (opened_s, _) = moves(report, n)
+        assert 9.9 < opened_s - closed_s < 10.5, moves(report, n)
+
+
 def test_a_battery_on_trial_has_its_hard_limit():
     # Only one of the two sees the charge, which is no proof; its chip raises no ALERT for it.
     packs = [{"n": n, "soc": 0.7, "sensor": "ina226"} for n in (1, 2)]
@@ -151,35 +183,26 @@ def test_a_battery_on_trial_has_its_hard_limit():
 
 
 def test_a_full_rig_supplies_what_takes():
-    packs = [{"n": n, "soc": 0.93 + 0.005 * n, "capacity_ah": 1} for n in range(1, 9)]
+    packs = [{"n": n, "soc": 0.93 + 0.005 * n, "capacity_ah": 0.5} for n in range(1, 9)]
     report = play(
-        duration_s=500,
+        duration_s=290,
         batteries=packs,
         settings={"limits": {"max_voltage_mv": 29400}},
-        source=[[0, 0, 29.5], [8, 30], [420, 0]],
-        load=[[0, 0], [420, 20]],
+        source=[[0, 0, 29.5], [8, 30], [220, 0]],
+        load=[[0, 0], [220, 20]],
     )
     clean(report)
     assert ("tripped", "overvoltage") in states(report)
     assert not any(state == "locked" for state, _ in states(report))
-    assert dark_s(report, 420, 436) <= 15 and dark_s(report, 436) == 0
+    assert dark_s(report, 220, 236) <= 15 and dark_s(report, 236) == 0
 
 
 def test_a_switch_that_does_not_conduct_is_no_measure_of_the_others():
     steps = [{"at": 5, "do": "switch_stuck_open", "n": 1}]
-    packs = level(2, soc=0.6, capacity_ah=1)
-    report = play(duration_s=330, batteries=packs, load=[[0, 0], [8, 4]], steps=steps)
+    packs = level(2, soc=0.6, capacity_ah=0.5)
+    report = play(duration_s=170, batteries=packs, load=[[0, 0], [8, 4]], steps=steps)
     clean(report)
     assert len(moves(report, 2)) == 1 and dark_s(report, 9) == 0
-
-
-def test_a_disturbed_byte_now_and_then_counts_for_nobody():
-    steps = [{"at": 10, "do": "bus_noise", "rate": 0.0005}]
-    report = play(duration_s=400, batteries=8, load=[[0, 0], [8, 20]], steps=steps)
-    clean(report)
-    assert not any(state == "locked" for state, _ in states(report))
-    assert not any(reason == "overcurrent" for _, reason in states(report)), states(report)
-    assert dark_s(report, 9) == 0
 
 
 def test_i2c_that_hangs_for_two_seconds_darkens_nothing():
@@ -201,6 +224,24 @@ def test_a_welded_battery_two_volts_low_is_not_filled_with_everything():
         (c["opened_ms"] or 40000) - c["closed_ms"] for c in report["closings"] if c["peak_a"] > 5
     )
     assert longest <= 1600, "a second beyond the hard limit, and what it takes to see it"
+
+
+def test_few_batteries_are_spared_after_a_second_too():
+    packs = level(4, soc=0.8)
+    packs[1]["soc"] = 0.4
+    steps = [{"at": 0, "do": "switch_weld", "n": 2}]
+    report = play(duration_s=15, batteries=packs, steps=steps)
+    clean(report)
+    assert ("tripped", "feeding") in states(report)
+    first = [c for c in report["closings"] if c["closed_ms"] == report["closings"][0]["closed_ms"]]
+    assert 1000 <= min(c["opened_ms"] - c["closed_ms"] for c in first) <= 1600, first
+
+
+def test_two_do_not_spare_one_whose_sensor_shows_a_charge():
+    steps = [{"at": 12, "do": "inject_current", "n": 2, "ma": -25000}]
+    report = play(duration_s=20, batteries=level(2), load=[[0, 7]], steps=steps)
+    clean(report)
+    assert state_at(report, 1, 19) == ("on", "") and dark_s(report, 9) == 0
 
 
 def test_a_welded_battery_that_carries_alone_gets_help():
@@ -225,6 +266,17 @@ def test_uneven_batteries_carry_what_two_of_them_cannot():
     clean(report)
     assert dark_s(report, 60) == 0
     assert not any(state == "locked" for state, _ in states(report))
+
+
+def test_a_short_right_after_the_start_counts_for_nobody():
+    steps = [
+        {"at": 5.6, "do": "load_mohm", "mohm": 20},
+        {"at": 5.9, "do": "load_mohm", "mohm": 0},
+    ]
+    report = play(duration_s=10, batteries=level(4), load=[[0, 4]], steps=steps)
+    clean(report)
+    assert ("tripped", "overcurrent") not in states(report)
+    assert not on(report, range(1, 5), 9)
 
 
 def test_one_that_flickers_at_a_limit_delays_nobody():

@@ -550,6 +550,12 @@ def test_the_floor_itself_is_inside():
     assert held(21000).choose() == 1
 
 
+def test_no_full_one_above_the_hard_limit_takes_part():
+    assert held(30900, 30900, full=True).choose() == 0b11
+    assert held(30900, 30901, full=True).choose() == 0b01
+    assert held(30901, full=True).choose() == 0
+
+
 def test_half_of_them_at_least():
     assert held(23500, 22000, 21000).choose() == 0, "one of three"
     assert held(23500, 22000).choose() == 0b01, "one of two"

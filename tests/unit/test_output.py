@@ -230,25 +230,33 @@ def test_a_current_that_the_others_lack_is_real():
     assert output.moved == 1
 
 
+def read_open(output, mask, reading, early=None):
+    """The packs of `mask` are told to open; the lowest is read at once as `early` (None: as
+    later), which may be a mean of before and after, and then as `reading`."""
+    output.opened(mask)
+    output.watch_open(0, *(early or reading), 0)
+    assert not output.moved, "too early to tell"
+    output.watch_open(0, *reading, 0)
+
+
 def test_one_that_was_told_to_open_and_changed_nothing_is_closed():
     for voltage_mv, moved in ((25850, 1), (26000, 0)):
         output = observed((25850, 5000))
-        output.opened(0b1)
-        output.watch_open(0, voltage_mv, 5000, 0)
+        read_open(output, 0b1, (voltage_mv, 5000))
         assert output.moved == moved, voltage_mv
     output = observed((25850, 5000))
-    output.opened(0b1)
-    output.watch_open(0, 26000, 0, 0)
+    read_open(output, 0b1, (26000, 0))
     assert not output.moved
 
 
-def told_to_open(readings, then, given_ma):
-    """`moved` of battery 1, told to open after a reading of (mV, mA) and then read as `then`;
-    two others give `given_ma` each."""
+def told_to_open(readings, then, given_ma, early=None):
+    """`moved` of battery 1, told to open after a reading of (mV, mA) and then read as `early`
+    (None: as `then`) and as `then`; two others give `given_ma` each."""
     output = observed(readings, (26000, given_ma), (26000, given_ma), on=0b111)
     output.opened(0b1)
     output.look(0b110, 0, 0, 0b111, 160)
-    output.watch_open(0, *then, 0)
+    for reading in (early or then, then):
+        output.watch_open(0, *reading, 0)
     return output.moved
 
 
@@ -262,26 +270,39 @@ def test_a_charge_that_comes_from_nobody_is_the_sensors():
 def test_a_sensor_that_shows_too_much_charge_lacks_its_own_packs_current_once_that_is_open():
     # It carried 2.5 A, which end: 75 mV. What it still shows is wrong.
     assert not told_to_open((25925, -21500), (26000, -24000), 12500)
+    # The mean that the opening fell into: what follows is no change of its own.
+    assert not told_to_open((25925, -21500), (26000, -24000), 12500, (25970, -22635))
+
+
+def test_what_the_others_take_over_is_no_sign_of_a_charge():
+    output = observed((25925, -21500), (25925, 3500), on=0b11)
+    output._snap.r_mohm[0] = 30
+    output.opened(0b1)
+    output.watch_open(0, 25970, -22635, 0)
+    for others_ma in (3500, 6000):
+        output._snap.current_ma[1] = others_ma
+        output.look(0b10, 0, 0, 0b11, 160)
+        output.watch_open(0, 26000, -24000, 0)
+        assert not output.moved, others_ma
 
 
 def test_an_opening_that_changed_nothing_is_told_by_20_millivolts():
     # 634 mA over 30 mOhm, rounded away from zero.
     for current_ma, moved in ((634, 1), (633, 0), (5000, 1)):
         output = observed((26000, current_ma))
-        output.opened(0b1)
-        output.watch_open(0, 26000, current_ma, 0)
+        read_open(output, 0b1, (26000, current_ma))
         assert output.moved == moved, current_ma
-        output._opened = 0b1
+        output._opened = output._opening = 0b1
         output.forget(0)
         output.watch_open(0, 26000, current_ma, 0)
         assert not output.moved, "forgotten"
     output = observed((26000, 300), (26000, 5000))
     output._snap.r_mohm[0] = 200
     output._snap.valid[1] = 0
-    output.opened(0b11)
-    output.watch_open(0, 26000, 300, 0)
+    read_open(output, 0b11, (26000, 300))
     assert output.moved == 1, "300 mA over 200 mOhm"
-    output.watch_open(1, 26000, 10000, 0)
+    for _ in range(2):
+        output.watch_open(1, 26000, 10000, 0)
     assert output.moved == 1, "what was not valid is compared with nothing"
 
 

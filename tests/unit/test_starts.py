@@ -127,6 +127,16 @@ def test_empty_ones_open_as_soon_as_two_discharge():
     assert verdict(EMPTY, 100, 100, 100, sure=0b100) == 0b100
 
 
+def test_what_flows_between_empty_ones_is_neither_a_load_nor_a_charger():
+    assert verdict(EMPTY, 900, 300, -700, -500) is None
+    assert verdict(EMPTY, 900, 300, -700, -301) is None, "199 mA of four"
+    assert verdict(EMPTY, 900, 300, -700, -300) == 0
+    assert verdict(EMPTY, 900, 300, -700, -699) is None
+    assert verdict(EMPTY, 900, 300, -700, -700) == 0b1111
+    assert verdict(EMPTY, 900, 300, -1400) is None, "one sensor may lie"
+    assert verdict(EMPTY, 5000, 5001, -10000) is None and verdict(EMPTY, 5000, 5001, -10001) == 0
+
+
 def test_empty_ones_wait_ten_seconds_for_a_charger_and_a_minute_when_asked():
     assert verdict(EMPTY, 0, 0, patience_ms=9999) is None
     assert verdict(EMPTY, 0, 0, patience_ms=10000) == 0

@@ -325,6 +325,30 @@ def test_the_end_of_the_night_is_no_overload():
     assert told == [Reason.UNDERVOLTAGE] * 4
 
 
+def test_a_night_that_ends_without_any_overload_is_told_too():
+    for before_ma in (0, 40000, -15000):
+        states, snap, events = rig(batteries=4)
+        started(states, 0b1111, 60000)
+        if before_ma:
+            states.trip(3, Reason.OVERCURRENT, before_ma)
+            snap.uptime_s += 31
+            states._cause[3] = Reason.UNDERVOLTAGE
+        for i in range(4):
+            states.trip(i, Reason.UNDERVOLTAGE, 23900)
+        assert ("rig_empty", RIG) in [alarm[:2] for alarm in snap.alarms()], before_ma
+        assert [event[0] for event in events].count("rig_empty") == 1
+        assert not states._starts.fails
+
+
+def test_one_that_is_hot_is_no_empty_one():
+    states, snap, events = rig(batteries=4)
+    started(states, 0b1111, 60000)
+    for i in range(3):
+        states.trip(i, Reason.UNDERVOLTAGE, 23900)
+    states.trip(3, Reason.OVERTEMPERATURE, 90)
+    assert not snap.alarms() and "rig_empty" not in [event[0] for event in events]
+
+
 def test_too_few_empty_ones_or_a_violent_current_are_an_overload():
     _, snap, _ = emptied(1)
     assert Reason.OVERCURRENT in [snap.reason[i] for i in range(4)]

@@ -240,7 +240,7 @@ class Closings:
         """`join` is what there was when the first of those that close together closed."""
         truth = self._truth
         limits = self._limits
-        fresh = [pack for pack in honest if abs(truth.before_a(pack, at_us)) <= STRAY_A]
+        fresh = [pack for pack in honest if self._is_fresh(pack, at_us)]
         near_v = max(limits.offset_v, limits.spread_v) if join.idle else limits.offset_v
         distances = [abs(truth.rest_v(pack) - join.bus_v) for pack in fresh]
         join.count += len(fresh)
@@ -268,6 +268,11 @@ class Closings:
                 self._later(pack, at_us, "joined from too far away")
             elif wrong[k]:
                 self._later(pack, at_us, "joined with too much current")
+
+    def _is_fresh(self, pack, at_us):
+        """True when it was open, and so seen, before it closed."""
+        plant = self._world.plant
+        return not plant.cannot_open(pack.i) and abs(self._truth.before_a(pack, at_us)) <= STRAY_A
 
     def _flows_too_much(self, pack, join):
         """True when its total is too much, both as predicted and as it really flows."""

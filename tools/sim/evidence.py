@@ -186,7 +186,8 @@ class Pack:
     Attributes:
         fits: its sensor can measure up to the limits.
         spans: a `Span` for each of RULES.
-        closed: the gate as last judged; closed_us, opened_us: when it moved.
+        closed: the gate as last judged; closed_us, opened_us: when it moved; fell_us: when it
+            last opened other than at the end of a trial.
         stirred: True while a span has to be followed although nothing new happens.
         blind: its sensor does not tell the truth; lost: its board does not listen; held: so since
             it was closed, and the firmware has to count it as connected; mistaken: its sensor
@@ -234,7 +235,7 @@ class Pack:
         self.fits = limits.high_v <= high_v and limits.measured_a <= usable_a
         self.spans = [Span() for _ in RULES]
         self.closed = False
-        self.closed_us = self.opened_us = -FOREVER
+        self.closed_us = self.opened_us = self.fell_us = -FOREVER
         self.stirred = False
         self.blind = self.lost = self.held = self.mistaken = False
         self.blind_us = self.trouble_us = self.falsified_us = -FOREVER
@@ -270,7 +271,7 @@ class Pack:
         self._drain((at_us - self.opened_us) / S)
         self.closed = True
         self.closed_us = at_us
-        self.ready_us = self.stray_us = self.able_us = self.starved_us = None
+        self.ready_us = self.stray_us = self.able_us = None
         self.spans = [Span() for _ in RULES]
         self.stirred = False
 
@@ -304,18 +305,21 @@ class Pack:
         self._sensed_us = at_us
         spans = self.spans
         self._sense_current(at_us, amps)
+        # In the first moments of a start no voltage is judged.
+        begun = self._start_age_us(at_us) >= _INRUSH_US
         over = volts - limits.high_v
         # The first limits do not hold for one that gives, or that is charged above the floor.
         spans[OVER].note(
             at_us,
             over > -_NEAR_V and amps < GIVES_A + _NEAR_A,
-            over > _V and amps < GIVES_A - _NEAR_A,
+            begun and over > _V and amps < GIVES_A - _NEAR_A,
         )
         over -= 0.03 * limits.high_v
-        spans[OVER_HARD].note(at_us, over > -_NEAR_V, over > _V)
-        under = limits.low_v - volts
+        spans[OVER_HARD].note(at_us, over > -_NEAR_V, begun and over > _V)
+        # On trial a pack may be empty; it takes part above the charge floor only.
+        under = (limits.floor_v if self.on_trial else limits.low_v) - volts
         near = not (amps < -GIVES_A - _NEAR_A and volts > limits.floor_v + _NEAR_V)
-        clear = not (amps < -GIVES_A + _NEAR_A and volts > limits.floor_v - _NEAR_V)
+        clear = begun and not (amps < -GIVES_A + _NEAR_A and volts > limits.floor_v - _NEAR_V)
         spans[UNDER].note(at_us, near and under > -_NEAR_V, clear and under > _V)
         under -= 0.1 * limits.low_v
         spans[UNDER_HARD].note(at_us, near and under > -_NEAR_V, clear and under > _V)
@@ -441,13 +445,19 @@ class Pack:
         pause_us = self._limits.reconnect_us << min(self._repeats, 20)
         return min(pause_us, max(600 * S, self._limits.reconnect_us))
 
-    def open(self, at_us):
-        """The switch opened: forgive the trips that the time since closing has earned."""
+    def open(self, at_us, trial):
+        """The switch opened: forgive the trips that the time since closing has earned.
+
+        Args:
+            trial: True when that is the end of a trial, after which it waits for nothing.
+        """
         self.closed = False
         self.opened_us = at_us
         self._heat_most = min(self._heat_most, 1.05 * _OVERLOAD_S)
         self._heat_least = min(self._heat_least, 0.95 * _OVERLOAD_S)
-        self.count_repeat(at_us)
+        if not trial:
+            self.fell_us = at_us
+            self.count_repeat(at_us)
         decay_us = self._limits.decay_us
         on_us = at_us - self.closed_us
         self._healthy_us += on_us

@@ -206,6 +206,10 @@ class Plant:
         """True when no current can flow whatever the switch is told: its fault or the pack's."""
         return self._fault[i] == _STUCK_OPEN or i in self._links and self._links[i].cut()
 
+    def cannot_open(self, i):
+        """True when it conducts whatever the switch is told."""
+        return self._fault[i] == _WELDED or bool(self._override[i // CHANNELS])
+
     def override(self, board, on):
         """The jumper of board 0..3 feeds its four command lines (true), or is pulled."""
         self._override[board] = 1 if on else 0

@@ -188,8 +188,7 @@ class Referee:
             if gates[pack.i] and not before[pack.i]:
                 joined.append(pack)
             elif before[pack.i] and not gates[pack.i]:
-                opened = True
-                self._judge_opening(pack, at_us)
+                opened = not self._judge_opening(pack, at_us) or opened
         if opened and not any(pack.closed or pack.held for pack in self._packs):
             self._judge_end(at_us)
         if joined:
@@ -409,6 +408,7 @@ class Referee:
     # Openings
 
     def _judge_opening(self, pack, at_us):
+        """Judge the opening of a pack; returns whether it was the end of a trial."""
         trial = self._trials.opened(pack, at_us)
         causes = [rule for rule in range(len(RULES)) if self._explains(pack, rule, at_us)]
         faulty = (
@@ -430,14 +430,14 @@ class Referee:
         )
         if not pack.explained:
             self._report(at_us, pack, "opened without a cause")
-        pack.open(at_us)
+        pack.open(at_us, trial)
         self._closings.settle(at_us, self._snap, TRIAL)
         if trial:
-            if HARD in causes:
+            if faulty or any(rule in OF_LOAD for rule in causes):
                 self._failures.note(at_us, False)
-                if pack.amps() < 0:
-                    self._trials.forgive()
-            return
+            if HARD in causes and pack.amps() < 0:
+                self._trials.forgive()
+            return True
         self._note_cause(pack, at_us, causes, faulty or off)
         counted = [rule for rule in causes if RULES[rule][3]]
         if counted == [OVER] and causes == counted and self._is_chargers(pack):
@@ -449,6 +449,7 @@ class Referee:
             if counted == [OVER]:
                 surely = surely and not self._may_be_chargers(pack)
             pack.trip(at_us, bool(surely and not self._is_night()))
+        return False
 
     def _explains(self, pack, rule, at_us):
         """True when `rule` was broken for its time, so that the pack had to open."""

@@ -255,17 +255,23 @@ class Supply:
     # An empty pack and a charger
 
     def _look_at_empty(self, at_us, waiting, live, states):
+        if self._trials.members:
+            return  # what comes of it is seen when it is over
+        for pack in self._packs:
+            if pack.closed and at_us - pack.closed_us > S:
+                pack.starved_us = None
         plant = self._world.plant
         limits = self._limits
         spare_a = plant.source_a - plant.load_a
         charger = spare_a > _CHARGER_A * len(self._packs) and not (live and self._truth.dark())
         bus_v = self._truth.bus_v(live) if live else None
         for pack in waiting:
+            empty_v = limits.healthy_low_v if pack.empty else limits.low_v
             if not (
                 charger
                 and limits.trial_us
                 and len(self._packs) > 1
-                and limits.floor_v + QUANTUM_V < plant.sensed_v[pack.i] < limits.low_v
+                and limits.floor_v + QUANTUM_V < plant.sensed_v[pack.i] < empty_v
                 and self._is_healthy(pack, at_us, states[pack.i])
                 and (not live or self._is_charged(pack, bus_v, live))
             ):
@@ -284,7 +290,7 @@ class Supply:
         latest_us = max(
             pack.starved_us,
             self._boot_us + self._limits.start_us + _FOUND_US,
-            max(pack.opened_us, pack.trouble_us, pack.blind_us) + pack.pause_us(),
+            max(pack.fell_us, pack.trouble_us, pack.blind_us) + pack.pause_us(),
             self._failures.over_us(),
         )
         pause_us = max(_LONGEST_TRIAL_US, self._limits.trial_us + _FOUND_US)

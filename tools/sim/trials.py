@@ -3,8 +3,8 @@
 
 A trial is what the firmware calls so (state `on`, reason `trial`). The contract allows it while
 nothing else is on, of packs above the charge floor whose predicted currents stay under 40 A, for
-60 ms; longer while it is charged, while nothing flows at all for 10 s, after an operator's *On*
-for 60 s. What is left of it must be packs that may be on. Between two lies trial_interval_ms,
+60 ms; longer while it is charged, while it neither takes nor gives for 10 s, after an operator's
+*On* for 60 s. What is left of it must be packs that may be on. Between two lies trial_interval_ms,
 doubled each time up to a minute while the packs are empty; a rig of one stops after ten.
 """
 
@@ -114,10 +114,13 @@ class Trials:
             self._follow(at_us)
 
     def _follow(self, at_us):
+        limits = self._limits
         amps = [self._world.plant.current_a[pack.i] for pack in self.members]
         giving = sum(a > GIVES_A + _CLEAR_A for a in amps)
-        loud = giving >= min(len(amps), 2)
-        idle = max(amps) < CARRIES_A - _CLEAR_A and min(amps) > _CLEAR_A - CARRIES_A
+        mean_a = sum(amps) / len(amps)
+        beyond = max(amps) > 1.1 * limits.discharge_a or min(amps) < -1.1 * limits.charge_a
+        idle = mean_a > _CLEAR_A - CARRIES_A
+        loud = giving >= min(len(amps), 2) and mean_a > CARRIES_A + _CLEAR_A or idle and beyond
         self._loud_us = _since(loud, self._loud_us, at_us)
         self._idle_us = _since(idle, self._idle_us, at_us)
         trouble_us = max(pack.trouble_us for pack in self.members) + _RECOVERY_US

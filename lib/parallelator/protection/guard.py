@@ -105,7 +105,7 @@ class Guard:
         self._now = self._sub_ms = self._looked = 0
         self._ticks = self._next = self._urgent = 0
         self._quiet_ms = self._map_ms = 0
-        self._closed = self._fresh = self._fed_scans = 0
+        self._closed = self._fresh = self._unfed = 0
         self._outage = Outage(
             i2c, snap, switches, self._sensors, self._states, self._judge, limits, emit
         )
@@ -310,9 +310,10 @@ class Guard:
         states.pass_time(dt)
 
     def _watch_inrush(self, alerts: int):
-        # Right after a start the limits do not hold yet, whatever ALERT says.
+        # Right after a start the limits do not hold yet, whatever ALERT says. The second that
+        # opens takes the others with it.
         for i in range(BATTERIES):
-            if alerts >> i & 1 and self._sensors.chips[i]:
+            if (alerts & self._states.on) >> i & 1 and self._sensors.chips[i]:
                 self._sensors.clear_alert(i)
                 current_ma = self._sensors.current_ma(i)
                 if current_ma is not None and abs(current_ma) > self._starts.inrush_ma():
@@ -442,12 +443,10 @@ class Guard:
                 if limits.hard_charge_ma and amps[i] < -limits.hard_charge_ma:
                     fed = i
         if fed < 0:
-            self._fed_scans = 0
+            self._unfed = self._now
+        if self._diff(self._now, self._unfed) < _FED_MS:
             return
-        self._fed_scans += 1
-        if self._fed_scans * rules.SCAN_MS < _FED_MS:
-            return
-        self._fed_scans = 0
+        self._unfed = self._now
         stays = output.closed
         feeders = 0
         while stays & states.on:

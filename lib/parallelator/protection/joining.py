@@ -395,7 +395,8 @@ class Connector:
                 if snap.eta_ms[i] and not self._starts.asked_ms or not fresh & bit:
                     others |= bit
                 elif states.is_full(i):
-                    full |= bit
+                    if snap.voltage_mv[i] <= limits.hard_high_mv:
+                        full |= bit
                 elif not states.is_empty(i):
                     others |= bit
                 elif snap.voltage_mv[i] >= limits.charge_floor_mv:

@@ -72,6 +72,7 @@ class Output:
         self._alone_ms = 0
         self._alone = 0
         self._opened = 0
+        self._opening = 0
         self._leaver = 0
         self._leaver_ma = 0
         self._leaver_looks = 0
@@ -210,6 +211,10 @@ class Output:
             stuck: mask of the packs that have carried for some time.
         """
         bit = 1 << i
+        if self._opening & bit:
+            # The mean of a conversion that the opening may have fallen into.
+            self._opening &= ~bit
+            return
         if self.pinned & bit and self.live and -IDLE_MA <= current_ma <= IDLE_MA:
             if abs(voltage_mv - self.rest_mv) > _APART_MV:
                 self.pinned &= ~bit
@@ -221,9 +226,8 @@ class Output:
             sag_mv = self._steady_mv[i] - voltage_mv
             expected_mv = step_ma * self._pack_mohm(i) // 1000
             others_ma = self._others_ma[i] - self.total_ma
-            if self._steady_mv[i] and (
-                not charges and _follows(sag_mv, expected_mv) or _follows(others_ma, step_ma)
-            ):
+            follows = _follows(sag_mv, expected_mv) or _follows(others_ma, step_ma)
+            if self._steady_mv[i] and follows and not charges:
                 self.moved |= bit
         elif self._opened & bit and not -_STEP_MA < current_ma < _STEP_MA:
             # It was told to open, and nothing changed: without its current the voltage would. A
@@ -253,6 +257,7 @@ class Output:
         """The packs of `mask` were told to open: what they read next is compared with this."""
         snap = self._snap
         self._opened |= mask
+        self._opening |= mask
         for i in range(BATTERIES):
             if mask >> i & 1:
                 self._steady_ma[i] = snap.current_ma[i]
@@ -264,6 +269,7 @@ class Output:
         self.moved &= ~(1 << i)
         self.pinned &= ~(1 << i)
         self._opened &= ~(1 << i)
+        self._opening &= ~(1 << i)
         self._steady_mv[i] = 0
 
     def fall_silent(self, b: int):

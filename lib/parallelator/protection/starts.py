@@ -274,10 +274,11 @@ class Starts:
             return None
         amps = self._snap.current_ma
         limits = self._limits
-        charged = discharged = beyond = packs = inside = 0
+        total_ma = charged = discharged = beyond = packs = inside = 0
         for i in range(BATTERIES):
             if self.trial >> i & 1:
                 packs += 1
+                total_ma += amps[i]
                 charged += amps[i] <= -IDLE_MA
                 discharged += amps[i] >= _DISCHARGE_MA
                 beyond += not -limits.charge_ma <= amps[i] <= limits.discharge_ma
@@ -290,10 +291,11 @@ class Starts:
             if discharged >= witnesses:
                 return self.trial
             return self._sure if charged else inside
-        if discharged >= witnesses:
-            return self._sure
-        if charged >= witnesses and not discharged:
+        # What some give and others take in is between them: their sum tells of the output.
+        if charged >= witnesses and total_ma <= -IDLE_MA * packs:
             return self.trial
+        if beyond or discharged >= witnesses and total_ma >= IDLE_MA * packs:
+            return self._sure
         return None if self._patience_ms > 0 else self._sure
 
     def end_trial(self, stays: int):

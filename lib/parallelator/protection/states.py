@@ -275,7 +275,10 @@ class States:
     def _fall_dark(self):
         # The last battery has opened: was it the batteries, the load, or the end of the night?
         loaded = self._recent(self._loaded)
-        if loaded and self._is_night_over():
+        if not loaded:
+            self._loaded = self._loaded_sign = self._peak_ma = 0
+            self._collapsed = False
+        if self._is_night_over():
             self._end_empty()
         elif loaded and not self._recent(0xFFFF) & ~loaded:
             self._fail_output(loaded)
