@@ -13,7 +13,7 @@ _TEXAS_INSTRUMENTS = const(0x5449)
 
 def driver(model: str) -> "type[Ina2xx]":
     """The driver class for one of MODELS; for "auto" that of the first."""
-    if model in ("auto", MODELS[0]):
+    if model == "auto" or model == MODELS[0]:
         return Ina237
     from parallelator.hardware.ina_others import DRIVERS
 
@@ -32,7 +32,7 @@ def detect(i2c: "I2c", address: int):
     if value_of(word) == _TEXAS_INSTRUMENTS:
         if not i2c.read(address, 0x3F, word):
             return None
-        return driver("ina228" if value_of(word) >> 4 == 0x228 else "ina237")
+        return driver("ina228") if value_of(word) >> 4 == 0x228 else Ina237
     if not i2c.read(address, 0xFE, word):
         return None
     if value_of(word) == _TEXAS_INSTRUMENTS:
