@@ -58,7 +58,8 @@ BATTERY = fields(
     n="int", label="str", state={"enum": STATES}, wish={"enum": list(CATALOG.WISHES)},
     reason={"enum": REASONS}, clears={"enum": [*CATALOG.CLEARS, None]}, since_ms="int",
     eta_ms="int?", voltage_mv="int?", current_ma="int?",
-    discharge_mah="int", charge_mah="int", soc_pct="int?", soc_error_pct="int?", r_mohm="int?", trips="int",
+    discharge_mah="int", charge_mah="int", soc_pct="int?", soc_error_pct="int?", r_mohm="int?",
+    trips="int",
     temperature_c="int?", on_s="int", switchings="int",
     flow={"enum": ["charging", "discharging", "idle", None]},
 )  # fmt: skip

@@ -24,10 +24,22 @@ class Paces:
         self.slept_ms += ms
 
 
+class Rig:
+    """What a frame tells of."""
+
+    meter = None
+
+    def __init__(self, snap):
+        self.snap = snap
+
+    def alarms(self):
+        return ()
+
+
 def waited_ms(trips_at_ms):
     """How long the next frame takes to come when battery 5 trips meanwhile."""
     snap = Snapshot()
-    here = live.Live(snap, list)
+    here = live.Live(Rig(snap))
     here.clients = 1
     live.asyncio = Paces(snap, 10000)
     asyncio.run(here.step())

@@ -102,14 +102,18 @@ class Charge:
         self._seconds = array("h", bytes(2 * BATTERIES))
         self._full_s = bytearray(BATTERIES)
         for i in range(BATTERIES):
-            self.forget(i)
+            self._begin(i)
 
     def forget(self, i: int):
         """Pack i is another one, or was never seen: nothing is known of it."""
+        self._out_mas[i] = 0
+        self._begin(i)
+
+    def _begin(self, i: int):
         self._charge[i], self.capacity[i] = 0.5, 1.0
         self._ss[i], self._sc[i], self._cc[i] = _UNKNOWN**2, 0.0, _CAPACITY**2
         self._se[i] = self._ce[i] = self._branch[i] = 0.0
-        self._out_mas[i] = self._slow[i] = self._seconds[i] = self._full_s[i] = 0
+        self._slow[i] = self._seconds[i] = self._full_s[i] = 0
         self.wake(i)
 
     def wake(self, i: int):

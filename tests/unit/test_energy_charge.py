@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: GPL-3.0-only
+"""The charge of a pack: counted, corrected by the voltage, and never surer than its evidence."""
+
+from array import array
+
+from parallelator.energy import curve
+from parallelator.energy.charge import Charge
+
+HOUR_S = 3600
+
+
+class Pack:
+    """Pack 3 of 20 Ah by its label, of the chemistry's own start curve, without resistance."""
+
+    def __init__(self, chemistry="nmc", cells=7, label_mah=20000, true_mah=20000, charge=0.5):
+        self.out_mas = array("i", [0] * 16)
+        self.estimate = Charge(chemistry, cells, [label_mah] * 16, 24000, self.out_mas)
+        self._curve = curve.start(chemistry, 24000 / cells)
+        self._cells, self._mah = cells, true_mah
+        self.charge = charge
+
+    def volts_mv(self):
+        return int(curve.volts_at(self._curve, self.charge) * self._cells)
+
+    def look(self):
+        self.estimate.look(3, self.volts_mv(), 0, 30)
+
+    def pass_current(self, ma, hours, look=True):
+        for k in range(int(hours * HOUR_S) // 10):
+            self.charge -= ma * 10 / 3600 / self._mah
+            self.estimate.count(3, ma * 10, 10)
+            if look and k % 30 == 0:
+                self.look()
+
+    def now(self):
+        return self.estimate.now(3)
+
+
+def test_the_curve_is_read_both_ways():
+    for chemistry, empty_mv in (("nmc", 24000 / 7), ("lfp", 3000)):
+        table = curve.start(chemistry, empty_mv)
+        assert abs(table[0] - empty_mv) < 1, table[0]
+        for k in range(0, 101, 7):
+            back = curve.charge_at(table, curve.volts_at(table, k / 100))
+            assert abs(back - k / 100) < 0.002, (chemistry, k, back)
+
+
+def test_nothing_is_known_before_the_first_look_and_a_steep_curve_tells_much():
+    pack = Pack(charge=0.7)
+    assert pack.now()[1] > 0.25
+    pack.look()
+    charge, deviation = pack.now()
+    assert abs(charge - 0.7) < 0.03 and 0.01 < deviation < 0.08, (charge, deviation)
+
+
+def test_a_flat_curve_tells_little_however_often_it_is_looked_at():
+    pack = Pack("lfp", 8, charge=0.5)
+    for _ in range(200):
+        pack.look()
+    assert pack.now()[1] > 0.08, pack.now()
+
+
+def test_many_looks_with_the_same_error_make_nothing_certain():
+    pack = Pack(charge=0.6)
+    pack.look()
+    first = pack.now()[1]
+    for _ in range(200):
+        pack.estimate.count(3, 0, 10)
+        pack.look()
+    assert pack.now()[1] > first / 2
+
+
+def test_what_flows_is_counted_to_the_milliampere_second():
+    pack = Pack(charge=0.9)
+    pack.look()
+    before = pack.now()[0]
+    pack.pass_current(5000, 1, look=False)
+    assert abs(before - pack.now()[0] - 0.25) < 0.001
+    pack.pass_current(-5000, 0.5, look=False)
+    assert abs(before - pack.now()[0] - 0.125) < 0.001
+
+
+def test_the_capacity_is_learned_from_two_cycles():
+    pack = Pack(true_mah=16000, charge=0.95)
+    for _ in range(2):
+        pack.pass_current(3000, 16 * 0.85 / 3)
+        pack.pass_current(-3000, 16 * 0.85 / 3)
+    assert abs(pack.estimate.capacity[3] - 0.8) < 0.05, pack.estimate.capacity[3]
+
+
+def test_the_end_of_the_charger_is_seen_once_and_only_with_a_small_current():
+    pack = Pack()
+    ended = pack.estimate.ended
+    assert not any(ended(3, 29300, -3000, 10) for _ in range(100))
+    assert not any(ended(3, 28000, -500, 10) for _ in range(100))
+    assert [ended(3, 29300, -500, 10) for _ in range(30)].index(True) == 17
+    assert not any(ended(3, 29300, -500, 10) for _ in range(100))
+    pack.estimate.full(3)
+    assert abs(pack.now()[0] - 0.985) < 0.01 and pack.now()[1] < 0.012
+
+
+def test_another_pack_is_noticed_and_the_same_one_is_not():
+    pack = Pack(charge=0.9)
+    pack.pass_current(4000, 1)
+    pack.estimate.wake(3)
+    assert not pack.estimate.is_another(3, pack.volts_mv(), 0, 30)
+    pack.charge = 0.3
+    assert pack.estimate.is_another(3, pack.volts_mv(), 0, 30)
+    pack.estimate.forget(3)
+    assert pack.now()[1] > 0.25
+
+
+def test_what_is_kept_brings_back_charge_capacity_and_doubt():
+    pack = Pack(true_mah=17000, charge=0.95)
+    pack.pass_current(3000, 3)
+    other = Pack()
+    other.estimate.recall(3, pack.estimate.row(3))
+    for one, two in zip(other.now(), pack.now()):
+        assert abs(one - two) < 0.0002, (one, two)
+    assert abs(other.estimate.capacity[3] - pack.estimate.capacity[3]) < 0.0001
+
+
+def test_less_is_left_at_a_larger_current():
+    pack = Pack(charge=0.5)
+    pack.look()
+    light = pack.estimate.left_mah(3, 500, 30)
+    heavy = pack.estimate.left_mah(3, 15000, 30)
+    assert 0 < heavy < light <= 0.55 * 20000, (heavy, light)

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: GPL-3.0-only
+"""The meter of the rig: what it follows, tells, keeps over a reset and over a power cut."""
+
+import errno
+
+from parallelator import catalog, energy
+from parallelator.catalog import ON
+from parallelator.energy import curve
+from parallelator.energy.meter import Meter
+from parallelator.snapshot import Snapshot
+
+SETTINGS = {
+    "pack.chemistry": "nmc",
+    "pack.cells": 7,
+    "pack.capacity_mah": 20000,
+    "limits.min_voltage_mv": 24000,
+}
+for n in range(1, 17):
+    SETTINGS["batteries.%d.capacity_mah" % n] = 0
+
+
+class Flash:
+    def __init__(self):
+        self.blobs = {}
+
+    def get_blob(self, key, block):
+        if key not in self.blobs:
+            raise OSError(errno.ENOENT)
+        block[:] = self.blobs[key]
+
+    def set_blob(self, key, block):
+        self.blobs[key] = bytes(block)
+
+    def commit(self):
+        pass
+
+
+class Rig:
+    """Four packs of the start curve, nearly without resistance, that give `ma` each."""
+
+    def __init__(self, flash=None, kept=None, resumed=False, charge=0.5):
+        self.charge = charge
+        self._curve = curve.start("nmc", 24000 / 7)
+        self.flash = flash or Flash()
+        self.kept = kept or energy.room()
+        self.snap = Snapshot()
+        self.events = []
+        emit = lambda *event: self.events.append(event)  # noqa: E731
+        self.meter = Meter(self.snap, SETTINGS, self.kept, resumed, self.flash, emit)
+        for i in range(4):
+            self.snap.valid[i] = 1
+            self.snap.r_mohm[i] = 1
+
+    def run(self, seconds, ma):
+        snap = self.snap
+        for _ in range(seconds):
+            snap.uptime_s += 1
+            self.charge -= ma / 3600 / 20000
+            for i in range(4):
+                snap.voltage_mv[i] = int(curve.volts_at(self._curve, self.charge) * 7)
+            taken = self.meter.turn()
+            for i in range(16):
+                if snap.valid[i]:
+                    snap.state[i], snap.current_ma[i] = ON, ma
+                    snap.discharge_rest[i] += ma * 1000
+                    snap.discharge_mah[i] += snap.discharge_rest[i] // 3600000
+                    snap.discharge_rest[i] %= 3600000
+                self.meter.follow(i, taken)
+        for _ in self.meter.telling():
+            pass
+        return self
+
+    def told(self):
+        return self.meter.told and dict(zip(catalog.ENERGY, self.meter.told))
+
+
+def test_the_capacity_has_to_be_told():
+    assert energy.is_asked(SETTINGS)
+    assert not energy.is_asked(dict(SETTINGS, **{"pack.capacity_mah": 0}))
+    assert energy.capacity_mah(dict(SETTINGS, **{"batteries.3.capacity_mah": 15000}), 2) == 15000
+
+
+def test_unknown_is_told_as_unknown():
+    rig = Rig()
+    assert rig.meter.percent(0) == (None, None) and rig.told() is None
+    rig.run(3, 0)
+    assert rig.meter.percent(9) == (None, None)
+    charge, error = rig.meter.percent(0)
+    assert 40 < charge < 65 and 3 <= error <= 15, (charge, error)
+
+
+def test_a_steady_load_has_its_time():
+    told = Rig().run(1000, 2000).told()
+    hours = told["left_s"] / 3600
+    # Half of four times 20 Ah, less what the drop of voltage leaves in the packs, at 8 A.
+    assert 3.2 < hours < 5.5, told
+    assert told["left_least_s"] < told["left_s"] < told["left_most_s"]
+    assert told["full_least_s"] is None and told["first"] in (1, 2, 3, 4)
+    told = Rig().run(1000, -2000).told()
+    assert told["left_s"] is None and told["full_least_s"] < told["full_most_s"]
+
+
+def test_a_reset_every_minute_changes_nothing():
+    steady = Rig().run(3600, 3000)
+    rig = Rig().run(60, 3000)
+    for _ in range(59):
+        rig = Rig(rig.flash, rig.kept, True, rig.charge).run(60, 3000)
+        assert rig.events == []
+    for i in range(4):
+        one, two = steady.meter.charge.now(i)[0], rig.meter.charge.now(i)[0]
+        assert abs(one - two) < 0.002, (i, one, two)
+
+
+def test_the_flash_knows_the_charge_after_a_power_cut():
+    rig = Rig().run(1200, 3000)
+    rig.meter.save()
+    after = Rig(rig.flash, charge=rig.charge).run(3, 0)
+    assert after.events == []
+    assert abs(after.meter.charge.now(0)[0] - rig.meter.charge.now(0)[0]) < 0.03
+
+
+def test_the_flash_is_not_worn_by_a_rig_at_rest():
+    rig = Rig().run(600, 0)
+    rig.meter.save()
+    first = rig.flash.blobs
+    rig.flash.blobs = {}
+    rig.meter.save()
+    assert first and rig.flash.blobs == {}
+
+
+def test_another_pack_is_an_event_and_is_learned_anew():
+    rig = Rig(charge=0.8).run(1200, 3000)
+    rig.meter.save()
+    after = Rig(rig.flash, charge=0.2).run(3, 0)
+    changed = sorted((event[0], event[1]) for event in after.events)
+    assert changed == [("pack_changed", i) for i in range(4)], after.events
+    assert after.meter.percent(0)[0] < 40
+
+
+def test_counters_that_jump_are_not_taken_for_charge():
+    rig = Rig().run(60, 0)
+    before = rig.meter.charge.now(0)[0]
+    rig.snap.discharge_mah[0] += 5000
+    rig.run(2, 0)
+    assert abs(rig.meter.charge.now(0)[0] - before) < 0.001
