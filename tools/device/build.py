@@ -33,7 +33,6 @@ FROZEN = ("umqtt",)
 """What MicroPython's image for the ESP32 brings along."""
 
 APART = (
-    "parallelator.hardware.ina_others",
     "parallelator.protection.pace",
     "parallelator.web.bundle",
     "parallelator.web.update",

@@ -4,6 +4,7 @@
 from micropython import const
 
 from parallelator.hardware.ina2xx import RESET, Ina237, value_of
+from parallelator.hardware.ina_others import DRIVERS
 
 MODELS = ("ina237", "ina228", "ina226", "ina219")
 """The chips by the names that the settings use."""
@@ -15,8 +16,6 @@ def driver(model: str) -> "type[Ina2xx]":
     """The driver class for one of MODELS; for "auto" that of the first."""
     if model == "auto" or model == MODELS[0]:
         return Ina237
-    from parallelator.hardware.ina_others import DRIVERS
-
     return DRIVERS[model]
 
 
@@ -24,7 +23,7 @@ def detect(i2c: "I2c", address: int):
     """The driver class for the chip at `address`, None when none of the family answers.
 
     The INA219 has no identification: it is known by its configuration after a reset. Allocates
-    little, and nothing for an INA237.
+    nothing.
     """
     word = i2c.word
     if not i2c.read(address, 0x3E, word):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-only
-"""The INA228, INA226 and INA219. For ina_models, in a rig with one; sources as in ina2xx."""
+"""The INA228, INA226 and INA219. Called by ina_models; sources as in ina2xx."""
 
 from parallelator.hardware.ina2xx import Ina2xx, Ina237, signed
 
