@@ -66,11 +66,10 @@ class Rig:
         counters: "Counters",
         scheduler: "Scheduler",
         collector: "Collector",
-        boot: int = 0,
         datalog: "Datalog | None" = None,
         network: "Network | None" = None,
         mqtt: "Mqtt | None" = None,
-        controller: "dict | None" = None,
+        meter: "Meter | None" = None,
     ):
         self.settings = values
         self.pending = {}
@@ -98,12 +97,12 @@ class Rig:
         self.within = scheduler.within
         self.pauses = collector.pauses
         self.collector = collector
-        self.boot = boot
+        self.boot = 0
         self.datalog = datalog
         self.network = network
         self.mqtt = mqtt
-        self.controller: dict = controller or {}
-        self.meter: Meter | None = None
+        self.controller = {}
+        self.meter = meter
         self.words = Words(values["language"])
 
     def setup_s(self):

@@ -94,7 +94,7 @@ class Rig:
     def _emit(self, code, i, *_):
         self.changed.append(i)
 
-    def step(self, rigs, row, ma, mv, r, joined):
+    def step(self, ma, mv, r, joined):
         """Ten seconds on."""
         snap = self.snap
         snap.uptime_s += STEP_S
@@ -110,96 +110,122 @@ class Rig:
             self.meter.save()
 
 
-def play(chemistry, count, seed, own):
-    nights = Nights(chemistry, count, seed)
-    rigs = nights.rigs
-    draw = np.random.default_rng(seed + 7)
-    curves = [own_curve(rigs, row, 3, draw).tolist() if own else None for row in range(count)]
-    made = [Rig(chemistry, rigs, row, curves[row]) for row in range(count)]
-    shape = rigs.there.shape
-    turned = np.full(shape, 9.0)
-    calm_s = np.zeros(shape)
-    deep, was_full = np.zeros(shape), np.zeros(shape, bool)
-    known = np.zeros(shape, bool)
-    log, times = [], []
-    untold = np.zeros(shape, bool)
-    found = missed = false = boots = 0
-    for k in range(STEPS):
-        nights.step()
+class Play:
+    """The nights of so many rigs, the meters that follow them, and what is noted of both.
+
+    Attributes:
+        rows: of each minute and pack that is judged: rig, true charge, told charge, its deviation,
+            turnover since the last full, told over true capacity, deep cycles so far.
+        times: of each minute of a steady load: rig, step, true charge of the rig (SHORT: it could
+            not carry the load), least, most and middle of the time told.
+        found, missed, false: untold swaps, and packs taken for another. boots: starts of a pack.
+    """
+
+    def __init__(self, chemistry, count, seed, own):
+        self._nights = nights = Nights(chemistry, count, seed)
+        self._rigs = rigs = nights.rigs
+        draw = np.random.default_rng(seed + 7)
+        curves = [own_curve(rigs, k, 3, draw).tolist() if own else None for k in range(count)]
+        self._made = [Rig(chemistry, rigs, row, curves[row]) for row in range(count)]
+        shape = rigs.there.shape
+        self._turned = np.full(shape, 9.0)
+        self._calm_s, self._deep = np.zeros(shape), np.zeros(shape)
+        self._known, self._was_full = np.zeros(shape, bool), np.zeros(shape, bool)
+        self._untold = np.zeros(shape, bool)
+        self.rows, self.times = [], []
+        self.found = self.missed = self.false = self.boots = 0
+
+    def run(self):
+        """Play all of it; returns itself."""
+        for k in range(STEPS):
+            self._nights.step()
+            self._swap()
+            self._follow()
+            self._measure()
+            if k % 6 == 0:
+                self._note(k)
+        return self
+
+    def _swap(self):
+        nights = self._nights
         swapped = nights.told | nights.untold
-        known &= ~swapped
-        calm_s[swapped] = deep[swapped] = 0
-        was_full &= ~swapped
-        turned[swapped] = 9.0
-        untold |= nights.untold
+        self._known &= ~swapped
+        self._was_full &= ~swapped
+        self._calm_s[swapped] = self._deep[swapped] = 0
+        self._turned[swapped] = 9.0
+        self._untold |= nights.untold
         for row, i in np.argwhere(nights.told).tolist():
-            made[row].others.append(i)
+            self._made[row].others.append(i)
+
+    def _follow(self):
+        """The meters of the rigs that have power go ten seconds on."""
+        nights, rigs = self._nights, self._rigs
         ma = np.round(rigs.sensed_a * 1000).astype(int).tolist()
         mv = np.round(rigs.sensed_v * 1000).astype(int).tolist()
         r, joined = rigs.r_mohm.tolist(), rigs.closed.tolist()
         for row in np.flatnonzero(nights.powered).tolist():
-            rig = made[row]
+            rig = self._made[row]
             if nights.starts[row]:
                 rig.start()
                 rig.changed.clear()
-            rig.step(rigs, row, ma[row], mv[row], r[row], joined[row])
+            rig.step(ma[row], mv[row], r[row], joined[row])
             if nights.starts[row]:
-                boots += len(rig.there)
-                for i in rig.there:
-                    if untold[row, i]:
-                        found += i in rig.changed
-                        missed += i not in rig.changed
-                    elif i in rig.changed:
-                        false += 1
-                untold[row] = False
-            for i in np.flatnonzero(rig.meter.charge._full_s).tolist():
-                if rig.meter.charge._full_s[i] >= 180:
-                    turned[row, i] = 0
-                    known[row, i] = True
-        was_full |= rigs.usable > 0.95
-        emptied = was_full & (rigs.usable < 0.15)
-        deep += emptied
-        was_full &= ~emptied
-        on = nights.powered[:, None] & rigs.there
-        calm = on & (np.abs(rigs.current_a) < rigs.nominal_ah / 100)
-        calm_s = np.where(calm, calm_s + STEP_S, 0)
-        known |= calm_s >= 1800
-        turned += np.abs(rigs.current_a) * STEP_S / 3600 / rigs.nominal_ah
-        if k % 6 == 0:
-            told = np.full(shape, np.nan)
-            sd = np.full(shape, np.nan)
-            cap = np.full(shape, np.nan)
-            for row in np.flatnonzero(nights.powered):
-                for i in made[row].there:
-                    told[row, i], sd[row, i] = made[row].meter.charge.now(i)
-                    cap[row, i] = made[row].meter.charge.capacity[i]
-            mask = on & known
-            log.append(
-                np.stack(
-                    [
-                        np.nonzero(mask)[0],
-                        rigs.usable[mask],
-                        told[mask],
-                        sd[mask],
-                        turned[mask],
-                        cap[mask] * rigs.nominal_ah[mask] / rigs.capacity_ah[mask],
-                        deep[mask],
-                    ]
-                )
-            )
-            steady = nights.powered & nights.showing & nights.steady[:, k] & ~nights.short
-            for row in np.flatnonzero(steady).tolist():
-                meter = made[row].meter
-                for _ in meter.telling():
-                    pass
-                view = meter.told and dict(zip(ENERGY, meter.told, strict=True))
-                held = (np.clip(rigs.usable, 0, 1) * rigs.capacity_ah * rigs.there)[row].sum()
-                share = held / (rigs.capacity_ah * rigs.there)[row].sum()
-                told_s = [(view or {}).get(f"left_{key}s") for key in ("least_", "most_", "")]
-                times.append((row, k, share, *(np.nan if s is None else s for s in told_s)))
-            for row in np.flatnonzero(nights.short).tolist():
-                times.append((row, k, SHORT, 0, 0, 0))
-    return np.concatenate(log, 1), (found, missed, false), boots, np.array(times)
+                self._count_swaps(row, rig)
+
+    def _count_swaps(self, row, rig):
+        self.boots += len(rig.there)
+        for i in rig.there:
+            noticed = i in rig.changed
+            if self._untold[row, i]:
+                self.found += noticed
+                self.missed += not noticed
+            else:
+                self.false += noticed
+        self._untold[row] = False
+
+    def _measure(self):
+        """What has gone through the packs, and since when they are known."""
+        rigs = self._rigs
+        amps = np.abs(rigs.current_a)
+        ended = self._nights.charging[:, None] & rigs.closed & (amps < rigs.nominal_ah / 20)
+        ended &= rigs.bus_v[:, None] >= rigs.cells * rigs.end_v - 0.01
+        self._turned = np.where(ended, 0, self._turned + amps * STEP_S / 3600 / rigs.nominal_ah)
+        self._was_full |= rigs.usable > 0.95
+        emptied = self._was_full & (rigs.usable < 0.15)
+        self._deep += emptied
+        self._was_full &= ~emptied
+        on = self._nights.powered[:, None] & rigs.there
+        calm = on & (amps < rigs.nominal_ah / 100)
+        self._calm_s = np.where(calm, self._calm_s + STEP_S, 0)
+        self._known |= ended | (self._calm_s >= 1800)
+
+    def _note(self, k):
+        nights, rigs = self._nights, self._rigs
+        usable, capacity_ah = rigs.usable, rigs.capacity_ah
+        mask = nights.powered[:, None] & rigs.there & self._known
+        for row, i in np.argwhere(mask).tolist():
+            charge = self._made[row].meter.charge
+            capacity = charge.full_mah(i) / 1000 / capacity_ah[row, i]
+            turned, deep = self._turned[row, i], self._deep[row, i]
+            self.rows.append((row, usable[row, i], *charge.now(i), turned, capacity, deep))
+        steady = nights.powered & nights.showing & nights.steady[:, k] & ~nights.short
+        for row in np.flatnonzero(steady).tolist():
+            meter = self._made[row].meter
+            for _ in meter.telling():
+                pass
+            there = rigs.there[row]
+            held = (np.clip(usable[row], 0, 1) * capacity_ah[row])[there].sum()
+            share = held / capacity_ah[row][there].sum()
+            told = dict(zip(ENERGY, meter.told or [None] * len(ENERGY), strict=True))
+            told_s = [told[f"left_{key}s"] for key in ("least_", "most_", "")]
+            self.times.append((row, k, share, *(np.nan if s is None else s for s in told_s)))
+        for row in np.flatnonzero(nights.short).tolist():
+            self.times.append((row, k, SHORT, 0, 0, 0))
+
+
+def play(chemistry, count, seed, own):
+    """The `measures` of so many rigs."""
+    return measures(Play(chemistry, count, seed, own).run())
 
 
 def judge_times(times):
@@ -228,14 +254,12 @@ def percentile(errors):
     return np.percentile(errors, 95) * 100
 
 
-def measures(log, swaps, boots, times):
-    """The rows of the table: (measure, value, least or most that is allowed, by chemistry and
-    whether the curve is the rig's own)."""
-    _, true, told, sd, turned, capacity, deep = log
+def measures(played):
+    """The rows of the table of what `Play` has noted: measure to value."""
+    _, true, told, sd, turned, capacity, deep = np.array(played.rows).T
     off = np.abs(np.clip(told, 0, 1) - np.clip(true, 0, 1))
     near = (true < 0.2) | (turned < 1)
-    found, missed, false = swaps
-    inside, late = judge_times(times)
+    inside, late = judge_times(np.array(played.times))
     cycled = deep >= 2
     return {
         "error of charge, under 20 % or within a turnover of a full": percentile(off[near]),
@@ -245,8 +269,8 @@ def measures(log, swaps, boots, times):
         "time left: truth inside the range": inside,
         "time left: error": late,
         "capacity after two deep cycles": percentile(np.abs(capacity[cycled] - 1)),
-        "swaps found of those untold": found / max(found + missed, 1) * 100,
-        "false alarms of 1000 starts of a pack": false / boots * 1000,
+        "swaps found of those untold": played.found / max(played.found + played.missed, 1) * 100,
+        "false alarms of 1000 starts of a pack": played.false / played.boots * 1000,
     }
 
 
@@ -273,7 +297,7 @@ def main():
     given = parser.parse_args()
     cases = [(name, given.count, given.seed, own) for own in (False, True) for name in CHEMISTRIES]
     with multiprocessing.Pool(2) as pool:
-        columns = [measures(*result) for result in pool.starmap(play, cases, 1)]
+        columns = pool.starmap(play, cases, 1)
     heads = [f"{name} {'own' if own else 'start'}" for name, _, _, own in cases]
     print(f"{given.count} rigs of each, three days, seed {given.seed}; * misses its goal\n")
     print(f"{'':60}" + "".join(f"{head:>12}" for head in heads))

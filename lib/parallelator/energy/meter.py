@@ -98,9 +98,10 @@ class Meter:
             row = struct.unpack_from(ROW, record, i * ROW_BYTES)
             if row[1]:
                 self.charge.recall(i, row)
-                self._note(i)
-                if resumed:
+                if resumed:  # the record holds what was settled, what was counted since goes on
                     self._unseen_s[i] = 0
+                else:
+                    self._note(i)
         self._saved = bytes(record)
 
     async def run(self):
