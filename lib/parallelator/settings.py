@@ -10,7 +10,7 @@ import sys
 from micropython import const
 
 from parallelator import formats
-from parallelator.hardware.ina2xx import DRIVERS, Ina237
+from parallelator.hardware import ina_models
 from parallelator.snapshot import BATTERIES
 from parallelator.texts import printable, slip
 
@@ -23,20 +23,21 @@ _SHOWN_CHARS = 64
 _DEPTH = 3
 _KEYS_A_STEP = 12
 
-_S3 = "ESP32S3" in getattr(sys.implementation, "_machine", "")
-_SDA, _SCL, _SCK, _MOSI, _MISO, _CS = (41, 40, 12, 11, 13, 10) if _S3 else (32, 33, 18, 23, 19, 5)
-_FLASH_PINS = (26, 32) if _S3 else (6, 11)
+_S3 = int("ESP32S3" in getattr(sys.implementation, "_machine", ""))
+# Of a plain ESP32, and of an ESP32-S3.
+_FLASH_PINS = ((6, 11), (26, 32))
 """First and last GPIO of the controller's own flash memory: driving one crashes it."""
-_NO_PINS = (22, 23, 24, 25) if _S3 else (20, 24, 28, 29, 30, 31)
-_LAST_PIN, _LAST_OUTPUT = (48, 48) if _S3 else (39, 33)
+_NO_PINS = ((20, 24, 28, 29, 30, 31), (22, 23, 24, 25))
+_LAST_PIN = (39, 48)
+_LAST_OUTPUT = (33, 48)
 
 _BITS = const("four different whole numbers, 0 to 7")
 FLAG = const("true or false")
 
 # key, default, lowest, highest, unit. Text: its length in characters, or in bytes where the other
 # side counts those; it may be empty where the default is. A tuple lists what is allowed; None as
-# default leaves it to the preset.
-TABLE = (
+# default leaves it to the preset. Pins are those of a plain ESP32, see `rows`.
+RIG_TABLE = (
     ("name", "parallelator", 1, 24, ""),
     ("language", "en", ("en", "fr"), None, ""),
     ("serial_messages", True, None, None, ""),
@@ -46,14 +47,14 @@ TABLE = (
     ("board.red", None, _BITS, None, ""),
     ("board.green", None, _BITS, None, ""),
     ("board.leds_inverted", None, FLAG, None, ""),
-    ("pins.i2c_sda", _SDA, 0, 48, "GPIO"),
-    ("pins.i2c_scl", _SCL, 0, 48, "GPIO"),
-    ("pins.sd_sck", _SCK, 0, 48, "GPIO"),
-    ("pins.sd_mosi", _MOSI, 0, 48, "GPIO"),
-    ("pins.sd_miso", _MISO, 0, 48, "GPIO"),
-    ("pins.sd_cs", _CS, 0, 48, "GPIO"),
+    ("pins.i2c_sda", 32, 0, 48, "GPIO"),
+    ("pins.i2c_scl", 33, 0, 48, "GPIO"),
+    ("pins.sd_sck", 18, 0, 48, "GPIO"),
+    ("pins.sd_mosi", 23, 0, 48, "GPIO"),
+    ("pins.sd_miso", 19, 0, 48, "GPIO"),
+    ("pins.sd_cs", 5, 0, 48, "GPIO"),
     ("i2c_khz", 100, (50, 100, 400, "auto"), None, "kHz"),
-    ("sensor.model", "auto", ("auto",) + tuple(DRIVERS), None, ""),
+    ("sensor.model", "auto", ("auto",) + ina_models.MODELS, None, ""),
     ("sensor.shunt_uohm", 2000, 100, 100000, "uOhm"),
     ("limits.min_voltage_mv", 24000, 5000, 60000, _MV),
     ("limits.max_voltage_mv", 30000, 5000, 60000, _MV),
@@ -110,6 +111,23 @@ BATTERY_TABLE = (
     ("label", "", 0, _LABEL_CHARS, ""),
     ("mode", "auto", ("auto", "off"), None, ""),
 )
+TABLE = RIG_TABLE + tuple(
+    ("batteries.%d.%s" % (n, row[0]),) + row[1:]
+    for n in range(1, BATTERIES + 1)
+    for row in BATTERY_TABLE
+)
+"""Every setting: those of the rig, then the two of each battery 1..16."""
+
+S3_PINS = (
+    ("pins.i2c_sda", 41),
+    ("pins.i2c_scl", 40),
+    ("pins.sd_sck", 12),
+    ("pins.sd_mosi", 11),
+    ("pins.sd_miso", 13),
+    ("pins.sd_cs", 10),
+)
+"""The defaults of an ESP32-S3."""
+
 SECRETS = ("web.password", "wifi.password", "wifi.ap_password", "mqtt.password")
 SAFE = ("name", "language", "board", "pins", "sensor", "batteries", "wifi", "web")
 """The groups that safe mode takes over: a wrong shunt or wiring would be the greater danger."""
@@ -146,12 +164,12 @@ _SENSOR_SHARE_PCT = 90
 
 
 def rows():
-    """Every setting: TABLE, then the two rows of each battery 1..16, as (key, default, ...)."""
+    """TABLE, with the pins of this controller, as (key, default, ...)."""
     for row in TABLE:
+        for key, pin in S3_PINS if _S3 else ():
+            if key == row[0]:
+                row = (key, pin) + row[2:]
         yield row
-    for n in range(1, BATTERIES + 1):
-        for row in BATTERY_TABLE:
-            yield ("batteries.%d.%s" % (n, row[0]),) + row[1:]
 
 
 def _row(key: str):
@@ -159,12 +177,6 @@ def _row(key: str):
     for row in TABLE:
         if row[0] == key:
             return row
-    parts = key.split(".")
-    numbers = map(str, range(1, BATTERIES + 1))
-    if len(parts) == 3 and parts[0] == "batteries" and parts[1] in numbers:
-        for row in BATTERY_TABLE:
-            if row[0] == parts[2]:
-                return row
     return None
 
 
@@ -356,22 +368,21 @@ def _contradicting(v: dict, faults: list):
     for key in ("limits.uv_hysteresis_mv", "limits.ov_hysteresis_mv"):
         if v[key] >= high - low:
             faults.append(fault_of(key, v[key], "less than the window (%d mV)" % (high - low)))
-    first, last = _FLASH_PINS
+    first, last = _FLASH_PINS[_S3]
     yield
-    for key, *_ in TABLE:
-        if key.startswith("pins.") and first <= v[key] <= last:
-            allowed = "another GPIO than %d to %d, those of the flash memory" % _FLASH_PINS
+    for key, _ in S3_PINS:
+        if first <= v[key] <= last:
+            allowed = "another GPIO than %d to %d, those of the flash memory" % (first, last)
             faults.append(fault_of(key, v[key], allowed))
-        elif key.startswith("pins.") and not _is_usable(key, v[key]):
-            most = _LAST_PIN if key == "pins.sd_miso" else _LAST_OUTPUT
-            allowed = "a GPIO of this controller that can do this, %d at most" % most
+        elif not _is_usable(key, v[key]):
+            allowed = "a GPIO of this controller that can do this, %d at most" % _last(key)
             faults.append(fault_of(key, v[key], allowed))
     if v["pins.i2c_sda"] == v["pins.i2c_scl"]:
         faults.append(
             fault_of("pins.i2c_scl", v["pins.i2c_scl"], "another GPIO than pins.i2c_sda")
         )
     yield
-    driver = DRIVERS.get(v["sensor.model"], Ina237)
+    driver = ina_models.driver(v["sensor.model"])
     if high > driver.MAX_MV:
         allowed = "at most %d mV with an %s" % (driver.MAX_MV, driver.NAME)
         faults.append(fault_of("limits.max_voltage_mv", high, allowed))
@@ -406,8 +417,11 @@ def _contradicting(v: dict, faults: list):
 
 def _is_usable(key: str, pin: int):
     """True when a pin is there, and can drive its line; an input only needs to be there."""
-    last = _LAST_PIN if key == "pins.sd_miso" else _LAST_OUTPUT
-    return pin <= last and pin not in _NO_PINS
+    return pin <= _last(key) and pin not in _NO_PINS[_S3]
+
+
+def _last(key: str):
+    return (_LAST_PIN if key == "pins.sd_miso" else _LAST_OUTPUT)[_S3]
 
 
 def safe(values: dict):

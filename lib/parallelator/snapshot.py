@@ -9,8 +9,16 @@ from array import array
 
 from micropython import const
 
-from parallelator import catalog
-from parallelator.catalog import ON, UNCONTROLLED, WAITING
+from parallelator.catalog import (
+    ALARMS,
+    BATTERY_ALARMS,
+    CODES,
+    LEDS,
+    NAMES,
+    ON,
+    UNCONTROLLED,
+    WAITING,
+)
 
 BATTERIES = const(16)
 CHANNELS = const(4)
@@ -27,6 +35,9 @@ RIG = const(-1)
 
 ALL = const(16)
 """The battery index of what every battery shall do."""
+
+_ON_LEDS = sum(1 << k for k, row in enumerate(CODES) if row[3] & LEDS)
+"""Mask of the alarms that the LEDs tell, by their place in CODES."""
 
 
 class Snapshot:
@@ -52,7 +63,6 @@ class Snapshot:
     """
 
     def __init__(self):
-        catalog.check()
         self.state = bytearray(BATTERIES)
         self.wish = bytearray(BATTERIES)
         self.reason = bytearray(BATTERIES)
@@ -77,13 +87,8 @@ class Snapshot:
         self.boards = 0
         self.known_boards = 0
         self.sensors = 0
-        alarms = [row for row in catalog.CODES if row[3] & catalog.ALARM]
-        self._alarm_codes = tuple(catalog.names(alarms))
-        self._of_batteries = sum(1 for row in alarms if not row[3] & catalog.RIG_ONLY)
-        self._on_leds = sum(1 << k for k, row in enumerate(alarms) if row[3] & catalog.LEDS)
         self.alarmed = 0
-        places = self._of_batteries * (BATTERIES - 1) + len(alarms)
-        self._alarm_s = array("i", [-1] * places)
+        self._alarm_s = array("i", [-1] * (BATTERY_ALARMS * (BATTERIES - 1) + ALARMS))
 
     def alarm(self, code: str, i: int, active: bool):
         """Raise or clear an alarm; allocates nothing.
@@ -97,36 +102,35 @@ class Snapshot:
         Raises:
             ValueError: there is no such alarm.
         """
-        place = self._alarm_codes.index(code)
-        if place < self._of_batteries:
+        place = NAMES.index(code, 0, ALARMS)
+        if place < BATTERY_ALARMS:
             at = place * BATTERIES + i
         else:
-            at = self._of_batteries * (BATTERIES - 1) + place
+            at = BATTERY_ALARMS * (BATTERIES - 1) + place
         if active == (self._alarm_s[at] >= 0):
             return False
         self._alarm_s[at] = self.uptime_s if active else -1
-        if self._on_leds >> place & 1:
+        if _ON_LEDS >> place & 1:
             self.alarmed = self._alarmed_on_leds()
         return True
 
     def _alarmed_on_leds(self):
         mask = 0
-        for at in range(self._of_batteries * BATTERIES):
-            if self._on_leds >> at // BATTERIES & 1 and self._alarm_s[at] >= 0:
+        for at in range(BATTERY_ALARMS * BATTERIES):
+            if _ON_LEDS >> at // BATTERIES & 1 and self._alarm_s[at] >= 0:
                 mask |= 1 << at % BATTERIES
         return mask
 
     def alarms(self):
         """The active alarms: a list of (code, battery index or RIG, uptime in s when raised)."""
-        of_batteries = self._of_batteries * BATTERIES
+        of_batteries = BATTERY_ALARMS * BATTERIES
         active = []
         for at, since_s in enumerate(self._alarm_s):
             if since_s >= 0:
                 if at < of_batteries:
-                    active.append((self._alarm_codes[at // BATTERIES], at % BATTERIES, since_s))
+                    active.append((NAMES[at // BATTERIES], at % BATTERIES, since_s))
                 else:
-                    place = at - of_batteries + self._of_batteries
-                    active.append((self._alarm_codes[place], RIG, since_s))
+                    active.append((NAMES[at - of_batteries + BATTERY_ALARMS], RIG, since_s))
         return active
 
 

@@ -113,15 +113,16 @@ def test_a_copy_is_found():
     assert list(copies('A = ("trip", "boot", "joined", "other")')) == []
 
 
-def test_a_number_at_another_place_stops_the_start(monkeypatch):
-    catalog.check()
-    for owner, name, value in (
-        (catalog.Reason, "IMBALANCE", 19),
-        (catalog, "LOCKED", 4),
-        (catalog, "REASONS", catalog.REASONS[:-1]),
-        (catalog, "REASONS", (*catalog.REASONS, ("new", "", None, "tripped"))),
-        (catalog, "STATES", (*catalog.STATES[1:], catalog.STATES[0])),
-    ):
-        with monkeypatch.context() as patch, pytest.raises(ValueError):
-            patch.setattr(owner, name, value)
-            catalog.check()
+def test_each_number_is_the_place_of_its_code():
+    for k, state in enumerate(catalog.names(catalog.STATES)):
+        assert getattr(catalog, state.upper()) == k
+    numbers = {name.lower(): k for name, k in vars(catalog.Reason).items() if name.isupper()}
+    codes = ["none", *catalog.names(catalog.REASONS[1:])]
+    assert numbers == {code: k for k, code in enumerate(codes)}
+
+
+def test_alarms_come_first_and_of_them_those_of_a_battery():
+    flags = [row[3] & (catalog.ALARM | catalog.RIG_ONLY) for row in catalog.CODES]
+    assert flags == sorted(flags, key=(catalog.ALARM, catalog.ALARM | catalog.RIG_ONLY, 0).index)
+    assert flags.count(catalog.ALARM) == catalog.BATTERY_ALARMS
+    assert len(flags) - flags.count(0) == catalog.ALARMS

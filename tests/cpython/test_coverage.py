@@ -178,7 +178,7 @@ def output(tmp_path_factory):
     root = tmp_path_factory.mktemp("all")
     sources = {path: case[0] for path, case in CASES.items()}
     empty = {f"{PACKAGE}__init__.py": "", f"{PACKAGE}web/__init__.py": ""}
-    build(root, sources | empty | {"tests/sim/test_all.py": TESTS})
+    build(root, sources | empty | {"tests/unit/test_all.py": TESTS})
     code, output = measure(root, "web=40")
     assert code == 0, output
     assert all((root / path).read_text() == source for path, source in sources.items())

@@ -6,6 +6,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[2] / "lib/parallelator"
 PROTECTION = PACKAGE / "protection"
+CHIPS = ("ina2xx", "ina_models", "ina_others", "tca9555")
 
 
 def tree(path):
@@ -62,7 +63,7 @@ def test_only_the_guards_parts_touch_the_bus():
         for name in ("read", "write8", "write16")
         if any(on.endswith("i2c") for on in calls(path, name))
     }
-    assert users == {"hardware/ina2xx.py", "hardware/tca9555.py"}
+    assert users == {f"hardware/{name}.py" for name in CHIPS}
 
 
 def test_limits_reach_the_rules_from_the_settings_and_from_nowhere_else():

@@ -230,7 +230,7 @@ def rows(name, part):
 
 @pytest.mark.parametrize("name", REFERENCES)
 def test_the_reference_is_complete(name):
-    keys = [row[0] for row in settings.TABLE]
+    keys = [row[0] for row in settings.RIG_TABLE]
     keys += ["batteries.<n>." + row[0] for row in settings.BATTERY_TABLE]
     assert sorted(rows(name, "settings")) == sorted(keys)
     assert rows(name, "states") == catalog.names(catalog.STATES)
@@ -250,12 +250,12 @@ def test_every_key_and_step_of_a_scenario_is_there():
 
 @pytest.mark.parametrize("name", GUIDES)
 def test_the_pins_are_those_of_the_settings(name):
-    source = (ROOT / "lib/parallelator/settings.py").read_text()
-    s3, esp32 = re.search(r"_CS = \(([\d, ]+)\) if _S3 else \(([\d, ]+)\)", source).groups()
+    s3 = [str(pin) for _, pin in settings.S3_PINS]
+    esp32 = [str(row[1]) for row in settings.TABLE if row[0] in dict(settings.S3_PINS)]
     for first, order in (("I2C", (0, 1)), (".*SCK", (2, 4, 3, 5))):
         line = re.search(rf"^\| {first}.*", ALL[name].path.read_text(), re.MULTILINE)[0]
         cells = [cell.strip() for cell in line.split("|")][2:4]
-        wanted = [", ".join(pins.split(", ")[k] for k in order) for pins in (esp32, s3)]
+        wanted = [", ".join(pins[k] for k in order) for pins in (esp32, s3)]
         assert cells == wanted, line
 
 

@@ -223,8 +223,8 @@ def test_a_rule(copy):
     copy.add(catalog, row, '    ("sagging", "mV", "voltage", "tripped"),\n')
     copy.add(
         rules,
-        "    (Reason.UNDERVOLTAGE, _LOWNESS, lambda lim: -lim.min_voltage_mv, 1000, 1, False),\n",
-        "    (Reason.SAGGING, _LOWNESS, lambda lim: -lim.sag_voltage_mv, 5000, 1, False),\n",
+        '    (Reason.UNDERVOLTAGE, _LOWNESS, "min_voltage_mv", 1000, 1, False),\n',
+        '    (Reason.SAGGING, _LOWNESS, "sag_voltage_mv", 5000, 1, False),\n',
     )
     (rows,) = re.findall(
         r"^_ROWS = const\((\d+)\)$", (copy.root / rules).read_text(), re.MULTILINE
@@ -326,9 +326,9 @@ def test_both_sides_of_the_limit():
 
 def test_a_sensor_chip(copy):
     # An INA236 is an INA226 with other identification, 1.6 mV steps and inputs for 48 V.
-    driver = "lib/parallelator/hardware/ina2xx.py"
+    others = "lib/parallelator/hardware/ina_others.py"
     copy.edit(
-        driver,
+        others,
         "\n\nclass Ina219(",
         '''
 
@@ -346,13 +346,13 @@ class Ina236(Ina226):
 
 class Ina219(''',
     )
-    copy.edit(driver, '"ina219": Ina219}', '"ina219": Ina219, "ina236": Ina236}')
-    copy.edit(
+    copy.edit(others, '"ina219": Ina219}', '"ina219": Ina219, "ina236": Ina236}')
+    driver = "lib/parallelator/hardware/ina_models.py"
+    copy.edit(driver, '"ina226", "ina219"', '"ina226", "ina219", "ina236"')
+    copy.add(
         driver,
-        "        return Ina228 if _value(word) >> 4 == 0x228 else Ina237\n",
-        "        if _value(word) == 0xA080:\n"
-        "            return Ina236\n"
-        "        return Ina228 if _value(word) >> 4 == 0x228 else Ina237\n",
+        "        if not i2c.read(address, 0x3F, word):\n            return None\n",
+        '        if value_of(word) == 0xA080:\n            return driver("ina236")\n',
     )
     copy.write(
         "tools/sim/chips/ina236.py",

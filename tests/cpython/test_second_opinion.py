@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 import i2c_adapter
-from parallelator.hardware import ina2xx
+from parallelator.hardware import ina2xx, ina_others
 from parallelator.hardware.i2c import I2c
 from parallelator.hardware.tca9555 import Tca9555
 from sim.chips.ina219 import Ina219
@@ -113,7 +113,7 @@ def test_ina228_reads_the_same(adc_range, amps):
     theirs = adafruit_ina228.INA228(rig.i2c, THEIRS)
     theirs.set_calibration(SHUNT_OHM, 80 >> 2 * adc_range)
     theirs.adc_range = adc_range
-    ours = rig.ours(ina2xx.Ina228)
+    ours = rig.ours(ina_others.Ina228)
     step_uv = 0.078125 if adc_range else 0.3125
     for wanted_a, wanted_v, celsius in points(2, amps, (0, 85)):
         a, v = rig.feel(wanted_a, wanted_v, celsius)
@@ -154,7 +154,7 @@ def test_ina228_accumulates_what_flowed():
 
 def test_ina226_reads_what_the_sensors_feel():
     rig = Rig(Ina226)
-    ours = rig.ours(ina2xx.Ina226)
+    ours = rig.ours(ina_others.Ina226)
     for wanted_a, wanted_v, _ in points(4, 40.9, (0, 36)):
         a, v = rig.feel(wanted_a, wanted_v)
         check_ours(ours, a, v, 0.00125, 0.00125)
@@ -169,7 +169,7 @@ def test_ina219_reads_the_same(setting, amps, volts):
     rig = Rig(Ina219, 100000)
     theirs = adafruit_ina219.INA219(rig.i2c, THEIRS)
     getattr(theirs, "set_calibration_" + setting)()
-    ours = rig.ours(ina2xx.Ina219)
+    ours = rig.ours(ina_others.Ina219)
     for wanted_a, wanted_v, _ in points(5, amps, (0, volts)):
         a, v = rig.feel(wanted_a, wanted_v)
         assert abs(theirs.shunt_voltage - a * 0.1) <= 5.01e-6
@@ -214,7 +214,7 @@ def ina228_with_limits(i2c, over, under):
 
 LIMITED = pytest.mark.parametrize(
     ("model", "driver", "with_limits"),
-    [(Ina237, ina2xx.Ina237, ina237_with_limits), (Ina228, ina2xx.Ina228, ina228_with_limits)],
+    [(Ina237, ina2xx.Ina237, ina237_with_limits), (Ina228, ina_others.Ina228, ina228_with_limits)],
 )
 
 

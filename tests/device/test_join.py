@@ -21,6 +21,7 @@ import two
 STEPS = const(3)
 _STEPS = const(4)
 NAMES = ("a", LIMIT, STEPS + 1)
+CODES = tuple(name for name in NAMES if name != two.Number.TWO) + (sum(range(STEPS)),)
 made = array("i", [STEPS])
 
 
@@ -53,14 +54,23 @@ def value():
 
 def run():
     thing = Thing()
-    return thing.shown(), thing.outer(), value(), NAMES, time.__name__, made[0], two.late()
+    found = NAMES, CODES, two.Number.TWO, time.__name__, made[0], two.late()
+    return thing.shown(), thing.outer(), value(), found
 '''
 TWO = """LIMIT = 2
+ONE_MORE = 1
 TEXT = "a" + str(LIMIT)
 
 
 class Fault(Exception):
     pass
+
+
+class Number:
+    'Numbers.'
+
+    ONE = 1
+    TWO = ONE_MORE + 1
 
 
 class Base:
@@ -79,15 +89,15 @@ def late():
 """
 
 
-def joined(tmp_path, **texts):
-    """Join the modules of these names and texts; return the folder."""
+def joined(tmp_path, apart=(), **texts):
+    """Join the modules of these names and texts; return the folders before and after."""
     source = tmp_path / "apart"
     sources = {name: source / f"{name}.py" for name in texts}
     sources["parallelator"] = source / "parallelator/__init__.py"
     sources["parallelator"].parent.mkdir(parents=True)
     for name, path in sources.items():
         path.write_text(texts.get(name, ""))
-    join.write(sources, tmp_path / "joined")
+    join.write(sources, tmp_path / "joined", apart)
     return source, tmp_path / "joined"
 
 
@@ -101,8 +111,12 @@ def said(folder, code="import one; print(one.run())"):
 def test_joined_modules_do_what_they_did(tmp_path):
     apart, together = joined(tmp_path, two=TWO, one=ONE)
     assert said(together) == said(apart) != b""
-    code = "from parallelator import joined; print([n for n in dir(joined) if 'STEPS' in n])"
-    assert said(together, code) == b"[]\n", "constants stand in the place of their names"
+    code = "from parallelator import joined; print([n for n in dir(joined) if %r in n])"
+    for name in ("STEPS", "NAMES", "CODES", "Number"):
+        assert said(together, code % name) == b"[]\n", (
+            "constants stand in the place of their names"
+        )
+    assert said(together, "import two; print(two.Number.TWO)") == b"2\n"
 
 
 def test_what_is_assigned_together_is_not_made_a_tuple_first(tmp_path):
@@ -111,12 +125,53 @@ def test_what_is_assigned_together_is_not_made_a_tuple_first(tmp_path):
     assert "    a, b = b, a\n" in (together / "parallelator/joined.py").read_text()
 
 
+APART = """from two import LIMIT, value
+import time
+import two
+
+STEPS = 5
+_HIDDEN = STEPS + 1
+
+
+class Late:
+    def shown(self):
+        return [LIMIT, two.late(), value(), _HIDDEN, time.__name__]
+"""
+LATER = "from three import Late as Base\n\n\nclass Late(Base):\n    pass\n"
+USER = """def run():
+    import sys
+
+    before = [name for name in ("three", "four") if name in sys.modules]
+    from four import Late
+
+    return before, Late().shown(), [name for name in ("three", "four") if name in sys.modules]
+
+
+STEPS = 1
+"""
+
+
+def test_a_module_that_stays_apart_is_imported_when_it_is_needed(tmp_path):
+    texts = {"two": TWO, "one": USER, "three": APART, "four": LATER}
+    apart, together = joined(tmp_path, ("three", "four"), **texts)
+    assert said(together) == said(apart)
+    assert said(together).startswith(b"([], [2,")
+
+
+def test_a_module_that_stays_apart_is_not_imported_at_once(tmp_path):
+    lines = "from three import Late\n\n\ndef run():\n    return Late()\n"
+    with pytest.raises(join.JoinError, match="three is imported by more than a function"):
+        joined(tmp_path, ("three",), two=TWO.partition("def late")[0], three="Late = 1", one=lines)
+
+
 @pytest.mark.parametrize(
     ("lines", "why"),
     [
         ("x = 1\ndef f():\n    global x\n    x = 2", "global"),
         ("def f():\n    return globals()", "globals"),
         ("import two\ndef f():\n    return two", "as a value"),
+        ("from two import Number\ndef f():\n    return Number", "as a value"),
+        ("from two import Number\ndef f():\n    return Number.FOUR", "Number.FOUR"),
         ("import two\ndef f():\n    return two.missing", "two.missing"),
         ("import two\ntwo.LIMIT = 3", "two.LIMIT"),
         ("from two import missing", "two has no missing"),
@@ -133,7 +188,7 @@ def together(tmp_path_factory):
     """A copy of what the simulator needs, with the firmware joined."""
     root = tmp_path_factory.mktemp("together")
     build.write_words()
-    join.write(build.ordered(), root / "lib")
+    join.write(build.ordered(), root / "lib", build.APART)
     messages = "lib/parallelator/messages"
     shutil.copytree(build.ROOT / messages, root / messages)
     for name in (*build.SOURCES, "build"):

@@ -227,8 +227,9 @@ def voltage_is_not_judged():
 
     def init(judge, limits):
         honest(judge, limits)
-        rows = judge._reading_rows
-        judge._reading_rows = tuple(row for row in rows if row[1] not in judged)
+        for row, rule in enumerate(rules.RULES):
+            if rule[0] in judged:
+                judge._limit[row] = rules.NEVER
 
     honest = rules.Judge.__init__
     judged = (rules.Reason.OVERVOLTAGE, rules.Reason.UNDERVOLTAGE)

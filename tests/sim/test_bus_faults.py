@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-only
 """A fault in every single transaction, one at a time: safe, recovered in time, no battery lost.
 
-`make test` tries a few of each window, kind and driver of I2C; `make soak` all (SOAK=1).
+`make test` tries one of each window, kind and driver of I2C; `make soak` all (SOAK=1).
 """
 
 import os
@@ -84,8 +84,8 @@ def wrong(report, begin_s, opens, until_s):
             return "battery %d is %s" % (n, state_at(report, n, found[0] + 0.1))
 
 
-def campaign(names, tries):
-    """Fault transactions of each window, `tries` of each driver and kind; assert none failed."""
+def campaign(names):
+    """Fault transactions of each window, with each driver and kind; assert that none failed."""
     failed = []
     print("%-30s %-11s %-8s %6s %7s" % ("window", "driver", "kind", "tried", "failed"))
     for name in names:
@@ -94,7 +94,7 @@ def campaign(names, tries):
         for driver in DRIVERS:
             first = transactions(steps, driver, begin_s) + 1
             last = transactions(steps, driver, end_s)
-            stride = 1 if SOAK else (last - first) // tries + 1
+            stride = 1 if SOAK else last - first + 1
             for k, kind in enumerate(KINDS):
                 numbers = range(first + k * stride // len(KINDS), last + 1, stride)
                 bad = len(failed)
@@ -116,13 +116,13 @@ def campaign(names, tries):
 
 
 def test_a_fault_in_every_transaction_until_the_bus_has_started():
-    campaign(("from reset to the first scan", "the start of the bus"), 2)
+    campaign(("from reset to the first scan", "the start of the bus"))
 
 
 def test_a_fault_in_every_transaction_while_all_are_on_opens_nobody():
-    campaign(("all on", "an expander returns", "the end of an outage"), 2)
+    campaign(("all on", "an expander returns", "the end of an outage"))
 
 
 def test_a_fault_in_every_transaction_from_a_cause_to_the_verified_opening():
     crossings = [name for name in WINDOWS if name.startswith("crossing")]
-    campaign(crossings + ["an operator's off"], 1)
+    campaign(crossings + ["an operator's off"])

@@ -11,7 +11,7 @@ WRAP_S = 300
 
 
 def test_random_scenarios_with_every_kind_of_fault_pass():
-    command = "build/venv/bin/python tools/soak/campaign.py --count 50 --seconds 30 --whole"
+    command = "build/venv/bin/python tools/soak/campaign.py --count 100 --few --seconds 30 --whole"
     assert os.system("cd '%s' && %s" % (ROOT, command)) == 0
 
 

@@ -113,10 +113,12 @@ def test_one_byte_in_2000_disturbed_trips_nobody():
         duration_s=420,
         batteries=packs(8),
         load=[[0, 0], [8, 20]],
-        steps=[{"at": 20, "do": "bus_noise", "rate": 0.0005}],
+        steps=[{"at": 10, "do": "bus_noise", "rate": 0.0005}],
     )
     clean(report)
     assert not [entry for entry in report["timeline"] if entry[2] in ("tripped", "locked")]
+    assert not [entry for entry in report["timeline"] if entry[3] == "overcurrent"]
+    assert all(end <= 9000 for _, end in report["dark_ms"]), report["dark_ms"]
 
 
 def some_flags_are_false():

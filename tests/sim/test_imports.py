@@ -10,10 +10,13 @@ OFF = (
     "umqtt.simple",
     "parallelator.network.mqtt",
     "parallelator.network.discovery",
+    "parallelator.hardware.ina_others",
+    "parallelator.protection.pace",
     "bundle",
     "update",
 )
-"""Modules of MQTT, which has no broker here, and of updates, of which there is none."""
+"""Modules of MQTT, which has no broker here, of updates, of sensors but the INA237, and of an I2C
+clock that is found: there are none."""
 
 
 def imported(**settings):

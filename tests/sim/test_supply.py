@@ -56,18 +56,18 @@ def test_an_unplugged_board_leaves_no_voltage_behind():
     # 1 to 4 are gone at 20 s; 5 to 7 run down by a volt and a half; 8 was off at 28 V: it is too
     # full for the output that there is.
     packs = level(4, soc=0.8, capacity_ah=20) + [
-        {"n": n, "soc": 0.8, "capacity_ah": 1.5} for n in (5, 6, 7)
+        {"n": n, "soc": 0.8, "capacity_ah": 0.75} for n in (5, 6, 7)
     ]
     packs.append({"n": 8, "soc": 0.8, "capacity_ah": 20})
     steps = [
         {"at": 2, "do": "request", "n": 8, "action": "off"},
         {"at": 20, "do": "board_unplug", "board": 0},
-        {"at": 700, "do": "request", "n": 8, "action": "auto"},
+        {"at": 370, "do": "request", "n": 8, "action": "auto"},
     ]
-    report = play(duration_s=730, batteries=packs, load=[[0, 0], [8, 7]], steps=steps)
+    report = play(duration_s=400, batteries=packs, load=[[0, 0], [8, 7]], steps=steps)
     clean(report)
     assert {state_at(report, n, 22) for n in range(1, 5)} == {("absent", "expander_lost")}
-    assert state_at(report, 8, 729) == ("waiting", "bus_lower")
+    assert state_at(report, 8, 399) == ("waiting", "bus_lower")
     assert dark_s(report, 9) == 0
 
 
@@ -183,18 +183,18 @@ def test_a_battery_on_trial_has_its_hard_limit():
 
 
 def test_a_full_rig_supplies_what_takes():
-    packs = [{"n": n, "soc": 0.93 + 0.005 * n, "capacity_ah": 1} for n in range(1, 9)]
+    packs = [{"n": n, "soc": 0.93 + 0.005 * n, "capacity_ah": 0.5} for n in range(1, 9)]
     report = play(
-        duration_s=500,
+        duration_s=290,
         batteries=packs,
         settings={"limits": {"max_voltage_mv": 29400}},
-        source=[[0, 0, 29.5], [8, 30], [420, 0]],
-        load=[[0, 0], [420, 20]],
+        source=[[0, 0, 29.5], [8, 30], [220, 0]],
+        load=[[0, 0], [220, 20]],
     )
     clean(report)
     assert ("tripped", "overvoltage") in states(report)
     assert not any(state == "locked" for state, _ in states(report))
-    assert dark_s(report, 420, 436) <= 15 and dark_s(report, 436) == 0
+    assert dark_s(report, 220, 236) <= 15 and dark_s(report, 236) == 0
 
 
 def test_the_full_help_the_only_one_that_may_start():
@@ -210,19 +210,10 @@ def test_the_full_help_the_only_one_that_may_start():
 
 def test_a_switch_that_does_not_conduct_is_no_measure_of_the_others():
     steps = [{"at": 5, "do": "switch_stuck_open", "n": 1}]
-    packs = level(2, soc=0.6, capacity_ah=1)
-    report = play(duration_s=330, batteries=packs, load=[[0, 0], [8, 4]], steps=steps)
+    packs = level(2, soc=0.6, capacity_ah=0.5)
+    report = play(duration_s=170, batteries=packs, load=[[0, 0], [8, 4]], steps=steps)
     clean(report)
     assert len(moves(report, 2)) == 1 and dark_s(report, 9) == 0
-
-
-def test_a_disturbed_byte_now_and_then_counts_for_nobody():
-    steps = [{"at": 10, "do": "bus_noise", "rate": 0.0005}]
-    report = play(duration_s=400, batteries=8, load=[[0, 0], [8, 20]], steps=steps)
-    clean(report)
-    assert not any(state == "locked" for state, _ in states(report))
-    assert not any(reason == "overcurrent" for _, reason in states(report)), states(report)
-    assert dark_s(report, 9) == 0
 
 
 def test_i2c_that_hangs_for_two_seconds_darkens_nothing():

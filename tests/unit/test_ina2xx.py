@@ -11,17 +11,14 @@ from parallelator.clock import Clock
 from parallelator.hardware.i2c import I2c
 from parallelator.hardware.ina2xx import (
     ALERT,
-    DRIVERS,
     FRESH,
     HIGH,
     INTACT,
     LOW,
-    Ina219,
-    Ina226,
-    Ina228,
     Ina237,
-    detect,
 )
+from parallelator.hardware.ina_models import detect, driver
+from parallelator.hardware.ina_others import Ina219, Ina226, Ina228
 from sim.chips.ina219 import Ina219 as Model219
 from sim.chips.ina226 import Ina226 as Model226
 from sim.chips.ina228 import Ina228 as Model228
@@ -61,9 +58,7 @@ class Line:
 
 def chip_on(name):
     line = Line(MODELS[name])
-    return line, DRIVERS[name](
-        I2c(lambda khz: line, lambda: True, lambda: True, CLOCK), 0x40, 2000
-    )
+    return line, driver(name)(I2c(lambda khz: line, lambda: True, lambda: True, CLOCK), 0x40, 2000)
 
 
 def test_every_chip_is_detected_as_what_it_is():
@@ -71,7 +66,7 @@ def test_every_chip_is_detected_as_what_it_is():
         line = Line(model)
         i2c = I2c(lambda khz, line=line: line, lambda: True, lambda: True, CLOCK)
         found = detect(i2c, 0x40)
-        assert found is DRIVERS[name], (name, found)
+        assert found is driver(name), (name, found)
 
 
 def test_detection_ends_wherever_the_chip_stops_answering():

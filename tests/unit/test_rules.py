@@ -339,14 +339,19 @@ def test_several_rules_at_once_give_the_reason_of_the_highest():
 def test_a_table_longer_than_its_memory_stops_the_start():
     rows = rules.RULES
     try:
-        for longer in (rows + rows[:1], rows[:-1], rows[:-1] + ((1, 8, None, 0, 1, True),)):
-            rules.RULES = longer
+        for wrong in (
+            rows + rows[:1],
+            rows[:-1],
+            ((1, 8, 0, 0, 1, True),) + rows[1:],
+            rows[-1:] + rows[:-1],
+        ):
+            rules.RULES = wrong
             try:
                 rules.Judge(rules.Limits(settings.defaults()))
             except ValueError as error:
                 assert "RULES" in str(error)
             else:
-                raise AssertionError(longer)
+                raise AssertionError(wrong)
     finally:
         rules.RULES = rows
 

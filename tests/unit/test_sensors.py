@@ -3,7 +3,8 @@
 
 from parallelator import settings
 from parallelator.catalog import Reason
-from parallelator.hardware.ina2xx import Ina219, Ina226, Ina237
+from parallelator.hardware.ina2xx import Ina237
+from parallelator.hardware.ina_others import Ina219, Ina226
 from parallelator.protection import rules
 from parallelator.protection.sensors import Sensors
 from parallelator.snapshot import Snapshot

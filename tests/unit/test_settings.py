@@ -5,6 +5,7 @@ import json
 import os
 
 from parallelator import config, settings
+from parallelator.hardware import ina_models
 
 FOLDER = "build/sim/settings"
 CONFIG = FOLDER + "/config.json"
@@ -221,3 +222,22 @@ def test_what_is_a_fault_since_an_update_costs_no_limit():
     assert sorted(fault["key"] for fault in faults) == ["mqtt.host", "web.password"]
     assert values["limits.max_trips"] == 3
     assert values["web.password"] == "" and values["mqtt.host"] == ""
+
+
+def test_the_pins_of_an_s3_are_its_defaults():
+    settings._S3 = 1
+    try:
+        found = settings.defaults()
+        _, faults, _ = settings.check({"pins.i2c_sda": 48, "pins.i2c_scl": 22}, found)
+    finally:
+        settings._S3 = 0
+    assert [found[key] for key, _ in settings.S3_PINS] == [41, 40, 12, 11, 13, 10]
+    assert [fault["key"] for fault in faults] == ["pins.i2c_scl"], faults
+    assert settings.defaults()["pins.i2c_sda"] == 32
+    assert [row[1:] for row in settings.rows()] == [row[1:] for row in settings.TABLE]
+
+
+def test_each_sensor_model_has_a_driver():
+    models = [row[2] for row in settings.TABLE if row[0] == "sensor.model"][0]
+    names = [ina_models.driver(model).NAME for model in models]
+    assert names == ["INA237", "INA237", "INA228", "INA226", "INA219"]

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-only
 """Fixtures of the web tests: fake rigs and a browser."""
 
+import itertools
+import os
 import re
 
 import pytest
@@ -12,6 +14,15 @@ from views import SCENARIO
 PHONE = {"width": 360, "height": 740}
 DESKTOP = {"width": 1280, "height": 800}
 PICTURES = ROOT / "build/screenshots"
+
+_EVERY_LOOK = tuple(itertools.product((PHONE, DESKTOP), ("light", "dark"), ("en", "fr")))
+_SHOWN = _EVERY_LOOK if os.environ.get("SOAK") == "1" else [_EVERY_LOOK[k] for k in (0, 3, 5, 6)]
+LOOKS = pytest.mark.parametrize(
+    ("viewport", "scheme", "language"),
+    _SHOWN,
+    ids=[f"{viewport['width']} {scheme} {language}" for viewport, scheme, language in _SHOWN],
+)
+"""All of them with SOAK=1, else four: whatever two of the three have to do with each other."""
 
 expect.set_options(timeout=30000)
 """A time-out for a busy host; no promise is measured by it."""

@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-only
-"""Every view of the page in Chromium, over the firmware on a simulated rig."""
+"""Every view of the page in Chromium, over the firmware on a simulated rig.
 
-import pytest
+With SOAK=1 in all eight looks.
+"""
 
-from conftest import DESKTOP, PHONE, PICTURES
+from conftest import LOOKS, PICTURES
 from views import SMALL, VIEWS, faults, open_view
 
 
-@pytest.mark.parametrize("language", ["en", "fr"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("viewport", [PHONE, DESKTOP], ids=["phone", "desktop"])
+@LOOKS
 def test_every_view(visit, stage, viewport, scheme, language):
     page = visit(stage, viewport, scheme, language=language)
     name = f"{language}-{scheme}-{viewport['width']}"

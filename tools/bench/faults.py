@@ -8,6 +8,7 @@ The load is one that the rest of the rig can carry.
 
 from dataclasses import dataclass
 
+import firmware
 from sim.scenario import STEPS
 
 SIZES = (1, 2, 4, 8, 16)
@@ -328,7 +329,7 @@ FAULTS = (
     ),
     *(
         Fault(f"request {action}", (_step("request", action=action),))
-        for action in ("off", "auto", "on", "reset")
+        for action in firmware.catalog().ACTIONS
     ),
     Fault("request reset of the output", (_step("request", action="reset", n=0),), (), "nothing"),
     # The controller

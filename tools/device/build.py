@@ -32,6 +32,13 @@ MANIFEST = "manifest.json"
 FROZEN = ("umqtt",)
 """What MicroPython's image for the ESP32 brings along."""
 
+APART = (
+    "parallelator.protection.pace",
+    "parallelator.web.bundle",
+    "parallelator.web.update",
+)
+"""What join.py leaves out of the one module: few rigs need it, and late."""
+
 MARCH = "xtensawin"
 """The instruction set of the ESP32 and of the ESP32-S3; only viper code depends on it."""
 
@@ -154,7 +161,7 @@ def build(into, march=MARCH):
     app = into / APP
     app.mkdir(parents=True)
     write_words()
-    join.write(ordered(), JOINED)
+    join.write(ordered(), JOINED, APART)
     for name in SOURCES:
         shutil.copy(ROOT / name, into)
     for name, source in modules():

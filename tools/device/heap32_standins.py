@@ -331,7 +331,8 @@ def start():
     SpiCard.init_card = lambda card, baudrate: setattr(card, "sectors", 65536)
     SpiCard.readblocks = lambda card, number, buf: None
     SpiCard.check = lambda card: None
-    firmware = app.App("", False, "", None)
+    app.App.run = lambda firmware, settled: firmware  # the loop runs with the clients in it
+    firmware = app.run("", 0, lambda: None, "", None)
     asyncio.create_task(firmware._main(lambda: None))
     asyncio.create_task(clients())
     return firmware.rig

@@ -7,16 +7,20 @@ puts constants in the place of their names. What the firmware does stays the sam
 
 - a name at the top of a module gets that of the module behind it, as in `run__web_live`;
 - `from parallelator.x import a` and `x.a` become the name that `a` has now;
-- a name that is given one literal, and no other value, becomes a constant.
+- a name that is given one value, made of literals and constants, becomes a constant;
+- so do the names of a class that holds nothing but such values, and the class goes.
 
 `parallelator/joined.py` holds it all; beside it lies a module for each of the old ones that hands
-on what is public there, for main.py and for tests. What this file cannot prove to be the same it
-refuses: `JoinError` says where.
+on what is public there, for main.py and for tests. Modules that few rigs need, and late, stay
+apart, so that they take memory only then; they use the names of the joined one. What this file
+cannot prove to be the same it refuses: `JoinError` says where.
 """
 
 import ast
+import contextlib
 import itertools
 import shutil
+import types
 
 JOINED = "parallelator.joined"
 IMPORTS = (ast.Import, ast.ImportFrom)
@@ -25,6 +29,8 @@ COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 COMPILER = "micropython", "const"
 FORGET = ast.parse("del __module__, __qualname__").body
 """What every class would keep of itself, in the dictionary of its methods."""
+PURE = {f.__name__: f for f in (bytes, enumerate, len, max, min, range, sum, tuple)}
+"""What may be called to make the value of a constant."""
 REFUSED = ("globals", "locals", "exec", "eval", "__name__", "__file__")
 
 
@@ -111,11 +117,16 @@ class Joiner:
 
     Args:
         sources: name to Path, each after those that it imports while it is imported.
+        apart: names of those that are not joined; imported by functions only, and by each other.
     """
 
-    def __init__(self, sources):
-        self.modules = {name: Module(name, path) for name, path in sources.items()}
+    def __init__(self, sources, apart):
+        modules = {name: Module(name, path) for name, path in sources.items()}
+        self.apart = {name: modules.pop(name) for name in apart}
+        self.modules = modules
         self.constants = {}
+        self.classes = {}
+        """Joined name of a class of constants to dict of the names in it to those of constants."""
         self.imports = {}
         self.owners = {}
 
@@ -130,6 +141,8 @@ class Joiner:
 
     def own(self, module, name):
         """The joined name of what a module defines; a constant's begins with _."""
+        if module.name in self.apart:
+            return Name(name)
         joined = Name(name + suffix(module.name))
         constant = Name("_" + joined)
         if constant in self.constants:
@@ -164,63 +177,98 @@ class Joiner:
         return joined
 
     def note_constants(self, module):
-        """Keep the value of each name that is given one literal; after the modules before it."""
+        """Keep the value of each name that is given one constant value, and the classes of such;
+        after the modules before it."""
         for node in module.body:
-            if not isinstance(node, ast.Assign) or not isinstance(node.targets[0], ast.Name):
-                continue
-            name = node.targets[0].id
-            if len(node.targets) == 1 and module.nodes[name] == [node.targets[0]]:
-                try:
-                    value = self.value(module, node.value)
-                except ValueError:
-                    continue
-                self.constants["_" + name + suffix(module.name)] = value
+            if isinstance(node, ast.ClassDef) and not node.bases:
+                self.note_class(module, node)
+            elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                name = node.targets[0].id
+                if len(node.targets) == 1 and module.nodes[name] == [node.targets[0]]:
+                    with contextlib.suppress(ValueError):
+                        value = self.value(module, node.value)
+                        self.constants["_" + name + suffix(module.name)] = value
+
+    def note_class(self, module, node):
+        """Keep what is in a class when that is nothing but constants and a docstring."""
+        body = [line for line in node.body if not isinstance(line, ast.Expr)]
+        if not body or not all(isinstance(line, ast.Assign) for line in body):
+            return
+        found, names = {}, {}
+        for line in body:
+            name = line.targets[0].id
+            names[name] = f"_{node.name}_{name}{suffix(module.name)}"
+            try:
+                found[names[name]] = self.value(module, line.value)
+            except ValueError:
+                return
+        self.constants.update(found)
+        self.classes[self.own(module, node.name)] = names
 
     def value(self, module, node):
-        """The value of a literal, with constants in it.
+        """The value of an expression of literals, constants and what is PURE.
 
         Raises:
-            ValueError: it is not a literal.
+            ValueError: it is another one.
         """
-        if isinstance(node, ast.Constant) and not isinstance(node.value, float):
-            return node.value
-        if isinstance(node, ast.Tuple):
-            return tuple(self.value(module, item) for item in node.elts)
-        if isinstance(node, ast.Name) and (found := self.meaning(module, node.id)) is not None:
-            if found in self.constants:
-                return self.constants[found]
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-            inside = self.meaning(module, node.value.id)
-            if isinstance(inside, Inside):
-                found = self.meaning(self.modules[inside], node.attr)
-                if found in self.constants:
-                    return self.constants[found]
-        if isinstance(node, (ast.UnaryOp, ast.BinOp)):
-            fields = {
-                name: ast.Constant(self.value(module, part))
-                for name, part in ast.iter_fields(node)
-                if isinstance(part, ast.expr)
-            }
-            kinds = {type(field.value) for field in fields.values()}
-            if len(kinds) == 1 and kinds <= {int, str, bytes}:
-                made = ast.Expression(type(node)(op=node.op, **fields))
-                return eval(compile(ast.fix_missing_locations(made), module.name, "eval"))
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == "const":
-            return self.value(module, node.args[0])
-        raise ValueError
+        known = {"const": lambda value: value, **PURE}
+        for name in {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}:
+            found = self.meaning(module, name)
+            if found is not None and found != "const":
+                known.pop(name, None)
+                known.update(self.seen({name: found}))
+        try:
+            made = eval(ast.unparse(node), {"__builtins__": {}, **known})
+        except (NameError, AttributeError, TypeError) as error:
+            raise ValueError from error
+        if not is_literal(made):
+            raise ValueError
+        return made
+
+    def seen(self, meanings):
+        """The values of those of `meanings`, a dict by name, that are constants; modules and
+        classes have them as attributes."""
+        found = {}
+        for name, meaning in meanings.items():
+            if meaning in self.constants:
+                found[name] = self.constants[meaning]
+            elif meaning in self.classes:
+                found[name] = types.SimpleNamespace(**self.seen(self.classes[meaning]))
+            elif isinstance(meaning, Inside):
+                inside = self.modules[meaning]
+                own = {n: self.own(inside, n) for n in inside.nodes}
+                found[name] = types.SimpleNamespace(**self.seen(own))
+        return found
 
     def join(self):
-        """The text of the joined module."""
+        """Name to text of the joined module, and of those that stay apart."""
         for module in self.modules.values():
             self.note_constants(module)
+        texts = {JOINED: self.text(self.modules.values())}
+        for name, module in self.apart.items():
+            if f"from {name} " in texts[JOINED].partition("#")[0]:
+                raise JoinError(f"{name} is imported by more than a function")
+            texts[name] = self.text([module])
+        for text in texts.values():
+            self.check(text)
+        return texts
+
+    def text(self, modules):
+        """The text of one module that holds `modules`."""
         parts = []
-        for module in self.modules.values():
+        for module in modules:
             tree = Renamer(self, module).visit(module.tree)
             parts.append(f"# {module.name}\n" + written(ast.fix_missing_locations(tree)))
-        constants = [f"{name} = const({value!r})" for name, value in self.constants.items()]
-        text = "\n".join([*sorted(self.imports), *constants, *parts]) + "\n"
-        self.check(text)
-        return text
+        tree = ast.parse("\n".join(parts))
+        used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+        lines = sorted(line for line, name in self.imports.items() if name in used)
+        for name in sorted(used & self.owners.keys() - self.constants.keys()):
+            if self.owners[name][0] not in modules:
+                lines.append(f"from {JOINED} import {name}")
+        for name, value in self.constants.items():
+            if name in used:
+                lines.append(f"{name} = const({value!r})")
+        return "\n".join(lines + parts) + "\n"
 
     def check(self, text):
         """See that each joined name is bound, and at the top only.
@@ -254,7 +302,11 @@ class Joiner:
             found = None if name.startswith("_") else self.meaning(module, name)
             if isinstance(nodes[0], IMPORTS) and module.package != module.name:
                 continue
-            if found in self.constants:
+            if found in self.classes:
+                inside = self.classes[found].items()
+                values = [f"    {one} = {self.constants[joined]!r}" for one, joined in inside]
+                constants += [f"class {name}:", *values]
+            elif found in self.constants:
                 constants.append(f"{name} = {self.constants[found]!r}")
             elif isinstance(found, Name):
                 names.append(f"    {found} as {name},")
@@ -288,7 +340,9 @@ class Renamer(ast.NodeTransformer):
     def is_inside(self, node):
         """True for an import of modules that are joined."""
         if isinstance(node, ast.ImportFrom):
-            return self.module.base(node) in self.joiner.modules
+            base = self.module.base(node)
+            apart = any(f"{base}.{alias.name}" in self.joiner.apart for alias in node.names)
+            return base in self.joiner.modules and not apart
         return all(alias.name in self.joiner.modules for alias in node.names)
 
     def visit_Module(self, node):
@@ -309,11 +363,18 @@ class Renamer(ast.NodeTransformer):
             name = self.joiner.own(self.module, node.targets[0].id)
             if name in self.joiner.constants:
                 return None
+        if isinstance(node, ast.ClassDef):
+            if self.joiner.own(self.module, node.name) in self.joiner.classes:
+                return None
         return self.visit(node)
 
     def visit_Import(self, node):
         if self.scopes:
-            return ast.Pass() if self.is_inside(node) else node
+            if self.is_inside(node):
+                return ast.Pass()
+            if isinstance(node, ast.ImportFrom):
+                node.module, node.level = self.module.base(node), 0
+            return node
         for alias in node.names:
             alias.asname = self.joiner.own(self.module, alias.asname or alias.name)
         return node
@@ -327,21 +388,35 @@ class Renamer(ast.NodeTransformer):
         found = self.meaning(node.id)
         if isinstance(found, Inside):
             self.refuse(node, f"module {node.id} as a value")
+        if found in self.joiner.classes:
+            self.refuse(node, f"class of constants {node.id} as a value")
         if found is not None:
             node.id = str(found)
         elif node.id in REFUSED:
             self.refuse(node, node.id)
         return node
 
+    def named(self, node):
+        """What `meaning` says of a name, alone or behind that of its module; None for others."""
+        if isinstance(node, ast.Name):
+            return self.meaning(node.id)
+        inside = self.named(node.value) if isinstance(node, ast.Attribute) else None
+        if isinstance(inside, Inside):
+            return self.joiner.meaning(self.joiner.modules[inside], node.attr)
+        return None
+
     def visit_Attribute(self, node):
-        if isinstance(node.value, ast.Name):
-            inside = self.meaning(node.value.id)
-            if isinstance(inside, Inside):
-                found = self.joiner.meaning(self.joiner.modules[inside], node.attr)
-                if found is None or not isinstance(node.ctx, ast.Load):
-                    self.refuse(node, ast.unparse(node))
-                return ast.copy_location(ast.Name(id=str(found), ctx=node.ctx), node)
-        return self.generic_visit(node)
+        owner = self.named(node.value)
+        if owner in self.joiner.classes:
+            found = self.joiner.classes[owner].get(node.attr)
+        elif isinstance(owner, Inside):
+            found = self.named(node)
+        else:
+            return self.generic_visit(node)
+        unnamed = found is None or isinstance(found, Inside) or found in self.joiner.classes
+        if unnamed or not isinstance(node.ctx, ast.Load):
+            self.refuse(node, ast.unparse(node))
+        return ast.copy_location(ast.Name(id=str(found), ctx=node.ctx), node)
 
     def scope(self, nodes):
         """The scope that these statements make: what each name means, see `scopes`."""
@@ -407,6 +482,13 @@ class Renamer(ast.NodeTransformer):
     visit_ListComp = visit_SetComp = visit_DictComp = visit_GeneratorExp = comprehension
 
 
+def is_literal(value):
+    """True for what MicroPython keeps in flash when it is frozen; floats are left as they are."""
+    if isinstance(value, tuple):
+        return all(map(is_literal, value))
+    return value is None or isinstance(value, (int, str, bytes))
+
+
 def statements(function):
     """The body of a function or lambda, a list."""
     return function.body if isinstance(function.body, list) else [function.body]
@@ -423,24 +505,25 @@ def nonlocals(nodes):
     return set(itertools.chain(*found))
 
 
-def write(sources, folder):
+def write(sources, folder, apart=()):
     """Join modules into `folder`, made anew.
 
     Args:
-        sources: name to Path, each after those that it imports while it is imported.
+        sources, apart: as of `Joiner`.
 
     Raises:
         JoinError: they cannot be joined.
     """
-    joiner = Joiner(sources)
-    stubs = {}
-    text = joiner.join()
-    for module in joiner.modules.values():
-        stubs[module] = joiner.stub(module)
+    joiner = Joiner(sources, apart)
+    texts = joiner.join()
+    packages = set()
+    for name, module in joiner.modules.items():
+        texts[name] = joiner.stub(module)
+        if module.package == name:
+            packages.add(name)
     shutil.rmtree(folder, ignore_errors=True)
-    for module, stub in stubs.items():
-        path = folder / module.name.replace(".", "/")
-        path = path / "__init__.py" if module.package == module.name else path.with_suffix(".py")
+    for name, text in texts.items():
+        path = folder / name.replace(".", "/")
+        path = path / "__init__.py" if name in packages else path.with_suffix(".py")
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(stub)
-    (folder / (JOINED.replace(".", "/") + ".py")).write_text(text)
+        path.write_text(text)

@@ -67,8 +67,8 @@ def rule_lines():
 
     limits = rules.Limits(settings.defaults())
     return [
-        [catalog.reason_name(reason), quantity, limit(limits), for_ms, samples, counted]
-        for reason, quantity, limit, for_ms, samples, counted in rules.RULES
+        (catalog.reason_name(row[0]), row[1], rules.limit_of(limits, row)) + row[3:]
+        for row in rules.RULES
     ]
 
 
@@ -88,7 +88,7 @@ def main():
     """Ask, and print."""
     from parallelator import catalog, settings
 
-    table = list(settings.TABLE)
+    table = list(settings.RIG_TABLE)
     table += [("batteries.*." + row[0],) + row[1:] for row in settings.BATTERY_TABLE]
     presets = [row[2] for row in table if row[0] == "board"][0]
     facts = {

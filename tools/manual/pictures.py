@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TAKEN = ROOT / "build/screenshots"
 PICTURES = {
     "rig-en": "trouble-en-light-360",
-    "rig-fr": "trouble-fr-light-360",
+    "rig-fr": "trouble-fr-dark-360",
     "charts-en": "charts-86400-en-light-360",
     "charts-fr": "charts-86400-fr-dark-360",
     "trip-en": "trip-en-light-360",

@@ -86,8 +86,7 @@ def run(
         source = flash if image else root
         recorder = _furnish(world, plan, card, source, flash, port, files or {})
         if image:
-            for folder in (root + "/lib", root + "/build/mpy-lib"):
-                sys.path.remove(folder)
+            sys.path[:] = [path for path in modules if not path.endswith(("/lib", "/mpy-lib"))]
         builtins.open = lambda path, mode="r", *rest: _open(world, path, mode, *rest)
         _power(source, world, recorder, current.probe, sabotage)
     finally:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-only
-"""The INA2xx current and voltage sensors. Called by protection/sensors.
+"""The INA2xx current and voltage sensors: what they share, and the INA237. Called by
+protection/sensors; the other chips are in `ina_others`.
 
 Positive current leaves the battery (IN+ is the battery side). Current comes from the shunt
 voltage, so that neither calibration nor the CURRENT register is needed. Every driver has the same
@@ -18,8 +19,7 @@ ALERT = const(4)
 HIGH = const(8)
 LOW = const(16)
 
-_TEXAS_INSTRUMENTS = const(0x5449)
-_RESET = const(0x8000)
+RESET = const(0x8000)
 
 
 class Ina2xx:
@@ -91,7 +91,7 @@ class Ina2xx:
         plan = self._plan(discharge_ma, charge_ma, low_mv, high_mv)  # pyright: ignore - each has one
         self.settings = plan
         self._deaf_low = False
-        if not self._write(0, _RESET):
+        if not self._write(0, RESET):
             return False
         for register, value in self.settings:
             if not self._write(register, value):
@@ -252,7 +252,7 @@ class Ina237(Ina2xx):
     def current_ma(self):
         """Current in mA, positive = discharge; None when the chip does not answer."""
         code = self._read(0x04)
-        return None if code is None else self._whole_ma(_signed(code), 5000, 1)
+        return None if code is None else self._whole_ma(signed(code), 5000, 1)
 
     def voltage_mv(self):
         """Voltage of the battery in mV, rounded down; None when the chip does not answer."""
@@ -262,146 +262,12 @@ class Ina237(Ina2xx):
     def temperature_mc(self):
         """Die temperature in thousandths of a degree Celsius."""
         code = self._read(0x06)
-        return None if code is None else (_signed(code) >> 4) * 125
+        return None if code is None else (signed(code) >> 4) * 125
 
 
-class Ina228(Ina237):
-    """INA228: 20 bits, 0.3125 uV shunt and 0.1953125 mV bus steps; limits as the INA237's."""
-
-    NAME = "INA228"
-
-    def __init__(self, i2c: "I2c", address: int, shunt_uohm: int):
-        super().__init__(i2c, address, shunt_uohm)
-        self._triple = bytearray(3)
-
-    def current_ma(self):
-        """Current in mA, positive = discharge; None when the chip does not answer."""
-        code = self._read20(0x04)
-        if code is None:
-            return None
-        if code & 0x80000:
-            code -= 0x100000
-        return self._whole_ma(code, 625, 2)
-
-    def voltage_mv(self):
-        """Voltage in mV, rounded away from `centre_mv`; None when the chip does not answer."""
-        code = self._read20(0x05)
-        if code is None:
-            return None
-        # 25/128 mV a step.
-        down = code * 25 >> 7
-        return down if down < self._centre_mv else code * 25 + 127 >> 7
-
-    def temperature_mc(self):
-        """Die temperature in thousandths of a degree Celsius, 7.8125 a step."""
-        code = self._read(0x06)
-        return None if code is None else _signed(code) * 125 >> 4
-
-    def _read20(self, register: int):
-        triple = self._triple
-        if not self._i2c.read(self._address, register, triple):
-            return None
-        return triple[0] << 12 | triple[1] << 4 | triple[2] >> 4
-
-
-class Ina226(Ina2xx):
-    """INA226: 16 bits, 2.5 uV shunt and 1.25 mV bus steps; ALERT compares discharge only.
-
-    Bus and shunt, 332 us each, averaged over four: a new result every 2.66 ms.
-    """
-
-    NAME = "INA226"
-    MARK = 0x07
-    RANGE_UV = 81920
-    MAX_MV = 36000
-    _FLAGS = 0x06
-    _CONTROL = 0x8001
-    _CONTROL_BITS = 0xFC03
-    _INVERT = 0x0002
-    _FRESH_BIT = 0x0008
-    _ALERT_BITS = 0x0010
-
-    def _plan(self, discharge_ma: int, charge_ma: int, low_mv: int, high_mv: int):
-        over = min(discharge_ma * self._shunt_uohm // 2500, 0x7FFF) if discharge_ma else 0x7FFF
-        return ((0x00, 0x4297), (0x07, over))
-
-    def current_ma(self):
-        """Current in mA, positive = discharge; None when the chip does not answer."""
-        code = self._read(0x01)
-        return None if code is None else self._whole_ma(_signed(code), 2500, 1)
-
-    def voltage_mv(self):
-        """Voltage of the battery in mV, rounded down; None when the chip does not answer."""
-        code = self._read(0x02)
-        return None if code is None else code * 5 // 4
-
-
-class Ina219(Ina2xx):
-    """INA219: 12 bits, 10 uV shunt and 4 mV bus steps; no ALERT, no identification.
-
-    Shunt range 160 mV, bus range 32 V, four samples each: a new result every 4.26 ms. It is fit
-    for 12 V packs only: its inputs stop at 26 V.
-    """
-
-    NAME = "INA219"
-    RANGE_UV = 160000
-    MAX_MV = 26000
-    HAS_ALERT = False
-    MARK = 0x05
-    _FLAGS = 0x02
-    _FRESH_BIT = 0x0002
-
-    def _plan(self, discharge_ma: int, charge_ma: int, low_mv: int, high_mv: int):
-        return ((0x00, 0x3557),)
-
-    def prove(self):
-        """As the others; reading the power register clears the conversion flag."""
-        shown = super().prove()
-        if shown is None or self._read(0x03) is None:
-            return None
-        return shown
-
-    def current_ma(self):
-        """Current in mA, positive = discharge; None when the chip does not answer."""
-        code = self._read(0x01)
-        return None if code is None else self._whole_ma(_signed(code), 10000, 1)
-
-    def voltage_mv(self):
-        """Voltage of the battery in mV; None when the chip does not answer."""
-        code = self._read(0x02)
-        return None if code is None else (code >> 3) * 4
-
-
-DRIVERS = {"ina237": Ina237, "ina228": Ina228, "ina226": Ina226, "ina219": Ina219}
-"""The drivers by the name that the settings use."""
-
-
-def _signed(code: int):
+def signed(code: int):
+    """A register of 16 bits as the signed number that it holds."""
     return code - 0x10000 if code & 0x8000 else code
-
-
-def detect(i2c: "I2c", address: int):
-    """The driver class for the chip at `address`, None when none of the family answers.
-
-    The INA219 has no identification: it is known by its configuration after a reset. Allocates
-    nothing.
-    """
-    word = i2c.word
-    if not i2c.read(address, 0x3E, word):
-        return None
-    if _value(word) == _TEXAS_INSTRUMENTS:
-        if not i2c.read(address, 0x3F, word):
-            return None
-        return Ina228 if _value(word) >> 4 == 0x228 else Ina237
-    if not i2c.read(address, 0xFE, word):
-        return None
-    if _value(word) == _TEXAS_INSTRUMENTS:
-        if not i2c.read(address, 0xFF, word):
-            return None
-        return Ina226 if _value(word) == 0x2260 else None
-    if i2c.write16(address, 0x00, _RESET) and i2c.read(address, 0x00, word):
-        return Ina219 if _value(word) == 0x399F else None
-    return None
 
 
 def write_mark(i2c: "I2c", address: int, register: int, number: int):
@@ -411,8 +277,9 @@ def write_mark(i2c: "I2c", address: int, register: int, number: int):
 
 def read_mark(i2c: "I2c", address: int, register: int):
     """What the MARK register of a chip holds, None when it does not answer."""
-    return _value(i2c.word) if i2c.read(address, register, i2c.word) else None
+    return value_of(i2c.word) if i2c.read(address, register, i2c.word) else None
 
 
-def _value(word: bytearray):
+def value_of(word: bytearray):
+    """The number in a register of 16 bits."""
     return word[0] << 8 | word[1]

@@ -40,21 +40,27 @@ SCAN_MS = const(160)  # of all batteries; `guard` makes sure that it is as it sc
 NEVER = const(0x3FFFFFFF)
 """A limit no reading reaches, and the largest int that needs no memory on a 32-bit chip."""
 
-# reason, quantity, limit, how long beyond it (ms), in how many samples, counted towards a lock
+# reason, quantity, limit (one of `Limits`, 0 there = none; or a number), how long beyond it (ms),
+# in how many samples, counted towards a lock. The last one judges the temperature.
 RULES = (
-    (Reason.OVERCURRENT, _DISCHARGE, lambda lim: lim.hard_discharge_ma or NEVER, 0, 2, True),
-    (Reason.OVERCURRENT, _CHARGE, lambda lim: lim.hard_charge_ma or NEVER, 0, 2, True),
-    (Reason.OVERVOLTAGE, _VOLTAGE, lambda lim: lim.hard_high_mv, 0, 2, True),
-    (Reason.OVERVOLTAGE, _VOLTAGE, lambda lim: lim.max_voltage_mv, 500, 1, True),
-    (Reason.UNDERVOLTAGE, _LOWNESS, lambda lim: -lim.hard_low_mv, 0, 2, False),
-    (Reason.UNDERVOLTAGE, _LOWNESS, lambda lim: -lim.min_voltage_mv, 1000, 1, False),
-    (Reason.OVERLOAD, _HEAT, lambda lim: HEAT_LIMIT - 1, 0, 1, True),
-    (Reason.OVERTEMPERATURE, _TEMPERATURE, lambda lim: lim.temperature_trip_c, 0, 3, True),
-    (Reason.IMBALANCE, _LAG, lambda lim: lim.imbalance_mv, 1500, 3, False),
-    (Reason.NO_SHARE, _UNSHARED, lambda lim: _SHARED_MA, 5000, 3, False),
+    (Reason.OVERCURRENT, _DISCHARGE, "hard_discharge_ma", 0, 2, True),
+    (Reason.OVERCURRENT, _CHARGE, "hard_charge_ma", 0, 2, True),
+    (Reason.OVERVOLTAGE, _VOLTAGE, "hard_high_mv", 0, 2, True),
+    (Reason.OVERVOLTAGE, _VOLTAGE, "max_voltage_mv", 500, 1, True),
+    (Reason.UNDERVOLTAGE, _LOWNESS, "hard_low_mv", 0, 2, False),
+    (Reason.UNDERVOLTAGE, _LOWNESS, "min_voltage_mv", 1000, 1, False),
+    (Reason.OVERLOAD, _HEAT, HEAT_LIMIT - 1, 0, 1, True),
+    (Reason.IMBALANCE, _LAG, "imbalance_mv", 1500, 3, False),
+    (Reason.NO_SHARE, _UNSHARED, _SHARED_MA, 5000, 3, False),
+    (Reason.OVERTEMPERATURE, _TEMPERATURE, "temperature_trip_c", 0, 3, True),
 )
 COUNTED = tuple(row[0] for row in RULES if row[5])
 _ROWS = const(10)
+_READINGS = const(_ROWS - 1)
+_FLAGGED = tuple(
+    k for k, row in enumerate(RULES) if row[4] == 2 and row[1] in (_VOLTAGE, _LOWNESS)
+)
+"""The rows that a sensor can tell of."""
 
 
 class Limits:
@@ -120,16 +126,10 @@ class Judge:
             raise ValueError("RULES: %d rows, not %d" % (len(RULES), _ROWS))
         if any(row[1] >= _QUANTITIES for row in RULES):
             raise ValueError("RULES: a quantity beyond %d" % _QUANTITIES)
+        if any((row[1] == _TEMPERATURE) != (k == _READINGS) for k, row in enumerate(RULES)):
+            raise ValueError("RULES: the temperature is not in the last row alone")
         self._limits = limits
-        rows = [
-            (k, reason, quantity, limit(limits), for_ms, samples)
-            for k, (reason, quantity, limit, for_ms, samples, _) in enumerate(RULES)
-        ]
-        self._reading_rows = tuple(row for row in rows if row[2] != _TEMPERATURE)
-        self._temperature_rows = tuple(row for row in rows if row[2] == _TEMPERATURE)
-        self._flagged_rows = bytes(
-            row[0] for row in rows if row[5] == 2 and row[2] in (_VOLTAGE, _LOWNESS)
-        )
+        self._limit = array("i", [limit_of(limits, row) for row in RULES])
         self._sample = array("i", bytes(4 * _QUANTITIES))
         self._count = bytearray(_ROWS * BATTERIES)
         self._for_ms = array("i", bytes(4 * _ROWS * BATTERIES))
@@ -161,7 +161,7 @@ class Judge:
     def flagged(self, i: int):
         """The sensor of battery i saw its voltage beyond a hard limit: a first sample."""
         self._pending[i] = 1
-        for row in self._flagged_rows:
+        for row in _FLAGGED:
             at = i * _ROWS + row
             if not self._count[at]:
                 self._count[at] = 1
@@ -230,19 +230,20 @@ class Judge:
         sample[_HEAT] = heat
         sample[_LAG] = lag_mv
         self._pending[i] = heat > 0
-        return self._apply(self._reading_rows, i, dt_ms)
+        return self._apply(0, _READINGS, i, dt_ms)
 
     def temperature(self, i: int, celsius: int):
         """Judge a new die temperature of a connected battery; returns as `sample` does."""
         self._sample[_TEMPERATURE] = celsius
-        return self._apply(self._temperature_rows, i, 0)
+        return self._apply(_READINGS, _ROWS, i, 0)
 
-    def _apply(self, rows: tuple, i: int, dt_ms: int):
+    def _apply(self, first: int, end: int, i: int, dt_ms: int):
         present = 0
         fires = False
-        for row, reason, quantity, limit, for_ms, samples in rows:
+        for row in range(first, end):
+            reason, quantity, _, for_ms, samples, _ = RULES[row]
             at = i * _ROWS + row
-            if self._sample[quantity] <= limit:
+            if self._sample[quantity] <= self._limit[row]:
                 self._count[at] = 0
                 continue
             if self._count[at]:
@@ -281,6 +282,15 @@ class Judge:
             heat = HEAT_LIMIT
         self._heat[i] = heat
         return heat
+
+
+def limit_of(limits: "Limits", row: tuple):
+    """What a quantity must not be greater than, by a row of RULES."""
+    _, quantity, limit, *_ = row
+    if isinstance(limit, int):
+        return limit
+    limit = getattr(limits, limit)
+    return -limit if quantity == _LOWNESS else limit or NEVER
 
 
 def outside(limits: "Limits", voltage_mv: int):

@@ -11,7 +11,7 @@ from array import array
 from micropython import const
 
 from parallelator.catalog import Reason
-from parallelator.hardware import ina2xx
+from parallelator.hardware import ina2xx, ina_models
 from parallelator.snapshot import BATTERIES, CHANNELS
 
 _BASE = const(0x40)
@@ -62,7 +62,7 @@ class Sensors:
 
     def detect(self, i: int):
         """The driver for the chip at place i, None when none answers. Allocates nothing."""
-        driver = ina2xx.detect(self._i2c, _BASE + i)
+        driver = ina_models.detect(self._i2c, _BASE + i)
         self._marks[i] = driver.MARK if driver else 0
         return driver
 

@@ -77,7 +77,6 @@ class Counters:
             snap.switchings,
         )
         self._paths = ["%s/%s-%d.bin" % (PLACE, owner, k) for k in (0, 1)]
-        self._record = bytearray(_SIZE)
         self._base = bytearray(_SIZE)
         self._saved = 0
         self._losses = -1
@@ -92,7 +91,7 @@ class Counters:
     def restore(self):
         """Take over the newest record, before the guard starts. Without that nothing is saved."""
         self._restored = True
-        record = self._record
+        record = bytearray(_SIZE)
         try:
             self._store.get_blob(_KEY, record)
             if _valid(record):
@@ -111,15 +110,17 @@ class Counters:
         the difference is added.
         """
         self._met = True
+        record = bytearray(_SIZE)
         for slot in (0, 1):
             try:
                 with open(self._paths[slot], "rb") as file:
-                    size = file.readinto(self._record)
+                    size = file.readinto(record)
             except OSError:
                 continue  # missing or damaged: the other one counts
-            if size == _SIZE and _valid(self._record) and _age(self._record) > _age(self._base):
-                self._adopt(self._record)
+            if size == _SIZE and _valid(record) and _age(record) > _age(self._base):
+                self._adopt(record)
                 self._slot = 1 - slot
+        self._base = bytearray()  # no other card is met
 
     def _adopt(self, record: bytearray):
         at = _HEAD
@@ -152,9 +153,9 @@ class Counters:
                 wait_s *= _PATIENCE
             if last or now_s - self._flash_s >= wait_s:
                 self._flash_s = now_s
-                self._fill()
+                record = self._fill()
                 try:
-                    self._store.set_blob(_KEY, self._record)
+                    self._store.set_blob(_KEY, record)
                     self._store.commit()
                 except OSError:
                     pass  # the storage has reported it
@@ -183,7 +184,7 @@ class Counters:
         return True
 
     def _fill(self):
-        record = self._record
+        record = bytearray(_SIZE)
         self._number += 1
         struct.pack_into("<III", record, 0, _MAGIC, self._run, self._number)
         at = _HEAD

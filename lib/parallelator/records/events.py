@@ -49,7 +49,6 @@ class Events:
 
     def __init__(self, snap: "Snapshot"):
         self._snap = snap
-        self._codes = tuple(catalog.names(catalog.CODES))
         self._kinds = bytes(_kind(row) for row in catalog.CODES)
         begins = [sum(_PLACES[:kind]) for kind in range(len(_PLACES))]
         self._next = bytearray(begins)
@@ -72,7 +71,7 @@ class Events:
             code: of an event of the catalogue; i: battery 0..15 or RIG;
             state, reason: snapshot constants; value: mA, mV or a count, as the code says.
         """
-        place = self._codes.index(code)
+        place = catalog.NAMES.index(code)
         kind = self._kinds[place]
         what = ((place << 5 | i + 1) << 5 | reason) << 3 | state
         uptime_s = self._snap.uptime_s
@@ -119,7 +118,7 @@ class Events:
         first = last - count + 1
         if first > number:
             return first - 1, uptime_s, "events_lost", RIG, 0, 0, first - number, 1, unix_s
-        code = self._codes[what >> 13]
+        code = catalog.NAMES[what >> 13]
         i = (what >> 8 & 31) - 1
         return last, uptime_s, code, i, what & 7, what >> 3 & 31, value, count, unix_s
 

@@ -23,54 +23,19 @@ from .logs import card_view
 _TEXT = "text/plain; charset=utf-8"
 _EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
 _GAUGES = (
-    (
-        "voltage_volts",
-        "Voltage at the sensor.",
-        lambda snap, i: "%.3f" % (snap.voltage_mv[i] / 1000) if snap.valid[i] else None,
-    ),
-    (
-        "current_amperes",
-        "Current, positive while discharging.",
-        lambda snap, i: "%.3f" % (snap.current_ma[i] / 1000) if snap.valid[i] else None,
-    ),
-    (
-        "connected",
-        "1 while the battery carries or may carry the output.",
-        lambda snap, i: int(snapshot.connected(snap, i)),
-    ),
-    (
-        "temperature_celsius",
-        "Die of the sensor, next to shunt and switch.",
-        celsius,
-    ),
-    (
-        "trips",
-        "Trips that count towards a lock; a reset clears them.",
-        lambda snap, i: snap.trips[i],
-    ),
+    ("voltage_volts", "Voltage at the sensor."),
+    ("current_amperes", "Current, positive while discharging."),
+    ("connected", "1 while the battery carries or may carry the output."),
+    ("temperature_celsius", "Die of the sensor, next to shunt and switch."),
+    ("trips", "Trips that count towards a lock; a reset clears them."),
 )
 _COUNTERS = (
-    (
-        "connected_seconds_total",
-        "Time connected since the start.",
-        lambda snap, i: snap.on_s[i],
-    ),
-    (
-        "switchings_total",
-        "Closings of the switch since the start.",
-        lambda snap, i: snap.switchings[i],
-    ),
-    (
-        "discharge_coulombs_total",
-        "Charge drawn since the start.",
-        lambda snap, i: _coulombs(snap.discharge_mah[i]),
-    ),
-    (
-        "charge_coulombs_total",
-        "Charge taken up since the start.",
-        lambda snap, i: _coulombs(snap.charge_mah[i]),
-    ),
+    ("connected_seconds_total", "Time connected since the start.", "on_s"),
+    ("switchings_total", "Closings of the switch since the start.", "switchings"),
+    ("discharge_coulombs_total", "Charge drawn since the start.", "discharge_mah"),
+    ("charge_coulombs_total", "Charge taken up since the start.", "charge_mah"),
 )
+"""Name, what it is, array of the snapshot."""
 _PAUSES = (
     "Time in which a collection of garbage stopped everything.",
     "Time in which a write to the internal flash stopped everything.",
@@ -101,8 +66,7 @@ class Reports:
         # The stored counts can lose a minute when the power goes. Prometheus takes any decrease
         # for a start from zero, so they are counted from zero since this start.
         self._starts = {
-            name: array("i", [read(rig.snap, i) for i in range(BATTERIES)])
-            for name, _, read in _COUNTERS
+            source: array("i", getattr(rig.snap, source)) for _, _, source in _COUNTERS
         }
 
     def events(self, request: "Request"):
@@ -255,16 +219,19 @@ class Reports:
             label = rig.settings["batteries.%d.label" % n]
             label = label.replace("\\", "\\\\").replace('"', '\\"')
             yield 'parallelator_battery_info{battery="%d",label="%s"} 1\n' % (n, label)
-        for name, text, read in _GAUGES:
+        for name, text in _GAUGES:
             yield _head("battery_" + name, "gauge", text)
             for i in range(BATTERIES):
-                value = read(rig.snap, i)
+                value = _gauge(rig.snap, name, i)
                 if value is not None:
                     yield _BATTERY % (name, i + 1, value)
-        for name, text, read in _COUNTERS:
+        for name, text, source in _COUNTERS:
             yield _head("battery_" + name, "counter", text)
             for i in range(BATTERIES):
-                yield _BATTERY % (name, i + 1, read(rig.snap, i) - self._starts[name][i])
+                value = getattr(rig.snap, source)[i] - self._starts[source][i]
+                if source.endswith("_mah"):
+                    value = value * 18 // 5
+                yield _BATTERY % (name, i + 1, value)
 
 
 def _in_fours(texts: "Iterable"):
@@ -290,5 +257,13 @@ def _head(name: str, kind: str, text: str):
     return "# HELP parallelator_%s %s\n# TYPE parallelator_%s %s\n" % (name, text, name, kind)
 
 
-def _coulombs(mah: int):
-    return mah * 18 // 5
+def _gauge(snap: "Snapshot", name: str, i: int):
+    """The present value of one of _GAUGES, None when it is not known."""
+    if name == "connected":
+        return int(snapshot.connected(snap, i))
+    if name == "temperature_celsius":
+        return celsius(snap, i)
+    if name == "trips":
+        return snap.trips[i]
+    values = snap.voltage_mv if name == "voltage_volts" else snap.current_ma
+    return "%.3f" % (values[i] / 1000) if snap.valid[i] else None
