@@ -38,9 +38,8 @@ START_MS = 60000
 START_TIMER = 1
 
 FROZEN_KB = 145
-"""What must be free here for an application that is frozen: 120 KB, in which it protects, logs and
-tells MQTT, and 25 that the radio takes with station and access point. Page and phones want 16
-more, see `make memory`; a rig without them is better than none."""
+"""What must be free here for an application that is frozen: 120 KB, in which everything works, and
+25 that the radio takes with station and access point, see `make memory`."""
 
 FILES_KB = 400
 """The same for one of .mpy files."""

@@ -98,7 +98,7 @@ def test_the_code_has_the_numbers_of_the_contract():
 
 
 def test_a_number_of_the_contract_is_changed_where_it_stands():
-    node = contract.located("rules.RULES 3 3")
+    node = contract.located("rules.RULES OVERVOLTAGE 1 3")
     text = (contract.ROOT / contract.file_of("rules")).read_text()
     before, after = text.splitlines(), contract.changed(text, node).splitlines()
     assert [(a, b) for a, b in zip(before, after, strict=True) if a != b] == [

@@ -197,6 +197,17 @@ def test_a_full_rig_supplies_what_takes():
     assert dark_s(report, 220, 236) <= 15 and dark_s(report, 236) == 0
 
 
+def test_the_full_help_the_only_one_that_may_start():
+    # 8 fills last, gets all of the charge for a moment and is not full: it cannot carry alone.
+    packs = level(8, soc=0.97, capacity_ah=0.2)
+    asleep = {"do": "source", "needs_mv": 20000, "delay_ms": 500}
+    steps = [dict(asleep, at=5.6, a=77, v=31), dict(asleep, at=32.6, a=0, v=29.4)]
+    report = play(duration_s=42, batteries=packs, load=[[0, 45]], steps=steps)
+    clean(report)
+    assert ("tripped", "overvoltage") in states(report)
+    assert dark_s(report, 6) <= 13 and dark_s(report, 38) == 0
+
+
 def test_a_switch_that_does_not_conduct_is_no_measure_of_the_others():
     steps = [{"at": 5, "do": "switch_stuck_open", "n": 1}]
     packs = level(2, soc=0.6, capacity_ah=0.5)

@@ -582,6 +582,28 @@ def test_a_person_or_a_charger_that_asks_starts_the_empty_with_the_others():
     assert rig.choose() == 0b111
 
 
+def beside_a_ready_one(*millivolts, **changes):
+    """Battery 1 is ready; the others are full."""
+    rig = held(29400, *millivolts, full=True, **changes)
+    rig.snap.state[0] = WAITING
+    rig.states.full &= ~1
+    return rig
+
+
+def test_the_full_take_part_when_a_start_without_them_has_failed():
+    assert beside_a_ready_one(29700, 29750).choose() == 0b001
+    rig = beside_a_ready_one(29700, 29750)
+    rig.starts.wide = True
+    assert rig.choose() == 0b111 and rig.starts.trial == 0b111 and rig.starts.kind == FULL
+    rig = beside_a_ready_one(29700, 29750, trial_interval_ms=0)
+    rig.starts.wide = True
+    assert rig.choose() == 0b001 and not rig.starts.trial, "without trials it starts alone"
+    rig = beside_a_ready_one(23500, 23550)
+    rig.states.full, rig.states.empty = 0, 0b110
+    rig.starts.wide = True
+    assert rig.choose() == 0b001, "the empty are no help"
+
+
 def test_a_doubtful_output_is_tried_when_nobody_fits():
     rig = Rig((28000, 5000), (25000, 0), (25000, 0))
     rig.snap.state[0] = 6

@@ -51,7 +51,7 @@ class Fault:
         before: steps at power-on. lasts_s: for how long it lasts, 0 = as SPANS says.
         strikes: `pack` and `board` (found by the first step): the rest has to carry the load;
             `nothing`: everybody stays; `output`, `controller`: everybody opens, and starts anew.
-        soc: state of charge of all batteries.
+        pack: what is said of every battery, as (key, value).
     """
 
     name: str
@@ -60,7 +60,7 @@ class Fault:
     strikes: str = ""
     before: tuple = ()
     lasts_s: float = 0
-    soc: float = SOC
+    pack: tuple = (("soc", SOC),)
 
     def __post_init__(self):
         keys = STEPS[self.begin[0]["do"]][1]
@@ -124,7 +124,7 @@ class Fault:
         plan = {
             "name": "fault",
             "duration_s": end_s + AFTER_S + (LIT_MS / 1000 if self.opens_all else 0),
-            "batteries": [{"n": n, "soc": self.soc} for n in range(1, size + 1)],
+            "batteries": [dict(self.pack, n=n) for n in range(1, size + 1)],
             "settings": WIFI if network else {},
             "load": [[0, load_a]],
             "steps": steps,
@@ -213,10 +213,10 @@ FAULTS = (
     ),
     Fault(
         "source 31 V onto full ones",
-        (_step("source", pack_a=2, v=31),),
+        (_step("source", pack_a=4, v=31),),
         (_step("source", v=29.4),),
         "output",
-        soc=0.995,
+        pack=(("soc", 0.97), ("capacity_ah", 0.2)),
     ),
     # A battery
     *(

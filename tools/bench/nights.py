@@ -145,6 +145,15 @@ def nights(share):
 
 def table(played):
     """Lines of the table; `played`: list of (Night, its figures)."""
+    batteries = played[0][0].plan()["batteries"]
+    capacities = sorted(pack["capacity_ah"] for pack in batteries)
+    yield "Nights: %d batteries of %.1f to %.1f Ah, %d to %d mohm, full at first; %d A" % (
+        *(len(batteries), capacities[0], capacities[-1]),
+        min(pack["r_mohm"] for pack in batteries),
+        max(pack["r_mohm"] for pack in batteries),
+        LOAD_A,
+    )
+    yield ""
     yield "load       charger          person  closings  trials  dark, s  locks  all on after, s"
     for night, found in played:
         row = "%-9s  %2d A %-10s  %-6s" % (

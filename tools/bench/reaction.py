@@ -34,12 +34,13 @@ def crossings(batteries, count):
     steps = []
     for k in range(count):
         at_s = START_S + SPACING_S[batteries] * k + next(numbers) % 1000 / 10000
-        ma = 18000 + next(numbers) % 39000
+        ma = 20000 + next(numbers) % 37000
         if next(numbers) & 1:
             ma = -ma - 4000
         n = k * 7 % batteries + 1
         steps.append({"at": at_s, "do": "inject_current", "n": n, "ma": ma})
         steps.append({"at": at_s + PULSE_S, "do": "inject_current", "n": n, "ma": 0})
+        steps.append({"at": at_s + PULSE_S, "do": "request", "action": "reset"})
     return steps
 
 

@@ -71,6 +71,8 @@ def judge(report):
 
 def table(played):
     """Lines of the table; `played`: list of (size, name, what `judge` found)."""
+    yield "Trials: the worst of the switches, A2s of the first second"
+    yield ""
     yield "a trial into                  batteries  closed, ms  peak, A      A2s     mAh"
     for size, name, found in played:
         if "ms" in found:
@@ -79,5 +81,3 @@ def table(played):
                 size,
                 *(found[key] for key in ("ms", "peak_a", "a2s", "mah")),
             )
-    yield ""
-    yield "The worst of the switches, in the first second."

@@ -101,10 +101,15 @@ class Connector:
         return self._start(ready, fresh)
 
     def _start(self, ready: int, fresh: int):
-        # What is held by its voltage takes part at once when a person or a charger asks for it.
+        # What is held by its voltage takes part at once when a person or a charger asks for it,
+        # and what is full when a start without it has failed.
         output, starts = self._output, self._starts
         held = 0 if output.closed else self._held_by_voltage(fresh, ready)
         together = held if starts.asked_ms or starts.by_charge else 0
+        if starts.wide and ready and not together and self._are_full(held):
+            trial = self._trial(ready, held)
+            if trial:
+                return trial
         group = self._group(ready) if ready and not together else 0
         if group or output.closed:
             return group
@@ -405,6 +410,13 @@ class Connector:
             return 0
         return full if size(full) > size(empty) else empty
 
+    def _are_full(self, held: int):
+        # Those that a voltage holds are all full or all empty.
+        for i in range(BATTERIES):
+            if held >> i & 1:
+                return self._states.is_full(i)
+        return False
+
     def _trial(self, ready: int, held: int):
         """The batteries that close for a moment, so that the rig learns what the output is."""
         starts = self._starts
@@ -415,13 +427,7 @@ class Connector:
         group = self.largest_group(candidates, True)
         if 2 * size(group) < count or not self._stands_trial(group):
             return 0
-        if not held:
-            kind = DOUBT
-        else:
-            kind = EMPTY
-            for i in range(BATTERIES):
-                if held >> i & 1 and self._states.is_full(i):
-                    kind = FULL
+        kind = (FULL if self._are_full(held) else EMPTY) if held else DOUBT
         starts.begin_trial(kind, group, group & ready)
         return group
 
