@@ -34,6 +34,7 @@ _LAST_OUTPUT = (33, 48)
 
 _BITS = const("four different whole numbers, 0 to 7")
 FLAG = const("true or false")
+_CURVE = const("21 rising whole numbers, 1000 to 5000 mV: a cell at rest at 0, 5, ... 100 %")
 
 # key, default, lowest, highest, unit. Text: its length in characters, or in bytes where the other
 # side counts those; it may be empty where the default is. A tuple lists what is allowed; None as
@@ -60,6 +61,7 @@ RIG_TABLE = (
     ("pack.chemistry", "nmc", ("nmc", "lfp"), None, ""),
     ("pack.cells", 7, 1, 20, ""),
     ("pack.capacity_mah", 0, 0, 1000000, _MAH),
+    ("pack.curve", None, _CURVE, None, ""),
     ("limits.min_voltage_mv", 24000, 5000, 60000, _MV),
     ("limits.max_voltage_mv", 30000, 5000, 60000, _MV),
     ("limits.charge_floor_mv", 21000, 4000, 60000, _MV),
@@ -280,7 +282,9 @@ def _allowed(row: tuple) -> str:
 def _fits(row: tuple, value: object):
     _, default, low, high, unit = row
     if default is None:
-        return value is None or (isinstance(value, bool) if low == FLAG else _are_bits(value))
+        if low == FLAG:
+            return value is None or isinstance(value, bool)
+        return value is None or (_is_curve(value) if low == _CURVE else _are_bits(value))
     if isinstance(low, tuple):
         return _kind(value) in ("a whole number", "text") and value in low
     if _kind(value) != _kind(default):
@@ -293,12 +297,21 @@ def _fits(row: tuple, value: object):
     return low <= value <= high
 
 
-def _are_bits(value: object):
+def _are_numbers(value: object, count: int, low: int, high: int):
     return (
         isinstance(value, list)
-        and len(value) == 4
-        and all(_kind(bit) == "a whole number" and 0 <= bit <= 7 for bit in value)
-        and len(set(value)) == 4
+        and len(value) == count
+        and all(_kind(number) == "a whole number" and low <= number <= high for number in value)
+    )
+
+
+def _are_bits(value: object):
+    return _are_numbers(value, 4, 0, 7) and len(set(value)) == 4
+
+
+def _is_curve(value: object):
+    return _are_numbers(value, 21, 1000, 5000) and all(
+        value[k] < value[k + 1] for k in range(len(value) - 1)
     )
 
 

@@ -13,6 +13,7 @@ SETTINGS = {
     "pack.chemistry": "nmc",
     "pack.cells": 7,
     "pack.capacity_mah": 20000,
+    "pack.curve": None,
     "limits.min_voltage_mv": 24000,
 }
 for n in range(1, 17):

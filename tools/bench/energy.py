@@ -13,29 +13,20 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "lib"), str(ROOT / "tests/cpython/stubs")]
 
 from energy_nights import Nights
-from energy_plant import CHEMISTRIES, GRID, PLACES, STEP_S, STEPS
+from energy_plant import CHEMISTRIES, PLACES, STEP_S, STEPS, Rigs
 
 from parallelator.catalog import ENERGY, ON
 from parallelator.energy import room
 from parallelator.energy.meter import Meter
 
+MAMS = 3600000
+"""mA*ms in one mAh."""
+TOPPING_STEPS, CALIBRATION_STEPS = 30, 5000
+CALIBRATION_RATE = 1 / 8
+"""The guided discharge: steps at the charger's end, steps in all, load as a share of the labels'
+charge an hour."""
 SHORT = -1.0
 """Stands for the charge in a row of times when the rig cannot carry its load any more."""
-
-
-def own_curve(rigs, row, error_mv, draw):
-    """The curve that a calibration of the rig of a row finds, mV of a cell: 21 points."""
-    points = np.linspace(0, 1, 21)
-    there = rigs.there[row]
-    volts = [
-        np.interp(
-            rigs._low[row, k] + points * (rigs._high[row, k] - rigs._low[row, k]),
-            GRID,
-            rigs._table_v[row, k],
-        )
-        for k in np.flatnonzero(there)
-    ]
-    return np.mean(volts, 0) * 1000 + draw.normal(0, error_mv)
 
 
 class Snap:
@@ -68,31 +59,36 @@ class Flash(dict):
 class Rig:
     """The firmware's part of one rig: its meter, as often as the power comes on."""
 
-    def __init__(self, chemistry, rigs, row, curve):
+    def __init__(self, chemistry, rigs, row):
         self.there = np.flatnonzero(rigs.there[row]).tolist()
         self._settings = {
             "pack.chemistry": chemistry,
             "pack.cells": rigs.cells,
             "pack.capacity_mah": int(rigs.nominal_ah[row, 0] * 1000),
+            "pack.curve": None,
             "limits.min_voltage_mv": 24000,
         }
         self._settings |= {f"batteries.{n}.capacity_mah": 0 for n in range(1, PLACES + 1)}
-        self._flash, self._curve = Flash(), curve
+        self._flash = Flash()
         self.changed, self.others = [], []
         self.snap, self.meter = Snap(), None
 
     def start(self):
         """The power comes on."""
         self.snap = Snap()
-        self.meter = Meter(
-            self.snap, self._settings, room(), False, self._flash, self._emit, self._curve
-        )
+        self.meter = Meter(self.snap, self._settings, room(), False, self._flash, self._emit)
         for i in self.others:  # the crew said so
             self.meter.charge.forget(i)
         self.others.clear()
 
     def _emit(self, code, i, *_):
-        self.changed.append(i)
+        if code == "pack_changed":
+            self.changed.append(i)
+
+    def take_curve(self, other):
+        """The firmware of this rig keeps what that of `other` has learned."""
+        if "curve" in other._flash:
+            self._flash["curve"] = other._flash["curve"]
 
     def step(self, ma, mv, r, joined):
         """Ten seconds on."""
@@ -104,10 +100,37 @@ class Rig:
             snap.state[i] = ON if joined[i] else 0
             snap.voltage_mv[i], snap.r_mohm[i] = mv[i], r[i]
             snap.current_ma[i] = ma[i] if joined[i] else 0
-            snap.discharge_rest[i] += snap.current_ma[i] * STEP_S * 1000
+            moved = snap.discharge_rest[i] + snap.current_ma[i] * STEP_S * 1000
+            mah, snap.discharge_rest[i] = divmod(moved, MAMS)
+            snap.discharge_mah[i] += mah
             self.meter.follow(i, seconds)
+        self.meter.learn()
         if snap.uptime_s % 300 == 0:
             self.meter.save()
+
+
+def calibrated(chemistry, count, seed):
+    """The `Rig` of each of the same rigs after a guided discharge from full to empty."""
+    rigs = Rigs(chemistry, count, seed)
+    made = [Rig(chemistry, rigs, row) for row in range(count)]
+    for rig in made:
+        rig.start()
+    full = np.where(rigs.there, rigs._high, rigs.soc)
+    rigs.soc, rigs.closed = full.copy(), rigs.there.copy()
+    powered, nothing = np.ones(count, bool), np.zeros(count)
+    total_ah = (rigs.nominal_ah * rigs.there).sum(1)
+    for k in range(CALIBRATION_STEPS):
+        topping = k < TOPPING_STEPS
+        load = nothing if topping else np.where(rigs.closed.any(1), total_ah * CALIBRATION_RATE, 0)
+        rigs.step(load, total_ah / 50 if topping else nothing, powered)
+        if not topping:
+            rigs.closed &= rigs._volts >= rigs.cells * rigs.least_v
+        ma = np.round(rigs.sensed_a * 1000).astype(int).tolist()
+        mv = np.round(rigs.sensed_v * 1000).astype(int).tolist()
+        r, joined = rigs.r_mohm.tolist(), rigs.closed.tolist()
+        for row, rig in enumerate(made):
+            rig.step(ma[row], mv[row], r[row], joined[row])
+    return made
 
 
 class Play:
@@ -124,9 +147,10 @@ class Play:
     def __init__(self, chemistry, count, seed, own):
         self._nights = nights = Nights(chemistry, count, seed)
         self._rigs = rigs = nights.rigs
-        draw = np.random.default_rng(seed + 7)
-        curves = [own_curve(rigs, k, 3, draw).tolist() if own else None for k in range(count)]
-        self._made = [Rig(chemistry, rigs, row, curves[row]) for row in range(count)]
+        self._made = [Rig(chemistry, rigs, row) for row in range(count)]
+        if own:
+            for rig, other in zip(self._made, calibrated(chemistry, count, seed), strict=True):
+                rig.take_curve(other)
         shape = rigs.there.shape
         self._turned = np.full(shape, 9.0)
         self._calm_s, self._deep = np.zeros(shape), np.zeros(shape)

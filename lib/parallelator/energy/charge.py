@@ -72,6 +72,7 @@ class Charge:
 
     Attributes:
         capacity: array of 16: the charge from full to empty as a share of the label's.
+        curve: the curve in use.
     """
 
     def __init__(
@@ -87,8 +88,9 @@ class Charge:
         self._eta, full_mv, self._full, self._gap_mv, start_mv, own_mv = _KINDS[chemistry]
         self._full_mv = full_mv * cells
         self._empty_mv = empty_mv
-        self._curve_mv = own_mv if curve else start_mv
-        self._curve = curve or curves.start(chemistry, empty_mv / cells)
+        self._start = chemistry, empty_mv / cells
+        self._wrong_mv = start_mv, own_mv
+        self.use(curve)
         self._label_mas = array("f", (max(mah, 1) * float(_MAS) for mah in capacity_mah))
         self._charge = _floats()
         self.capacity = _floats()
@@ -103,6 +105,11 @@ class Charge:
         self._full_s = bytearray(BATTERIES)
         for i in range(BATTERIES):
             self._begin(i)
+
+    def use(self, curve: "array | list | None"):
+        """From now on `curve` of the rig's own cells holds; None: the start curve."""
+        self.curve = curve or curves.start(*self._start)
+        self._curve_mv = self._wrong_mv[curve is not None]
 
     def forget(self, i: int):
         """Pack i is another one, or was never seen: nothing is known of it."""
@@ -141,7 +148,7 @@ class Charge:
         if voltage_mv < self._full_mv:
             self._full_s[i] = 0
             return False
-        if current_ma > 0 or -current_ma > self.label_mah(i) // _TAIL:
+        if abs(current_ma) > self.label_mah(i) // _TAIL:
             return False
         before = self._full_s[i]
         self._full_s[i] = min(before + seconds, _FULL_S + 1)
@@ -180,7 +187,7 @@ class Charge:
             current_ma: of discharge, as it will last; r_mohm: as of `look`.
         """
         drop_mv = current_ma * self._ohm(i, r_mohm) * (1 + _FAST_SHARE + _SLOW_SHARE)
-        floor = curves.charge_at(self._curve, (self._empty_mv + drop_mv) / self._cells)
+        floor = curves.charge_at(self.curve, (self._empty_mv + drop_mv) / self._cells)
         charge = self._charge[i] + self._moved(i)
         return max(charge - max(floor, 0.0), 0.0) * self.full_mah(i)
 
@@ -248,6 +255,24 @@ class Charge:
     def _ohm(self, i: int, r_mohm: int):
         return r_mohm / 1000 if r_mohm else _OHM_MAS / self._label_mas[i]
 
+    def _drops(self, i: int, current_ma: int, r_mohm: int):
+        # Voltages of pack i that rest is above what is seen by, mV: at once, within a minute,
+        # within the hour.
+        ohm = self._ohm(i, r_mohm)
+        fast = self._fast[i] / _FAST_SCALE * ohm * _FAST_SHARE
+        slow = self._slow[i] / _SLOW_SCALE * ohm * _SLOW_SHARE
+        return current_ma * ohm, fast, slow
+
+    def _rest_mv(self, i: int, settled_mv: float):
+        return settled_mv / self._cells - self._gap_mv * self._branch[i]
+
+    def rest_mv(self, i: int, voltage_mv: int, current_ma: int, r_mohm: int):
+        """The rest voltage of a cell of pack i that its voltage under load tells, mV.
+
+        Args: as of `look`.
+        """
+        return self._rest_mv(i, voltage_mv + sum(self._drops(i, current_ma, r_mohm)))
+
     def _seen(self, i: int, voltage_mv: int, current_ma: int, r_mohm: int):
         """(charge, deviation) that the voltage of pack i tells.
 
@@ -258,7 +283,7 @@ class Charge:
         direct = current_ma * ohm
         fast = self._fast[i] / _FAST_SCALE * ohm * _FAST_SHARE
         slow = self._slow[i] / _SLOW_SCALE * ohm * _SLOW_SHARE
-        cells, branch, curve = self._cells, self._branch[i], self._curve
+        cells, branch, curve = self._cells, self._branch[i], self.curve
         rest = (voltage_mv + direct + fast + slow) / cells - self._gap_mv * branch
         sure = 0.25 if r_mohm else 1.0
         drops = (sure * direct) ** 2 + (0.7 * fast) ** 2 + (0.7 * slow) ** 2

@@ -11,6 +11,7 @@ import struct
 from micropython import const
 
 from parallelator.energy import ROW, ROW_BYTES, capacity_mah
+from parallelator.energy.calibration import Calibration
 from parallelator.energy.charge import Charge
 from parallelator.snapshot import BATTERIES, CHANNELS, IDLE_MA, connected
 
@@ -43,10 +44,9 @@ class Meter:
         resumed: True when they are as old as the reset; False: the power was off.
         store: a `Storage` or its like, which keeps the record while the power is off.
         emit: function (code, i, state, reason, value) that records an event.
-        curve: as of `Charge`.
 
     Attributes:
-        charge: the `Charge`. told: of the rig, as `catalog.ENERGY` says; None when no charge is
+        charge: the `Charge`. calibration: the `Calibration`. told: of the rig, as `catalog.ENERGY` says; None when no charge is
             known.
     """
 
@@ -58,7 +58,6 @@ class Meter:
         resumed: bool,
         store: "Storage",
         emit: "Callable[[str, int, int, int, int], object]",
-        curve: "list | None" = None,
     ):
         self._snap = snap
         self._record, out_mas = kept
@@ -74,7 +73,9 @@ class Meter:
             capacities,
             self._least_mv,
             out_mas,
-            curve,
+        )
+        self.calibration = Calibration(
+            self.charge, capacities, settings["pack.curve"], store, emit
         )
         self._mah = [0] * BATTERIES
         self._rest = [0] * BATTERIES
@@ -116,6 +117,7 @@ class Meter:
                     self.follow(i, seconds)
                 if i % CHANNELS == CHANNELS - 1:
                     await asyncio.sleep_ms(_TURN_MS)
+            self.learn()
             turns = (turns + 1) % _TELL_TURNS
             if not turns:
                 for _ in self.telling():
@@ -136,6 +138,16 @@ class Meter:
             ahead = total_ma * _MEAN_SCALE - self._long_ma
             self._long_ma += ahead * seconds // min(self._flow_s, _LONG_S)
         return seconds
+
+    def learn(self):
+        """The round is over: what it was for the curve of the rig."""
+        snap = self._snap
+        net_mah = on = 0
+        for i in range(BATTERIES):
+            if self._has[i]:
+                net_mah += snap.discharge_mah[i] - snap.charge_mah[i]
+                on |= connected(snap, i) << i
+        self.calibration.follow(net_mah, on, 0 if self._flows else self._flow_s)
 
     def save(self):
         """Write to the flash what a power cut must not lose, if a charge moved by 1 %."""
@@ -186,9 +198,12 @@ class Meter:
         self._mean_ma[i] += ahead * seconds // min(self._flow_s, _MEAN_S)
         if charge.ended(i, voltage_mv, current_ma, seconds):
             charge.full(i)
+            self.calibration.ended(i)
             self._note(i)
         elif (self._round_s + i * (_LOOK_S // BATTERIES)) % _LOOK_S < seconds:
             charge.look(i, voltage_mv, current_ma, snap.r_mohm[i])
+            if current_ma > -IDLE_MA:
+                self.calibration.look(i, voltage_mv, current_ma, snap.r_mohm[i])
             self._note(i)
 
     def _note(self, i: int):
@@ -201,6 +216,7 @@ class Meter:
         charge.wake(i)
         if charge.is_another(i, voltage_mv, current_ma, r_mohm):
             charge.forget(i)
+            self.calibration.learner.swapped(i)
             self._emit("pack_changed", i, 0, 0, 0)
         charge.look(i, voltage_mv, current_ma, r_mohm)
         self._note(i)
