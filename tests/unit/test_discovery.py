@@ -11,7 +11,9 @@ RIGS = 20
 
 
 class Rig:
-    """What Mqtt asks of a rig when it is made."""
+    """What Mqtt asks of a rig."""
+
+    meter = None
 
     def __init__(self, language="en", **changes):
         self.settings = settings.defaults()

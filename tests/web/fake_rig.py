@@ -10,8 +10,10 @@ N STATE REASON`, `heat N`, `alarm CODE [N]`, `calm` (no alarms), `extreme` (the 
 everywhere), `freeze`, `run`, `busy`, `password TEXT`, `hold-log NAME`, `protect NAME` (of a log),
 `pull` (the card), `setup S` (S seconds are left for a first password, and time stands still), `ap
 IP` (an access point), `press` and `release` (a trip is pending, or not any more), `hold-boot` and
-`free-boot`, `slot NAME` (what it was installed into), `idle` (no current). Each is answered with
-`ok` on standard output, and the first line of output is `ready`.
+`free-boot`, `slot NAME` (what it was installed into), `idle` (no current), `load MA` (of each
+battery), `charge V ...` (what is told of the rig's charge, as of `catalog.ENERGY`; `-` is not
+known; no value: the capacity is not set). Each is answered with `ok` on standard output, and the
+first line of output is `ready`.
 """
 
 import asyncio
@@ -236,6 +238,17 @@ class Guard:
             snap.current_ma[i] = 0
 
 
+class Meter:
+    """What is told of the charge; that of a battery is some per cent beside the rig's."""
+
+    def __init__(self, told):
+        self.told = tuple(told)
+
+    def percent(self, i):
+        charge, error = self.told[:2]
+        return (None, None) if charge is None else (min(charge + i % 3, 100), error)
+
+
 class FakeRig(Rig):
     """A rig with a password or "", whose batteries do as they are told."""
 
@@ -283,12 +296,11 @@ class FakeRig(Rig):
             counters=Counters(),
             scheduler=scheduler,
             collector=Collector(gc, clock, snap, events.emit, lambda: False),
-            boot=7,
             datalog=Datalog(),
             network=Network(),
-            controller={"mhz": 240, "i2c_driver": "legacy", "psram": False},
         )
-        self.blackbox.boot = self.boot
+        self.controller = {"mhz": 240, "i2c_driver": "legacy", "psram": False}
+        self.boot = self.blackbox.boot = 7
         self.frozen = False
         self.boot_held = False
         self._begin()
@@ -360,9 +372,13 @@ class FakeRig(Rig):
             self.boot_held = command == "hold-boot"
         elif command == "slot":
             self.slot = args[0]
-        elif command == "idle":
+        elif command in ("idle", "load"):
             for i in range(BATTERIES):
-                self.snap.current_ma[i] = 0
+                self.snap.current_ma[i] = int(args[0]) if args else 0
+        elif command == "charge":
+            self.meter = Meter(None if value == "-" else int(value) for value in args)
+            if not args:
+                self.meter = None
         elif command == "setup":
             self._powered_on = self.frozen = True
             self.snap.uptime_s = 600 - int(args[0])
@@ -383,6 +399,7 @@ class FakeRig(Rig):
         """The longest texts a frame can hold."""
         snap = self.snap
         snap.uptime_s = 99999999
+        self.meter = Meter((100, 100, 99999, 172799, 172799, 172799, 172799, 172799, 16))
         for i in range(BATTERIES):
             self.guard.put(i, catalog.UNCONTROLLED, Reason.SWITCH_FAULT)
             self.alarm("stuck_closed", i)

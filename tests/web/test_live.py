@@ -7,11 +7,13 @@ import time
 
 BATTERY = {
     "n", "label", "state", "reason", "clears", "since_ms", "voltage_mv", "current_ma",
-    "discharge_mah", "charge_mah", "soc_pct", "r_mohm", "trips", "flow", "wish", "eta_ms",
+    "discharge_mah", "charge_mah", "soc_pct", "soc_error_pct", "r_mohm", "trips", "flow", "wish",
+    "eta_ms",
 }  # fmt: skip
 STATE = {
     "name", "version", "uptime_ms", "time", "boot", "bus", "max", "min", "mean_mv",
     "discharge_mah", "charge_mah", "batteries", "alarms", "language", "writable", "logged_in",
+    "energy",
 }  # fmt: skip
 
 
@@ -91,7 +93,8 @@ def test_stream_opens_with_codes_and_full_state(rig):
 
 
 def test_a_frame_says_the_same_as_the_state(rig):
-    rig.tell("trip 5", "lose 6", "alarm stuck_closed 3", "freeze")
+    told = "63 4 1830 11400 10500 12600 - - 7"
+    rig.tell("trip 5", "lose 6", "alarm stuck_closed 3", f"charge {told}", "freeze")
     stream = Stream(rig)
     codes = json.loads(stream.next()[1])
     state = json.loads(stream.next()[1])
@@ -101,10 +104,13 @@ def test_a_frame_says_the_same_as_the_state(rig):
         *(state["bus"][key] for key in ("voltage_mv", "current_ma", "power_w", "connected")),
         *(state[key]["n"] for key in ("max", "min")),
         *(state[key] for key in ("mean_mv", "discharge_mah", "charge_mah")),
+        [state["energy"][key] for key in codes["energy"]],
     ]
+    assert state["energy"]["left_s"] == 11400 and len(bus[-1]) == len(state["energy"])
     assert (alarms, alarm_count) == ([["stuck_closed", 3]], 1)
     hours = state["batteries"][slow[0] - 1]
-    assert slow[1:] == [hours[key] for key in ("temperature_c", "on_s", "switchings", "r_mohm")]
+    keys = "temperature_c", "on_s", "switchings", "r_mohm", "soc_pct", "soc_error_pct"
+    assert slow[1:] == [hours[key] for key in keys] and hours["soc_error_pct"] == 4
     for row, battery in zip(rows, state["batteries"], strict=True):
         status, reason, wish, clears, volts, current, since_s, eta_ms, *rest = row
         assert codes["states"][status] == battery["state"]
@@ -134,7 +140,7 @@ def test_the_longest_frame_fits_1500_bytes(rig):
     _, data = stream.next()
     assert len(data) + len("data: \n\n") <= 1500
     _, _, alarms, alarm_count, slow, *rows = json.loads(data)
-    assert (len(alarms), alarm_count, len(slow), len(rows)) == (12, 16, 5, 16)
+    assert (len(alarms), alarm_count, len(slow), len(rows)) == (12, 16, 7, 16)
     stream.close()
 
 

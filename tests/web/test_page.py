@@ -42,6 +42,17 @@ CONTRAST = """() => {
     }).sort((a, b) => a[0] - b[0]);
 }"""
 
+HALF = "charge 63 4 1830 11400 10500 12600 - - 7"
+CHARGES = (
+    ("idle", "charge 98 2 2860 - - - - - -", "98 % ± 2, 2.9 kWh left"),
+    ("load 4200", HALF, "63 % ± 4, about 3 h 10 at this load, until "),
+    ("load 4200", "charge 55 22 1500 9000 4200 15000 - - 3", "55 % ± 22, at least 1 h 10 "),
+    ("load -4000", "charge 71 5 2000 - - - 6600 8900 -", "71 % ± 5, full in 1 h 50 to 2 h 30"),
+    ("idle", "charge - - - - - - - - -", "Charge: not known yet"),
+    ("idle", "charge", "Charge: enter the capacity of the batteries in Settings."),
+)
+"""Commands of the rig, and how the headline begins."""
+
 
 def card(page, n):
     return page.locator(f"#battery-{n}")
@@ -59,6 +70,7 @@ def log_in(page):
 @LOOKS
 def test_everything_is_shown(visit, viewport, scheme, language):
     for rig in started(PASSWORD, language):
+        rig.tell(HALF)
         page = visit(rig, viewport, scheme)
         name = f"{language}-{scheme}-{viewport['width']}"
         PICTURES.mkdir(parents=True, exist_ok=True)
@@ -156,8 +168,33 @@ def test_batteries_alike_are_one_line_and_the_rig_comes_first(visit, rig):
 
 
 def test_sixteen_healthy_batteries_fit_a_desktop(visit, rig):
+    rig.tell(HALF)
     page = visit(rig, DESKTOP)
+    expect(page.locator("#battery-1")).to_contain_text("63 % ± 4")
     assert page.locator("#battery-16").bounding_box()["y"] + 100 < DESKTOP["height"]
+
+
+@pytest.mark.parametrize("viewport", (PHONE, DESKTOP), ids=("phone", "desktop"))
+def test_how_much_is_left_and_for_how_long(visit, rig, viewport):
+    page = visit(rig, viewport)
+    for *commands, told in CHARGES:
+        rig.tell(*commands)
+        expect(page.locator("#left")).to_have_text(re.compile(told.replace(" ", r"\s")))
+        known = told[0].isdigit()
+        expect(page.locator("#gauge")).to_be_visible(visible=known)
+        if known:  # neither lies on the other
+            text, bar = (page.locator(place).bounding_box() for place in ("#left", "#gauge"))
+            below = bar["y"] >= text["y"] + text["height"] - 1
+            assert below or bar["x"] >= text["x"] + text["width"], (text, bar)
+
+
+def test_the_charge_of_each_battery(visit, rig):
+    rig.tell(HALF, "freeze")
+    page = visit(rig)
+    expect(card(page, 3)).to_contain_text("65 % ± 4")
+    rig.tell("charge - - - - - - - - -")
+    expect(card(page, 3)).not_to_contain_text("%")
+    expect(card(page, 3).locator(".gauge")).to_be_hidden()
 
 
 def test_a_trip_is_seen(visit, rig):

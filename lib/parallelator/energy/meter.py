@@ -221,22 +221,15 @@ class Meter:
         charge.look(i, voltage_mv, current_ma, r_mohm)
         self._note(i)
 
-    def known(self, i: int):
-        """(charge, deviation) of pack i, shares of 1; None while nobody knows it."""
-        if self._unseen_s[i] >= _GONE_S:
-            return None
-        charge, deviation = self.charge.now(i)
-        return (charge, deviation) if deviation <= _KNOWN else None
-
     def percent(self, i: int):
         """(charge of pack i, its error) in whole per cent; (None, None) when nobody knows it. The
         truth lies within the error, two standard deviations, in 95 of 100 cases."""
-        known = self._known(i)
+        known = self.known(i)
         if not known:
             return None, None
         return _percent(known[0]), _percent(2 * known[1]) or 1
 
-    def _known(self, i: int):
+    def known(self, i: int):
         """(charge, deviation) of pack i, as of `Charge.now`; None when nobody knows it."""
         if self._unseen_s[i] >= _GONE_S:
             return None
@@ -252,7 +245,7 @@ class Meter:
         first, first_s = None, _LONGEST_S
         for i in range(BATTERIES):
             yield
-            known = self._known(i)
+            known = self.known(i)
             if not known or some_on and not connected(snap, i):
                 continue
             mah = charge.full_mah(i)
@@ -293,5 +286,5 @@ def _span(mah: float, doubt: float, one_ma: int, other_ma: int):
     return least, _seconds(mah + doubt, min(one_ma, max(other_ma, one_ma // 2)))
 
 
-def _word(record: bytes, at: int):
+def _word(record: "bytes | bytearray", at: int):
     return record[at] | record[at + 1] << 8

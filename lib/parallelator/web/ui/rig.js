@@ -76,7 +76,9 @@ function leftTime({ left_wh, left_s, left_least_s, left_most_s, full_least_s, fu
     return say("leastLeft", { v: hours(left_least_s) });
   }
   const end = new Date(Date.now() + left_s * 1000);
-  const at = end.toLocaleTimeString(app.language, { hour: "2-digit", minute: "2-digit" });
+  const at = end.toLocaleTimeString(app.language, {
+    hour: "2-digit", minute: "2-digit", hour12: false,
+  });
   return say("timeLeft", { v: hours(left_s), t: at });
 }
 

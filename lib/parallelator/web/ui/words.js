@@ -97,7 +97,7 @@ export const PAGE = {
     socUnknown: "Charge\u00a0: pas encore connue", energyLeft: "reste {v}\u00a0kWh",
     timeLeft: "environ {v} à cette consommation, jusqu’à {t}",
     leastLeft: "au moins {v} à cette consommation",
-    fullIn: "pleine dans {v} à {n}",
+    fullIn: "pleines dans {v} à {n}",
     connected: "{v}/{n} connectées", charge: "{v}\u00a0Ah sortis, {n}\u00a0Ah entrés",
     trip: "1 déclenchement", trips: "{v} déclenchements", eta: "Nouvel essai dans {v} s.",
     fits: "Possible dans {v} min environ.", hours: "en service {v}\u00a0h",
