@@ -147,6 +147,13 @@ SCHEMAS = {
             connections="int", sent="int", dropped="int", commands="int",
         )),
     ),
+    "Calibration": fields(
+        phase={"enum": ["charge", "discharge"]}, full=array("int"), discharged_pct="int",
+        left_over={"enum": ["charged", "joined", "sparse", "capacity", None]},
+        source={"enum": ["start", "own", "settings"]}, nights="int",
+        curve=array("int") | {"description": "mV of a cell at rest at 0 to 100 %"},
+        step_pct="int",
+    ),
     "Update": fields(
         phase={"enum": ["idle", "receiving", "ready"]}, offered="str?", received="int",
         size="int",
@@ -159,7 +166,7 @@ SCHEMAS = {
         networks=array(fields(ssid="str", rssi_dbm="int", secured="bool")), setup_s="int",
     ),
     "Setting": fields(
-        key="str", type={"enum": ["integer", "text", "secret", "flag", "choice", "bits"]},
+        key="str", type={"enum": ["integer", "text", "secret", "flag", "choice", "bits", "curve"]},
         default={}, preset="bool", min="int?", max="int?", choices=optional(array({})),
         unit="str", restart="bool",
     ),
@@ -247,6 +254,7 @@ BOARD = {
     "schema": {"type": "integer", "minimum": 1, "maximum": 4},
 }
 UPDATE = {"409": "Not now, or not in this order: the code says why."}
+NO_CAPACITY = {"409": "The settings tell no battery's capacity."}
 NO_LOG = {"404": "There is no such log on the card."}
 PARTS = refusals(NO_LOG | {"416": "It has fewer bytes."}) | {"206": good("str", "It is so.", CSV)}
 LOG = {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}
@@ -318,6 +326,7 @@ def view_paths():
     span = query("span", "Seconds back from now.", type="integer", minimum=10, maximum=86400)
     trip = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
     no_trip = refusals({"404": "There is no record of such a trip."})
+    uncounted = refusals(NO_CAPACITY)
     history = fields(step_ms="int", end_ms="int", series=array(ref("Series")))
     return {
         "/api/state": {"get": read("Everything about the rig.", ref("State"))},
@@ -333,6 +342,12 @@ def view_paths():
         },
         "/api/history": {
             "get": read("Points of 10 s, 2 or 20 minutes.", history, parameters=[which, span])
+        },
+        "/api/calibration": {
+            "get": read("The curve of the rig's cells.", ref("Calibration"), also=uncounted),
+            "delete": change(
+                "Forgets the curve that was learned.", ref("Calibration"), "200", also=NO_CAPACITY
+            ),
         },
         "/api/blackbox": {
             "get": read("Trips on record.", fields(records=array(ref("Trip")), missed="int"))

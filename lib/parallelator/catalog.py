@@ -220,6 +220,7 @@ CODES = (
     ("i2c_recovered", "info", "", _EVENT),
     ("i2c_clock", "info", "", _EVENT),
     ("pack_changed", "notice", "", _EVENT),
+    ("curve_learned", "info", "", _EVENT),
     # Done by somebody
     ("wish", "notice", "action", _HAND),
     ("wish_all", "notice", "action", _HAND),

@@ -34,7 +34,7 @@ _LAST_OUTPUT = (33, 48)
 
 _BITS = const("four different whole numbers, 0 to 7")
 FLAG = const("true or false")
-_CURVE = const("21 rising whole numbers, 1000 to 5000 mV: a cell at rest at 0, 5, ... 100 %")
+CURVE = const("21 rising whole numbers, 1000 to 5000 mV: a cell at rest at 0, 5, ... 100 %")
 
 # key, default, lowest, highest, unit. Text: its length in characters, or in bytes where the other
 # side counts those; it may be empty where the default is. A tuple lists what is allowed; None as
@@ -61,7 +61,7 @@ RIG_TABLE = (
     ("pack.chemistry", "nmc", ("nmc", "lfp"), None, ""),
     ("pack.cells", 7, 1, 20, ""),
     ("pack.capacity_mah", 0, 0, 1000000, _MAH),
-    ("pack.curve", None, _CURVE, None, ""),
+    ("pack.curve", None, CURVE, None, ""),
     ("limits.min_voltage_mv", 24000, 5000, 60000, _MV),
     ("limits.max_voltage_mv", 30000, 5000, 60000, _MV),
     ("limits.charge_floor_mv", 21000, 4000, 60000, _MV),
@@ -284,7 +284,7 @@ def _fits(row: tuple, value: object):
     if default is None:
         if low == FLAG:
             return value is None or isinstance(value, bool)
-        return value is None or (_is_curve(value) if low == _CURVE else _are_bits(value))
+        return value is None or (_is_curve(value) if low == CURVE else _are_bits(value))
     if isinstance(low, tuple):
         return _kind(value) in ("a whole number", "text") and value in low
     if _kind(value) != _kind(default):

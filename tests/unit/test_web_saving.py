@@ -208,6 +208,8 @@ def test_every_setting_is_described():
     for row in settings.rows():
         shown = saving.describe(row)
         kinds.add(shown["type"])
-        assert (shown["min"] is None) == (shown["type"] in ("flag", "choice", "bits")), shown
+        assert (shown["min"] is None) == (shown["type"] in ("flag", "choice", "bits", "curve")), (
+            shown
+        )
         assert (shown["choices"] is None) == (shown["type"] != "choice"), shown
-    assert kinds == {"integer", "text", "secret", "flag", "choice", "bits"}
+    assert kinds == {"integer", "text", "secret", "flag", "choice", "bits", "curve"}

@@ -12,8 +12,9 @@ everywhere), `freeze`, `run`, `busy`, `password TEXT`, `hold-log NAME`, `protect
 IP` (an access point), `press` and `release` (a trip is pending, or not any more), `hold-boot` and
 `free-boot`, `slot NAME` (what it was installed into), `idle` (no current), `load MA` (of each
 battery), `charge V ...` (what is told of the rig's charge, as of `catalog.ENERGY`; `-` is not
-known; no value: the capacity is not set). Each is answered with `ok` on standard output, and the
-first line of output is `ready`.
+known; no value: the capacity is not set), `learn SHARE HOW` (so much has left full packs; `own`: a
+curve was learned, `-`: not yet, else why not). Each is answered with `ok` on standard output, and
+the first line of output is `ready`.
 """
 
 import asyncio
@@ -22,10 +23,13 @@ import gc
 import os
 import sys
 import time
+from array import array
 
 from parallelator import catalog, settings
 from parallelator.catalog import Reason
 from parallelator.clock import Clock
+from parallelator.energy.calibration import Calibration
+from parallelator.energy.charge import Charge
 from parallelator.health import Collector
 from parallelator.records.blackbox import BlackBox
 from parallelator.records.card import FOLDER
@@ -238,11 +242,27 @@ class Guard:
             snap.current_ma[i] = 0
 
 
+class NoFlash:
+    """Keeps nothing."""
+
+    def get_blob(self, key, block):
+        raise OSError(errno.ENOENT)
+
+    def set_blob(self, key, block):
+        pass
+
+    def commit(self):
+        pass
+
+
 class Meter:
     """What is told of the charge; that of a battery is some per cent beside the rig's."""
 
-    def __init__(self, told):
+    def __init__(self, told, curve=None):
         self.told = tuple(told)
+        labels = [20000] * BATTERIES
+        charge = Charge("nmc", 7, labels, 24000, array("i", bytes(4 * BATTERIES)))
+        self.calibration = Calibration(charge, labels, curve, NoFlash(), None)
 
     def percent(self, i):
         charge, error = self.told[:2]
@@ -379,6 +399,8 @@ class FakeRig(Rig):
             self.meter = Meter(None if value == "-" else int(value) for value in args)
             if not args:
                 self.meter = None
+        elif command == "learn":
+            self.learn(int(args[0]), args[1])
         elif command == "setup":
             self._powered_on = self.frozen = True
             self.snap.uptime_s = 600 - int(args[0])
@@ -386,6 +408,18 @@ class FakeRig(Rig):
             self.network.wifi.ap_ip = args[0]
         else:
             raise ValueError(command)
+
+    def learn(self, share, left_over):
+        calibration = self.meter.calibration
+        learner = calibration.learner
+        for i in range(BATTERIES if share else 3):
+            learner.ended(i)
+        learner.follow(0, 65535)
+        learner.follow(share * 16 * 200, 65535)
+        if left_over == "own":
+            calibration.nights = 2
+        elif left_over != "-":
+            learner.forget(left_over)
 
     def alarm(self, code, i):
         """Raises an alarm; that of the settings stands for one more fault."""

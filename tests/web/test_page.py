@@ -489,3 +489,41 @@ def test_three_requests_to_the_first_paint(browser, rig):
     assert sorted(own[:3]) == ["/", "/app.js", "/style.css"]
     assert sorted(own[3:]) == ["/api/live", "/messages.json"]
     page.context.close()
+
+
+def test_the_curve_of_the_cells(visit, rig):
+    page = visit(rig)
+    page.evaluate("location.hash = '#charts'")
+    expect(page.locator("#curve")).to_be_hidden()
+    rig.tell("charge 60 5 3000 - - - - - -")
+    rig.tell("learn 0 sparse")
+    page.reload()
+    page.locator("#curve summary").click()
+    expect(page.locator("#curve-source")).to_contain_text("the usual curve of this kind of cell")
+    expect(page.locator("#curve-left")).to_contain_text("too fast")
+    expect(page.locator("#curve-steps [aria-current]")).to_have_text(
+        "Charge until all batteries are full. Full: none."
+    )
+    expect(page.locator("#curve-chart canvas")).to_be_visible()
+    rig.tell("learn 37 -")
+    page.reload()
+    page.locator("#curve summary").click()
+    expect(page.locator("#curve-steps [aria-current]")).to_contain_text("37\u00a0% has left")
+    expect(page.locator("#curve-left")).to_be_empty()
+    rig.tell("learn 37 own")
+    page.reload()
+    page.locator("#curve summary").click()
+    expect(page.locator("#curve-source")).to_contain_text("learned from 2 discharges")
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=PICTURES / "curve-en-light-360.png", full_page=True)
+    page.locator("#curve-forget").click()
+    page.locator("#ask-yes").click()
+    page.locator("#password").fill(PASSWORD)
+    page.locator("#password").press("Enter")
+    expect(page.locator("#curve-source")).to_contain_text("the usual curve of this kind of cell")
+    expect(page.locator("#curve-forget")).to_be_hidden()
+
+
+def test_a_curve_needs_a_capacity(rig):
+    status, _, body = rig.ask("GET", "/api/calibration")
+    assert status == 409 and body["error"]["code"] == "no_capacity"

@@ -124,11 +124,16 @@ class Tables:
     def _setting(self, row):
         key, default = row[:2]
         does = self._names[key].format(n="n")
-        return [code(key.replace("*", "<n>")), self._default(default), self._allowed(row), does]
+        return [
+            code(key.replace("*", "<n>")),
+            self._default(key, default),
+            self._allowed(row),
+            does,
+        ]
 
-    def _default(self, value):
+    def _default(self, key, value):
         if value is None:
-            return self._words["preset"]
+            return self._words["preset" if key.startswith("board.") else "empty"]
         if value == "":
             return self._words["empty"]
         return code(str(value).lower() if isinstance(value, bool) else value)
@@ -140,7 +145,7 @@ class Tables:
         if isinstance(default, bool) or low == "true or false":
             return self._words["flags"]
         if default is None:
-            return self._words["bits"]
+            return self._words["bits" if "0 to 7" in low else "curve"]
         if isinstance(default, str):
             kind, unit = unit or "chars", ""
         else:

@@ -112,10 +112,11 @@ class Calibration:
     def view(self):
         """As `GET /api/calibration` shows it: a dict.
 
-        `phase`: "charge" until all packs that are on are full, then "discharge"; `full`: numbers of
-        the packs that are; `discharged_pct`: what left the rig since, of its labels; `left_over`:
-        why the last discharge gave no curve; `curve`: mV of a cell at 0, 5 ... 100 %, and its
-        `source` and `nights`.
+        `phase`: "charge" until all packs that are on are full, then "discharge"; `full`: the
+        numbers of those; `discharged_pct`: what left the rig since, of what their labels promise;
+        `left_over`: why the last discharge gave no curve, "charged", "joined", "sparse" or
+        "capacity"; `curve`: rest voltages of a cell, mV, at 0 to 100 % in steps of `step_pct`, its
+        `source` and the `nights` that it comes from.
         """
         learner = self.learner
         return {

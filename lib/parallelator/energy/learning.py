@@ -24,7 +24,7 @@ _BEGUN = 0.01
 _BACK = 0.02
 """What may be charged in between."""
 _EMPTY = 0.12
-"""Charge, by the curve known so far, at which a rig that gives nothing any more counts as empty."""
+"""Charge, by the curve known so far, at which a rig that rests counts as empty."""
 _LEAST, _MOST = 0.5, 1.25
 """Capacity that is believed, as a share of the label's."""
 _SEEN = 0.8

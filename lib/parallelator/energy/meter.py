@@ -46,8 +46,8 @@ class Meter:
         emit: function (code, i, state, reason, value) that records an event.
 
     Attributes:
-        charge: the `Charge`. calibration: the `Calibration`. told: of the rig, as `catalog.ENERGY` says; None when no charge is
-            known.
+        charge: the `Charge`. calibration: the `Calibration`.
+        told: of the rig, as `catalog.ENERGY` says; None when no charge is known.
     """
 
     def __init__(

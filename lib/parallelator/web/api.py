@@ -48,6 +48,8 @@ ROUTES = (
     ("PUT", "/api/update", "upload", _LARGE_BODY),
     ("POST", "/api/update", "upgrade", _BODY),
     ("GET", "/api/events", "reports.events", _BODY),
+    ("GET", "/api/calibration", "calibration", _BODY),
+    ("DELETE", "/api/calibration", "forget_curve", _BODY),
     ("GET", "/api/history", "reports.history", _BODY),
     ("GET", "/api/system", "reports.system", _BODY),
     ("GET", "/metrics", "reports.metrics", _BODY),
@@ -261,6 +263,22 @@ class Api:
         self._rig.restart()
         return answer({"restart": True}, 202)
 
+    def calibration(self, request: "Request"):
+        """GET /api/calibration: as of `energy.calibration.Calibration.view`."""
+        meter = self._rig.meter
+        return answer(meter.calibration.view()) if meter else _uncounted()
+
+    async def forget_curve(self, request: "Request"):
+        """DELETE /api/calibration: back to the curve that every rig starts with."""
+        res = await self.access.refusal(request)
+        if res:
+            return res
+        meter = self._rig.meter
+        if not meter:
+            return _uncounted()
+        meter.calibration.forget()
+        return answer(meter.calibration.view())
+
     def upload_state(self, request: "Request"):
         """GET /api/update: how far an upload has come."""
         return answer(self._update.view() if self._update else IDLE)
@@ -305,6 +323,10 @@ class Api:
             return None
         status, message = _REFUSALS[code]
         return problem(status, code, message, None, 1 if code == "busy" else None)
+
+
+def _uncounted():
+    return problem(409, "no_capacity", "The settings tell no battery's capacity.")
 
 
 def broken(request: "Request"):

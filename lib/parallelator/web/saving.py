@@ -198,7 +198,7 @@ def describe(row: tuple):
     key, default, low, high, unit = row
     kind = "integer"
     if default is None:
-        kind = "flag" if low == settings.FLAG else "bits"
+        kind = {settings.FLAG: "flag", settings.CURVE: "curve"}.get(low, "bits")
     elif isinstance(low, tuple):
         kind = "choice"
     elif isinstance(default, bool):

@@ -2,7 +2,7 @@
 
 // The page: its views, chosen by the address after the `#`, with the data of one stream.
 
-import { login, logout } from "./client.js";
+import { ask, change, login, logout } from "./client.js";
 import * as events from "./events.js";
 import * as lib from "./lib.js";
 import * as logs from "./logs.js";
@@ -76,7 +76,7 @@ async function open() {
   if (current === "charts" && !views.charts) {
     // A separate file that imports none of ours: else the first paint would wait for it as well.
     const charts = await import("./charts.js");
-    views.charts = charts.create(lib);
+    views.charts = charts.create({ ...lib, ask, change });
   }
   views[current].show?.();
   draw();

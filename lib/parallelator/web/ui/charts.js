@@ -5,6 +5,8 @@
 
 import uPlot from "uplot";
 
+import { createCurve } from "./curve.js";
+
 export { create as createTrip } from "./trip.js";
 
 const KEEP_S = 600;
@@ -29,6 +31,7 @@ export function create(lib) {
   let zoom = null; // [from, to] in s, null = live
   let base = 0; // wall time of the rig's start in s
   let loading = null;
+  const curve = createCurve(lib);
 
   // ---- data ------------------------------------------------------------------------------
 
@@ -240,9 +243,11 @@ export function create(lib) {
       set(key, minutes < 60 ? say("minutes", { v: minutes }) : say("hour", { v: minutes / 60 }));
     }
     if (charts) rebuild();
+    curve.translate();
   }
 
   async function show() {
+    curve.show();
     if (!live.times.length) collect();
     await loading;
     merge();

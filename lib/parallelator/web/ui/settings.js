@@ -98,7 +98,7 @@ function hintOf({ key, type, min, max, unit, restart, preset }) {
   if (type === "integer") parts.push(`${say("range", range)} ${UNITS[unit] || unit}`.trim());
   if (type === "text" || type === "secret") parts.push(say(unit || "chars", range));
   if (type === "secret") parts.push(say(saved.secrets[key] ? "isSet" : "notSet"));
-  if (type === "bits") parts.push(say("bitsHint"));
+  if (type === "bits" || type === "curve") parts.push(say(`${type}Hint`));
   if (type === "choice" && unit) parts.push(unit);
   if (type === "flag" && preset) parts.push(say("preset"));
   if (restart) parts.push(say("afterRestart"));
@@ -116,7 +116,9 @@ function control({ key, type, min, max, choices, preset }) {
     return select;
   }
   if (type === "integer") return make("input", { type: "number", min, max, step: 1, value });
-  if (type === "bits") return make("input", { value: value ? value.join(", ") : "" });
+  if (type === "bits" || type === "curve") {
+    return make("input", { value: value ? value.join(", ") : "" });
+  }
   if (type === "secret") {
     return make("input", { type: "password", maxLength: max, autocomplete: "new-password" });
   }
@@ -133,7 +135,9 @@ function read({ row, input }) {
   if (row.type === "integer") return text.trim() === "" ? text : Number(text);
   if (row.type === "flag") return JSON.parse(text);
   if (row.type === "choice") return row.choices.find((choice) => String(choice) === text);
-  if (row.type === "bits") return text.trim() ? text.split(",").map(Number) : null;
+  if (row.type === "bits" || row.type === "curve") {
+    return text.trim() ? text.split(",").map(Number) : null;
+  }
   return text;
 }
 

@@ -33,6 +33,22 @@ export const PAGE = {
     now: "Now", at: "At {t}", shown: "Batteries shown",
     hour: "{v} h",
     chartText: "Chart of what was measured. The values are in the buttons below.",
+    curve: "Charge of these cells", curveV: "Voltage of a cell at rest (V) by charge",
+    curve_start: "Charge is estimated with the usual curve of this kind of cell. Once discharged "
+      + "from full to empty, the rig knows its own: charge and time left become more exact.",
+    curve_own: "Charge is estimated with the curve of this rig, learned from {v} discharges from "
+      + "full to empty. Every further one refines it.",
+    curve_settings: "Charge is estimated with the curve of the settings.",
+    curveCharge: "Charge until all batteries are full. Full: {v}.",
+    curveDischarge: "Discharge in one go, without a charger, to the end. {n}\u00a0% has left.",
+    curveEmpty: "When the batteries have switched off empty, the curve is kept by itself.",
+    curve_charged: "The last attempt ended early: the batteries were charged in between.",
+    curve_joined: "The last attempt ended early: a battery joined that was not full.",
+    curve_sparse: "The last attempt was too fast to give a curve. Use a smaller load.",
+    curve_capacity: "The last attempt does not fit the capacity in Settings. Check it.",
+    curveChart: "Empty {v} V, half full {n} V, full {t} V",
+    curveForget: "Forget this curve", askForget: "Forget the curve of this rig? The next discharge "
+      + "from full to empty learns it anew.",
     records: "Records of trips", noRecords: "No trip is on record.",
     recordHint: "From ten seconds before a trip to five after.",
     recordLost: "This record cannot be read.", start: "start {v}",
@@ -46,6 +62,8 @@ export const PAGE = {
     bytes: "{v} to {n} bytes; a letter with an accent takes two",
     isSet: "set; leave empty to keep it", notSet: "not set", preset: "as the board preset says",
     bitsHint: "four numbers, 0 to 7, with commas; empty: as the board preset says",
+    curveHint: "21 rising numbers in mV, of a cell at rest at 0 to 100 %, with commas; empty: the usual "
+      + "curve, or what the rig has learned",
     yes: "yes", no: "no", tab: "tabulator",
     faulty: "Nothing was saved. Look at the fields in red.",
     fileFault: "Fault in {v}",
@@ -114,6 +132,24 @@ export const PAGE = {
     now: "Maintenant", at: "À {t}", shown: "Batteries affichées",
     hour: "{v} h",
     chartText: "Courbe des mesures. Les valeurs sont dans les boutons ci-dessous.",
+    curve: "Charge de ces éléments", curveV: "Tension d’un élément au repos (V) selon la charge",
+    curve_start: "La charge est estimée avec la courbe habituelle de ce type d’éléments. Après une "
+      + "décharge complète, le parc connaît la sienne\u00a0: charge et autonomie gagnent en précision.",
+    curve_own: "La charge est estimée avec la courbe de ce parc, apprise en {v} décharges "
+      + "complètes. Chaque nouvelle décharge l’affine.",
+    curve_settings: "La charge est estimée avec la courbe des réglages.",
+    curveCharge: "Chargez jusqu’à ce que toutes les batteries soient pleines. Pleines\u00a0: {v}.",
+    curveDischarge: "Déchargez d’une traite, sans chargeur, jusqu’au bout. {n}\u00a0% est sorti.",
+    curveEmpty: "Quand les batteries se sont coupées, vides, la courbe est gardée d’elle-même.",
+    curve_charged: "Le dernier essai s’est arrêté avant la fin\u00a0: les batteries ont été rechargées.",
+    curve_joined: "Le dernier essai s’est arrêté avant la fin\u00a0: une batterie pas pleine s’est "
+      + "connectée.",
+    curve_sparse: "Le dernier essai était trop rapide pour donner une courbe. Réduisez la charge "
+      + "branchée.",
+    curve_capacity: "Le dernier essai ne va pas avec la capacité des réglages. Vérifiez-la.",
+    curveChart: "Vide {v} V, à moitié {n} V, pleine {t} V",
+    curveForget: "Oublier cette courbe", askForget: "Oublier la courbe de ce parc\u00a0? La prochaine "
+      + "décharge complète l’apprendra de nouveau.",
     records: "Enregistrements des déclenchements", noRecords: "Aucun déclenchement enregistré.",
     recordHint: "De dix secondes avant un déclenchement à cinq après.",
     recordLost: "Cet enregistrement est illisible.", start: "démarrage {v}",
@@ -131,6 +167,8 @@ export const PAGE = {
     isSet: "défini\u00a0; laissez vide pour le garder", notSet: "non défini",
     preset: "selon le type de carte",
     bitsHint: "quatre nombres de 0 à 7, avec des virgules\u00a0; vide\u00a0: selon la carte",
+    curveHint: "21 nombres croissants en mV, un élément au repos de 0 à 100 %, avec des virgules\u00a0; "
+      + "vide\u00a0: la courbe habituelle, ou celle que le parc a apprise",
     yes: "oui", no: "non", tab: "tabulation",
     faulty: "Rien n’a été enregistré. Voyez les champs en rouge.",
     fileFault: "Erreur dans {v}",
@@ -180,6 +218,7 @@ export const SETTINGS = {
     general: "General", limits: "Protection", pack: "Kind of batteries", batteries: "Batteries",
     "pack.chemistry": "Cells: nmc or lfp (LiFePO4)", "pack.cells": "Cells in series",
     "pack.capacity_mah": "Capacity of each battery; 0: not known",
+    "pack.curve": "Curve of a cell; empty: usual, or learned",
     wifi: "Wi-Fi", web: "Page",
     log: "Log on the SD card", mqtt: "MQTT", hardware: "Boards and sensors",
     name: "Name of the rig", language: "Language of the rig", serial_messages: "Serial messages",
@@ -232,6 +271,7 @@ export const SETTINGS = {
     general: "Général", limits: "Protection", pack: "Type de batteries", batteries: "Batteries",
     "pack.chemistry": "Éléments\u00a0: nmc ou lfp (LiFePO4)", "pack.cells": "Éléments en série",
     "pack.capacity_mah": "Capacité de chaque batterie\u00a0; 0\u00a0: inconnue",
+    "pack.curve": "Courbe d’un élément\u00a0; vide\u00a0: habituelle, ou apprise",
     wifi: "Wi-Fi", web: "Page",
     log: "Journal sur la carte SD", mqtt: "MQTT", hardware: "Cartes et capteurs",
     name: "Nom du parc", language: "Langue du parc", serial_messages: "Messages série",
