@@ -221,6 +221,8 @@ CODES = (
     ("i2c_clock", "info", "", _EVENT),
     ("pack_changed", "notice", "", _EVENT),
     ("curve_learned", "info", "", _EVENT),
+    ("capacity_low", "notice", "", _EVENT),
+    ("resistance_grown", "notice", "", _EVENT),
     # Done by somebody
     ("wish", "notice", "action", _HAND),
     ("wish_all", "notice", "action", _HAND),

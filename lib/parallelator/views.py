@@ -114,6 +114,7 @@ def battery_view(rig: "Rig", i: int):
         "charge_mah": snap.charge_mah[i],
         "soc_pct": soc_pct,
         "soc_error_pct": soc_error_pct,
+        "health_pct": rig.meter and rig.meter.health.percent(i),
         "r_mohm": snap.r_mohm[i] or None,
         "trips": snap.trips[i],
         "temperature_c": celsius(snap, i),

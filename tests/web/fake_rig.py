@@ -255,6 +255,13 @@ class NoFlash:
         pass
 
 
+class Health:
+    """Battery 1 has lost some of its capacity; that of the others is not known."""
+
+    def percent(self, i):
+        return None if i else 91
+
+
 class Meter:
     """What is told of the charge; that of a battery is some per cent beside the rig's."""
 
@@ -263,6 +270,7 @@ class Meter:
         labels = [20000] * BATTERIES
         charge = Charge("nmc", 7, labels, 24000, array("i", bytes(4 * BATTERIES)))
         self.calibration = Calibration(charge, labels, curve, NoFlash(), None)
+        self.health = Health()
 
     def percent(self, i):
         charge, error = self.told[:2]

@@ -192,6 +192,7 @@ def test_the_charge_of_each_battery(visit, rig):
     rig.tell(HALF, "freeze")
     page = visit(rig)
     expect(card(page, 3)).to_contain_text("65 % ± 4")
+    expect(card(page, 1)).to_contain_text("capacity 91 %")
     rig.tell("charge - - - - - - - - -")
     expect(card(page, 3)).not_to_contain_text("%")
     expect(card(page, 3).locator(".gauge")).to_be_hidden()

@@ -180,6 +180,10 @@ class Charge:
         """(charge of pack i, its standard deviation) at this moment, both as shares of 1."""
         return self._charge[i] + self._moved(i), sqrt(self._ss[i])
 
+    def health(self, i: int):
+        """(capacity of pack i as a share of the label's, its standard deviation)."""
+        return self.capacity[i], sqrt(self._cc[i])
+
     def left_mah(self, i: int, current_ma: int, r_mohm: int):
         """What pack i can still give at a current, until its voltage is the lowest one, mAh.
 

@@ -13,6 +13,7 @@ from micropython import const
 from parallelator.energy import ROW, ROW_BYTES, capacity_mah
 from parallelator.energy.calibration import Calibration
 from parallelator.energy.charge import Charge
+from parallelator.energy.health import Health
 from parallelator.snapshot import BATTERIES, CHANNELS, IDLE_MA, connected
 
 _TURN_MS = const(250)  # a board's packs each: four turns are a second
@@ -46,7 +47,7 @@ class Meter:
         emit: function (code, i, state, reason, value) that records an event.
 
     Attributes:
-        charge: the `Charge`. calibration: the `Calibration`.
+        charge: the `Charge`. calibration: the `Calibration`. health: the `Health`.
         told: of the rig, as `catalog.ENERGY` says; None when no charge is known.
     """
 
@@ -87,6 +88,7 @@ class Meter:
         self._saved_s = 0
         self._saved = None
         self._recall(resumed)
+        self.health = Health(self.charge, snap, store, emit)
 
     def _recall(self, resumed: bool):
         record = self._record if resumed else bytearray(ROW_BYTES * BATTERIES)
@@ -204,6 +206,7 @@ class Meter:
             charge.look(i, voltage_mv, current_ma, snap.r_mohm[i])
             if current_ma > -IDLE_MA:
                 self.calibration.look(i, voltage_mv, current_ma, snap.r_mohm[i])
+            self.health.look(i)
             self._note(i)
 
     def _note(self, i: int):
@@ -217,6 +220,7 @@ class Meter:
         if charge.is_another(i, voltage_mv, current_ma, r_mohm):
             charge.forget(i)
             self.calibration.learner.swapped(i)
+            self.health.forget(i)
             self._emit("pack_changed", i, 0, 0, 0)
         charge.look(i, voltage_mv, current_ma, r_mohm)
         self._note(i)

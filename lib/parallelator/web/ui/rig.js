@@ -153,6 +153,7 @@ function counts(battery) {
   const parts = [charge(battery)];
   if (battery.on_s) parts.push(say("hours", { v: number(battery.on_s, 1, 3600) }));
   if (battery.r_mohm) parts.push(`${number(battery.r_mohm, 0)} mΩ`);
+  if (battery.health_pct) parts.push(say("health", { v: battery.health_pct }));
   if (battery.trips) {
     parts.push(say(battery.trips === 1 ? "trip" : "trips", { v: battery.trips }));
   }
