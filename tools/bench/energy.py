@@ -16,7 +16,7 @@ from energy_nights import Nights
 from energy_plant import CHEMISTRIES, GRID, PLACES, STEP_S, STEPS
 
 from parallelator.catalog import ENERGY, ON
-from parallelator.energy import room
+from parallelator.energy import ROWS_BYTES
 from parallelator.energy.meter import Meter
 
 SHORT = -1.0
@@ -85,7 +85,13 @@ class Rig:
         """The power comes on."""
         self.snap = Snap()
         self.meter = Meter(
-            self.snap, self._settings, room(), False, self._flash, self._emit, self._curve
+            self.snap,
+            self._settings,
+            bytearray(ROWS_BYTES),
+            False,
+            self._flash,
+            self._emit,
+            self._curve,
         )
         for i in self.others:  # the crew said so
             self.meter.charge.forget(i)
