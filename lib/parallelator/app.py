@@ -166,9 +166,10 @@ class App:
     async def _main(self, settled: "Callable[[], bool]"):
         # First make the switches safe, then allocate memory.
         self.nvs_state.restore()
-        charges = energy.room()
-        kept = self.guard.kept + energy.table(charges)
-        rtc_state = RtcState(*self.controller.rtc_memory(), self.snap, kept)
+        charges = bytearray(energy.ROWS_BYTES)
+        rtc_state = RtcState(
+            *self.controller.rtc_memory(), self.snap, self.guard.kept + energy.table(charges)
+        )
         self.guard.save = rtc_state.save
         if not self.safe:
             self.counters.restore()
@@ -312,12 +313,16 @@ class App:
         )
         self.rig.network.power_up()
 
-    async def _energy(self, charges: tuple, resumed: bool):
-        from parallelator.energy import meter
+    async def _energy(self, charges: bytearray, resumed: bool):
+        # One by one, so that no tick waits for all of them.
+        import parallelator.energy.charge  # noqa: F401
+
+        await asyncio.sleep_ms(guard.TICK_MS)
+        from parallelator.energy.meter import Meter
 
         rig = self.rig
         if rig.meter is None:
-            rig.meter = meter.Meter(
+            rig.meter = Meter(
                 self.snap, self.settings, charges, resumed, self._store, self.events.emit
             )
         await rig.meter.run()

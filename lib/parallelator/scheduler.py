@@ -169,16 +169,13 @@ class Scheduler:
                     coroutine.send(None)
                 else:
                     coroutine.throw(thrown)
-            except StopIteration as stop:
+            except Exception as error:  # one clause for both: a second name makes the frame larger
                 if supervised is None:
-                    return stop.value
-                coroutine = self._begin_again(supervised)
-                thrown = None
-                continue
-            except Exception as error:
-                if supervised is None:
+                    if isinstance(error, StopIteration):
+                        return error.value
                     raise
-                sys.print_exception(error)
+                if not isinstance(error, StopIteration):
+                    sys.print_exception(error)
                 coroutine = self._begin_again(supervised)
                 thrown = None
                 continue

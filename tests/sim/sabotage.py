@@ -37,7 +37,7 @@ def an_off_is_not_retried():
     """A write is taken for done: neither register nor pin read back, nor written again."""
     from parallelator.protection.switches import Switches
 
-    def verify(switches, b):
+    def verify(switches, b, _=False):
         switches._pending &= ~(1 << b)
 
     def judge_pins(switches):

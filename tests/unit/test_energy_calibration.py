@@ -2,7 +2,6 @@
 """The curve of a rig's own cells: what a discharge teaches, what spoils it, what is kept."""
 
 import errno
-from array import array
 
 from parallelator.energy import curve as curves
 from parallelator.energy.calibration import Calibration
@@ -150,7 +149,7 @@ class Flash:
 
 
 def rig(flash, typed=None):
-    charge = Charge("nmc", 7, LABELS, 24000, array("i", bytes(4 * BATTERIES)))
+    charge = Charge("nmc", 7, LABELS, 24000)
     events = []
     emit = lambda *event: events.append(event)  # noqa: E731
     return Calibration(charge, LABELS, typed, flash, emit), charge, events

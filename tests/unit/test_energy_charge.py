@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-only
 """The charge of a pack: counted, corrected by the voltage, and never surer than its evidence."""
 
-from array import array
-
 from parallelator.energy import curve
 from parallelator.energy.charge import Charge
 
@@ -13,8 +11,7 @@ class Pack:
     """Pack 3 of 20 Ah by its label, of the chemistry's own start curve, without resistance."""
 
     def __init__(self, chemistry="nmc", cells=7, label_mah=20000, true_mah=20000, charge=0.5):
-        self.out_mas = array("i", [0] * 16)
-        self.estimate = Charge(chemistry, cells, [label_mah] * 16, 24000, self.out_mas)
+        self.estimate = Charge(chemistry, cells, [label_mah] * 16, 24000)
         self._curve = curve.start(chemistry, 24000 / cells)
         self._cells, self._mah = cells, true_mah
         self.charge = charge

@@ -43,7 +43,7 @@ class Rig:
         self.charge = charge
         self._curve = curve.start("nmc", 24000 / 7)
         self.flash = flash or Flash()
-        self.kept = kept or energy.room()
+        self.kept = kept or bytearray(energy.ROWS_BYTES)
         self.snap = Snapshot()
         self.events = []
         emit = lambda *event: self.events.append(event)  # noqa: E731

@@ -219,6 +219,19 @@ def test_a_latch_with_a_bit_too_many_is_opened():
     assert expanders[0].latch == 0b0100 and not switches.fallen
 
 
+def test_a_write_that_arrives_garbled_leaves_open_what_was_meant_only():
+    switches, expanders = rig()
+    switches.close(0b111)
+
+    def garbled(_):
+        expanders[0].latch = 0b0001
+
+    expanders[0].switches = garbled
+    switches.open(0b100)
+    assert expanders[0].latch == 0b1100
+    assert switches.wanted == 0b11 and not switches.fallen and not switches.restored
+
+
 def test_a_garbled_read_back_changes_nothing():
     switches, expanders = rig()
     switches.close(0b11)

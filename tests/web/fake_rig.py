@@ -23,7 +23,6 @@ import gc
 import os
 import sys
 import time
-from array import array
 
 from parallelator import catalog, settings
 from parallelator.catalog import Reason
@@ -268,7 +267,7 @@ class Meter:
     def __init__(self, told, curve=None):
         self.told = tuple(told)
         labels = [20000] * BATTERIES
-        charge = Charge("nmc", 7, labels, 24000, array("i", bytes(4 * BATTERIES)))
+        charge = Charge("nmc", 7, labels, 24000)
         self.calibration = Calibration(charge, labels, curve, NoFlash(), None)
         self.health = Health()
 

@@ -16,7 +16,7 @@ from energy_nights import Nights
 from energy_plant import CHEMISTRIES, PLACES, STEP_S, STEPS, Rigs
 
 from parallelator.catalog import ENERGY, ON
-from parallelator.energy import room
+from parallelator.energy import ROWS_BYTES
 from parallelator.energy.meter import Meter
 
 MAMS = 3600000
@@ -76,7 +76,8 @@ class Rig:
     def start(self):
         """The power comes on."""
         self.snap = Snap()
-        self.meter = Meter(self.snap, self._settings, room(), False, self._flash, self._emit)
+        rows = bytearray(ROWS_BYTES)
+        self.meter = Meter(self.snap, self._settings, rows, False, self._flash, self._emit)
         for i in self.others:  # the crew said so
             self.meter.charge.forget(i)
         self.others.clear()

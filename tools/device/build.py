@@ -33,6 +33,9 @@ FROZEN = ("umqtt",)
 """What MicroPython's image for the ESP32 brings along."""
 
 APART = (
+    "parallelator.energy.charge",
+    "parallelator.energy.curve",
+    "parallelator.energy.meter",
     "parallelator.protection.pace",
     "parallelator.web.bundle",
     "parallelator.web.update",

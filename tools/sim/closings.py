@@ -19,13 +19,12 @@ A pack below its voltage limit joins only what is charged, one that opened by a 
 recovered, a full one is not charged. The order of an operator is obeyed, a lock and a pause kept.
 """
 
-from sim.evidence import CARRIES_A, FOREVER, HARD, INRUSH, LOOSE, MS, S
+from sim.evidence import CARRIES_A, FALSIFIED_US, FOREVER, HARD, INRUSH, LOOSE, MS, S
 from sim.truth import MOST_PREDICTED, QUANTUM_V, STRAY_A
 
 _WAITING, _ON = 2, 3
 
 _RECOVERY_US = 100 * MS
-_FALSIFIED_US = 2 * MS  # a falsified write acts within this
 _OBEY_US = 30 * MS  # a wish may come while a closing is under way
 _ENTERED_US = 60 * MS  # a closing has its state by then
 _UNSEEN_US = 400 * MS  # a delay counts from the reading before the trip
@@ -148,7 +147,7 @@ class Closings:
 
     def judge(self, at_us, joined, snap):
         """Judge the packs of `joined`, which closed at this moment; `snap` may be None."""
-        honest = [pack for pack in joined if at_us - pack.falsified_us > _FALSIFIED_US]
+        honest = [pack for pack in joined if at_us - pack.falsified_us > FALSIFIED_US]
         for pack in joined:
             pack.joined_low = pack.surely_started = False
             pack.start_us = None

@@ -49,6 +49,7 @@ SEVERAL_US = 100 * MS
 """The same where several report at once, and of a voltage, which passes its limit at several."""
 LOST_US = 500 * MS
 """How long a sensor may be without a valid reading."""
+FALSIFIED_US = 2 * MS  # a falsified write acts within this
 
 # ALERT on discharge, on charge, on voltage; highest voltage; full scale of the shunt in mV (data
 # sheets)

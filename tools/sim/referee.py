@@ -8,8 +8,9 @@ its board is accepted. It never looks at what the firmware measures.
 An opening needs a cause: a limit of `evidence.RULES` that was passed for its time; the end of a
 trial; an operator; a fault of the sensor or of the board within the last 3 s; two over-currents of
 a group that has just started, which open the whole group; a pack that cannot be opened and must
-not be fed. An outage of I2C is none. An over-current by which the packs feed one that is charged
-beyond its limit opens that one alone, unless it lasts after that.
+not be fed. An outage of I2C is none. What a falsified write has opened is closed again in the same
+tick, which is no join. An over-current by which the packs feed one that is charged beyond its
+limit opens that one alone, unless it lasts after that.
 
 *The load's fault*: when the last packs open on current or on a collapse of the voltage, and every
 pack that opened in the 30 s before opened so in the same direction, no pack counts it, and the
@@ -24,6 +25,7 @@ from sim.evidence import (
     ASTRAY,
     CARRIES_A,
     CHANNELS,
+    FALSIFIED_US,
     HARD,
     IMBALANCE,
     INRUSH,
@@ -69,6 +71,7 @@ _SENSORS, _EXPANDERS = 0x40, 0x20
 
 _RECOVERY_US = 100 * MS  # an I2C fault may take this long on top of any bound
 _AFTERMATH_US = 3 * S  # how long a fault explains an opening
+_UNDONE_US = 20 * MS  # what a falsified write did is undone within this
 _KEPT_US = S  # what happened this shortly before a reset may be forgotten
 _LOAD_US = 29 * S  # within which packs open for the same load
 _LAST_US = 200 * MS  # what several report together lies within this
@@ -193,7 +196,9 @@ class Referee:
             self._judge_end(at_us)
         if joined:
             self._ended = False
-            self._closings.judge(at_us, joined, self._snap)
+            meant = [pack for pack in joined if not self._is_undone(pack, at_us)]
+            if meant:
+                self._closings.judge(at_us, meant, self._snap)
         for pack in joined:
             pack.close(at_us)
             self._follow(pack, at_us)
@@ -406,6 +411,14 @@ class Referee:
                 self._uneven = pack.stirred = True
 
     # Openings
+
+    def _is_undone(self, pack, at_us):
+        # Its opening: a falsified write was that, which the firmware takes back in the same tick.
+        return (
+            pack.opened_us - pack.falsified_us <= FALSIFIED_US
+            and at_us - pack.opened_us <= _UNDONE_US
+            and self._states[pack.i] == _ON
+        )
 
     def _judge_opening(self, pack, at_us):
         """Judge the opening of a pack; returns whether it was the end of a trial."""

@@ -5,27 +5,17 @@ The package itself has what is needed before the guard starts; its modules are l
 settings tell the capacity of the packs.
 """
 
-from array import array
-
-from micropython import const
-
 from parallelator.snapshot import BATTERIES
 
 ROW = "<HHHHbb"
 """What is kept of a pack, as of `struct`: see `Charge.row`."""
-ROW_BYTES = const(10)
-_MOST_MAS = const(0x3FFFFFFF)
+ROW_BYTES = 10
+ROWS_BYTES = ROW_BYTES * BATTERIES
 
 
-def room():
-    """What a reset must not forget: (the rows of all packs, what each gave since its row)."""
-    return bytearray(ROW_BYTES * BATTERIES), array("i", bytes(4 * BATTERIES))
-
-
-def table(kept: tuple):
-    """The two of `room` as rows that `records.rtc_state.RtcState` takes."""
-    rows, out_mas = kept
-    return (rows, "B", 0, 255, False), (out_mas, "i", -_MOST_MAS, _MOST_MAS, False)
+def table(rows: bytearray):
+    """The rows of all packs as a row that `records.rtc_state.RtcState` takes."""
+    return ((rows, "B", 0, 255, False),)
 
 
 def capacity_mah(settings: dict, i: int):

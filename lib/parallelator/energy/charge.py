@@ -15,7 +15,7 @@ from math import exp, sqrt
 
 from micropython import const
 
-from parallelator.energy import curve as curves
+from parallelator.energy.curve import charge_at, start
 from parallelator.snapshot import BATTERIES
 
 _FAST_S = const(60)
@@ -66,7 +66,6 @@ class Charge:
         chemistry: one of CHEMISTRIES; cells: in series.
         capacity_mah: what the label of each pack says, a list of 16; 0 = not known.
         empty_mv: lowest voltage of a pack, mV.
-        out_mas: array of 16 that counts what left each pack since its charge was settled, mA*s.
         curve: rest voltages of a cell as of `curve.start`, from a calibration; None: the start
             curve.
 
@@ -81,7 +80,6 @@ class Charge:
         cells: int,
         capacity_mah: list,
         empty_mv: int,
-        out_mas: "array",
         curve: "array | list | None" = None,
     ):
         self._cells = cells
@@ -99,7 +97,7 @@ class Charge:
         self._se, self._ce = _floats(), _floats()
         self._branch = _floats()  # -1 after discharge, 1 after charge
         self._moved_mv = _floats()
-        self._out_mas = out_mas
+        self._out_mas = _words()  # since the charge was settled, mA*s
         self._fast, self._slow = _words(), _words()
         self._seconds = array("h", bytes(2 * BATTERIES))
         self._full_s = bytearray(BATTERIES)
@@ -108,19 +106,18 @@ class Charge:
 
     def use(self, curve: "array | list | None"):
         """From now on `curve` of the rig's own cells holds; None: the start curve."""
-        self.curve = curve or curves.start(*self._start)
+        self.curve = curve or start(*self._start)
         self._curve_mv = self._wrong_mv[curve is not None]
 
     def forget(self, i: int):
         """Pack i is another one, or was never seen: nothing is known of it."""
-        self._out_mas[i] = 0
         self._begin(i)
 
     def _begin(self, i: int):
         self._charge[i], self.capacity[i] = 0.5, 1.0
         self._ss[i], self._sc[i], self._cc[i] = _UNKNOWN**2, 0.0, _CAPACITY**2
         self._se[i] = self._ce[i] = self._branch[i] = 0.0
-        self._slow[i] = self._seconds[i] = self._full_s[i] = 0
+        self._slow[i] = self._out_mas[i] = self._seconds[i] = self._full_s[i] = 0
         self.wake(i)
 
     def wake(self, i: int):
@@ -191,7 +188,7 @@ class Charge:
             current_ma: of discharge, as it will last; r_mohm: as of `look`.
         """
         drop_mv = current_ma * self._ohm(i, r_mohm) * (1 + _FAST_SHARE + _SLOW_SHARE)
-        floor = curves.charge_at(self.curve, (self._empty_mv + drop_mv) / self._cells)
+        floor = charge_at(self.curve, (self._empty_mv + drop_mv) / self._cells)
         charge = self._charge[i] + self._moved(i)
         return max(charge - max(floor, 0.0), 0.0) * self.full_mah(i)
 
@@ -200,7 +197,7 @@ class Charge:
         charge, deviation = self.now(i)
         slow = self._slow[i] // _SLOW_SCALE * _SLOW_PARTS // (self.label_mah(i) or 1)
         return (
-            int(min(max(charge + _BELOW, 0.0), 1.2) * _PARTS),
+            int(min(max(charge + _BELOW, 0.0), 1.2) * _PARTS + 0.5),
             int(self.capacity[i] * _CAPACITY_PARTS),
             int(min(deviation, 1.0) * _PARTS) or 1,
             int(sqrt(self._cc[i]) * _PARTS) or 1,
@@ -209,7 +206,7 @@ class Charge:
         )
 
     def recall(self, i: int, row: tuple):
-        """Take over what `row` gave; what was counted since then is in `out_mas`.
+        """Take over what `row` gave.
 
         How far the error is the curve's is not kept: nearly all of it, to be careful.
         """
@@ -296,8 +293,8 @@ class Charge:
         moved = self._moved_mv[i]
         wrong = self._curve_mv * self._curve_mv + gap * gap + moved * moved + beyond * beyond
         two = 2 * sqrt(drops / (cells * cells) + wrong)
-        low = curves.charge_at(curve, rest - two)
-        high = curves.charge_at(curve, rest + two)
+        low = charge_at(curve, rest - two)
+        high = charge_at(curve, rest + two)
         return (low + high) / 2, (high - low) / 4
 
     def _take(self, i: int, off: float, shared: float, own: float):

@@ -10,7 +10,7 @@ import struct
 
 from micropython import const
 
-from parallelator.energy import ROW, ROW_BYTES, capacity_mah
+from parallelator.energy import ROW, ROW_BYTES, ROWS_BYTES, capacity_mah
 from parallelator.energy.calibration import Calibration
 from parallelator.energy.charge import Charge
 from parallelator.energy.health import Health
@@ -41,8 +41,8 @@ class Meter:
 
     Args:
         snap: the `Snapshot`; settings: flat dict, of it `pack.*` and `limits.min_voltage_mv`.
-        kept: of `energy.room`, as RTC memory had it after a reset.
-        resumed: True when they are as old as the reset; False: the power was off.
+        rows: bytearray of ROWS_BYTES, which RTC memory keeps.
+        resumed: True when they are of before the reset; False: the power was off.
         store: a `Storage` or its like, which keeps the record while the power is off.
         emit: function (code, i, state, reason, value) that records an event.
 
@@ -55,13 +55,13 @@ class Meter:
         self,
         snap: "Snapshot",
         settings: dict,
-        kept: tuple,
+        rows: bytearray,
         resumed: bool,
         store: "Storage",
         emit: "Callable[[str, int, int, int, int], object]",
     ):
         self._snap = snap
-        self._record, out_mas = kept
+        self._rows = rows
         self._store = store
         self._emit = emit
         self.told = None
@@ -73,7 +73,6 @@ class Meter:
             settings["pack.cells"],
             capacities,
             self._least_mv,
-            out_mas,
         )
         self.calibration = Calibration(
             self.charge, capacities, settings["pack.curve"], store, emit
@@ -91,21 +90,18 @@ class Meter:
         self.health = Health(self.charge, snap, store, emit)
 
     def _recall(self, resumed: bool):
-        record = self._record if resumed else bytearray(ROW_BYTES * BATTERIES)
         if not resumed:
             try:
-                self._store.get_blob(_KEY, record)
+                self._store.get_blob(_KEY, self._rows)
             except OSError:
                 return  # there is none, or the storage has reported a fault
         for i in range(BATTERIES):
-            row = struct.unpack_from(ROW, record, i * ROW_BYTES)
+            row = struct.unpack_from(ROW, self._rows, i * ROW_BYTES)
             if row[1]:
                 self.charge.recall(i, row)
-                if resumed:  # the record holds what was settled, what was counted since goes on
+                if resumed:
                     self._unseen_s[i] = 0
-                else:
-                    self._note(i)
-        self._saved = bytes(record)
+        self._saved = bytes(self._rows)
 
     async def run(self):
         """Follow the snapshot, for ever."""
@@ -154,19 +150,16 @@ class Meter:
     def save(self):
         """Write to the flash what a power cut must not lose, if a charge moved by 1 %."""
         self._saved_s = self._round_s
-        record, saved = bytearray(ROW_BYTES * BATTERIES), self._saved
-        for i in range(BATTERIES):
-            if self._record[i * ROW_BYTES + 2]:
-                struct.pack_into(ROW, record, i * ROW_BYTES, *self.charge.row(i))
+        rows, saved = self._rows, self._saved
         if saved and all(
-            abs(_word(record, at) - _word(saved, at)) < _ONE_PERCENT
-            for at in range(0, len(record), ROW_BYTES)
+            abs(_word(rows, at) - _word(saved, at)) < _ONE_PERCENT
+            for at in range(0, ROWS_BYTES, ROW_BYTES)
         ):
             return
         try:
-            self._store.set_blob(_KEY, record)
+            self._store.set_blob(_KEY, rows)
             self._store.commit()
-            self._saved = bytes(record)
+            self._saved = bytes(rows)
         except OSError:
             pass  # the storage has reported it
 
@@ -201,17 +194,12 @@ class Meter:
         if charge.ended(i, voltage_mv, current_ma, seconds):
             charge.full(i)
             self.calibration.ended(i)
-            self._note(i)
         elif (self._round_s + i * (_LOOK_S // BATTERIES)) % _LOOK_S < seconds:
             charge.look(i, voltage_mv, current_ma, snap.r_mohm[i])
             if current_ma > -IDLE_MA:
                 self.calibration.look(i, voltage_mv, current_ma, snap.r_mohm[i])
             self.health.look(i)
-            self._note(i)
-
-    def _note(self, i: int):
-        """Keep the charge of pack i, which is settled: what is counted from now on is kept too."""
-        struct.pack_into(ROW, self._record, i * ROW_BYTES, *self.charge.row(i))
+        struct.pack_into(ROW, self._rows, i * ROW_BYTES, *charge.row(i))
 
     def _meet(self, i: int, voltage_mv: int, current_ma: int):
         """Pack i is seen, for the first time since the power came on or since it was away."""
@@ -223,7 +211,6 @@ class Meter:
             self.health.forget(i)
             self._emit("pack_changed", i, 0, 0, 0)
         charge.look(i, voltage_mv, current_ma, r_mohm)
-        self._note(i)
 
     def percent(self, i: int):
         """(charge of pack i, its error) in whole per cent; (None, None) when nobody knows it. The
@@ -290,5 +277,5 @@ def _span(mah: float, doubt: float, one_ma: int, other_ma: int):
     return least, _seconds(mah + doubt, min(one_ma, max(other_ma, one_ma // 2)))
 
 
-def _word(record: "bytes | bytearray", at: int):
-    return record[at] | record[at + 1] << 8
+def _word(rows: "bytes | bytearray", at: int):
+    return rows[at] | rows[at + 1] << 8

@@ -291,10 +291,10 @@ class Mqtt:
             await asyncio.sleep_ms(0)
             if message is None:
                 continue
-            topic, config = message
-            text = json.dumps(config)
+            topic, text = message[0], json.dumps(message[1])
             await asyncio.sleep_ms(0)
-            await link.publish(topic.encode(), text.encode(), True)
+            text = text.encode()
+            await link.publish(topic.encode(), text, True)
             self._sent += 1
             await asyncio.sleep_ms(_PACE_MS)
             return True

@@ -266,31 +266,37 @@ class Switches:
                 moved |= 1 << b
         for b in range(BOARDS):
             if moved >> b & 1:
-                self.verify(b)
+                self.verify(b, True)
 
-    def verify(self, b: int):
-        """Read board b's latch and direction back; write them again when they are wrong."""
+    def verify(self, b: int, just_written: bool = False):
+        """Read board b's latch and direction back; write them again when they are wrong.
+
+        Args:
+            just_written: True right after a write: a latch that differs is its doing.
+        """
         found = self._expanders[b].outputs()
         if found == self._written[b] << 8 | self._alert_idle:
             self._accept(b)
         elif found is not None:
-            self._mend(b)
+            self._mend(b, just_written)
 
     def verify_polarity(self, b: int):
         """Read board b's polarity back; write it again when it is wrong."""
         if self._expanders[b].polarity():
             self._mend(b)
 
-    def _mend(self, b: int):
+    def _mend(self, b: int, just_written: bool = False):
         # Look again, since one answer may be garbled. An output that floats, or whose latch has
-        # lost its bit, is open: it stays so.
+        # lost its bit, is open: it stays so, unless a write that arrived garbled has just opened
+        # it, for milliseconds.
         expander = self._expanders[b]
         found = expander.outputs()
         polarity = expander.polarity()
         if found is None or polarity is None:
             return
         floating = found & ~self._alert_idle & 0xFF
-        lost = self._written[b] & (floating | self._verified[b] & ~(found >> 8))
+        stood = 0 if just_written else self._verified[b]
+        lost = self._written[b] & (floating | stood & ~(found >> 8))
         fallen = self._places(b, lost)
         self.fallen |= fallen
         self.wanted &= ~fallen

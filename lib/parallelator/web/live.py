@@ -109,16 +109,14 @@ class Stream:
 
 def opening(state: "Iterable"):
     """What a stream starts with, in pieces; `state` has those of the text of /api/state."""
-    codes = {
-        "states": catalog.names(catalog.STATES),
-        "reasons": catalog.names(catalog.REASONS),
-        "wishes": catalog.WISHES,
-        "clears": catalog.CLEARS,
-        "actions": catalog.ACTIONS,
-        "energy": catalog.ENERGY,
-        "idle_ma": snapshot.IDLE_MA,
-    }
-    yield f"retry: {_RETRY_MS}\nevent: codes\ndata: {dump(codes)}\n\nevent: state\ndata: "
+    yield f"retry: {_RETRY_MS}\nevent: codes\ndata: {{"
+    yield '"states":' + dump(catalog.names(catalog.STATES))
+    yield ',"reasons":' + dump(catalog.names(catalog.REASONS))
+    yield ',"wishes":' + dump(catalog.WISHES)
+    yield ',"clears":' + dump(catalog.CLEARS)
+    yield ',"actions":' + dump(catalog.ACTIONS)
+    yield ',"energy":' + dump(catalog.ENERGY)
+    yield ',"idle_ma":%d}\n\nevent: state\ndata: ' % snapshot.IDLE_MA
     yield from state
     yield "\n\n"
 
