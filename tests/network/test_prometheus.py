@@ -17,7 +17,10 @@ INTERVAL_S = 3
 SCENARIO = {
     "batteries": 8,
     "load": [[0, 0], [8, 30]],
-    "settings": {"batteries": {"3": {"label": 'Été "gauche" \\ 1'}}},
+    "settings": {
+        "batteries": {"3": {"label": 'Été "gauche" \\ 1'}},
+        "pack": {"capacity_mah": 20000},
+    },
 }
 
 

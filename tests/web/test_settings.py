@@ -192,6 +192,14 @@ def test_metrics_and_log_are_texts(rig):
     assert 'parallelator_battery_info{battery="3",label="Stage <left>"} 1\n' in metrics
     assert 'parallelator_battery_trips{battery="5"} 1\n' in metrics
     assert 'parallelator_battery_voltage_volts{battery="7"}' not in metrics
+    assert "charge_ratio" not in metrics
+    rig.tell("charge 60 5 3000 - - - - - -")
+    metrics = rig.ask("GET", "/metrics")[2].decode()
+    assert "parallelator_charge_ratio 0.6\n" in metrics
+    assert "parallelator_energy_left_joules 1.08e+07\n" in metrics
+    assert 'parallelator_battery_charge_ratio{battery="3"} 0.62\n' in metrics
+    assert 'parallelator_battery_capacity_ratio{battery="1"} 0.91\n' in metrics
+    assert "\nparallelator_time_to_empty_seconds " not in metrics, "it is not known"
     assert 'parallelator_battery_connected{battery="7"} 0\n' in metrics
     assert 'parallelator_battery_discharge_coulombs_total{battery="1"} 0\n' in metrics
     for n, state, reason, clears in (

@@ -15,7 +15,7 @@ from parallelator import VERSION, catalog, snapshot
 from parallelator.pauses import KINDS
 from parallelator.records.history import SPANS
 from parallelator.snapshot import BATTERIES
-from parallelator.views import celsius, event_view, state_view
+from parallelator.views import celsius, energy, event_view, state_view
 
 from . import answer, dump, joined, problem, whole
 from .logs import card_view
@@ -36,6 +36,18 @@ _COUNTERS = (
     ("charge_coulombs_total", "Charge taken up since the start.", "charge_mah"),
 )
 """Name, what it is, array of the snapshot."""
+_CHARGE = (
+    ("charge_ratio", "Charge of the rig, 1 is full.", 0.01),
+    ("charge_error_ratio", "The charge lies within this in 95 of 100 cases.", 0.01),
+    ("energy_left_joules", "Energy down to the lowest voltage.", 3600),
+    ("time_to_empty_seconds", "Time until then at this load.", 1),
+)
+"""Name, what it is, and scale of what `catalog.ENERGY` begins with."""
+_CHARGES = (
+    ("charge_ratio", "Charge of the battery, 1 is full."),
+    ("charge_error_ratio", "The charge lies within this in 95 of 100 cases."),
+    ("capacity_ratio", "Capacity as a share of what its label promises."),
+)
 _PAUSES = (
     "Time in which a collection of garbage stopped everything.",
     "Time in which a write to the internal flash stopped everything.",
@@ -225,6 +237,8 @@ class Reports:
                 value = _gauge(rig.snap, name, i)
                 if value is not None:
                     yield _BATTERY % (name, i + 1, value)
+        if rig.meter:
+            yield from self._charge(rig.meter)
         for name, text, source in _COUNTERS:
             yield _head("battery_" + name, "counter", text)
             for i in range(BATTERIES):
@@ -232,6 +246,20 @@ class Reports:
                 if source.endswith("_mah"):
                     value = value * 18 // 5
                 yield _BATTERY % (name, i + 1, value)
+
+
+    def _charge(self, meter: "Meter"):
+        # What is not known has no sample.
+        for (name, text, scale), value in zip(_CHARGE, energy(meter)):
+            yield _head(name, "gauge", text)
+            if value is not None:
+                yield "parallelator_%s %g\n" % (name, value * scale)
+        for k, (name, text) in enumerate(_CHARGES):
+            yield _head("battery_" + name, "gauge", text)
+            for i in range(BATTERIES):
+                pct = meter.health.percent(i) if k == 2 else meter.percent(i)[k]
+                if pct is not None:
+                    yield _BATTERY % (name, i + 1, "%.2f" % (pct / 100))
 
 
 def _in_fours(texts: "Iterable"):
