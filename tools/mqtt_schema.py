@@ -42,6 +42,10 @@ KINDS = {
     "current": ("A", "measurement"),
     "power": ("W", "measurement"),
     "temperature": ("°C", "measurement"),
+    "battery": ("%", "measurement"),
+    "energy": ("kWh", "total_increasing"),
+    "energy_storage": ("kWh", "measurement"),
+    "duration": ("s", "measurement"),
 }
 """Unit and state class that Home Assistant asks of a device class."""
 

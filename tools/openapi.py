@@ -59,7 +59,8 @@ BATTERY = fields(
     reason={"enum": REASONS}, clears={"enum": [*CATALOG.CLEARS, None]}, since_ms="int",
     eta_ms="int?", voltage_mv="int?", current_ma="int?",
     discharge_mah="int", charge_mah="int", soc_pct="int?", soc_error_pct="int?",
-    health_pct="int?", r_mohm="int?",
+    health_pct="int?",
+    discharge_wh="num?", charge_wh="num?", r_mohm="int?",
     trips="int",
     temperature_c="int?", on_s="int", switchings="int",
     flow={"enum": ["charging", "discharging", "idle", None]},
@@ -113,6 +114,7 @@ SCHEMAS = {
         boot="int", writable="bool", logged_in="bool",
         bus=fields(voltage_mv="int?", current_ma="int", power_w="num?", connected="int"),
         max=PEAK, min=PEAK, mean_mv="int?", discharge_mah="int", charge_mah="int",
+        discharge_wh="num?", charge_wh="num?",
         energy=optional(fields(**dict.fromkeys(CATALOG.ENERGY, "int?"))),
         batteries=array(BATTERY) | {"minItems": 16, "maxItems": 16},
         alarms=array(fields(

@@ -67,7 +67,10 @@ def rig_view(rig: "Rig"):
     view["uptime_ms"] = rig.snap.uptime_s * 1000
     view["time"] = rig.clock.iso()
     view["boot"] = rig.boot
-    view["energy"] = rig.meter and dict(zip(catalog.ENERGY, energy(rig.meter)))
+    meter = rig.meter
+    view["energy"] = meter and dict(zip(catalog.ENERGY, energy(meter)))
+    view["discharge_wh"] = meter and sum(meter.out_dwh) / 10
+    view["charge_wh"] = meter and sum(meter.in_dwh) / 10
     return view
 
 
@@ -115,6 +118,8 @@ def battery_view(rig: "Rig", i: int):
         "soc_pct": soc_pct,
         "soc_error_pct": soc_error_pct,
         "health_pct": rig.meter and rig.meter.health.percent(i),
+        "discharge_wh": rig.meter and rig.meter.out_dwh[i] / 10,
+        "charge_wh": rig.meter and rig.meter.in_dwh[i] / 10,
         "r_mohm": snap.r_mohm[i] or None,
         "trips": snap.trips[i],
         "temperature_c": celsius(snap, i),

@@ -12,7 +12,7 @@ from rigs import ROOT, simulated
 
 SOAK = os.environ.get("SOAK") == "1"
 RIGS = 20 if SOAK else 3
-ENTITIES = 7 + 4 * 9
+ENTITIES = 12 + 4 * 12
 
 
 def told(listener):
@@ -44,7 +44,10 @@ def test_rigs_that_nobody_named_do_not_collide():
         broker = stack.enter_context(running())
         listener = Listener(broker)
         for seed in range(1, RIGS + 1):
-            settings = {"mqtt": broker.settings(commands=True, interval_s=5)}
+            settings = {
+                "mqtt": broker.settings(commands=True, interval_s=5),
+                "pack": {"capacity_mah": 20000},
+            }
             stack.enter_context(simulated(seed=seed, batteries=4, settings=settings))
         for seed in range(1, RIGS + 1):
             node = f"parallelator_246f2800{seed:04x}"

@@ -45,7 +45,11 @@ def stage():
         plan = {
             "batteries": 8,
             "load": [[0, 0], [8, 30]],
-            "settings": {"name": "Été 1", "mqtt": broker.settings(commands=True)},
+            "settings": {
+                "name": "Été 1",
+                "mqtt": broker.settings(commands=True),
+                "pack": {"capacity_mah": 20000},
+            },
         }
         with simulated(**plan) as rig:
             listener.wait_for(BASE + "/state", lambda state: state["bus"]["connected"] == 8)
@@ -88,13 +92,13 @@ def test_what_a_late_listener_needs_is_retained_and_nothing_else(stage):
     assert BASE + "/status" in kept
     rest = [topic for topic in kept if not topic.endswith("/config")]
     assert rest == [BASE + "/status"]
-    assert len(kept) == 1 + 7 + 8 * 9
+    assert len(kept) == 1 + 12 + 8 * 12
 
 
 def test_every_entity_is_about_something_that_is_published(stage):
     heard = {topic: payload for topic, payload, _ in stage.listener.heard}
     configs = [json.loads(text) for topic, text in heard.items() if topic.endswith("/config")]
-    assert len({config["unique_id"] for config in configs}) == len(configs) == 7 + 8 * 9
+    assert len({config["unique_id"] for config in configs}) == len(configs) == 12 + 8 * 12
     assert {str(config["device"]) for config in configs} == {str(configs[0]["device"])}
     assert configs[0]["device"]["name"] == "Été 1"
     for config in configs:

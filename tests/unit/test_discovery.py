@@ -74,6 +74,26 @@ def test_names_differ_within_a_rig_in_both_languages():
     assert "Batterie 3 tension" in names
 
 
+def test_charge_and_energy_are_offered_where_a_capacity_is_known():
+    plain = len(messages(made()))
+    for key in ("pack.capacity_mah", "batteries.16.capacity_mah"):
+        rig = Rig()
+        rig.settings[key] = 20000
+        told = messages(Mqtt(rig, "246f28010203", None))
+        assert len(told) == plain + 5 + 16 * 3
+        assert len({config["name"] for _, config in told}) == len(told)
+        kinds = [
+            (config.get("device_class"), config.get("unit_of_measurement")) for _, config in told
+        ]
+        for kind, count in (
+            (("battery", "%"), 17),
+            (("energy", "kWh"), 34),
+            (("energy_storage", "kWh"), 1),
+            (("duration", "s"), 1),
+        ):
+            assert kinds.count(kind) == count, kind
+
+
 def test_a_rig_without_a_switch_has_none():
     told = [message for message in made()._device.battery(3, False) if message]
     assert len(told) == 8

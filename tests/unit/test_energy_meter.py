@@ -144,3 +144,21 @@ def test_counters_that_jump_are_not_taken_for_charge():
     rig.snap.discharge_mah[0] += 5000
     rig.run(2, 0)
     assert abs(rig.meter.charge.now(0)[0] - before) < 0.001
+
+
+def test_energy_is_counted_and_kept():
+    rig = Rig(charge=0.6).run(1, 0)
+    volts = rig.snap.voltage_mv[0] / 2000
+    rig.run(3600, 2000)
+    volts += rig.snap.voltage_mv[0] / 2000  # the mean
+    out_wh = rig.meter.out_dwh[0] / 10
+    assert abs(out_wh - 2 * volts) < 0.002 * out_wh and rig.meter.in_dwh[0] == 0, out_wh
+    rig.run(3600, -1000)
+    in_wh = rig.meter.in_dwh[0] / 10
+    assert abs(in_wh - volts) < 0.01 * in_wh and rig.meter.out_dwh[0] / 10 == out_wh, in_wh
+    again = Rig(rig.flash, rig.kept, resumed=True)
+    assert list(again.meter.out_dwh) == list(rig.meter.out_dwh)
+    assert list(again.meter.in_dwh) == list(rig.meter.in_dwh)
+    rig.meter.save()
+    later = Rig(rig.flash)
+    assert list(later.meter.out_dwh) == list(rig.meter.out_dwh)

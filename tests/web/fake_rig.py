@@ -270,6 +270,7 @@ class Meter:
         charge = Charge("nmc", 7, labels, 24000)
         self.calibration = Calibration(charge, labels, curve, NoFlash(), None)
         self.health = Health()
+        self.out_dwh = self.in_dwh = [12345] * BATTERIES
 
     def percent(self, i):
         charge, error = self.told[:2]

@@ -195,10 +195,11 @@ def test_metrics_and_log_are_texts(rig):
     assert "charge_ratio" not in metrics
     rig.tell("charge 60 5 3000 - - - - - -")
     metrics = rig.ask("GET", "/metrics")[2].decode()
-    assert "parallelator_charge_ratio 0.6\n" in metrics
-    assert "parallelator_energy_left_joules 1.08e+07\n" in metrics
+    assert "parallelator_charge_ratio 0.60\n" in metrics
+    assert "parallelator_energy_left_joules 10800000.00\n" in metrics
     assert 'parallelator_battery_charge_ratio{battery="3"} 0.62\n' in metrics
     assert 'parallelator_battery_capacity_ratio{battery="1"} 0.91\n' in metrics
+    assert 'parallelator_battery_discharge_joules_total{battery="1"} 4444200\n' in metrics
     assert "\nparallelator_time_to_empty_seconds " not in metrics, "it is not known"
     assert 'parallelator_battery_connected{battery="7"} 0\n' in metrics
     assert 'parallelator_battery_discharge_coulombs_total{battery="1"} 0\n' in metrics
@@ -222,7 +223,7 @@ def test_metrics_and_log_are_texts(rig):
         'code="low_soon",severity="trouble",battery="4"',
     ]
     names = re.findall(r"^# TYPE (\w+) (gauge|counter|summary)$", metrics, re.MULTILINE)
-    assert len(names) == len(set(names)) == 18
+    assert len(names) == len(set(names)) == 27
     assert all(re.fullmatch(r'\w+(\{.*\})? [-\d.]+', line)
                for line in metrics.splitlines() if not line.startswith("#"))  # fmt: skip
     rig.tell("extreme")  # what has come together since the start, without what was kept

@@ -7,9 +7,9 @@ settings tell the capacity of the packs.
 
 from parallelator.snapshot import BATTERIES
 
-ROW = "<HHHHbb"
-"""What is kept of a pack, as of `struct`: see `Charge.row`."""
-ROW_BYTES = 10
+ROW = "<HHHHbbII"
+"""What is kept of a pack, as of `struct`: see `Charge.row`; energy out and in, as of `Meter`."""
+ROW_BYTES = 18
 ROWS_BYTES = ROW_BYTES * BATTERIES
 
 

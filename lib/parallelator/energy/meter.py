@@ -7,6 +7,7 @@ every nineteen seconds. It is loaded when the settings tell the capacity of the 
 
 import asyncio
 import struct
+from array import array
 
 from micropython import const
 
@@ -18,6 +19,9 @@ from parallelator.snapshot import BATTERIES, CHANNELS, IDLE_MA, connected
 
 _TURN_MS = const(250)  # a board's packs each: four turns are a second
 _LOOK_S = const(300)
+_OF_CHARGE = const(6)  # numbers of `Charge.row`
+_DWH_J = const(360)
+"""Joules in 0.1 Wh."""
 _MAMS = const(3600000)
 """mA*ms in one mAh."""
 _MOST_MA = const(60000)
@@ -49,6 +53,7 @@ class Meter:
     Attributes:
         charge: the `Charge`. calibration: the `Calibration`. health: the `Health`.
         told: of the rig, as `catalog.ENERGY` says; None when no charge is known.
+        out_dwh, in_dwh: arrays of 16: energy that left and entered each pack so far, 0.1 Wh.
     """
 
     def __init__(
@@ -77,6 +82,8 @@ class Meter:
         self.calibration = Calibration(
             self.charge, capacities, settings["pack.curve"], store, emit
         )
+        self.out_dwh, self.in_dwh = _counts(), _counts()
+        self._out_j, self._in_j = array("f", self.out_dwh), array("f", self.out_dwh)
         self._mah = [0] * BATTERIES
         self._rest = [0] * BATTERIES
         self._mean_ma = [0] * BATTERIES
@@ -98,7 +105,8 @@ class Meter:
         for i in range(BATTERIES):
             row = struct.unpack_from(ROW, self._rows, i * ROW_BYTES)
             if row[1]:
-                self.charge.recall(i, row)
+                self.charge.recall(i, row[:_OF_CHARGE])
+                self.out_dwh[i], self.in_dwh[i] = row[_OF_CHARGE:]
                 if resumed:
                     self._unseen_s[i] = 0
         self._saved = bytes(self._rows)
@@ -188,6 +196,10 @@ class Meter:
         if not -_MOST_MA * seconds < out_mas < _MOST_MA * seconds:
             out_mas = 0
         charge.count(i, out_mas, seconds)
+        if out_mas > 0:
+            _add(self.out_dwh, self._out_j, i, voltage_mv * out_mas)
+        else:
+            _add(self.in_dwh, self._in_j, i, -voltage_mv * out_mas)
         ma = out_mas // seconds
         ahead = ma * _MEAN_SCALE - self._mean_ma[i]
         self._mean_ma[i] += ahead * seconds // min(self._flow_s, _MEAN_S)
@@ -199,7 +211,8 @@ class Meter:
             if current_ma > -IDLE_MA:
                 self.calibration.look(i, voltage_mv, current_ma, snap.r_mohm[i])
             self.health.look(i)
-        struct.pack_into(ROW, self._rows, i * ROW_BYTES, *charge.row(i))
+        row = charge.row(i) + (self.out_dwh[i], self.in_dwh[i])
+        struct.pack_into(ROW, self._rows, i * ROW_BYTES, *row)
 
     def _meet(self, i: int, voltage_mv: int, current_ma: int):
         """Pack i is seen, for the first time since the power came on or since it was away."""
@@ -257,6 +270,18 @@ class Meter:
         self.told = (charge_pct, error_pct, int(energy), _seconds(left, mean_ma))
         self.told += _span(left, doubt, mean_ma, long_ma)
         self.told += _span(full - held, doubt, -mean_ma, -long_ma) + (first,)
+
+
+def _counts():
+    return array("I", bytes(4 * BATTERIES))
+
+
+def _add(dwh: "array", rest_j: "array", i: int, uj: int):
+    """Energy in uJ has passed pack i: whole 0.1 Wh are counted, the rest waits."""
+    joules = rest_j[i] + uj / 1e6
+    whole = int(joules / _DWH_J)
+    dwh[i] += whole
+    rest_j[i] = joules - whole * _DWH_J
 
 
 def _percent(share: float):

@@ -32,6 +32,21 @@ _SENSORS = (
     ("state", _WORD, "state", None, None, None),
     ("reason", _WORD, "reason", None, None, None),
 )
+_LEFT = "{{ value_json.energy.%s if value_json.energy else none }}"
+_LEFT_KILO = "{{ value_json.energy.%s / 1000 if value_json.energy.%s is number else none }}"
+_CHARGES = (
+    ("soc", _PLAIN, "soc_pct", "%", "battery", "measurement"),
+    ("energy_out", _MILLI, "discharge_wh", "kWh", "energy", "total_increasing"),
+    ("energy_in", _MILLI, "charge_wh", "kWh", "energy", "total_increasing"),
+)
+_CHARGE = (
+    ("soc", _LEFT, "soc_pct", "%", "battery", "measurement"),
+    ("energy_left", _LEFT_KILO, "left_wh", "kWh", "energy_storage", "measurement"),
+    ("time_left", _LEFT, "left_s", "s", "duration", "measurement"),
+    ("energy_out", _MILLI, "discharge_wh", "kWh", "energy", "total_increasing"),
+    ("energy_in", _MILLI, "charge_wh", "kWh", "energy", "total_increasing"),
+)
+"""The same of a rig whose settings tell a capacity."""
 _TOTALS = (
     ("voltage", _MILLI, "bus.voltage_mv", "V", "voltage", "measurement"),
     ("current", _MILLI, "bus.current_ma", "A", "current", "measurement"),
@@ -48,18 +63,19 @@ class Device:
     Args:
         node: identifies the rig among all others: letters, digits, `_`.
         base: the topic of the rig; name: what people call it.
-        words: a `wording.Words`.
+        words: a `wording.Words`. counted: True when charge and energy are known.
     """
 
-    def __init__(self, node: str, base: str, name: str, words: "Words"):
+    def __init__(self, node: str, base: str, name: str, words: "Words", counted: bool):
         self._node = node
         self._base = base
         self._name = name
         self._words = words
+        self._counted = counted
 
     def rig(self):
         """The messages of the whole rig, as (topic, dict), and None as a pause between steps."""
-        for row in _TOTALS:
+        for row in _TOTALS + (_CHARGE if self._counted else ()):
             name = self._words.entity(row[0])
             yield None
             yield self._sensor("rig_" + row[0], name, "/state", row)
@@ -75,7 +91,7 @@ class Device:
     def battery(self, n: int, commands: bool):
         """The messages of battery n = 1..16, as `rig`; with a switch if `commands` are obeyed."""
         place = "/battery/%d" % n
-        for row in _SENSORS:
+        for row in _SENSORS + (_CHARGES if self._counted else ()):
             name = self._words.entity(row[0], n)
             yield None
             yield self._sensor("battery_%d_%s" % (n, row[0]), name, place, row)

@@ -15,7 +15,7 @@ from array import array
 
 from micropython import const
 
-from parallelator import catalog
+from parallelator import catalog, energy
 from parallelator.catalog import ACTIONS, MQTT_PROBLEMS
 from parallelator.network import discovery
 from parallelator.network.mqtt_link import Denied, Garbage, Link, tls_context
@@ -66,7 +66,9 @@ class Mqtt:
             _cut(_level(name), _NAME_BYTES),
         )
         self._node = node.encode()
-        self._device = discovery.Device(node, self._base, name, rig.words)
+        self._device = discovery.Device(
+            node, self._base, name, rig.words, energy.is_asked(rig.settings)
+        )
         self._commands = value["mqtt.commands"]
         self._interval_ms = value["mqtt.interval_s"] * 1000
         self._dice = int(number[-8:], 16) * _GOLDEN & 0x3FFFFFFF

@@ -48,6 +48,11 @@ _CHARGES = (
     ("charge_error_ratio", "The charge lies within this in 95 of 100 cases."),
     ("capacity_ratio", "Capacity as a share of what its label promises."),
 )
+_ENERGIES = (
+    ("discharge_joules_total", "Energy drawn so far.", "out_dwh"),
+    ("charge_joules_total", "Energy taken up so far.", "in_dwh"),
+)
+"""Name, what it is, array of the meter."""
 _PAUSES = (
     "Time in which a collection of garbage stopped everything.",
     "Time in which a write to the internal flash stopped everything.",
@@ -247,19 +252,22 @@ class Reports:
                     value = value * 18 // 5
                 yield _BATTERY % (name, i + 1, value)
 
-
     def _charge(self, meter: "Meter"):
         # What is not known has no sample.
         for (name, text, scale), value in zip(_CHARGE, energy(meter)):
             yield _head(name, "gauge", text)
             if value is not None:
-                yield "parallelator_%s %g\n" % (name, value * scale)
+                yield "parallelator_%s %.2f\n" % (name, value * scale)
         for k, (name, text) in enumerate(_CHARGES):
             yield _head("battery_" + name, "gauge", text)
             for i in range(BATTERIES):
                 pct = meter.health.percent(i) if k == 2 else meter.percent(i)[k]
                 if pct is not None:
                     yield _BATTERY % (name, i + 1, "%.2f" % (pct / 100))
+        for name, text, source in _ENERGIES:
+            yield _head("battery_" + name, "counter", text)
+            for i in range(BATTERIES):
+                yield _BATTERY % (name, i + 1, getattr(meter, source)[i] * 360)
 
 
 def _in_fours(texts: "Iterable"):
