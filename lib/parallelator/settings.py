@@ -297,21 +297,21 @@ def _fits(row: tuple, value: object):
     return low <= value <= high
 
 
-def _are_numbers(value: object, count: int, low: int, high: int):
-    return (
-        isinstance(value, list)
-        and len(value) == count
-        and all(_kind(number) == "a whole number" and low <= number <= high for number in value)
+def _are_numbers(value: list, count: int, low: int, high: int):
+    return len(value) == count and all(
+        _kind(number) == "a whole number" and low <= number <= high for number in value
     )
 
 
 def _are_bits(value: object):
-    return _are_numbers(value, 4, 0, 7) and len(set(value)) == 4
+    return isinstance(value, list) and _are_numbers(value, 4, 0, 7) and len(set(value)) == 4
 
 
 def _is_curve(value: object):
-    return _are_numbers(value, 21, 1000, 5000) and all(
-        value[k] < value[k + 1] for k in range(len(value) - 1)
+    return (
+        isinstance(value, list)
+        and _are_numbers(value, 21, 1000, 5000)
+        and all(value[k] < value[k + 1] for k in range(20))
     )
 
 

@@ -11,9 +11,9 @@ from parallelator.snapshot import BATTERIES
 _KEY = "r_first"
 _SURE = 0.05
 """Deviation of a capacity that is told."""
-_TIRED = 0.8
+_TIRED_PCT = const(80)
 _GROWN = 1.5
-"""Share of the capacity under which, and growth of the resistance over which a pack is told of."""
+"""Capacity under which, and growth of the resistance over which a pack is told of."""
 _OTHERS = const(2)
 """Packs beside one whose resistances are needed to tell its growth from that of a cold night."""
 
@@ -55,7 +55,7 @@ class Health:
 
     def _is_tired(self, i: int):
         pct = self.percent(i)
-        return pct is not None and pct < 100 * _TIRED
+        return pct is not None and pct < _TIRED_PCT
 
     def _growth(self, i: int):
         # Resistance of pack i over its first, 0 when one of them is not known.
@@ -75,9 +75,10 @@ class Health:
     def look(self, i: int):
         """Look at pack i, whose charge was corrected just now; tell what is new."""
         bit = 1 << i
-        if self._is_tired(i) and not self._tired & bit:
+        pct = self.percent(i)
+        if pct is not None and pct < _TIRED_PCT and not self._tired & bit:
             self._tired |= bit
-            self._emit("capacity_low", i, 0, 0, self.percent(i))
+            self._emit("capacity_low", i, 0, 0, pct)
         r_mohm = self._snap.r_mohm[i]
         if r_mohm and not self._first[i]:
             self._first[i] = r_mohm

@@ -188,7 +188,7 @@ class Learner:
         mv = array("H", (int(self._mv[k] * _PARTS) if self._looks[k] else 0 for k in range(_BINS)))
         return bytes(kept) + bytes(mv)
 
-    def recall(self, record: bytes):
+    def recall(self, record: "bytes | bytearray"):
         """Take over what `record` gave."""
         self.phase, self._from_mah, self.full, most = array("i", record[:_HEAD])
         self._most = self.share = most / _SHARES
