@@ -33,8 +33,11 @@ FROZEN = ("umqtt",)
 """What MicroPython's image for the ESP32 brings along."""
 
 APART = (
+    "parallelator.energy.calibration",
     "parallelator.energy.charge",
     "parallelator.energy.curve",
+    "parallelator.energy.health",
+    "parallelator.energy.learning",
     "parallelator.energy.meter",
     "parallelator.protection.pace",
     "parallelator.web.bundle",

@@ -5,7 +5,7 @@ from array import array
 
 from micropython import const
 
-from parallelator.energy import curve as curves
+from parallelator.energy.curve import POINTS
 from parallelator.energy.learning import PHASES, RECORD_BYTES, Learner
 from parallelator.snapshot import BATTERIES, RIG
 
@@ -127,5 +127,5 @@ class Calibration:
             "source": TYPED if self._typed else OWN if self.nights else START,
             "nights": self.nights,
             "curve": [int(mv + 0.5) for mv in self._charge.curve],
-            "step_pct": 100 // (curves.POINTS - 1),
+            "step_pct": 100 // (POINTS - 1),
         }

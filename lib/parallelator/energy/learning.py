@@ -11,7 +11,7 @@ from math import ceil
 
 from micropython import const
 
-from parallelator.energy import curve as curves
+from parallelator.energy.curve import POINTS, charge_at, volts_at
 
 CHARGE = const(0)
 DISCHARGE = const(1)
@@ -129,7 +129,7 @@ class Learner:
         # (the last bin with a voltage, the charge there by a curve); charge 1 without any.
         for k in range(_BINS - 1, -1, -1):
             if self._looks[k]:
-                return k, curves.charge_at(known, self._mv[k])
+                return k, charge_at(known, self._mv[k])
         return 0, 1.0
 
     def finish(self, known: "array | list", nights: int):
@@ -151,7 +151,7 @@ class Learner:
         if not _LEAST < total < _MOST:
             self.forget("capacity")
             return None
-        points = curves.POINTS - 1
+        points = POINTS - 1
         weight = min(nights, _MOST_NIGHTS)
         learned, least = [], 0
         for k in range(points + 1):
@@ -168,9 +168,9 @@ class Learner:
         before, after = self._near(below, -1), self._near(below + 1, 1)
         if before < 0:
             at = 1 - (1 - rest) * (after + 0.5) / (last + 0.5)
-            return self._mv[after] + curves.volts_at(known, charge) - curves.volts_at(known, at)
+            return self._mv[after] + volts_at(known, charge) - volts_at(known, at)
         if after > last:
-            return self._mv[last] + curves.volts_at(known, charge) - curves.volts_at(known, rest)
+            return self._mv[last] + volts_at(known, charge) - volts_at(known, rest)
         share = (place - before) / (after - before)
         return self._mv[before] + (self._mv[after] - self._mv[before]) * share
 
