@@ -352,7 +352,7 @@ class Ina219(''',
     copy.add(
         driver,
         "        if not i2c.read(address, 0x3F, word):\n            return None\n",
-        '        if value_of(word) == 0xA080:\n            return driver("ina236")\n',
+        '        if value_of(word) == 0xA080:\n            return "ina236"\n',
     )
     copy.write(
         "tools/sim/chips/ina236.py",

@@ -4,7 +4,6 @@
 from micropython import const
 
 from parallelator.hardware.ina2xx import RESET, Ina237, value_of
-from parallelator.hardware.ina_others import DRIVERS
 
 MODELS = ("ina237", "ina228", "ina226", "ina219")
 """The chips by the names that the settings use."""
@@ -16,11 +15,13 @@ def driver(model: str) -> "type[Ina2xx]":
     """The driver class for one of MODELS; for "auto" that of the first."""
     if model == "auto" or model == MODELS[0]:
         return Ina237
+    from parallelator.hardware.ina_others import DRIVERS
+
     return DRIVERS[model]
 
 
 def detect(i2c: "I2c", address: int):
-    """The driver class for the chip at `address`, None when none of the family answers.
+    """Which of MODELS is at `address`, None when none of the family answers.
 
     The INA219 has no identification: it is known by its configuration after a reset. Allocates
     nothing.
@@ -31,13 +32,13 @@ def detect(i2c: "I2c", address: int):
     if value_of(word) == _TEXAS_INSTRUMENTS:
         if not i2c.read(address, 0x3F, word):
             return None
-        return driver("ina228") if value_of(word) >> 4 == 0x228 else Ina237
+        return "ina228" if value_of(word) >> 4 == 0x228 else "ina237"
     if not i2c.read(address, 0xFE, word):
         return None
     if value_of(word) == _TEXAS_INSTRUMENTS:
         if not i2c.read(address, 0xFF, word):
             return None
-        return driver("ina226") if value_of(word) == 0x2260 else None
+        return "ina226" if value_of(word) == 0x2260 else None
     if i2c.write16(address, 0x00, RESET) and i2c.read(address, 0x00, word):
-        return driver("ina219") if value_of(word) == 0x399F else None
+        return "ina219" if value_of(word) == 0x399F else None
     return None

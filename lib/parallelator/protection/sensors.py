@@ -12,6 +12,7 @@ from micropython import const
 
 from parallelator.catalog import Reason
 from parallelator.hardware import ina2xx, ina_models
+from parallelator.hardware.ina_models import MODELS
 from parallelator.snapshot import BATTERIES, CHANNELS
 
 _BASE = const(0x40)
@@ -52,6 +53,7 @@ class Sensors:
         self._limits = limits
         self._shunt_uohm = shunt_uohm
         self._zero_ma = zero_ma
+        self._drivers = {MODELS[0]: ina_models.driver(MODELS[0])}
         self._misses = bytearray(BATTERIES)
         self._marks = bytearray(BATTERIES)
         self._rescued = 0
@@ -61,8 +63,12 @@ class Sensors:
         self.garbled = 0
 
     def detect(self, i: int):
-        """The driver for the chip at place i, None when none answers. Allocates nothing."""
-        driver = ina_models.detect(self._i2c, _BASE + i)
+        """The driver for the chip at place i, None when none answers. Allocates nothing, but for
+        the first chip of a model other than the INA237, whose driver it imports."""
+        model = ina_models.detect(self._i2c, _BASE + i)
+        if model and model not in self._drivers:
+            self._drivers[model] = ina_models.driver(model)
+        driver = self._drivers[model] if model else None
         self._marks[i] = driver.MARK if driver else 0
         return driver
 
