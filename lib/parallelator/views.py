@@ -5,7 +5,16 @@ Numbers that are not known are None. Nothing here is for the guard's tick: all o
 """
 
 from parallelator import VERSION, catalog
-from parallelator.snapshot import BATTERIES, IDLE_MA, NO_TEMPERATURE, RIG, bus, connected, eta_ms
+from parallelator.snapshot import (
+    BATTERIES,
+    IDLE_MA,
+    NO_CHARGE,
+    NO_TEMPERATURE,
+    RIG,
+    bus,
+    connected,
+    eta_ms,
+)
 
 
 def flow(current_ma: int):
@@ -76,9 +85,11 @@ def energy(meter: "Meter"):
     return meter.told or (None,) * len(catalog.ENERGY)
 
 
-def charge(meter: "Meter | None", i: int):
-    """Charge of battery i and its error, whole per cent, None when not known."""
-    return meter.percent(i) if meter else (None, None)
+def charge(snap: "Snapshot", i: int):
+    """Charge of battery i and its error in per cent, None when not known."""
+    if snap.soc_pct[i] == NO_CHARGE:
+        return None, None
+    return snap.soc_pct[i], snap.soc_error_pct[i]
 
 
 def state_view(snap: "Snapshot", i: int):
@@ -89,19 +100,14 @@ def state_view(snap: "Snapshot", i: int):
     return catalog.state_name(state), catalog.reason_name(reason), end
 
 
-def battery_view(rig: "Rig", i: int):
-    """Battery i as `GET /api/state` shows it: a dict, unknown values None.
-
-    Args:
-        rig: its `snap`, `settings` and `meter` are used.
-    """
-    snap = rig.snap
+def battery_view(snap: "Snapshot", i: int, label: str):
+    """Battery i as `GET /api/state` shows it: a dict, unknown values None."""
     valid = snap.valid[i]
-    soc_pct, soc_error_pct = charge(rig.meter, i)
+    soc_pct, soc_error_pct = charge(snap, i)
     state, reason, end = state_view(snap, i)
     return {
         "n": i + 1,
-        "label": rig.settings["batteries.%d.label" % (i + 1)],
+        "label": label,
         "state": state,
         "wish": catalog.WISHES[snap.wish[i]],
         "reason": reason,

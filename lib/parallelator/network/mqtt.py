@@ -261,7 +261,7 @@ class Mqtt:
         await asyncio.sleep_ms(0)
         self._seen[i] = _look(rig.snap, i)
         self._due[i] = self._next_due(self._due[i], now)
-        view = battery_view(rig, i)
+        view = battery_view(rig.snap, i, rig.settings["batteries.%d.label" % (i + 1)])
         await asyncio.sleep_ms(0)
         await self._send(link, "/battery/%d" % (i + 1), json.dumps(view))
 

@@ -28,4 +28,4 @@ def pieces(rig: "Rig", writable: bool, logged_in: bool):
 
 
 def _battery(rig: "Rig", i: int):
-    return dump(battery_view(rig, i))
+    return dump(battery_view(rig.snap, i, rig.settings["batteries.%d.label" % (i + 1)]))
