@@ -14,7 +14,7 @@ TOTALS = fields(
         key: STATE[key]
         for key in (
             *("name", "version", "language", "uptime_ms", "time", "boot", "bus", "max", "min"),
-            *("mean_mv", "discharge_mah", "charge_mah"),
+            *("mean_mv", "discharge_mah", "charge_mah", "energy"),
         )
     },
     alarm_count="int",

@@ -292,6 +292,7 @@ LOG_COLUMNS = (
     ("state", ALWAYS, 0, 6),
     ("discharge_mah", THERE, 0, 1000000000),
     ("charge_mah", THERE, 0, 1000000000),
+    ("soc_pct", READ, 0, 100),
 )
 
 ENERGY = (

@@ -29,6 +29,7 @@ IDLE_MA = const(50)
 
 
 NO_TEMPERATURE = const(-300)
+NO_CHARGE = const(255)
 
 RIG = const(-1)
 """The battery index of what concerns the whole rig."""
@@ -53,6 +54,8 @@ class Snapshot:
         trips: counted trips so far.
         temperature_c: die of the sensor in degrees Celsius, NO_TEMPERATURE when not known.
         on_s: seconds spent ON since boot; switchings: times its switch closed since boot.
+        soc_pct: charge; soc_error_pct: its error, two standard deviations; both in per cent,
+            NO_CHARGE when not known.
         r_mohm: resistance inside the pack as measured, 0 when not known.
         discharge_mah, charge_mah: whole mAh since boot; *_rest hold the remainder in mA*ms.
         bus_locked: (bool) True while the bus is locked as `bus_overload`.
@@ -73,7 +76,9 @@ class Snapshot:
         self.since_s = _words()
         self.eta_ms = _words()
         self.join_ms = _words()
-        self.temperature_c = array("i", [NO_TEMPERATURE] * BATTERIES)
+        self.temperature_c = array("h", [NO_TEMPERATURE] * BATTERIES)
+        self.soc_pct = bytearray([NO_CHARGE] * BATTERIES)
+        self.soc_error_pct = bytearray([NO_CHARGE] * BATTERIES)
         self.r_mohm = array("h", bytes(2 * BATTERIES))
         self.on_s = _words()
         self.on_rest_ms = _words()

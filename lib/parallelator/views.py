@@ -5,7 +5,16 @@ Numbers that are not known are None. Nothing here is for the guard's tick: all o
 """
 
 from parallelator import VERSION, catalog
-from parallelator.snapshot import BATTERIES, IDLE_MA, NO_TEMPERATURE, RIG, bus, connected, eta_ms
+from parallelator.snapshot import (
+    BATTERIES,
+    IDLE_MA,
+    NO_CHARGE,
+    NO_TEMPERATURE,
+    RIG,
+    bus,
+    connected,
+    eta_ms,
+)
 
 
 def flow(current_ma: int):
@@ -79,9 +88,11 @@ def energy(meter: "Meter"):
     return meter.told or (None,) * len(catalog.ENERGY)
 
 
-def charge(meter: "Meter | None", i: int):
-    """Charge of battery i and its error, whole per cent, None when not known."""
-    return meter.percent(i) if meter else (None, None)
+def charge(snap: "Snapshot", i: int):
+    """Charge of battery i and its error in per cent, None when not known."""
+    if snap.soc_pct[i] == NO_CHARGE:
+        return None, None
+    return snap.soc_pct[i], snap.soc_error_pct[i]
 
 
 def state_view(snap: "Snapshot", i: int):
@@ -98,9 +109,9 @@ def battery_view(rig: "Rig", i: int):
     Args:
         rig: its `snap`, `settings` and `meter` are used.
     """
-    snap = rig.snap
+    snap, meter = rig.snap, rig.meter
     valid = snap.valid[i]
-    soc_pct, soc_error_pct = charge(rig.meter, i)
+    soc_pct, soc_error_pct = charge(snap, i)
     state, reason, end = state_view(snap, i)
     return {
         "n": i + 1,
@@ -117,9 +128,9 @@ def battery_view(rig: "Rig", i: int):
         "charge_mah": snap.charge_mah[i],
         "soc_pct": soc_pct,
         "soc_error_pct": soc_error_pct,
-        "health_pct": rig.meter and rig.meter.health.percent(i),
-        "discharge_wh": rig.meter and rig.meter.out_dwh[i] / 10,
-        "charge_wh": rig.meter and rig.meter.in_dwh[i] / 10,
+        "health_pct": meter and meter.health.percent(i),
+        "discharge_wh": meter and meter.out_dwh[i] / 10,
+        "charge_wh": meter and meter.in_dwh[i] / 10,
         "r_mohm": snap.r_mohm[i] or None,
         "trips": snap.trips[i],
         "temperature_c": celsius(snap, i),

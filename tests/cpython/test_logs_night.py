@@ -209,6 +209,44 @@ def test_what_flowed_is_counted_across_restarts(boots):
     assert nights.counted(table, "discharge_mah") == true
 
 
+def told(volts, counted, percents, boots=(0, 0, 0, 0)):
+    """The night of pack 1 with these readings, one a second."""
+    lines = []
+    for k, (volt, mah, percent, boot) in enumerate(
+        zip(volts, counted, percents, boots, strict=True)
+    ):
+        uptime_ms = 10000 + 1000 * (k - boots.index(boot))
+        time = fixture.stamp(START + timedelta(seconds=10 + k + 60 * boot))
+        lines.append(f"{time},{uptime_ms},1,{volt},2000,on,{mah},0,{percent}")
+    data = "".join(f"{line}\n" for line in [fixture.LONG + ",soc_pct", *lines]).encode()
+    return nights.night_of(join(d14=data))
+
+
+def test_energy_is_what_flowed_at_the_voltage_at_which_it_flowed():
+    pack = told((28000, 28000, 24000, 24000), (0, 1000, 1000, 4000), ("",) * 4).packs.loc[1]
+    assert pack.out_ah == 4 and pack.out_wh == 28 + 3 * 24
+    assert (pack.in_ah, pack.in_wh) == (0, 0)
+
+
+def test_energy_across_a_restart_is_of_all_that_was_counted():
+    night = told((25000,) * 4, (0, 1000, 1100, 2000), ("",) * 4, (0, 0, 1, 1))
+    assert night.packs.loc[1, "out_wh"] == 2 * 25
+
+
+def test_charge_at_the_beginning_and_at_the_end():
+    night = told((26000,) * 4, (0, 1, 2, 3), ("", 93, 60, 41))
+    assert (night.packs.loc[1, "first_pct"], night.packs.loc[1, "last_pct"]) == (93, 41)
+    assert "charge 93 to 41 %" in report.headline(night)
+    assert drawing.pack_line(night, 1)[-2:] == ["93 to 41 %", "peak 2.0 A"]
+    assert next(report.pack_rows(night))[1][4:6] == ["93", "41"]
+
+
+def test_charge_that_nobody_knew_is_not_told():
+    night = told((26000,) * 4, (0, 1, 2, 3), ("",) * 4)
+    assert "charge" not in report.headline(night)
+    assert next(report.pack_rows(night))[1][4:6] == ["–", "–"]
+
+
 def test_a_counter_that_began_again_counts_from_zero():
     table = pd.DataFrame({"boot": [0, 0, 1, 1], "mah": [100.0, 900.0, 4.0, 50.0]})
     assert nights.counted(table, "mah") == 850

@@ -24,7 +24,11 @@ SCENARIO = {
     "name": "logged",
     "duration_s": 75,
     "load": [[0, 40]],
-    "settings": {"serial_messages": False, "log": {"separator": ";"}},
+    "settings": {
+        "serial_messages": False,
+        "log": {"separator": ";"},
+        "pack": {"capacity_mah": 20000},
+    },
     "steps": [
         {"at": 30, "do": "inject_current", "n": 3, "ma": 25000},
         {"at": 30.3, "do": "inject_current", "n": 3, "ma": 0},
@@ -93,6 +97,8 @@ def test_a_simulated_night_is_drawn_as_the_plant_had_it(simulated, tmp_path, cap
         true_ah = truth["energy"][row[0]]["true_mah"] / 1000
         # The last rows may not have been flushed: up to 20 s of at most 3 A.
         assert true_ah - 0.025 < float(row[1]) <= true_ah + 0.006, (row, true_ah)
+        assert 24 * true_ah - 0.7 < float(row[3]) < 30 * true_ah, (row, true_ah)
+        assert 0 < int(row[6]) <= int(row[5]) < 100, row
     found, picture = colours(tmp_path / "night.png")
     assert picture.width == 1200 and picture.height > 1200
     for wanted in (drawing.STATE_COLOURS["on"], drawing.TRIP, drawing.FLAW, drawing.VOLTAGE):
@@ -282,5 +288,5 @@ def test_what_cannot_be_read_says_what_it_was(rig, card, tmp_path, capsys):
 def test_a_night_in_which_nothing_was_measured(tmp_path, capsys, out):
     (tmp_path / "boot-0001.csv").write_bytes(fixture.log([",1000,1,,,absent,,"]))
     assert night.main([str(tmp_path), "-o", str(tmp_path / out)]) == 0
-    assert "0 packs · 0.0 Ah out" in capsys.readouterr().out
+    assert "0 packs · 0.0 Ah (0 Wh) out" in capsys.readouterr().out
     assert (tmp_path / out).stat().st_size > 3000

@@ -467,7 +467,7 @@ def test_it_comes_and_goes():
 
 
 def test_a_log_column(copy):
-    last = '    ("charge_mah", THERE, 0, 1000000000),\n'
+    last = '    ("soc_pct", READ, 0, 100),\n'
     row = '    ("temperature_c", READ, -40, 150),\n'
     copy.add("lib/parallelator/catalog.py", last, row)
     copy.write(
@@ -481,7 +481,7 @@ from logs import parsing
 def test_a_log_of_before_and_one_of_now_are_read():
     old = fixture.log(fixture.rows(range(10, 60)))
     now = b"".join(
-        line + (b",temperature_c" if number == 0 else b",31") + b"\\n"
+        line + (b",soc_pct,temperature_c" if number == 0 else b",80,31") + b"\\n"
         for number, line in enumerate(old.splitlines())
     )
     rows = parsing.parse_log("2026-07-14.csv", old).rows

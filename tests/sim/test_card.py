@@ -9,7 +9,7 @@ from support import clean, state_at
 from test_records import MB, SECTORS, Run, complete, uptimes
 
 LARGE = 32 * 2097152  # 32 GB, which is a FAT32 volume
-HEADER = "time,uptime_ms,battery,voltage_mv,current_ma,state,discharge_mah,charge_mah\n"
+HEADER = "time,uptime_ms,battery,voltage_mv,current_ma,state,discharge_mah,charge_mah,soc_pct\n"
 
 
 def play(image, **plan):

@@ -177,7 +177,8 @@ def test_the_long_log_tells_what_the_plant_did():
     assert run.codes() == ["sd_ready"], run.codes()
     assert set(run.files()) == {"boot-0001.csv", "events.csv"}
     head = run.read("boot-0001.csv").split("\n")[0]
-    assert head == ("time,uptime_ms,battery,voltage_mv,current_ma,state,discharge_mah,charge_mah")
+    names = "voltage_mv,current_ma,state,discharge_mah,charge_mah,soc_pct"
+    assert head == "time,uptime_ms,battery," + names
     rows = run.rows("boot-0001.csv")
     assert complete(uptimes(rows), 2, 49)
     assert len(rows) == 16 * len(uptimes(rows))
@@ -186,6 +187,7 @@ def test_the_long_log_tells_what_the_plant_did():
         sample = late[at : at + 16]
         assert [int(row[2]) for row in sample] == list(range(1, 17))
         assert all(row[5] == "on" and 20000 < int(row[3]) < 30000 for row in sample)
+        assert all(row[8] == "" for row in sample)  # no capacity is set
         assert 39500 < sum(int(row[4]) for row in sample) < 40500
     # What the last row counted is what flowed until then, within the 20 s after it.
     for row in rows[-16:]:
@@ -198,7 +200,7 @@ def test_the_wide_log_has_one_row_a_sample():
     head = run.read("boot-0001.csv").split("\n")[0].split(";")
     rows = run.rows("boot-0001.csv", ";")
     assert complete(uptimes(rows), 2, 29)
-    assert len(rows) == len(uptimes(rows)) and all(len(row) == len(head) == 82 for row in rows)
+    assert len(rows) == len(uptimes(rows)) and all(len(row) == len(head) == 98 for row in rows)
     last = dict(zip(head, rows[-1]))
     assert last["state_5"] == "on" and last["state_6"] == "absent"
     assert 20000 < int(last["voltage_mv_1"]) < 30000 and last["voltage_mv_6"] == ""

@@ -71,6 +71,10 @@ class Rig:
             pass
         return self
 
+    def percent(self, i):
+        snap = self.snap
+        return None if snap.soc_pct[i] == 255 else (snap.soc_pct[i], snap.soc_error_pct[i])
+
     def told(self):
         return self.meter.told and dict(zip(catalog.ENERGY, self.meter.told))
 
@@ -83,10 +87,10 @@ def test_the_capacity_has_to_be_told():
 
 def test_unknown_is_told_as_unknown():
     rig = Rig()
-    assert rig.meter.percent(0) == (None, None) and rig.told() is None
+    assert rig.percent(0) is None and rig.told() is None
     rig.run(3, 0)
-    assert rig.meter.percent(9) == (None, None)
-    charge, error = rig.meter.percent(0)
+    assert rig.percent(9) is None
+    charge, error = rig.percent(0)
     assert 40 < charge < 65 and 3 <= error <= 15, (charge, error)
 
 
@@ -135,7 +139,7 @@ def test_another_pack_is_an_event_and_is_learned_anew():
     after = Rig(rig.flash, charge=0.2).run(3, 0)
     changed = sorted((event[0], event[1]) for event in after.events)
     assert changed == [("pack_changed", i) for i in range(4)], after.events
-    assert after.meter.percent(0)[0] < 40
+    assert after.percent(0)[0] < 40
 
 
 def test_counters_that_jump_are_not_taken_for_charge():

@@ -38,7 +38,7 @@ from parallelator.records.history import History
 from parallelator.records.sample_ring import BUS, SampleRing
 from parallelator.rig import Rig
 from parallelator.scheduler import Scheduler
-from parallelator.snapshot import ALL, BATTERIES, RIG, Snapshot
+from parallelator.snapshot import ALL, BATTERIES, NO_CHARGE, RIG, Snapshot
 from parallelator.web import server
 
 _CARD_BYTES = 200 * 1024
@@ -262,19 +262,19 @@ class Health:
 
 
 class Meter:
-    """What is told of the charge; that of a battery is some per cent beside the rig's."""
+    """What is told of the rig's charge; that of a battery is some per cent beside it."""
 
-    def __init__(self, told, curve=None):
+    def __init__(self, snap, told, curve=None):
         self.told = tuple(told)
         labels = [20000] * BATTERIES
         charge = Charge("nmc", 7, labels, 24000)
         self.calibration = Calibration(charge, labels, curve, NoFlash(), None)
         self.health = Health()
         self.out_dwh = self.in_dwh = [12345] * BATTERIES
-
-    def percent(self, i):
         charge, error = self.told[:2]
-        return (None, None) if charge is None else (min(charge + i % 3, 100), error)
+        for i in range(BATTERIES):
+            snap.soc_pct[i] = NO_CHARGE if charge is None else min(charge + i % 3, 100)
+            snap.soc_error_pct[i] = NO_CHARGE if charge is None else error
 
 
 class FakeRig(Rig):
@@ -404,7 +404,8 @@ class FakeRig(Rig):
             for i in range(BATTERIES):
                 self.snap.current_ma[i] = int(args[0]) if args else 0
         elif command == "charge":
-            self.meter = Meter(None if value == "-" else int(value) for value in args)
+            told = args or "-" * len(catalog.ENERGY)
+            self.meter = Meter(self.snap, (None if value == "-" else int(value) for value in told))
             if not args:
                 self.meter = None
         elif command == "learn":
@@ -441,7 +442,7 @@ class FakeRig(Rig):
         """The longest texts a frame can hold."""
         snap = self.snap
         snap.uptime_s = 99999999
-        self.meter = Meter((100, 100, 99999, 172799, 172799, 172799, 172799, 172799, 16))
+        self.meter = Meter(snap, (100, 100, 99999, 172799, 172799, 172799, 172799, 172799, 16))
         for i in range(BATTERIES):
             self.guard.put(i, catalog.UNCONTROLLED, Reason.SWITCH_FAULT)
             self.alarm("stuck_closed", i)

@@ -39,6 +39,7 @@ class Snap:
         self.r_mohm = [0] * PLACES
         self.discharge_mah, self.discharge_rest = [0] * PLACES, [0] * PLACES
         self.charge_mah, self.charge_rest = [0] * PLACES, [0] * PLACES
+        self.soc_pct, self.soc_error_pct = [0] * PLACES, [0] * PLACES
 
 
 class Flash(dict):

@@ -168,4 +168,6 @@ def pack_line(night, battery):
     """What is written next to the strip of one pack: list of short texts."""
     pack = night.packs.loc[battery]
     words = [f"{pack.out_ah:.1f} Ah out", f"{pack.in_ah:.1f} in", f"on {span(pack.on_h * 3600)}"]
+    if pack.first_pct == pack.first_pct:
+        words.append(f"{pack.first_pct:.0f} to {pack.last_pct:.0f} %")
     return [*words, f"peak {pack.peak_a:.1f} A".replace("-", "−")]

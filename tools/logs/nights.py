@@ -11,7 +11,10 @@ ALL = "all"
 _HALF_DAY = pd.Timedelta(hours=12)
 _CLOSED = ("on", "uncontrolled")
 _OPENED = ("tripped", "locked")
-_NUMBERS = ("out_ah", "in_ah", "on_h", "low_v", "high_v", "peak_a", "trips")
+_NUMBERS = (
+    *("out_ah", "in_ah", "out_wh", "in_wh", "first_pct", "last_pct"),
+    *("on_h", "low_v", "high_v", "peak_a", "trips"),
+)
 _FORMER = {"bus_fault": "trouble", "bus_recovered": "info"}
 """Codes of earlier versions: i2c_fault and i2c_recovered of today."""
 _SLACK_S = 12
@@ -29,8 +32,9 @@ class Night:
         bands: DataFrame, one row per stretch of one state: battery, state, start, end.
         trips: DataFrame: battery, time, text.
         alarms: DataFrame as `Archive.events`: all other events that tell of trouble or danger.
-        packs: DataFrame indexed by battery: out_ah, in_ah, on_h, low_v, high_v, peak_a (the
-            largest current, with its sign), trips.
+        packs: DataFrame indexed by battery: out_ah, in_ah, out_wh, in_wh, first_pct and last_pct
+            (charge in the first and last row that knows it, NaN without one), on_h, low_v, high_v,
+            peak_a (the largest current, with its sign), trips.
         flaws: those in it, and those without a time; others: those elsewhere.
     """
 
@@ -160,6 +164,10 @@ def _packs(rows, bands, trips):
         table[n] = {
             "out_ah": counted(part, "discharge_mah") / 1000,
             "in_ah": counted(part, "charge_mah") / 1000,
+            "out_wh": counted(part, "discharge_mah") / 1000 * _volts(part, "discharge_mah"),
+            "in_wh": counted(part, "charge_mah") / 1000 * _volts(part, "charge_mah"),
+            "first_pct": _known(part["soc_pct"], 0),
+            "last_pct": _known(part["soc_pct"], -1),
             "on_h": on_h.get(n, 0.0),
             "low_v": part["voltage_mv"].min() / 1000,
             "high_v": part["voltage_mv"].max() / 1000,
@@ -167,6 +175,18 @@ def _packs(rows, bands, trips):
             "trips": int(count.get(n, 0)),
         }
     return pd.DataFrame.from_dict(table, orient="index").reindex(columns=_NUMBERS)
+
+
+def _known(values, place):
+    """The first (place 0) or the last (place -1) known value, NaN without one."""
+    values = values.dropna()
+    return values.iloc[place] if len(values) else float("nan")
+
+
+def _volts(rows, column):
+    """The mean voltage of one battery while its counter `column` rose, in V; 0 if it never did."""
+    rose = rows.groupby("boot", sort=False)[column].diff().clip(lower=0).fillna(0)
+    return (rose * rows["voltage_mv"]).sum() / rose.sum() / 1000 if rose.any() else 0.0
 
 
 def counted(rows, column):

@@ -105,12 +105,10 @@ def _list(title, lines):
 
 
 def _table(night):
-    names = ("pack", "out Ah", "in Ah", "on h", "min V", "max V", "peak A", "trips")
-    head = "".join(f"<th>{name}</th>" for name in names)
+    head = "".join(f"<th>{name}</th>" for name in ("pack", *(row[0] for row in report.COLUMNS)))
     rows = ""
-    for n, pack in night.packs.iterrows():
-        cells = [n, *(f"{value:.2f}" for value in pack.iloc[:-1]), f"{pack.trips:.0f}"]
-        rows += f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
+    for n, cells in report.pack_rows(night):
+        rows += f"<tr>{''.join(f'<td>{cell}</td>' for cell in (n, *cells))}</tr>"
     return f'<div class="wide"><table><tr>{head}</tr>{rows}</table></div>'
 
 
@@ -187,7 +185,8 @@ def _figure(night, flaws):
     _lane(sheet, night, flaws)
     rig = drawing.rig_of(night, _POINTS)
     total = night.packs
-    words = f"<b>rig</b>   {total['out_ah'].sum():.1f} Ah out · {total['in_ah'].sum():.1f} in"
+    out, into = total["out_ah"].sum(), total["in_ah"].sum()
+    words = " · ".join([f"<b>rig</b>   {out:.1f} Ah out", f"{into:.1f} in", *report.charge(total)])
     place = sheet.strip(_RIG_PX, words)
     volts = drawing.volt_range(night)
     _lines(sheet, place, rig, volts, drawing.amp_range(rig.amps), "rig")

@@ -12,6 +12,20 @@ KINDS = {
     "day": "Missing days",
 }
 _FLAWS = "Flaws of this night's log"
+COLUMNS = (
+    ("out Ah", "out_ah", ".2f"),
+    ("in Ah", "in_ah", ".2f"),
+    ("out Wh", "out_wh", ".1f"),
+    ("in Wh", "in_wh", ".1f"),
+    ("from %", "first_pct", ".0f"),
+    ("to %", "last_pct", ".0f"),
+    ("on h", "on_h", ".2f"),
+    ("min V", "low_v", ".2f"),
+    ("max V", "high_v", ".2f"),
+    ("peak A", "peak_a", ".2f"),
+    ("trips", "trips", ".0f"),
+)
+"""The table of the packs: what it is headed, the column of `Night.packs`, how it is written."""
 _LONGEST = 40
 _MOST = 12
 """As many flaws of one kind are listed; the others are counted."""
@@ -25,7 +39,7 @@ def clock(night, time):
 
 
 def headline(night):
-    """One line: when, how many packs, Ah, trips, flaws."""
+    """One line: when, how many packs, Ah, Wh, charge, trips, flaws."""
     packs = night.packs
     count = len(night.flaws)
     length = span((night.end - night.start).total_seconds())
@@ -35,12 +49,22 @@ def headline(night):
         (
             when,
             _many(len(packs), "pack"),
-            f"{packs['out_ah'].sum():.1f} Ah out",
-            f"{packs['in_ah'].sum():.1f} Ah in",
+            f"{packs['out_ah'].sum():.1f} Ah ({packs['out_wh'].sum():.0f} Wh) out",
+            f"{packs['in_ah'].sum():.1f} Ah ({packs['in_wh'].sum():.0f} Wh) in",
+            *charge(packs),
             _many(len(night.trips), "trip"),
             _many(count, "flaw") + " in the log" if count else "log complete",
         )
     )
+
+
+def charge(packs):
+    """Nothing, or one text: the mean charge at first and at last of the packs that tell it."""
+    known = packs[["first_pct", "last_pct"]].dropna()
+    if known.empty:
+        return []
+    first, last = known.mean()
+    return [f"charge {first:.0f} to {last:.0f} %"]
 
 
 def flaw_lines(flaws):
@@ -99,16 +123,20 @@ def boot_lines(night):
     return _cut(lines)
 
 
+def pack_rows(night):
+    """The table of the packs as (number, texts in the order of COLUMNS); unknown is a dash."""
+    for n, pack in night.packs.iterrows():
+        cells = (format(pack[key], form) for _, key, form in COLUMNS)
+        yield n, ["–" if cell == "nan" else cell for cell in cells]
+
+
 def text(archive, night):
     """The whole report."""
     files = ", ".join(f"{name} ({size / 1000:.0f} kB)" for name, size in archive.files.items())
     parts = [night.title, headline(night), f"read: {files}", ""]
-    parts.append("pack   out Ah   in Ah   on h   min V   max V   peak A   trips")
-    for n, pack in night.packs.iterrows():
-        parts.append(
-            f"{n:4}   {pack.out_ah:6.2f}  {pack.in_ah:6.2f}  {pack.on_h:5.2f}  {pack.low_v:6.2f}"
-            f"  {pack.high_v:6.2f}   {pack.peak_a:6.2f}   {pack.trips:5.0f}"
-        )
+    parts.append("pack  " + "  ".join(f"{name:>6}" for name, _, _ in COLUMNS))
+    for n, cells in pack_rows(night):
+        parts.append(f"{n:4}  " + "  ".join(f"{cell:>6}" for cell in cells))
     for title, lines in (
         ("Trips", trip_lines(night)),
         ("Other alarms", alarm_lines(night)),

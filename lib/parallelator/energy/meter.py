@@ -15,7 +15,7 @@ from parallelator.energy import ROW, ROW_BYTES, ROWS_BYTES, capacity_mah
 from parallelator.energy.calibration import Calibration
 from parallelator.energy.charge import Charge
 from parallelator.energy.health import Health
-from parallelator.snapshot import BATTERIES, CHANNELS, IDLE_MA, connected
+from parallelator.snapshot import BATTERIES, CHANNELS, IDLE_MA, NO_CHARGE, connected
 
 _TURN_MS = const(250)  # a board's packs each: four turns are a second
 _LOOK_S = const(300)
@@ -188,6 +188,7 @@ class Meter:
         if not self._has[i] or not snap.valid[i] or voltage_mv * 2 < self._least_mv:
             self._unseen_s[i] = min(self._unseen_s[i] + seconds, 255)
             self._mean_ma[i] = 0
+            self._show(i)
             return
         current_ma = snap.current_ma[i]
         if self._unseen_s[i] >= _GONE_S:
@@ -213,6 +214,7 @@ class Meter:
             self.health.look(i)
         row = charge.row(i) + (self.out_dwh[i], self.in_dwh[i])
         struct.pack_into(ROW, self._rows, i * ROW_BYTES, *row)
+        self._show(i)
 
     def _meet(self, i: int, voltage_mv: int, current_ma: int):
         """Pack i is seen, for the first time since the power came on or since it was away."""
@@ -225,13 +227,11 @@ class Meter:
             self._emit("pack_changed", i, 0, 0, 0)
         charge.look(i, voltage_mv, current_ma, r_mohm)
 
-    def percent(self, i: int):
-        """(charge of pack i, its error) in whole per cent; (None, None) when nobody knows it. The
-        truth lies within the error, two standard deviations, in 95 of 100 cases."""
-        known = self.known(i)
-        if not known:
-            return None, None
-        return _percent(known[0]), _percent(2 * known[1]) or 1
+    def _show(self, i: int):
+        """Write the charge of pack i into the snapshot."""
+        snap, known = self._snap, self.known(i)
+        snap.soc_pct[i] = _percent(known[0]) if known else NO_CHARGE
+        snap.soc_error_pct[i] = _error(known[1]) if known else NO_CHARGE
 
     def known(self, i: int):
         """(charge, deviation) of pack i, as of `Charge.now`; None when nobody knows it."""
@@ -266,7 +266,7 @@ class Meter:
             self.told = None
             return
         mean_ma, long_ma = sum(self._mean_ma) // _MEAN_SCALE, self._long_ma // _MEAN_SCALE
-        charge_pct, error_pct = _percent(held / full), _percent(doubt / full) or 1
+        charge_pct, error_pct = _percent(held / full), _error(doubt / full / 2)
         self.told = (charge_pct, error_pct, int(energy), _seconds(left, mean_ma))
         self.told += _span(left, doubt, mean_ma, long_ma)
         self.told += _span(full - held, doubt, -mean_ma, -long_ma) + (first,)
@@ -286,6 +286,11 @@ def _add(dwh: "array", rest_j: "array", i: int, uj: int):
 
 def _percent(share: float):
     return int(min(max(share, 0.0), 1.0) * 100 + 0.5)
+
+
+def _error(deviation: float):
+    """What is told of a deviation, in per cent: the truth lies within, in 95 of 100 cases."""
+    return _percent(2 * deviation) or 1
 
 
 def _seconds(mah: float, ma: int):

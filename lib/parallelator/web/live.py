@@ -155,7 +155,7 @@ async def frame(rig: "Rig", slow: int):
     celsius = views.celsius(snap, slow)
     r_mohm = snap.r_mohm[slow] or None
     seldom = slow + 1, celsius, snap.on_s[slow], snap.switchings[slow], r_mohm
-    parts.append(dump(seldom + views.charge(meter, slow)))
+    parts.append(dump(seldom + views.charge(snap, slow)))
     for i in range(snapshot.BATTERIES):
         await asyncio.sleep_ms(0)
         parts.append(dump(_row(snap, i)))

@@ -15,7 +15,7 @@ from parallelator import VERSION, catalog, snapshot
 from parallelator.pauses import KINDS
 from parallelator.records.history import SPANS
 from parallelator.snapshot import BATTERIES
-from parallelator.views import celsius, energy, event_view, state_view
+from parallelator.views import celsius, charge, energy, event_view, state_view
 
 from . import answer, dump, joined, problem, whole
 from .logs import card_view
@@ -261,7 +261,7 @@ class Reports:
         for k, (name, text) in enumerate(_CHARGES):
             yield _head("battery_" + name, "gauge", text)
             for i in range(BATTERIES):
-                pct = meter.health.percent(i) if k == 2 else meter.percent(i)[k]
+                pct = meter.health.percent(i) if k == 2 else charge(self._rig.snap, i)[k]
                 if pct is not None:
                     yield _BATTERY % (name, i + 1, "%.2f" % (pct / 100))
         for name, text, source in _ENERGIES:
