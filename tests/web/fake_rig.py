@@ -12,8 +12,9 @@ everywhere), `freeze`, `run`, `busy`, `password TEXT`, `hold-log NAME`, `protect
 IP` (an access point), `press` and `release` (a trip is pending, or not any more), `hold-boot` and
 `free-boot`, `slot NAME` (what it was installed into), `idle` (no current), `load MA` (of each
 battery), `charge V ...` (what is told of the rig's charge, as of `catalog.ENERGY`; `-` is not
-known; no value: the capacity is not set), `learn SHARE HOW` (so much has left full packs; `own`: a
-curve was learned, `-`: not yet, else why not). Each is answered with `ok` on standard output, and
+known; no value: the capacity is not set), `tire PCT` (the capacity of battery 1),
+`learn SHARE HOW` (so much has left full packs; `own`: a curve was learned, `-`: not yet, else why
+not). Each is answered with `ok` on standard output, and
 the first line of output is `ready`.
 """
 
@@ -255,10 +256,12 @@ class NoFlash:
 
 
 class Health:
-    """Battery 1 has lost some of its capacity; that of the others is not known."""
+    """Battery 1 has lost a tenth of its capacity, or what the test says."""
+
+    first_pct = 91
 
     def percent(self, i):
-        return None if i else 91
+        return None if i else self.first_pct
 
 
 class Meter:
@@ -408,6 +411,8 @@ class FakeRig(Rig):
             self.meter = Meter(self.snap, (None if value == "-" else int(value) for value in told))
             if not args:
                 self.meter = None
+        elif command == "tire":
+            self.meter.health.first_pct = int(args[0])
         elif command == "learn":
             self.learn(int(args[0]), args[1])
         elif command == "setup":

@@ -13,7 +13,7 @@ BATTERY = {
 STATE = {
     "name", "version", "uptime_ms", "time", "boot", "bus", "max", "min", "mean_mv",
     "discharge_mah", "charge_mah", "batteries", "alarms", "language", "writable", "logged_in",
-    "energy",
+    "energy", "discharge_wh", "charge_wh",
 }  # fmt: skip
 
 

@@ -7,9 +7,10 @@ settings tell the capacity of the packs.
 
 from parallelator.snapshot import BATTERIES
 
-ROW = "<HHHHbbII"
-"""What is kept of a pack, as of `struct`: see `Charge.row`; energy out and in, as of `Meter`."""
-ROW_BYTES = 18
+ROW = "<HBBBbbHH"
+"""What is kept of a pack, as of `struct`: see `Charge.row`; the low ends of the energy out and in,
+as of `Meter`."""
+ROW_BYTES = 11
 ROWS_BYTES = ROW_BYTES * BATTERIES
 
 

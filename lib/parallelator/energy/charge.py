@@ -44,7 +44,9 @@ _SENSOR_MA, _GAIN = 3.0, 0.004
 """Errors of the current sensor once its zero is known."""
 _LEAST_HALF = 0.008
 _PARTS = const(50000)
-_CAPACITY_PARTS = const(40000)
+_CAPACITY_PARTS = const(180)
+_DEVIATION_PARTS = const(500)
+_OF_CAPACITY_PARTS = const(1000)
 _SLOW_PARTS = const(200)
 _BELOW = 0.1
 """Scales of what is kept, and the charge that is kept as 0: below empty."""
@@ -198,14 +200,14 @@ class Charge:
         slow = self._slow[i] // _SLOW_SCALE * _SLOW_PARTS // (self.label_mah(i) or 1)
         return (
             int(min(max(charge + _BELOW, 0.0), 1.2) * _PARTS + 0.5),
-            int(self.capacity[i] * _CAPACITY_PARTS),
-            int(min(deviation, 1.0) * _PARTS) or 1,
-            int(sqrt(self._cc[i]) * _PARTS) or 1,
+            int(self.capacity[i] * _CAPACITY_PARTS + 0.5),
+            int(min(deviation, 0.5) * _DEVIATION_PARTS + 0.5) or 1,
+            int(min(sqrt(self._cc[i]), 0.25) * _OF_CAPACITY_PARTS + 0.5) or 1,
             min(max(slow, -127), 127),
             int(self._branch[i] * 100),
         )
 
-    def recall(self, i: int, row: tuple):
+    def recall(self, i: int, row: "tuple | list"):
         """Take over what `row` gave.
 
         How far the error is the curve's is not kept: nearly all of it, to be careful.
@@ -213,9 +215,9 @@ class Charge:
         charge, capacity, deviation, of_capacity, slow, branch = row
         self._charge[i] = charge / _PARTS - _BELOW
         self.capacity[i] = min(max(capacity / _CAPACITY_PARTS, 0.4), 1.4)
-        self._ss[i] = (deviation / _PARTS) ** 2
-        self._cc[i] = (of_capacity / _PARTS) ** 2
-        self._se[i] = -0.9 * deviation / _PARTS
+        self._ss[i] = (deviation / _DEVIATION_PARTS) ** 2
+        self._cc[i] = (of_capacity / _OF_CAPACITY_PARTS) ** 2
+        self._se[i] = -0.9 * deviation / _DEVIATION_PARTS
         self._sc[i] = self._ce[i] = self._moved_mv[i] = 0.0
         self._slow[i] = slow * self.label_mah(i) // _SLOW_PARTS * _SLOW_SCALE
         self._branch[i] = branch / 100

@@ -19,7 +19,8 @@ from parallelator.snapshot import BATTERIES, CHANNELS, IDLE_MA, NO_CHARGE, conne
 
 _TURN_MS = const(250)  # a board's packs each: four turns are a second
 _LOOK_S = const(300)
-_OF_CHARGE = const(6)  # numbers of `Charge.row`
+_LOW = const(0xFFFF)
+_COUNTS_BYTES = const(64)
 _DWH_J = const(360)
 """Joules in 0.1 Wh."""
 _MAMS = const(3600000)
@@ -97,16 +98,23 @@ class Meter:
         self.health = Health(self.charge, snap, store, emit)
 
     def _recall(self, resumed: bool):
+        record = bytearray(ROWS_BYTES + 2 * _COUNTS_BYTES)
+        try:
+            self._store.get_blob(_KEY, record)
+        except OSError:
+            pass  # there is none, or the storage has reported a fault
         if not resumed:
-            try:
-                self._store.get_blob(_KEY, self._rows)
-            except OSError:
-                return  # there is none, or the storage has reported a fault
+            self._rows[:] = record[:ROWS_BYTES]
+        out_dwh, in_dwh = self.out_dwh, self.in_dwh
+        out_dwh[:] = array("I", record[ROWS_BYTES:-_COUNTS_BYTES])
+        in_dwh[:] = array("I", record[-_COUNTS_BYTES:])
         for i in range(BATTERIES):
             row = struct.unpack_from(ROW, self._rows, i * ROW_BYTES)
             if row[1]:
-                self.charge.recall(i, row[:_OF_CHARGE])
-                self.out_dwh[i], self.in_dwh[i] = row[_OF_CHARGE:]
+                *of_charge, out_low, in_low = row
+                self.charge.recall(i, of_charge)
+                out_dwh[i] += out_low - out_dwh[i] & _LOW
+                in_dwh[i] += in_low - in_dwh[i] & _LOW
                 if resumed:
                     self._unseen_s[i] = 0
         self._saved = bytes(self._rows)
@@ -165,7 +173,7 @@ class Meter:
         ):
             return
         try:
-            self._store.set_blob(_KEY, rows)
+            self._store.set_blob(_KEY, bytes(rows) + bytes(self.out_dwh) + bytes(self.in_dwh))
             self._store.commit()
             self._saved = bytes(rows)
         except OSError:
@@ -212,7 +220,7 @@ class Meter:
             if current_ma > -IDLE_MA:
                 self.calibration.look(i, voltage_mv, current_ma, snap.r_mohm[i])
             self.health.look(i)
-        row = charge.row(i) + (self.out_dwh[i], self.in_dwh[i])
+        row = charge.row(i) + (self.out_dwh[i] & _LOW, self.in_dwh[i] & _LOW)
         struct.pack_into(ROW, self._rows, i * ROW_BYTES, *row)
         self._show(i)
 

@@ -9,6 +9,7 @@ import { $, amps, app, build, fill, icon, make, number, say, sentence, set, volt
 import { flowOf } from "./stream.js";
 
 const HOT_C = 50;
+const TIRED_PCT = 80; // of the label's capacity
 const tiles = [];
 const cards = [];
 
@@ -153,7 +154,8 @@ function counts(battery) {
   const parts = [charge(battery)];
   if (battery.on_s) parts.push(say("hours", { v: number(battery.on_s, 1, 3600) }));
   if (battery.r_mohm) parts.push(`${number(battery.r_mohm, 0)} mΩ`);
-  if (battery.health_pct) parts.push(say("health", { v: battery.health_pct }));
+  const { health_pct: health } = battery;
+  if (health !== null && health < TIRED_PCT) parts.push(say("health", { v: health }));
   if (battery.trips) {
     parts.push(say(battery.trips === 1 ? "trip" : "trips", { v: battery.trips }));
   }
