@@ -128,6 +128,19 @@ def test_in_the_first_300_ms_of_a_start_twice_the_hard_limit_is_allowed():
         assert ((1, HARD) in starting(25000, ms)) == wrong, ms
 
 
+def test_who_joins_within_300_ms_of_a_start_is_under_its_limits():
+    for ms, wrong in ((100, False), (320, True)):
+        rig = Rig(0.8, 0.8, 0.8)
+        rig.world.plant.load_a = 8
+        rig.wait(1000)
+        rig.close(1, 2)
+        rig.wait(ms)
+        rig.close(3)
+        rig.feel(3, ma=20000)
+        rig.wait(150)
+        assert ((3, HARD) in rig.found()) == wrong, ms
+
+
 def test_one_over_current_of_a_group_opens_that_one_alone():
     for numbers, wrong in (((1,), True), ((1, 2), False)):
         rig = Rig(0.8, 0.8, 0.8)

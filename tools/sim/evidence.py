@@ -47,6 +47,8 @@ ALERTED_US = 80 * MS
 """How long a hard over-current may last where an ALERT reports it."""
 SEVERAL_US = 100 * MS
 """The same where several report at once, and of a voltage, which passes its limit at several."""
+INRUSH_US = 300 * MS
+"""Of a start, in which the limit is another one."""
 LOST_US = 500 * MS
 """How long a sensor may be without a valid reading."""
 
@@ -66,7 +68,6 @@ _SCAN_S = 0.2
 _FALL = 0.1  # a smaller change between two samples is ignored
 _RATIO_CAP = 30
 _CAPACITORS_US = 20 * MS  # of a start, in which everything is allowed
-_INRUSH_US = 300 * MS  # of a start, in which the limit is another one
 _INRUSH_A = 40
 _EARLY_US = 20 * MS  # the firmware may count these times from a moment before or after
 LOOSE = 3
@@ -294,7 +295,7 @@ class Pack:
         seconds = (at_us - self._sensed_us) / S if self.stirred else 0.0
         self._heat_most = self._heated(self._heat_most, _A, seconds)
         known = at_us > self.trouble_us + LOST_US and at_us > self.blind_us + LOST_US
-        if known and self._start_age_us(at_us) >= _INRUSH_US:
+        if known and self._start_age_us(at_us) >= INRUSH_US:
             self._heat_least = self._heated(self._heat_least, -_A, seconds)
         before = self._rate(-_A)
         self._amps = amps
@@ -306,7 +307,7 @@ class Pack:
         spans = self.spans
         self._sense_current(at_us, amps)
         # In the first moments of a start no voltage is judged.
-        begun = self._start_age_us(at_us) >= _INRUSH_US
+        begun = self._start_age_us(at_us) >= INRUSH_US
         over = volts - limits.high_v
         # The first limits do not hold for one that gives, or that is charged above the floor.
         spans[OVER].note(
@@ -336,7 +337,7 @@ class Pack:
 
     def _limits_hold(self, at_us):
         """False while a start surely goes on, in which other limits hold."""
-        return not self.surely_started or self._start_age_us(at_us) >= _INRUSH_US - _EARLY_US
+        return not self.surely_started or self._start_age_us(at_us) >= INRUSH_US - _EARLY_US
 
     def _sense_overload(self, at_us):
         # A sample takes its current for that of the time since the sample before.
@@ -344,7 +345,7 @@ class Pack:
         self.spans[OVERLOAD].note(
             at_us,
             most > 0.95 * _OVERLOAD_S and self._limits_hold(at_us),
-            self._heat_least > 1.1 * _OVERLOAD_S and self._start_age_us(at_us) >= _INRUSH_US,
+            self._heat_least > 1.1 * _OVERLOAD_S and self._start_age_us(at_us) >= INRUSH_US,
         )
 
     def _sense_current(self, at_us, amps):
@@ -354,15 +355,15 @@ class Pack:
         near = max(amps - limits.hard_discharge_a, -amps - limits.hard_charge_a) > -_NEAR_A
         age_us = self._start_age_us(at_us)
         begun = self._limits_hold(at_us)
-        self.spans[HARD].note(at_us, near and begun, hard >= 1.0999 and age_us >= _INRUSH_US)
+        self.spans[HARD].note(at_us, near and begun, hard >= 1.0999 and age_us >= INRUSH_US)
         amps = abs(amps)
         self.spans[INRUSH].note(
             at_us,
             amps > limits.inrush_a - _NEAR_A
-            and _CAPACITORS_US - _EARLY_US // 2 <= age_us < _INRUSH_US + _EARLY_US,
+            and _CAPACITORS_US - _EARLY_US // 2 <= age_us < INRUSH_US + _EARLY_US,
             amps >= 1.0999 * limits.inrush_a
             and not limits.unlimited
-            and _CAPACITORS_US <= age_us < _INRUSH_US,
+            and _CAPACITORS_US <= age_us < INRUSH_US,
         )
 
     def _rate(self, margin_a):
@@ -411,6 +412,10 @@ class Pack:
     def moment_us(self, rules):
         """When one of these rules was last broken, within tolerances."""
         return max(self.spans[rule].seen_us for rule in rules)
+
+    def lasted_us(self, rules):
+        """How long one of these rules was broken at most when it was last."""
+        return max(self.spans[rule].lasted_us() for rule in rules)
 
     # What happened to it
 

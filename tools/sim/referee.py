@@ -416,7 +416,8 @@ class Referee:
             or pack.i in self._world.alert_levels
             or self._world.sensors[pack.i].heat_c > self._limits.trip_c - 1
         )
-        start_fails = self._closings.start_fails(at_us) and pack in self._closings.group
+        start_fails = self._closings.start_fails(at_us, self._is_night())
+        start_fails = start_fails and pack in self._closings.group
         off = pack.off or at_us - pack.off_us <= RULES[UNWISHED][1] + self._slack_us
         pack.explained = bool(
             causes
