@@ -19,6 +19,7 @@ from sim.failures import Failures
 
 SOON = "started too soon after a failure"
 
+
 def test_only_what_waits_may_close():
     for state, found in ((WAITING, []), (TRIPPED, [(1, "closed without having waited")])):
         rig = Rig(0.8)
@@ -327,6 +328,26 @@ def test_the_end_of_the_night_is_no_failed_start():
         rig.found()
         rig.close(1, 2)
         assert ((1, SOON) in rig.found()) == (not empty), empty
+
+
+def test_a_board_that_is_gone_leaves_open_whether_the_load_was_too_much():
+    # Its pack fell with it, and the firmware may know or not: the next start may be a wide one.
+    cut = {"do": "line_cut", "board": 1, "wire": "supply"}
+    steps = [dict(cut, at=9), dict(cut, at=20, on=False)]
+    rig = Rig(0.8, 0.84, 0.8, 0.8, 0.8, steps=steps)
+    rig.wait(5000)
+    rig.close(1, 3, 4, 5)
+    rig.wait(8000)
+    for n in (1, 3, 4):
+        rig.feel(n, ma=20000)
+    rig.wait(20)
+    rig.open(1, 3, 4)
+    for n in (1, 3, 4):
+        rig.feel(n)
+    rig.wait(12000)
+    rig.found()
+    rig.close(1, 2, 3, 4)
+    assert (4, WIDE) not in rig.found()
 
 
 def test_a_start_is_seen_as_one_whenever_it_comes():

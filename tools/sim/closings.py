@@ -67,7 +67,8 @@ class _Join:
         self.at_us = at_us
         self.live = live
         self.before = [truth.before_a(pack, at_us) for pack in live]
-        self.idle = not any(truth.speaks(amps) for amps in self.before)
+        known = [amps for pack, amps in zip(live, self.before) if not pack.is_doubtful()]
+        self.idle = not any(truth.speaks(amps) for amps in known)
         self.worst = max(truth.load_share(amps) for amps in self.before)
         self.bus_v = truth.bus_v(live)
         read = [pack for pack in told if not pack.blind]

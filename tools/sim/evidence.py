@@ -218,6 +218,7 @@ class Pack:
         by_load: sign of the current that opened it last, 1 also for a collapse of the voltage, 0
             when it was something else.
         may_load: True when it may have been a load, a charger, or the end of what there was.
+        torn: True when it opened at the very moment of a fault, by nobody's command.
         other_us: when it last opened for anything else.
         explained: True when that opening had a cause of its own.
         may_cool: True when the firmware may hold that opening against it for a cooling.
@@ -251,7 +252,7 @@ class Pack:
         self.start_us = self.able_us = self.starved_us = None
         self.surely_started = self.on_trial = self.joined_low = False
         self.empty = self.full = self.explained = self.may_cool = False
-        self.may_load = False
+        self.may_load = self.torn = False
         self.drawn = Span()
         self.overcounted = Span()
         self.by_load = self.loose = 0
@@ -405,6 +406,10 @@ class Pack:
         """What its sensor felt last while it was closed."""
         return self._amps
 
+    def is_doubtful(self):
+        """True when nothing of it answers: it makes no output live."""
+        return self.blind and self.lost
+
     def alerts(self):
         """True when its sensor reports a current of the present direction beyond its limit."""
         return self._alerts[self._amps < 0]
@@ -492,7 +497,8 @@ class Pack:
             self.sure = max(self.sure - 1, 0)
             self.cool_us = -FOREVER
             self._counted_surely = False
-        if surely and past_us <= _LOAD_US - S:
+        # What it counted before it closed again is over.
+        if surely and past_us <= _LOAD_US - S and self._count_us > self.closed_us:
             self.maybe = max(self.maybe - 1, 0)
             self._count_us = -FOREVER
 

@@ -189,8 +189,8 @@ class Referee:
                 joined.append(pack)
             elif before[pack.i] and not gates[pack.i]:
                 opened = not self._judge_opening(pack, at_us) or opened
-        if opened and not any(pack.closed or pack.held for pack in self._packs):
-            self._judge_end(at_us)
+        if opened and not any(pack.closed for pack in self._packs):
+            self._judge_end(at_us, any(pack.held for pack in self._packs))
         if joined:
             self._ended = False
             self._closings.judge(at_us, joined, self._snap)
@@ -482,6 +482,7 @@ class Referee:
     def _note_cause(self, pack, at_us, causes, other):
         """What its last opening says of the output, and of its voltage."""
         pack.by_load = 0
+        pack.torn = pack.excused_us == at_us
         pack.may_load = (
             other
             and pack.excused_us < at_us
@@ -517,22 +518,30 @@ class Referee:
         volts = self._world.plant.sensed_v
         return max([volts[p.i] for p in self._packs if p is not pack and p.closed] + [0.0])
 
-    def _judge_end(self, at_us):
-        """The last switch opened, other than by a restart: was it the load?"""
+    def _judge_end(self, at_us, doubtful):
+        """The last switch opened, other than by a restart: was it the load?
+
+        Args:
+            doubtful: True when the firmware may still take others for connected.
+        """
         if self._snap is None:
             return
-        recent = [pack for pack in self._packs if at_us - pack.opened_us < _LOAD_US]
+        # Whether one that went with its board has opened is left open.
+        packs = [pack for pack in self._packs if not pack.torn]
+        recent = [pack for pack in packs if at_us - pack.opened_us < _LOAD_US]
         longer = [pack for pack in self._packs if at_us - pack.opened_us < _LOAD_US + 2 * S]
-        possibly = all(pack.may_load for pack in recent)
+        possibly = recent and all(pack.may_load for pack in recent)
         sign = longer[0].by_load
-        surely = all(pack.by_load == sign and at_us - pack.other_us > _LOAD_US for pack in longer)
+        surely = not doubtful and all(
+            pack.by_load == sign and at_us - pack.other_us > _LOAD_US for pack in longer
+        )
         if possibly or self._closings.is_starting(at_us):
             for pack in longer:
                 pack.refund(at_us, surely)
             self._failures.note(at_us, False)
             for pack in longer:
                 pack.may_cool = True
-        if self._world.plant.load_a > CARRIES_A and self._truth.dark() and not self._ended:
+        if self._truth.dark() and not self._ended and not doubtful:
             lost = [
                 pack
                 for pack in self._packs
