@@ -302,6 +302,16 @@ def test_a_fault_explains_openings_for_three_seconds_where_it_struck():
             ), (step, ms, told)
 
 
+def test_who_is_out_of_balance_may_stay_while_another_is_beyond_its_limit():
+    for ma, wrong in ((0, True), (9000, False)):
+        rig = running(0.8, 0.8, 0.8)
+        rig.world.plant.load_a = 6
+        rig.feel(1, ma=ma)
+        rig.feel(3, mv=-1300)
+        rig.wait(2200)
+        assert ((3, "closed though out of balance") in rig.found()) == wrong, ma
+
+
 def test_imbalance_opens_the_low_one_and_of_three_the_odd_one():
     for mv, opened, wrong in (
         (-1100, 1, False),

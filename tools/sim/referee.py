@@ -382,10 +382,13 @@ class Referee:
         return found
 
     def _others_carry(self, closed, pack):
-        """True when those that stay would be inside their continuous limits without `pack`."""
-        total_a = sum(self._world.plant.sensed_a[other.i] for other in closed)
-        most_a = self._limits.discharge_a if total_a > 0 else self._limits.charge_a
-        return abs(total_a) < 0.9 * most_a * (len(closed) - 1)
+        """True when each of those that stay would be inside its continuous limit without `pack`."""
+        amps = self._world.plant.sensed_a
+        others = [other for other in closed if other is not pack]
+        return all(
+            self._truth.load_share(amps[other.i] + amps[pack.i] / len(others)) < 0.9
+            for other in others
+        )
 
     def _compare_currents(self, at_us, closed):
         """One that carries nothing while the others carry 2 A or more on average."""
