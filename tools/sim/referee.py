@@ -382,7 +382,7 @@ class Referee:
         return found
 
     def _others_carry(self, closed, pack):
-        """True when each of those that stay would be inside its continuous limit without `pack`."""
+        """True when each of those that stay would be inside its continuous limit by itself."""
         amps = self._world.plant.sensed_a
         others = [other for other in closed if other is not pack]
         return all(
