@@ -315,6 +315,17 @@ def test_what_the_opening_of_a_board_does_to_the_next_is_no_failed_start():
         assert ((1, SOON) in rig.found()) == wrong, ms
 
 
+def test_an_output_that_a_weld_holds_is_joined_and_not_started():
+    for weld in (False, True):
+        steps = [{"at": 5.1, "do": "switch_weld", "n": 4}] if weld else []
+        rig = Rig(0.8, 0.8, 0.8, 0.8, steps=steps)
+        rig.world.plant.load_a = 8
+        fail_start(rig, 5)
+        rig.wait(500)
+        rig.close(3)
+        assert ((3, SOON) in rig.found()) == (not weld), weld
+
+
 def test_the_end_of_the_night_is_no_failed_start():
     for empty in ((), (3, 4)):
         rig = running(0.8, 0.8, 0.8, 0.8)

@@ -173,7 +173,9 @@ class Closings:
             self._pending.append((pack, at_us, state, self._outside(pack, at_us)))
         if snap is None:
             self.settle(at_us, None, 0)
-        self._failures.judge(at_us, honest, self._report)
+        others = [pack for pack in self._packs if pack not in joined]
+        if not any(pack.stray_us or self._truth.is_live(pack, at_us) for pack in others):
+            self._failures.judge(at_us, honest, self._report)
         self._judge_place(at_us, joined, honest)
 
     def _judge_place(self, at_us, joined, honest):

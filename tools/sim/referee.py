@@ -485,7 +485,7 @@ class Referee:
     def _note_cause(self, pack, at_us, causes, other):
         """What its last opening says of the output, and of its voltage."""
         pack.by_load = 0
-        pack.torn = pack.excused_us == at_us
+        pack.torn = pack.lost
         pack.may_load = (
             other
             and pack.excused_us < at_us
