@@ -45,6 +45,20 @@ def test_a_guard_that_waits_for_its_turn_is_found():
     assert explainer.unexplained, explainer.causes
 
 
+def test_openings_in_two_waves_take_their_time():
+    # Those that open first leave so much to the others that these report it in the same tick.
+    packs = [{"n": n, "soc": 0.8, "r_mohm": 30 if n < 9 else 90} for n in range(1, 17)]
+    limits = {"max_discharge_current_ma": 5373, "hard_current_pct": 182}
+    for at_s in (9, 9.205):
+        explainer, report = lateness.explain(
+            lambda at_s=at_s: play(
+                duration_s=10, batteries=packs, load=[[at_s, 160]], settings={"limits": limits}
+            )
+        )
+        assert explainer.unexplained == [] and explainer.causes == {"switching": 1}, at_s
+        assert report["violations"] == [], report["violations"]
+
+
 class Visitor:
     """Clients of the page that come one after the other; a server of the world, see servers.py.
 

@@ -269,6 +269,31 @@ def test_a_hang_is_told_as_the_watchdogs_reset():
     assert len(moves(report, 1)) == 3
 
 
+def hangs_for(ms):
+    """What breaks the guard of the first boot: one tick takes so long, 8 s after power-on."""
+
+    def hang():
+        from parallelator.protection.guard import Guard
+
+        tick = Guard.tick
+
+        def hanging(guard):
+            tick(guard)
+            if guard._ticks == 400:
+                current.world.spend(1000 * ms)
+
+        Guard.tick = hanging
+
+    return hang
+
+
+def test_a_hang_of_5_s_is_one_and_a_shorter_one_is_borne():
+    for ms, causes in ((4900, ["reset_power"]), (5050, ["reset_power", "reset_watchdog"])):
+        boots = Boots(1, hangs_for(ms))
+        report = play(boots, batteries=FOUR, duration_s=20)
+        assert boots.causes == causes and report["resets"] == len(causes) - 1, ms
+
+
 def test_a_guard_that_dies_later_opens_every_switch_and_tells_why():
     def die():
         from parallelator.protection.guard import Guard

@@ -582,6 +582,15 @@ def test_a_person_or_a_charger_that_asks_starts_the_empty_with_the_others():
     assert rig.choose() == 0b111
 
 
+def test_a_ready_one_starts_without_the_empty_that_are_too_far_from_it():
+    for empty_mv in ((22000, 23000), (23000, 23010)):
+        rig = held(27000, *empty_mv)
+        rig.snap.state[0] = WAITING
+        rig.states.empty = 0b110
+        rig.starts.by_charge = True
+        assert rig.choose() == 0b001 and not rig.starts.trial, empty_mv
+
+
 def beside_a_ready_one(*millivolts, **changes):
     """Battery 1 is ready; the others are full."""
     rig = held(29400, *millivolts, full=True, **changes)

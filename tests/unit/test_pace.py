@@ -27,8 +27,10 @@ class Chip:
     def __init__(self, wire):
         self._wire = wire
         self.read_at = set()
+        self.reads = 0
 
     def check_setting(self):
+        self.reads += 1
         self.read_at.add(self._wire.clocks[-1])
         return self.good
 
@@ -69,6 +71,14 @@ def test_it_is_proven_by_so_many_reads_and_nothing_else_is_at_the_fast_clock():
     assert bench.step() == [FAST_KHZ] and bench.wire.clocks[-1] == FAST_KHZ
     for chip in bench.sensors.chips:
         assert chip is None or chip.read_at == {FAST_KHZ}
+
+
+def test_five_thousand_reads_prove_it():
+    for places in ((3, 9), (0, 5, 15)):
+        bench = Bench(places)
+        while not bench.told:
+            bench.step()
+        assert sum(chip.reads for chip in bench.sensors.chips if chip) == 5000
 
 
 def test_it_waits_for_a_calm_tick_and_for_a_sensor():

@@ -83,6 +83,37 @@ def test_relief_comes_once_in_ten_seconds():
         assert ((5, AGAIN) in rig.found()) == wrong, s
 
 
+def test_one_that_fits_by_what_could_be_known_is_no_relief():
+    # 0.93 lies 0.77 V above 0.8: by 100 mOhm for each of them, 17 A make up for more than that.
+    for mohm, wrong in ((30, True), (100, False)):
+        rig = loaded(70, 0.8, 0.8, 0.8, 0.8, 0.93, hard_current_pct=400, pack_resistance_mohm=mohm)
+        rig.close(3, 4)
+        rig.wait(1000)
+        rig.found()
+        rig.close(5)
+        assert ((5, AGAIN) in rig.found()) == wrong, mohm
+
+
+def test_currents_beyond_belief_pass_for_a_dead_output():
+    # 18 A are 1.2 times the hard limit. A start of two boards fails and counts for nobody.
+    for load_a, wrong in ((32, True), (40, False)):
+        rig = loaded(load_a, *(6 * (0.8,)), max_trips=1)
+        rig.close(3, 5)
+        rig.wait(320)
+        for n in (3, 5):
+            rig.feel(n, ma=20000)
+        rig.wait(20)
+        rig.open(3, 5)
+        for n in (3, 5):
+            rig.feel(n)
+        rig.wait(3000)
+        rig.found()
+        rig.close(3, 5)
+        found = rig.found()
+        for n, what in ((5, AGAIN), (3, TRIPPED_TOO_OFTEN), (5, TRIPPED_TOO_OFTEN)):
+            assert ((n, what) in found) == wrong, (load_a, n, what)
+
+
 def test_a_low_pack_joins_only_what_is_charged():
     for source_a, wrong in ((0, True), (8, False)):
         rig = loaded(0, LOW, LOW, LOW)

@@ -141,3 +141,41 @@ def test_a_bus_that_dies_lets_everybody_wait_anew():
     assert (3, KEPT_OFF) not in rig.found()
     rig.wait(25000)
     assert (3, KEPT_OFF) in rig.found()
+
+
+def test_a_person_who_asks_for_it_waits_for_a_start():
+    rig = Rig(0.8, 0.8, reconnect_delay_ms=1000)
+    for before_s in (5, 1, 1, 1):
+        rig.wait(before_s * 1000)
+        rig.close(1, 2)
+        for n in (1, 2):
+            rig.feel(n, ma=INRUSH_MA)
+        rig.wait(30)
+        rig.open(1, 2)
+        for n in (1, 2):
+            rig.feel(n)
+    rig.wait(40000)
+    rig.referee.requested(rig.world.now_us, "reset", 0)
+    rig.wait(1000)
+    assert rig.found() == []
+    rig.wait(10000)
+    assert rig.found() == [(1, KEPT_OFF), (2, KEPT_OFF)]
+
+
+def test_a_bus_that_comes_alive_lets_everybody_join_in_their_turn():
+    rig = Rig(0.8, 0.8, 0.84)
+    for before_s in (5, 1, 10, 10):
+        rig.wait(before_s * 1000)
+        rig.close(1, 2)
+        for n in (1, 2):
+            rig.feel(n, ma=INRUSH_MA)
+        rig.wait(30)
+        rig.open(1, 2)
+        for n in (1, 2):
+            rig.feel(n)
+    rig.wait(60000)
+    rig.close(1, 2)
+    rig.wait(500)
+    assert rig.found() == []
+    rig.wait(20000)
+    assert rig.found() == [(3, KEPT_OFF)]

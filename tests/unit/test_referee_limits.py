@@ -128,6 +128,19 @@ def test_in_the_first_300_ms_of_a_start_twice_the_hard_limit_is_allowed():
         assert ((1, HARD) in starting(25000, ms)) == wrong, ms
 
 
+def test_who_joins_within_300_ms_of_a_start_is_under_its_limits():
+    for ms, wrong in ((100, False), (320, True)):
+        rig = Rig(0.8, 0.8, 0.8)
+        rig.world.plant.load_a = 8
+        rig.wait(1000)
+        rig.close(1, 2)
+        rig.wait(ms)
+        rig.close(3)
+        rig.feel(3, ma=20000)
+        rig.wait(150)
+        assert ((3, HARD) in rig.found()) == wrong, ms
+
+
 def test_one_over_current_of_a_group_opens_that_one_alone():
     for numbers, wrong in (((1,), True), ((1, 2), False)):
         rig = Rig(0.8, 0.8, 0.8)
@@ -287,6 +300,16 @@ def test_a_fault_explains_openings_for_three_seconds_where_it_struck():
             assert told == {1, 2, 5}.difference(excused).difference(
                 {5} if step["do"] == "expander_reset" else ()
             ), (step, ms, told)
+
+
+def test_who_is_out_of_balance_may_stay_while_another_is_beyond_its_limit():
+    for ma, wrong in ((0, True), (9000, False)):
+        rig = running(0.8, 0.8, 0.8)
+        rig.world.plant.load_a = 6
+        rig.feel(1, ma=ma)
+        rig.feel(3, mv=-1300)
+        rig.wait(2200)
+        assert ((3, "closed though out of balance") in rig.found()) == wrong, ma
 
 
 def test_imbalance_opens_the_low_one_and_of_three_the_odd_one():

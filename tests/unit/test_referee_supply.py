@@ -3,7 +3,7 @@
 fault, packs that a charger does not reach. No firmware."""
 
 from parallelator.catalog import LOCKED
-from refereed import HARD, UNEXPLAINED, Rig, running
+from refereed import HARD, INRUSH_MA, UNEXPLAINED, Rig, running
 
 DARK = "the load has no supply"
 BLACKOUT = "went dark though healthy packs were on"
@@ -228,6 +228,22 @@ def test_counts_are_those_of_its_own_trips():
     rig.found()
     rig.wait(1000)
     assert told in rig.found()
+    # A start that fails later takes nothing from what was counted before it.
+    rig = running(0.8, 0.8)
+    rig.referee.requested(rig.world.now_us, "off", 1)
+    rig.open(2)
+    rig.referee.requested(rig.world.now_us, "auto", 1)
+    rig.wait(5000)
+    rig.trip(1)
+    rig.trips[0] = 1
+    rig.wait(27000)
+    rig.close(1, 2)
+    for n in (1, 2):
+        rig.feel(n, ma=INRUSH_MA)
+    rig.wait(30)
+    rig.open(1, 2)
+    rig.wait(1000)
+    assert told not in rig.found()
 
 
 def test_a_charger_is_found():

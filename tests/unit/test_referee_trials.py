@@ -158,6 +158,28 @@ def test_a_supplied_output_is_not_tried():
     assert (3, "a trial though the output has its supply") in rig.found()
 
 
+def test_what_nobody_can_read_is_no_supply():
+    # Its two packs go on, as far as anybody knows: the others start, relieve or try.
+    steps = [{"at": 9, "do": "line_cut", "board": 1, "wire": "sda"}]
+    rig = rig_of(*(6 * (0.8,)), steps=steps, hard_current_pct=300)
+    rig.world.plant.load_a = 28
+    rig.close(5, 6)
+    rig.wait(4000)
+    rig.found()
+    on_trial(rig, 1, 2)
+    end(rig, 1, 2)
+    assert rig.found() == []
+    rig.wait(1000)
+    rig.close(1, 2, 3, 4)
+    rig.wait(1000)
+    rig.open(3, 4)
+    rig.wait(100)
+    rig.close(3)
+    rig.found()
+    rig.close(4)
+    assert (4, "relieved again within ten seconds") not in rig.found()
+
+
 def test_only_what_is_on_trial_may_open_so():
     rig = rig_of(0.8, 0.8)
     rig.close(1, 2)

@@ -237,6 +237,18 @@ def test_the_pauses_grow_from_the_third_failure_on_until_the_tenth_locks():
     assert not snap.bus_locked and not starts.holds() and failed(starts) == [10000]
 
 
+def test_what_opens_within_a_second_of_a_failure_belongs_to_it():
+    starts, snap, events = rig()
+    assert failed(starts) == [10000]
+    starts.pass_time(999)
+    assert starts.fail(False) == 9001 and starts.fails == 1 and len(events) == 1
+    starts.pass_time(1)
+    assert starts.fail(False) == 10000 and starts.fails == 2, "what another one held all the time"
+    for fails in range(3, 11):
+        assert len(failed(starts)) == 1 and starts.fails == fails
+    assert snap.bus_locked and starts.fail(False) == 0 and starts.fails == 10
+
+
 def test_a_pause_holds_to_its_end():
     starts, _, _ = rig(start_delay_ms=0)
     assert failed(starts) == [10000]

@@ -325,6 +325,22 @@ def test_the_end_of_the_night_is_no_overload():
     assert told == [Reason.UNDERVOLTAGE] * 4
 
 
+def test_what_a_load_pulls_below_the_window_is_not_empty():
+    for reason in (Reason.OVERLOAD, Reason.OVERCURRENT):
+        states, snap, events = rig(batteries=4)
+        started(states, 0b1111, 60000)
+        snap.voltage_mv[0] = 23900
+        states.trip(0, Reason.UNDERVOLTAGE, 23900)
+        snap.uptime_s += 31
+        for i in range(1, 4):
+            snap.voltage_mv[i] = 23500
+        for i in range(1, 4):
+            states.trip(i, reason, 15000)
+        assert states._starts.fails == 1 and not any(snap.trips), reason
+        assert [snap.reason[i] for i in range(1, 4)] == [Reason.BUS_OVERLOAD] * 3
+        assert "rig_empty" not in [event[0] for event in events]
+
+
 def test_a_night_that_ends_without_any_overload_is_told_too():
     for before_ma in (0, 40000, -15000):
         states, snap, events = rig(batteries=4)
@@ -695,9 +711,9 @@ def test_those_that_feed_one_that_cannot_be_opened_are_spared_and_wait():
 
 
 def tripped_for(reason, value, voltage_mv=24200, empty=8, off=0, absent=0):
-    """What a battery's trip is told for while `empty` of sixteen are empty."""
+    """What a battery's trip is told for while `empty` of sixteen are empty and open."""
     states, snap, events = rig()
-    states.connect(0xFFFF)
+    states.connect(0xFFFF >> empty)
     for i in range(16):
         snap.voltage_mv[i] = 23900 if i >= 16 - empty else 24900
     for i in range(1, 1 + off):

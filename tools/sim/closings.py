@@ -3,8 +3,8 @@
 
 What a closing is, the truth says, not the firmware: a *join* when packs that carry current hold
 the output, a *start* when nobody does, one onto an *idle* output when they hold it and carry
-nothing: then it may pass for a start. A closing that the firmware calls a trial is judged by
-`trials`.
+nothing, or more than can be believed: then it may pass for a start. A closing that the firmware
+calls a trial is judged by `trials`.
 
 A join: the pack lies within voltage_offset_mv of the packs that hold the output, compared at
 rest; neither its circulating current nor its total nor anybody's is predicted to be too much; one
@@ -19,7 +19,7 @@ A pack below its voltage limit joins only what is charged, one that opened by a 
 recovered, a full one is not charged. The order of an operator is obeyed, a lock and a pause kept.
 """
 
-from sim.evidence import CARRIES_A, FALSIFIED_US, FOREVER, HARD, INRUSH, LOOSE, MS, S
+from sim.evidence import CARRIES_A, FALSIFIED_US, FOREVER, HARD, INRUSH, INRUSH_US, LOOSE, MS, S
 from sim.truth import MOST_PREDICTED, QUANTUM_V, STRAY_A
 
 _WAITING, _ON = 2, 3
@@ -38,6 +38,7 @@ _STUCK_US = 700 * MS  # 500 ms of samples: what carries current for longer is on
 _CHARGED_US = S
 _ASKED_US = 61 * S
 _RELIEF_US = 9500 * MS
+_CONVERSION_US = 2440  # of an INA237: nobody sees what is shorter
 _SHORTER = 0.9
 _BEYOND = 0.97
 _LOWERED = 0.9
@@ -52,7 +53,8 @@ class _Join:
         truth: a `truth.Truth`.
 
     Attributes:
-        idle: True when none of `live` carried a current; before: their currents.
+        idle: True when none of `live` carried a current that says what the output is.
+        before: their currents.
         commanded: False when only welds hold it, which the firmware may take for a dead output.
         share_a: what the load takes of one more;
         bus_v: voltage at rest; slack_v: by how much the firmware's may differ from it.
@@ -64,7 +66,8 @@ class _Join:
         self.at_us = at_us
         self.live = live
         self.before = [truth.before_a(pack, at_us) for pack in live]
-        self.idle = max(abs(amps) for amps in self.before) <= CARRIES_A
+        known = [amps for pack, amps in zip(live, self.before) if not pack.is_doubtful()]
+        self.idle = not any(truth.speaks(amps) for amps in known)
         self.worst = max(truth.load_share(amps) for amps in self.before)
         self.bus_v = truth.bus_v(live)
         read = [pack for pack in told if not pack.blind]
@@ -128,19 +131,26 @@ class Closings:
         """True in the time of a start in which the limits change."""
         return at_us - self._young_us < _YOUNG_US
 
-    def start_fails(self, at_us):
+    def start_fails(self, at_us, night):
         """True when over-currents open the group that has just started a dead output.
 
-        It takes two of the group, or its only one: a single one of several opens alone.
+        It takes two of the group, or its only one: a single one of several opens alone. One that
+        lasts from the opening of one board to that of the next is no cause of it.
+
+        Args:
+            night: True when it may be that all are empty instead.
         """
         if not self.is_starting(at_us):
             return False
-        over = sum(pack.moment_us((HARD, INRUSH)) >= self._group_us for pack in self.group)
-        if over < min(len(self.group), 2):
+        over = [p for p in self.group if p.moment_us((HARD, INRUSH)) >= self._group_us]
+        least = min(len(self.group), 2)
+        if len(over) < least:
             return False
         if not self._start_failed:
-            self._start_failed = True
-            self._failures.note(at_us, self.is_surely_starting(at_us))
+            seen = sum(p.lasted_us((HARD, INRUSH)) > _CONVERSION_US for p in over) >= least
+            self._start_failed = seen
+            surely = seen and not night and self.is_surely_starting(at_us)
+            self._failures.note(at_us, surely)
         return True
 
     # Closings
@@ -151,13 +161,20 @@ class Closings:
         for pack in joined:
             pack.joined_low = pack.surely_started = False
             pack.start_us = None
+            if at_us - self._young_us < INRUSH_US:
+                # Who joins that soon is under the limits of the start, too.
+                pack.start_us = self._young_us
+                group_is_young = at_us - self._group_us < INRUSH_US
+                pack.surely_started = group_is_young and self.group[0].surely_started
         for pack in honest:
             self._judge_wish(pack, at_us)
             state = None if snap is None else snap.state[pack.i]
             self._pending.append((pack, at_us, state, self._outside(pack, at_us)))
         if snap is None:
             self.settle(at_us, None, 0)
-        self._failures.judge(at_us, honest, self._report)
+        others = [pack for pack in self._packs if pack not in joined]
+        if not any(pack.stray_us or self._truth.is_live(pack, at_us) for pack in others):
+            self._failures.judge(at_us, honest, self._report)
         self._judge_place(at_us, joined, honest)
 
     def _judge_place(self, at_us, joined, honest):
@@ -169,6 +186,8 @@ class Closings:
         stray = [pack for pack in others if pack.stray_us is not None or truth.lies(pack)]
         join = self._join
         if join and at_us - join.at_us <= _TOGETHER_US:
+            if join.idle:
+                self._add(joined, at_us, False)
             if truth.are_measured(joined, at_us):
                 self._judge_join(at_us, honest, join)
         elif at_us - self._group_us <= _TOGETHER_US:
@@ -243,9 +262,10 @@ class Closings:
         near_v = max(limits.offset_v, limits.spread_v) if join.idle else limits.offset_v
         distances = [abs(truth.rest_v(pack) - join.bus_v) for pack in fresh]
         join.count += len(fresh)
-        far = [distance_v > near_v for distance_v in distances]
+        far = [distance_v > near_v + join.slack_v for distance_v in distances]
         wrong = [not join.idle and self._is_too_much(pack, join) for pack in fresh]
-        if join.worst > _BEYOND and (join.count > 1 or True in far or True in wrong):
+        needed = join.worst > _BEYOND and not join.idle
+        if needed and (join.count > 1 or True in far or True in wrong):
             near_v = 2 * limits.offset_v
             if join.count > 1 or True in far:
                 if (

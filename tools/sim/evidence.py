@@ -47,6 +47,8 @@ ALERTED_US = 80 * MS
 """How long a hard over-current may last where an ALERT reports it."""
 SEVERAL_US = 100 * MS
 """The same where several report at once, and of a voltage, which passes its limit at several."""
+INRUSH_US = 300 * MS
+"""Of a start, in which the limit is another one."""
 LOST_US = 500 * MS
 """How long a sensor may be without a valid reading."""
 FALSIFIED_US = 2 * MS  # a falsified write acts within this
@@ -67,7 +69,6 @@ _SCAN_S = 0.2
 _FALL = 0.1  # a smaller change between two samples is ignored
 _RATIO_CAP = 30
 _CAPACITORS_US = 20 * MS  # of a start, in which everything is allowed
-_INRUSH_US = 300 * MS  # of a start, in which the limit is another one
 _INRUSH_A = 40
 _EARLY_US = 20 * MS  # the firmware may count these times from a moment before or after
 LOOSE = 3
@@ -218,6 +219,7 @@ class Pack:
         by_load: sign of the current that opened it last, 1 also for a collapse of the voltage, 0
             when it was something else.
         may_load: True when it may have been a load, a charger, or the end of what there was.
+        torn: True when it opened with its board, by nobody's command.
         other_us: when it last opened for anything else.
         explained: True when that opening had a cause of its own.
         may_cool: True when the firmware may hold that opening against it for a cooling.
@@ -251,7 +253,7 @@ class Pack:
         self.start_us = self.able_us = self.starved_us = None
         self.surely_started = self.on_trial = self.joined_low = False
         self.empty = self.full = self.explained = self.may_cool = False
-        self.may_load = False
+        self.may_load = self.torn = False
         self.drawn = Span()
         self.overcounted = Span()
         self.by_load = self.loose = 0
@@ -295,7 +297,7 @@ class Pack:
         seconds = (at_us - self._sensed_us) / S if self.stirred else 0.0
         self._heat_most = self._heated(self._heat_most, _A, seconds)
         known = at_us > self.trouble_us + LOST_US and at_us > self.blind_us + LOST_US
-        if known and self._start_age_us(at_us) >= _INRUSH_US:
+        if known and self._start_age_us(at_us) >= INRUSH_US:
             self._heat_least = self._heated(self._heat_least, -_A, seconds)
         before = self._rate(-_A)
         self._amps = amps
@@ -307,7 +309,7 @@ class Pack:
         spans = self.spans
         self._sense_current(at_us, amps)
         # In the first moments of a start no voltage is judged.
-        begun = self._start_age_us(at_us) >= _INRUSH_US
+        begun = self._start_age_us(at_us) >= INRUSH_US
         over = volts - limits.high_v
         # The first limits do not hold for one that gives, or that is charged above the floor.
         spans[OVER].note(
@@ -337,7 +339,7 @@ class Pack:
 
     def _limits_hold(self, at_us):
         """False while a start surely goes on, in which other limits hold."""
-        return not self.surely_started or self._start_age_us(at_us) >= _INRUSH_US - _EARLY_US
+        return not self.surely_started or self._start_age_us(at_us) >= INRUSH_US - _EARLY_US
 
     def _sense_overload(self, at_us):
         # A sample takes its current for that of the time since the sample before.
@@ -345,7 +347,7 @@ class Pack:
         self.spans[OVERLOAD].note(
             at_us,
             most > 0.95 * _OVERLOAD_S and self._limits_hold(at_us),
-            self._heat_least > 1.1 * _OVERLOAD_S and self._start_age_us(at_us) >= _INRUSH_US,
+            self._heat_least > 1.1 * _OVERLOAD_S and self._start_age_us(at_us) >= INRUSH_US,
         )
 
     def _sense_current(self, at_us, amps):
@@ -355,15 +357,15 @@ class Pack:
         near = max(amps - limits.hard_discharge_a, -amps - limits.hard_charge_a) > -_NEAR_A
         age_us = self._start_age_us(at_us)
         begun = self._limits_hold(at_us)
-        self.spans[HARD].note(at_us, near and begun, hard >= 1.0999 and age_us >= _INRUSH_US)
+        self.spans[HARD].note(at_us, near and begun, hard >= 1.0999 and age_us >= INRUSH_US)
         amps = abs(amps)
         self.spans[INRUSH].note(
             at_us,
             amps > limits.inrush_a - _NEAR_A
-            and _CAPACITORS_US - _EARLY_US // 2 <= age_us < _INRUSH_US + _EARLY_US,
+            and _CAPACITORS_US - _EARLY_US // 2 <= age_us < INRUSH_US + _EARLY_US,
             amps >= 1.0999 * limits.inrush_a
             and not limits.unlimited
-            and _CAPACITORS_US <= age_us < _INRUSH_US,
+            and _CAPACITORS_US <= age_us < INRUSH_US,
         )
 
     def _rate(self, margin_a):
@@ -405,6 +407,10 @@ class Pack:
         """What its sensor felt last while it was closed."""
         return self._amps
 
+    def is_doubtful(self):
+        """True when nothing of it answers: it makes no output live."""
+        return self.blind and self.lost
+
     def alerts(self):
         """True when its sensor reports a current of the present direction beyond its limit."""
         return self._alerts[self._amps < 0]
@@ -412,6 +418,10 @@ class Pack:
     def moment_us(self, rules):
         """When one of these rules was last broken, within tolerances."""
         return max(self.spans[rule].seen_us for rule in rules)
+
+    def lasted_us(self, rules):
+        """How long one of these rules was broken at most when it was last."""
+        return max(self.spans[rule].lasted_us() for rule in rules)
 
     # What happened to it
 
@@ -488,7 +498,8 @@ class Pack:
             self.sure = max(self.sure - 1, 0)
             self.cool_us = -FOREVER
             self._counted_surely = False
-        if surely and past_us <= _LOAD_US - S:
+        # What it counted before it closed again is over.
+        if surely and past_us <= _LOAD_US - S and self._count_us > self.closed_us:
             self.maybe = max(self.maybe - 1, 0)
             self._count_us = -FOREVER
 

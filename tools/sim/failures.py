@@ -112,8 +112,10 @@ class Failures:
         """When the longest pause allowed is over; FOREVER while the output may be locked."""
         if self._locked:
             return FOREVER
-        if not self._row or self._asked_us > self._possible_us:
+        if not self._row:
             return -FOREVER
+        if self._asked_us > self._possible_us:
+            return self._asked_us
         delays = (self._limits.reconnect_us,) * 2 + _LATER_US
         return self._possible_us + delays[min(self._row, len(delays)) - 1]
 

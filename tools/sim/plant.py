@@ -490,12 +490,19 @@ class Plant:
         for i, lie in self._lies.items():
             share = lie["gain_pct"] * lie["sign"] / 100
             amps = self.sensed_a[i] * share + lie["offset_ma"] / 1000
-            volts = self.sensed_v[i] * lie["voltage_pct"] / 100 + lie["offset_mv"] / 1000
             self.sensed_a[i] = amps if lie["stuck_ma"] is None else lie["stuck_ma"] / 1000
-            self.sensed_v[i] = volts if lie["stuck_mv"] is None else lie["stuck_mv"] / 1000
         for i in range(BATTERIES):
             self.sensed_a[i] += self._inject_a[i]
-            self.sensed_v[i] += self._inject_v[i]
+            self.sensed_v[i] = self.shown_v(i, self.sensed_v[i])
+
+    def shown_v(self, i, volts):
+        """What sensor i makes of a voltage of so many volts."""
+        lie = self._lies.get(i, HONEST)
+        if lie["stuck_mv"] is None:
+            volts = volts * lie["voltage_pct"] / 100 + lie["offset_mv"] / 1000
+        else:
+            volts = lie["stuck_mv"] / 1000
+        return volts + self._inject_v[i]
 
     def mean_current(self, i, a_us, b_us, most_a=FOREVER):
         """Time average of the current sensor i felt over [a_us, b_us], a_us < b_us <= now, in A.

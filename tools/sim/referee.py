@@ -192,8 +192,8 @@ class Referee:
                 joined.append(pack)
             elif before[pack.i] and not gates[pack.i]:
                 opened = not self._judge_opening(pack, at_us) or opened
-        if opened and not any(pack.closed or pack.held for pack in self._packs):
-            self._judge_end(at_us)
+        if opened and not any(pack.closed for pack in self._packs):
+            self._judge_end(at_us, any(pack.held for pack in self._packs))
         if joined:
             self._ended = False
             meant = [pack for pack in joined if not self._is_undone(pack, at_us)]
@@ -387,10 +387,13 @@ class Referee:
         return found
 
     def _others_carry(self, closed, pack):
-        """True when those that stay would be inside their continuous limits without `pack`."""
-        total_a = sum(self._world.plant.sensed_a[other.i] for other in closed)
-        most_a = self._limits.discharge_a if total_a > 0 else self._limits.charge_a
-        return abs(total_a) < 0.9 * most_a * (len(closed) - 1)
+        """True when each of those that stay would be inside its continuous limit by itself."""
+        amps = self._world.plant.sensed_a
+        others = [other for other in closed if other is not pack]
+        return all(
+            self._truth.load_share(amps[other.i] + amps[pack.i] / len(others)) < 0.9
+            for other in others
+        )
 
     def _compare_currents(self, at_us, closed):
         """One that carries nothing while the others carry 2 A or more on average."""
@@ -429,7 +432,8 @@ class Referee:
             or pack.i in self._world.alert_levels
             or self._world.sensors[pack.i].heat_c > self._limits.trip_c - 1
         )
-        start_fails = self._closings.start_fails(at_us) and pack in self._closings.group
+        start_fails = self._closings.start_fails(at_us, self._is_night())
+        start_fails = start_fails and pack in self._closings.group
         off = pack.off or at_us - pack.off_us <= RULES[UNWISHED][1] + self._slack_us
         pack.explained = bool(
             causes
@@ -494,6 +498,7 @@ class Referee:
     def _note_cause(self, pack, at_us, causes, other):
         """What its last opening says of the output, and of its voltage."""
         pack.by_load = 0
+        pack.torn = pack.lost
         pack.may_load = (
             other
             and pack.excused_us < at_us
@@ -529,22 +534,30 @@ class Referee:
         volts = self._world.plant.sensed_v
         return max([volts[p.i] for p in self._packs if p is not pack and p.closed] + [0.0])
 
-    def _judge_end(self, at_us):
-        """The last switch opened, other than by a restart: was it the load?"""
+    def _judge_end(self, at_us, doubtful):
+        """The last switch opened, other than by a restart: was it the load?
+
+        Args:
+            doubtful: True when the firmware may still take others for connected.
+        """
         if self._snap is None:
             return
-        recent = [pack for pack in self._packs if at_us - pack.opened_us < _LOAD_US]
+        # Whether one that went with its board has opened is left open.
+        packs = [pack for pack in self._packs if not pack.torn]
+        recent = [pack for pack in packs if at_us - pack.opened_us < _LOAD_US]
         longer = [pack for pack in self._packs if at_us - pack.opened_us < _LOAD_US + 2 * S]
-        possibly = all(pack.may_load for pack in recent)
+        possibly = recent and all(pack.may_load for pack in recent)
         sign = longer[0].by_load
-        surely = all(pack.by_load == sign and at_us - pack.other_us > _LOAD_US for pack in longer)
+        surely = not doubtful and all(
+            pack.by_load == sign and at_us - pack.other_us > _LOAD_US for pack in longer
+        )
         if possibly or self._closings.is_starting(at_us):
             for pack in longer:
                 pack.refund(at_us, surely)
             self._failures.note(at_us, False)
             for pack in longer:
                 pack.may_cool = True
-        if self._world.plant.load_a > CARRIES_A and self._truth.dark() and not self._ended:
+        if self._truth.dark() and not self._ended and not doubtful:
             lost = [
                 pack
                 for pack in self._packs

@@ -85,8 +85,9 @@ class Supply:
         for pack in waiting:
             self._note_stray(pack, at_us)
         live = self._truth.conducting()
-        if self._alive and not live:
-            # Everybody waits anew: the same group may start the output again, until it is locked.
+        if self._alive != bool(live):
+            # Everybody waits anew: the same group may start the output again, until it is locked,
+            # and the others join it in their turn.
             for pack in waiting:
                 pack.ready_us = None
         self._alive = bool(live)

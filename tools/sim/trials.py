@@ -86,7 +86,9 @@ class Trials:
         others = [
             other
             for other in self._truth.conducting()
-            if other.closed and closed_us - other.closed_us > _BEFORE_US
+            if other.closed
+            and closed_us - other.closed_us > _BEFORE_US
+            and not other.is_doubtful()
         ]
         if others and self._truth.are_measured(others, closed_us):
             self._report(closed_us, pack, "a trial though the output has its supply")

@@ -14,6 +14,8 @@ MOST_PREDICTED = 1.15
 SHARE = 0.8
 """Of the hard limit: predicted currents stay within it."""
 STRAY_A = 0.2
+_TRUSTED = 1.15
+"""Beyond this share of its hard limit a current may be too much to be believed."""
 
 _STRAY_US = S
 _SAMPLED_US = 150 * MS  # a reading may be this old
@@ -72,6 +74,15 @@ class Truth:
         plant = self._world.plant
         return plant.load_a > CARRIES_A and plant.bus_v < DARK_V
 
+    def speaks(self, amps):
+        """True for a current that says what the output is: neither none, nor more than can be.
+
+        The contract leaves out what is beyond 1.2 times the hard limit.
+        """
+        limits = self._limits
+        hard_a = limits.hard_discharge_a if amps > 0 else limits.hard_charge_a
+        return CARRIES_A < abs(amps) < _TRUSTED * hard_a
+
     def before_a(self, pack, at_us):
         """What its sensor felt just before at_us."""
         return self._world.plant.mean_current(pack.i, at_us - 1, at_us)
@@ -85,8 +96,7 @@ class Truth:
     def rest_v(self, pack):
         """Voltage at rest of a pack, as its sensor sees it."""
         plant = self._world.plant
-        i = pack.i
-        return plant.rest_v(i) + plant.sensed_v[i] - plant.voltage_v[i]
+        return plant.shown_v(pack.i, plant.rest_v(pack.i))
 
     def bus_v(self, live):
         """Median voltage at rest of the packs that hold the output, as their sensors see it."""

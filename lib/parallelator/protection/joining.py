@@ -106,11 +106,11 @@ class Connector:
         output, starts = self._output, self._starts
         held = 0 if output.closed else self._held_by_voltage(fresh, ready)
         together = held if starts.asked_ms or starts.by_charge else 0
-        if starts.wide and ready and not together and self._are_full(held):
-            trial = self._trial(ready, held)
+        if ready and (together or starts.wide and self._are_full(held)):
+            trial = self._trial(ready, held, ready)
             if trial:
                 return trial
-        group = self._group(ready) if ready and not together else 0
+        group = self._group(ready) if ready else 0
         if group or output.closed:
             return group
         return self._trial(ready, together or (0 if ready else held))
@@ -417,15 +417,18 @@ class Connector:
                 return self._states.is_full(i)
         return False
 
-    def _trial(self, ready: int, held: int):
-        """The batteries that close for a moment, so that the rig learns what the output is."""
+    def _trial(self, ready: int, held: int, needed: int = 0xFFFF):
+        """The batteries that close for a moment, so that the rig learns what the output is.
+
+        One of `needed` is among them: what can start does not wait for others.
+        """
         starts = self._starts
         candidates = ready | held
         count = size(candidates)
         if not candidates or not starts.trial_due(count):
             return 0
         group = self.largest_group(candidates, True)
-        if 2 * size(group) < count or not self._stands_trial(group):
+        if 2 * size(group) < count or not group & needed or not self._stands_trial(group):
             return 0
         kind = (FULL if self._are_full(held) else EMPTY) if held else DOUBT
         starts.begin_trial(kind, group, group & ready)

@@ -24,6 +24,8 @@ _DISCHARGE_MA = const(100)
 _LONGEST_PAUSE_MS = const(60000)
 _TRIALS_ALONE = const(10)
 _AGAIN_MS = const(1000)
+_SAME_MS = const(1000)
+"""Within this time of a failure another one without a start between is the same."""
 _HELD_S = const(60)
 _LATER_S = (60, 120, 300, 600)
 _FAILURES = const(10)
@@ -68,6 +70,7 @@ class Starts:
         self._in_a_row = 0
         self._tried_again = False
         self._patience_ms = 0
+        self._failing_ms = 0
         self._trial_pause_ms = 0
         self._empty_pause_ms = limits.trial_interval_ms
         self._trials = 0
@@ -138,6 +141,7 @@ class Starts:
         """`dt_ms` passed."""
         self._boot_ms = max(self._boot_ms - dt_ms, 0)
         self.pause_ms = max(self.pause_ms - dt_ms, 0)
+        self._failing_ms = max(self._failing_ms - dt_ms, 0)
         self._trial_pause_ms = max(self._trial_pause_ms - dt_ms, 0)
         self.asked_ms = max(self.asked_ms - dt_ms, 0)
         if self.age_ms < _LONGEST_PAUSE_MS:
@@ -161,7 +165,7 @@ class Starts:
     def begin(self, group: int):
         """`group` was closed onto an output that may be dead."""
         self.group = group
-        self.age_ms = 0
+        self.age_ms = self._failing_ms = 0
         self.asked_ms = 0
         self.changed = True
 
@@ -198,6 +202,9 @@ class Starts:
             int: the pause before the next start in ms; 0 = the output is locked.
         """
         snap = self._snap
+        if self._failing_ms:
+            return 0 if snap.bus_locked else self.pause_ms
+        self._failing_ms = _SAME_MS
         first = self.starting() and not self._tried_again and not self.trial
         self.age_ms = _LONGEST_PAUSE_MS
         self.wide = True

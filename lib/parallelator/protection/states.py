@@ -296,8 +296,13 @@ class States:
         for k in range(BATTERIES):
             if snap.state[k] != ABSENT and snap.wish[k] != WISH_OFF:
                 present += 1
-                empty += self.is_empty(k)
+                empty += k != i and self._is_spent_off(k)
         return present <= 2 * empty
+
+    def _is_spent_off(self, i: int):
+        # What a load pulls below the window is not empty for that.
+        loaded = self.on | (self._loaded if self._cause[i] != Reason.UNDERVOLTAGE else 0)
+        return self.is_empty(i) and not loaded >> i & 1
 
     def _is_violent(self, current_ma: int):
         hard_ma = self._limits.hard_discharge_ma
@@ -310,7 +315,7 @@ class States:
         for i in range(BATTERIES):
             if self._snap.state[i] != ABSENT and self._snap.wish[i] != WISH_OFF:
                 present += 1
-                if self.is_empty(i):
+                if self._is_spent_off(i):
                     empty += 1
                 elif not self._loaded >> i & 1:
                     return False
