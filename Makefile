@@ -76,6 +76,7 @@ soak: build/test.stamp build/page.stamp
 	tools/apt.sh chromium fsck.fat:dosfstools mosquitto mtools openssl prometheus
 	$(VENV)/python tools/soak/campaign.py
 	$(VENV)/python tools/bench/stage.py
+	-$(VENV)/python tools/bench/energy.py
 	$(VENV)/micropython -X heapsize=64m tools/soak/day.py 86400 absent
 	$(VENV)/micropython -X heapsize=64m tools/soak/day.py 3600 flapping
 	$(VENV)/micropython -X heapsize=64m tools/soak/day.py 3600 refusing

@@ -25,6 +25,8 @@ TOPPING_STEPS, CALIBRATION_STEPS = 30, 5000
 CALIBRATION_RATE = 1 / 8
 """The guided discharge: steps at the charger's end, steps in all, load as a share of the labels'
 charge an hour."""
+LEAST_WH = 100
+"""What has to flow in three days for its count to be judged."""
 SHORT = -1.0
 """Stands for the charge in a row of times when the rig cannot carry its load any more."""
 
@@ -87,6 +89,10 @@ class Rig:
         if code == "pack_changed":
             self.changed.append(i)
 
+    def energy_wh(self):
+        """What the meter counted as out and in, Wh."""
+        return sum(self.meter.out_dwh) / 10, sum(self.meter.in_dwh) / 10
+
     def take_curve(self, other):
         """The firmware of this rig keeps what that of `other` has learned."""
         if "curve" in other._flash:
@@ -143,6 +149,7 @@ class Play:
             turnover since the last full, told over true capacity, deep cycles so far.
         times: of each minute of a steady load: rig, step, true charge of the rig (SHORT: it could
             not carry the load), least, most and middle of the time told.
+        true_wh, told_wh: energy out and in, by the plant and by the meters: a column for each rig.
         found, missed, false: untold swaps, and packs taken for another. boots: starts of a pack.
     """
 
@@ -160,6 +167,7 @@ class Play:
         self._untold = np.zeros(shape, bool)
         self.rows, self.times = [], []
         self.found = self.missed = self.false = self.boots = 0
+        self.true_wh, self.told_wh = np.zeros((2, count)), np.zeros((2, count))
 
     def run(self):
         """Play all of it; returns itself."""
@@ -194,9 +202,15 @@ class Play:
             if nights.starts[row]:
                 rig.start()
                 rig.changed.clear()
+            before = rig.energy_wh()
             rig.step(ma[row], mv[row], r[row], joined[row])
+            self.told_wh[:, row] += np.subtract(rig.energy_wh(), before)
             if nights.starts[row]:
                 self._count_swaps(row, rig)
+
+        watts = np.where(nights.powered[:, None], rigs._volts * rigs.current_a, 0)
+        for k, flow in enumerate((watts, -watts)):
+            self.true_wh[k] += np.maximum(flow, 0).sum(1) * STEP_S / 3600
 
     def _count_swaps(self, row, rig):
         self.boots += len(rig.there)
@@ -287,6 +301,7 @@ def measures(played):
     near = (true < 0.2) | (turned < 1)
     inside, late = judge_times(np.array(played.times))
     cycled = deep >= 2
+    moved = played.true_wh > LEAST_WH
     return {
         "error of charge, under 20 % or within a turnover of a full": percentile(off[near]),
         "error of charge elsewhere": percentile(off[~near]),
@@ -295,6 +310,7 @@ def measures(played):
         "time left: truth inside the range": inside,
         "time left: error": late,
         "capacity after two deep cycles": percentile(np.abs(capacity[cycled] - 1)),
+        "energy counted": percentile(np.abs(played.told_wh[moved] / played.true_wh[moved] - 1)),
         "swaps found of those untold": played.found / max(played.found + played.missed, 1) * 100,
         "false alarms of 1000 starts of a pack": played.false / played.boots * 1000,
     }
@@ -308,6 +324,7 @@ GOALS = {  # (least, most) without and with a curve of the rig's own, NMC and LF
     "time left: truth inside the range": ((90, 100), (90, 100), (0, 100), (0, 100)),
     "time left: error": ((0, 999), (0, 999), (0, 20), (0, 25)),
     "capacity after two deep cycles": ((0, 6), (0, 10), (0, 4), (0, 6)),
+    "energy counted": ((0, 1),) * 4,
     "swaps found of those untold": ((50, 100),) * 4,
     "false alarms of 1000 starts of a pack": ((0, 0),) * 4,
 }
