@@ -326,6 +326,16 @@ def test_an_output_that_a_weld_holds_is_joined_and_not_started():
         assert ((3, SOON) in rig.found()) == (not weld), weld
 
 
+def test_those_that_never_started_since_they_are_low_are_empty():
+    for soc, wrong in ((0.8, True), (0.05, False)):
+        rig = Rig(0.8, 0.8, soc, soc)
+        fail_start(rig, 5)
+        rig.wait(500)
+        rig.found()
+        rig.close(1, 2)
+        assert ((1, SOON) in rig.found()) == wrong, soc
+
+
 def test_the_end_of_the_night_is_no_failed_start():
     for empty in ((), (3, 4)):
         rig = running(0.8, 0.8, 0.8, 0.8)

@@ -45,7 +45,7 @@ from sim.evidence import (
 from sim.failures import Failures
 from sim.supply import Supply
 from sim.trials import Trials
-from sim.truth import Truth
+from sim.truth import QUANTUM_V, Truth
 from sim.wires import EVERYBODY
 
 BATTERIES = 16
@@ -524,8 +524,13 @@ class Referee:
     def _is_night(self):
         """True when so many are empty that what the others carry is the end of the night."""
         return len(self._packs) <= 2 * sum(
-            pack.empty or pack.off is not False for pack in self._packs
+            pack.empty or pack.off is not False or self._is_low(pack) for pack in self._packs
         )
+
+    def _is_low(self, pack):
+        """True when it is open below the voltage limit, as far as can be told."""
+        volts = self._world.plant.sensed_v[pack.i]
+        return not pack.closed and volts < self._limits.low_v + QUANTUM_V
 
     def _may_be_chargers(self, pack):
         return self._fullest_other_v(pack) > self._limits.high_v - _CHARGER_V - _BALANCE_V
