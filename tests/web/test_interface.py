@@ -63,7 +63,8 @@ def mark(rig):
     state = rig.ask("GET", "/api/state")[2]
     wishes = [battery["wish"] for battery in state["batteries"]]
     update = rig.ask("GET", "/api/update")[2]
-    return state["name"], state["time"][:4], wishes, len(state["alarms"]), events, update
+    nights = rig.ask("GET", "/api/calibration")[2].get("nights")
+    return state["name"], state["time"][:4], wishes, len(state["alarms"]), events, update, nights
 
 
 def test_the_description_is_of_these_routes_and_no_others(rig):
@@ -78,7 +79,7 @@ def test_the_description_is_of_these_routes_and_no_others(rig):
 
 
 def test_there_are_routes_that_change_things():
-    assert len(CHANGES) == 15
+    assert len(CHANGES) == 16
     assert ("patch", "/api/settings") in CHANGES
 
 
@@ -87,7 +88,7 @@ def test_no_change_without_login_from_elsewhere_or_beyond_the_rate(rig, route, t
     method, path = route
     bundle = updates.made(tmp_path)
     real, body = request_of(method, path, bundle)
-    rig.tell("alarm bus_overload", "unplug 4")
+    rig.tell("alarm bus_overload", "unplug 4", "charge 60 5 3000 - - - - - -", "learn 9 own")
     updates.give_key(rig)
     if route == ("post", "/api/update"):
         assert updates.upload(rig, bundle, rig.login("127.0.0.9"))[0] == 200
