@@ -162,7 +162,7 @@ def test_logs_on_the_page(visit, stage):
     expect(page.locator("#preview-title")).to_be_focused()
     expect(page.locator("#preview-title")).to_have_text("Last lines of boot-0001.csv")
     cells = page.locator("#preview-table tbody tr").first.locator("td")
-    expect(cells).to_have_count(8)
+    expect(cells).to_have_count(9)
     expect(page.locator("#preview-table th").nth(3)).to_have_text("voltage_mv")
     assert page.evaluate("document.documentElement.scrollWidth") == 360
     assert faults(page) == []
