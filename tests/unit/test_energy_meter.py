@@ -105,6 +105,13 @@ def test_a_steady_load_has_its_time():
     assert told["left_s"] is None and told["full_least_s"] < told["full_most_s"]
 
 
+def test_to_and_fro_of_a_sensor_is_no_energy():
+    rig = Rig()
+    for k in range(4000):
+        rig.run(1, 20 if k % 2 else -20)
+    assert (rig.meter.out_dwh[0], rig.meter.in_dwh[0]) == (0, 0), rig.meter.out_dwh
+
+
 def test_a_reset_every_minute_changes_nothing():
     steady = Rig().run(3600, 3000)
     rig = Rig().run(60, 3000)

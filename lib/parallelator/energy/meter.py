@@ -84,7 +84,7 @@ class Meter:
             self.charge, capacities, settings["pack.curve"], store, emit
         )
         self.out_dwh, self.in_dwh = _counts(), _counts()
-        self._out_j, self._in_j = array("f", self.out_dwh), array("f", self.out_dwh)
+        self._rest_j = array("f", self.out_dwh)
         self._mah = [0] * BATTERIES
         self._rest = [0] * BATTERIES
         self._mean_ma = [0] * BATTERIES
@@ -205,10 +205,7 @@ class Meter:
         if not -_MOST_MA * seconds < out_mas < _MOST_MA * seconds:
             out_mas = 0
         charge.count(i, out_mas, seconds)
-        if out_mas > 0:
-            _add(self.out_dwh, self._out_j, i, voltage_mv * out_mas)
-        else:
-            _add(self.in_dwh, self._in_j, i, -voltage_mv * out_mas)
+        self._count_energy(i, voltage_mv * out_mas)
         ma = out_mas // seconds
         ahead = ma * _MEAN_SCALE - self._mean_ma[i]
         self._mean_ma[i] += ahead * seconds // min(self._flow_s, _MEAN_S)
@@ -223,6 +220,19 @@ class Meter:
         row = charge.row(i) + (self.out_dwh[i] & _LOW, self.in_dwh[i] & _LOW)
         struct.pack_into(ROW, self._rows, i * ROW_BYTES, *row)
         self._show(i)
+
+    def _count_energy(self, i: int, out_uj: int):
+        """Energy left pack i, uJ (it entered: below 0): whole 0.1 Wh are counted, the rest waits.
+
+        The rest is that of both directions, so that the noise of a sensor at rest is no energy.
+        """
+        joules = self._rest_j[i] + out_uj / 1e6
+        whole = int(joules / _DWH_J)
+        self._rest_j[i] = joules - whole * _DWH_J
+        if whole > 0:
+            self.out_dwh[i] += whole
+        else:
+            self.in_dwh[i] -= whole
 
     def _meet(self, i: int, voltage_mv: int, current_ma: int):
         """Pack i is seen, for the first time since the power came on or since it was away."""
@@ -282,14 +292,6 @@ class Meter:
 
 def _counts():
     return array("I", bytes(4 * BATTERIES))
-
-
-def _add(dwh: "array", rest_j: "array", i: int, uj: int):
-    """Energy in uJ has passed pack i: whole 0.1 Wh are counted, the rest waits."""
-    joules = rest_j[i] + uj / 1e6
-    whole = int(joules / _DWH_J)
-    dwh[i] += whole
-    rest_j[i] = joules - whole * _DWH_J
 
 
 def _percent(share: float):
