@@ -105,6 +105,7 @@ def main():
     )
     with card.image.volume().open("/log/boot-0001.csv", "r") as file:
         rows = file.read().split("\n")
+    commas = rows[0].count(",")
     card.image.close()
     print(
         json.dumps(
@@ -115,7 +116,7 @@ def main():
                 "blocks": card.written,
                 "last_s": int(rows[-2].split(",")[1]) // 1000,
                 "duration_s": duration_s,
-                "torn": [row for row in rows[1:-1] if row and row.count(",") != 7],
+                "torn": [row for row in rows[1:-1] if row and row.count(",") != commas],
             }
         )
     )
