@@ -260,13 +260,14 @@ class Meter:
 
     def telling(self):
         """Sum up in `told` what the packs that are on have, or all when none is: a generator with
-        a short step for each pack."""
+        a short step for each board."""
         snap, charge = self._snap, self.charge
         some_on = any(connected(snap, i) for i in range(BATTERIES))
         full = held = doubt = left = energy = 0.0
         first, first_s = None, _LONGEST_S
         for i in range(BATTERIES):
-            yield
+            if i % CHANNELS == 0:
+                yield
             known = self.known(i)
             if not known or some_on and not connected(snap, i):
                 continue
