@@ -38,11 +38,11 @@ export const SETUP = {
   },
   fr: {
     code: "fr", other: "English", otherCode: "en", title: "Mise en service",
-    rig: "Vers les batteries",
+    rig: "Voir les batteries",
     password: "Mot de passe de la page", newPassword: "Nouveau mot de passe",
     setPassword: "Définir le mot de passe",
     login: "Se connecter", reveal: "Afficher le mot de passe",
-    first: "Sans mot de passe, la page ne fait que montrer. Choisissez-en un\u00a0: il reste "
+    first: "Sans mot de passe, la page est en lecture seule. Choisissez-en un\u00a0: il reste "
       + "{v}\u00a0min.",
     known: "Il y a un mot de passe. Connectez-vous pour changer le Wi-Fi.",
     lost: "BOOT a été maintenu\u00a0: choisissez un nouveau mot de passe, il reste {v}\u00a0min. "
@@ -50,7 +50,7 @@ export const SETUP = {
     over: "Aucun mot de passe. Rejoignez le Wi-Fi du parc dans les dix minutes après la mise sous "
       + "tension, ou maintenez BOOT dix secondes sur le contrôleur.",
     loggedIn: "Vous êtes connecté.",
-    networks: "Réseau", scan: "Chercher encore", scanning: "Recherche…", name: "Nom du réseau",
+    networks: "Réseau", scan: "Rechercher à nouveau", scanning: "Recherche…", name: "Nom du réseau",
     key: "Mot de passe du réseau", join: "Rejoindre", otherNetwork: "Un autre réseau",
     noName: "Indiquez le nom du réseau.",
     strong: "fort", medium: "moyen", weak: "faible", open: "ouvert",
