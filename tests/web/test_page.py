@@ -83,8 +83,8 @@ def test_everything_is_shown(visit, viewport, scheme, language):
         expect(page.locator("article")).to_have_count(16)
         words = {
             "en": ["on", "waiting", "tripped", "out of control", "locked", "absent"],
-            "fr": ["en service", "en attente", "coupée par sécurité", "hors de contrôle", "verrouillée"]
-            + ["absente"],
+            "fr": ["en service", "en attente", "coupée par sécurité", "hors de contrôle"]
+            + ["verrouillée", "absente"],
         }[language]
         for n, word in zip((1, 2, 5, 9, 11, 14), words, strict=True):
             expect(card(page, n).locator("[data-f=state]")).to_have_text(word)
