@@ -37,7 +37,7 @@ def crossings(count):
         if kind == "voltage":
             mv = 7000 + next(numbers) % 3000 if next(numbers) & 1 else -14000
         else:
-            ma = 18000 + next(numbers) % 39000
+            ma = 20000 + next(numbers) % 37000
             if next(numbers) & 1:
                 ma = -ma - 4000
         yield at_s, k * 7 % PACKS + 1, kind, ma, mv, PULSE_S if kind == "pulse" else LASTING_S
