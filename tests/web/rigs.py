@@ -176,10 +176,18 @@ class Simulation(Client):
             time.sleep(0.02)
 
     def stop(self):
-        """Presses Ctrl-C; returns the report. It must end well, with every switch open."""
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)
-        code = self.process.wait(20)
+        """Presses Ctrl-C; returns the report. It must end well, with every switch open.
+
+        As a person would, it presses once more when nothing happens: asyncio's `wait_for` can lose
+        an interrupt that comes while its wait ends.
+        """
+        for _ in range(2):
+            if self.process.poll() is None:
+                self.process.send_signal(signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(15)
+                break
+        code = self.process.wait(5)
         said = (self.folder / "log").read_text()
         assert code == 0 and "Every switch is open." in said and "Traceback" not in said, said
         report = json.loads((self.folder / "report.json").read_text())
