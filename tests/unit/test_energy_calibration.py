@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-only
 """The curve of a rig's own cells: what a discharge teaches, what spoils it, what is kept."""
 
-import errno
-
+from flash import Flash
 from parallelator.energy import curve as curves
 from parallelator.energy.calibration import Calibration
 from parallelator.energy.charge import Charge
@@ -130,22 +129,6 @@ def test_a_restart_goes_on():
     other.recall(waits.record())
     other.follow(1000, ON)
     assert other.follow(2000, ON) and other.phase == DISCHARGE, "full packs stay so over night"
-
-
-class Flash:
-    def __init__(self):
-        self.blobs = {}
-
-    def get_blob(self, key, block):
-        if key not in self.blobs:
-            raise OSError(errno.ENOENT)
-        block[:] = self.blobs[key]
-
-    def set_blob(self, key, block):
-        self.blobs[key] = bytes(block)
-
-    def commit(self):
-        pass
 
 
 def rig(flash, typed=None):

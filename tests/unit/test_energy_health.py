@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-only
 """Packs that tire: when it is told, once, and what is not taken for it."""
 
-import errno
-
+from flash import Flash
 from parallelator.energy.health import Health
 from parallelator.snapshot import Snapshot
 
@@ -15,22 +14,6 @@ class Packs:
 
     def health(self, i):
         return self.capacity[i]
-
-
-class Flash:
-    def __init__(self):
-        self.blobs = {}
-
-    def get_blob(self, key, block):
-        if key not in self.blobs:
-            raise OSError(errno.ENOENT)
-        block[:] = self.blobs[key]
-
-    def set_blob(self, key, block):
-        self.blobs[key] = type(block)(block)
-
-    def commit(self):
-        pass
 
 
 class Rig:

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-only
 """The meter of the rig: what it follows, tells, keeps over a reset and over a power cut."""
 
-import errno
-
+from flash import Flash
 from parallelator import catalog, energy
 from parallelator.catalog import ON
 from parallelator.energy import curve
@@ -18,22 +17,6 @@ SETTINGS = {
 }
 for n in range(1, 17):
     SETTINGS["batteries.%d.capacity_mah" % n] = 0
-
-
-class Flash:
-    def __init__(self):
-        self.blobs = {}
-
-    def get_blob(self, key, block):
-        if key not in self.blobs:
-            raise OSError(errno.ENOENT)
-        block[:] = self.blobs[key]
-
-    def set_blob(self, key, block):
-        self.blobs[key] = bytes(block)
-
-    def commit(self):
-        pass
 
 
 class Rig:

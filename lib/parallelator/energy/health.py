@@ -75,10 +75,9 @@ class Health:
     def look(self, i: int):
         """Look at pack i, whose charge was corrected just now; tell what is new."""
         bit = 1 << i
-        pct = self.percent(i)
-        if pct is not None and pct < _TIRED_PCT and not self._tired & bit:
+        if self._is_tired(i) and not self._tired & bit:
             self._tired |= bit
-            self._emit("capacity_low", i, 0, 0, pct)
+            self._emit("capacity_low", i, 0, 0, self.percent(i) or 0)
         r_mohm = self._snap.r_mohm[i]
         if r_mohm and not self._first[i]:
             self._first[i] = r_mohm

@@ -34,18 +34,16 @@ _SENSORS = (
 )
 _LEFT = "{{ value_json.energy.%s if value_json.energy else none }}"
 _LEFT_KILO = "{{ value_json.energy.%s / 1000 if value_json.energy.%s is number else none }}"
-_CHARGES = (
-    ("soc", _PLAIN, "soc_pct", "%", "battery", "measurement"),
+_ENERGY = (
     ("energy_out", _MILLI, "discharge_wh", "kWh", "energy", "total_increasing"),
     ("energy_in", _MILLI, "charge_wh", "kWh", "energy", "total_increasing"),
 )
+_CHARGES = (("soc", _PLAIN, "soc_pct", "%", "battery", "measurement"),) + _ENERGY
 _CHARGE = (
     ("soc", _LEFT, "soc_pct", "%", "battery", "measurement"),
     ("energy_left", _LEFT_KILO, "left_wh", "kWh", "energy_storage", "measurement"),
     ("time_left", _LEFT, "left_s", "s", "duration", "measurement"),
-    ("energy_out", _MILLI, "discharge_wh", "kWh", "energy", "total_increasing"),
-    ("energy_in", _MILLI, "charge_wh", "kWh", "energy", "total_increasing"),
-)
+) + _ENERGY
 """The same of a rig whose settings tell a capacity."""
 _TOTALS = (
     ("voltage", _MILLI, "bus.voltage_mv", "V", "voltage", "measurement"),
