@@ -27,3 +27,23 @@ def capacity_mah(settings: dict, i: int):
 def is_asked(settings: dict):
     """True when the settings tell enough to know the charge of a pack."""
     return any(capacity_mah(settings, i) for i in range(BATTERIES))
+
+
+def kept(store: "Storage", key: str, size: int):
+    """The bytes that the flash keeps under `key`, zeros when there are none."""
+    block = bytearray(size)
+    try:
+        store.get_blob(key, block)
+    except OSError:
+        pass  # there is none, or the storage has reported a fault
+    return block
+
+
+def keep(store: "Storage", key: str, block: bytes):
+    """Write `block` to the flash; False when that failed, which the storage has reported."""
+    try:
+        store.set_blob(key, block)
+        store.commit()
+    except OSError:
+        return False
+    return True

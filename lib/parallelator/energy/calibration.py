@@ -5,6 +5,7 @@ from array import array
 
 from micropython import const
 
+from parallelator.energy import keep, kept
 from parallelator.energy.curve import POINTS
 from parallelator.energy.learning import PHASES, RECORD_BYTES, Learner
 from parallelator.snapshot import BATTERIES, RIG
@@ -47,35 +48,15 @@ class Calibration:
         if self._typed:
             charge.use(typed)
             return
-        kept = self._kept(_CURVE, _CURVE_BYTES)
-        if kept:
-            nights, *curve = array("H", kept)
-            if nights:
-                self.nights = nights
-                charge.use(curve)
-        kept = self._kept(_LEARN, RECORD_BYTES)
-        if kept:
-            self.learner.recall(kept)
-
-    def _kept(self, key: str, size: int):
-        block = bytearray(size)
-        try:
-            self._store.get_blob(key, block)
-        except OSError:
-            return None  # there is none, or the storage has reported a fault
-        return block
-
-    def _keep(self, key: str, block: bytes):
-        try:
-            self._store.set_blob(key, block)
-            self._store.commit()
-        except OSError:
-            pass  # the storage has reported it
+        self.nights, *curve = array("H", kept(store, _CURVE, _CURVE_BYTES))
+        if self.nights:
+            charge.use(curve)
+        self.learner.recall(kept(store, _LEARN, RECORD_BYTES))
 
     def ended(self, i: int):
         """The charger has ended for pack i."""
         self.learner.ended(i)
-        self._keep(_LEARN, self.learner.record())
+        keep(self._store, _LEARN, self.learner.record())
 
     def look(self, i: int, voltage_mv: int, current_ma: int, r_mohm: int):
         """Pack i gives, or rests: as of `Charge.look`, after it."""
@@ -91,15 +72,15 @@ class Calibration:
             return
         learner = self.learner
         if learner.follow(net_mah, on):
-            self._keep(_LEARN, learner.record())
+            keep(self._store, _LEARN, learner.record())
         if idle_s >= _IDLE_S and learner.is_empty(self._charge.curve):
             curve = learner.finish(self._charge.curve, self.nights)
             if curve:
                 self.nights += 1
                 self._charge.use(curve)
-                self._keep(_CURVE, bytes(array("H", [self.nights] + curve)))
+                keep(self._store, _CURVE, bytes(array("H", [self.nights] + curve)))
                 self._emit("curve_learned", RIG, 0, 0, self.nights)
-            self._keep(_LEARN, learner.record())
+            keep(self._store, _LEARN, learner.record())
 
     def forget(self):
         """Back to the start curve; what is learned begins anew."""
@@ -107,7 +88,7 @@ class Calibration:
         self.learner.forget("")
         self._charge.use(None)
         for key, size in ((_CURVE, _CURVE_BYTES), (_LEARN, RECORD_BYTES)):
-            self._keep(key, bytes(size))
+            keep(self._store, key, bytes(size))
 
     def view(self):
         """As `GET /api/calibration` shows it: a dict.

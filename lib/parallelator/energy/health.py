@@ -6,6 +6,7 @@ from array import array
 
 from micropython import const
 
+from parallelator.energy import keep, kept
 from parallelator.snapshot import BATTERIES
 
 _KEY = "r_first"
@@ -38,12 +39,7 @@ class Health:
         self._snap = snap
         self._store = store
         self._emit = emit
-        kept = bytearray(2 * BATTERIES)
-        try:
-            store.get_blob(_KEY, kept)
-        except OSError:
-            pass  # there is none, or the storage has reported a fault
-        self._first = array("H", kept)
+        self._first = array("H", kept(store, _KEY, 2 * BATTERIES))
         # A capacity that is low at a start was told before it; resistances are measured anew.
         self._tired = sum(1 << i for i in range(BATTERIES) if self._is_tired(i))
         self._grown = 0
@@ -81,14 +77,7 @@ class Health:
         r_mohm = self._snap.r_mohm[i]
         if r_mohm and not self._first[i]:
             self._first[i] = r_mohm
-            self._keep()
+            keep(self._store, _KEY, bytes(self._first))
         elif self._is_grown(i) and not self._grown & bit:
             self._grown |= bit
             self._emit("resistance_grown", i, 0, 0, r_mohm)
-
-    def _keep(self):
-        try:
-            self._store.set_blob(_KEY, bytes(self._first))
-            self._store.commit()
-        except OSError:
-            pass  # the storage has reported it

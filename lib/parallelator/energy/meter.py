@@ -11,7 +11,7 @@ from array import array
 
 from micropython import const
 
-from parallelator.energy import ROW, ROW_BYTES, ROWS_BYTES, capacity_mah
+from parallelator.energy import ROW, ROW_BYTES, ROWS_BYTES, capacity_mah, keep, kept
 from parallelator.energy.calibration import Calibration
 from parallelator.energy.charge import Charge
 from parallelator.energy.health import Health
@@ -98,11 +98,7 @@ class Meter:
         self.health = Health(self.charge, snap, store, emit)
 
     def _recall(self, resumed: bool):
-        record = bytearray(ROWS_BYTES + 2 * _COUNTS_BYTES)
-        try:
-            self._store.get_blob(_KEY, record)
-        except OSError:
-            pass  # there is none, or the storage has reported a fault
+        record = kept(self._store, _KEY, ROWS_BYTES + 2 * _COUNTS_BYTES)
         if not resumed:
             self._rows[:] = record[:ROWS_BYTES]
         out_dwh, in_dwh = self.out_dwh, self.in_dwh
@@ -172,12 +168,8 @@ class Meter:
             for at in range(0, ROWS_BYTES, ROW_BYTES)
         ):
             return
-        try:
-            self._store.set_blob(_KEY, bytes(rows) + bytes(self.out_dwh) + bytes(self.in_dwh))
-            self._store.commit()
+        if keep(self._store, _KEY, bytes(rows) + bytes(self.out_dwh) + bytes(self.in_dwh)):
             self._saved = bytes(rows)
-        except OSError:
-            pass  # the storage has reported it
 
     def _passed(self, i: int):
         """What left pack i since the last call, mA*s; the remainder is for the next."""
