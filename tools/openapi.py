@@ -55,7 +55,7 @@ def query(name, text, required=False, **schema):
 
 
 BATTERY = fields(
-    n="int", label="str", state={"enum": STATES}, wish={"enum": list(CATALOG.WISHES)},
+    n="int", label="str", id="str", state={"enum": STATES}, wish={"enum": list(CATALOG.WISHES)},
     reason={"enum": REASONS}, clears={"enum": [*CATALOG.CLEARS, None]}, since_ms="int",
     eta_ms="int?", voltage_mv="int?", current_ma="int?",
     discharge_mah="int", charge_mah="int", soc_pct="int?", soc_error_pct="int?",
@@ -250,6 +250,12 @@ PLACES = [
         "schema": {"enum": list(CATALOG.ACTIONS)},
     },
 ]
+BATTERY_NUMBER = {
+    "name": "n",
+    "in": "path",
+    "required": True,
+    "schema": {"type": "integer", "minimum": 1, "maximum": 16},
+}
 BOARD = {
     "name": "b",
     "in": "path",
@@ -421,6 +427,18 @@ def switch_paths():
     return {
         "/api/batteries/{n}/{action}": {
             "post": change("Switch a battery, or `all`.", WISH, parameters=PLACES, also=SWITCHING)
+        },
+        "/api/batteries/{n}/exchanged": {
+            "post": change(
+                "Say that another pack is there now: its charge is learned anew.",
+                fields(n="int"),
+                "200",
+                parameters=[BATTERY_NUMBER],
+                also={
+                    "404": "No such battery.",
+                    "409": "Nothing is known of its charge, or it has an id: change that.",
+                },
+            )
         },
         "/switch_on": {"post": OLD_SWITCH},
         "/switch_off": {"post": OLD_SWITCH},

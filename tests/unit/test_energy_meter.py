@@ -29,8 +29,11 @@ class Rig:
         self.kept = kept or bytearray(energy.ROWS_BYTES)
         self.snap = Snapshot()
         self.events = []
+        self.r_forgotten = []
         emit = lambda *event: self.events.append(event)  # noqa: E731
-        self.meter = Meter(self.snap, SETTINGS, self.kept, resumed, self.flash, emit)
+        self.meter = Meter(
+            self.snap, SETTINGS, self.kept, resumed, self.flash, emit, self.r_forgotten.append
+        )
         for i in range(4):
             self.snap.valid[i] = 1
             self.snap.r_mohm[i] = 1

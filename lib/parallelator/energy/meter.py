@@ -11,7 +11,17 @@ from array import array
 
 from micropython import const
 
-from parallelator.energy import ROW, ROW_BYTES, ROWS_BYTES, capacity_mah, keep, kept
+from parallelator.energy import (
+    IDS,
+    IDS_BYTES,
+    ROW,
+    ROW_BYTES,
+    ROWS_BYTES,
+    capacity_mah,
+    ids,
+    keep,
+    kept,
+)
 from parallelator.energy.calibration import Calibration
 from parallelator.energy.charge import Charge
 from parallelator.energy.health import Health
@@ -50,9 +60,12 @@ class Meter:
         resumed: True when they are of before the reset; False: the power was off.
         store: a `Storage` or its like, which keeps the record while the power is off.
         emit: function (code, i, state, reason, value) that records an event.
+        forget_r: function (i) that forgets the resistance of pack i.
 
     Attributes:
         charge: the `Charge`. calibration: the `Calibration`. health: the `Health`.
+        resumed: as above. packs: the `Packs`, None while no pack has an id.
+        renamed: to be set when the id of a pack was changed.
         told: of the rig, as `catalog.ENERGY` says; None when no charge is known.
         out_dwh, in_dwh: arrays of 16: energy that left and entered each pack so far, 0.1 Wh.
     """
@@ -65,9 +78,14 @@ class Meter:
         resumed: bool,
         store: "Storage",
         emit: "Callable[[str, int, int, int, int], object]",
+        forget_r: "Callable[[int], object]",
     ):
         self._snap = snap
         self._rows = rows
+        self._forget_r = forget_r
+        self.resumed = resumed
+        self.packs = None
+        self.renamed = True
         self._store = store
         self._emit = emit
         self.told = None
@@ -115,12 +133,15 @@ class Meter:
                     self._unseen_s[i] = 0
         self._saved = bytes(self._rows)
 
-    async def run(self):
-        """Follow the snapshot, for ever."""
+    async def run(self, rig: "Rig"):
+        """Follow the snapshot of a rig, for ever."""
         turns = 0
         for i in range(BATTERIES):
             self._passed(i)
         while True:
+            if self.renamed:
+                self.renamed = False
+                await self._know_packs(rig)
             seconds = self.turn()
             for i in range(BATTERIES):
                 if seconds:
@@ -134,6 +155,18 @@ class Meter:
                     await asyncio.sleep_ms(0)
             if self._round_s - self._saved_s >= _SAVE_S:
                 self.save()
+            if self.packs:
+                await self.packs.tend()
+
+    async def _know_packs(self, rig: "Rig"):
+        if not self.packs:
+            if not any(ids(rig.settings)) and not any(kept(self._store, IDS, IDS_BYTES)):
+                return
+            from parallelator.energy.packs import Packs
+
+            self.packs = Packs(rig, self._store)
+            await asyncio.sleep_ms(0)
+        await self.packs.arrange()
 
     def turn(self):
         """A round over all packs begins; returns the seconds since the last one, 0 to 10."""
@@ -209,9 +242,12 @@ class Meter:
             if current_ma > -IDLE_MA:
                 self.calibration.look(i, voltage_mv, current_ma, snap.r_mohm[i])
             self.health.look(i)
-        row = charge.row(i) + (self.out_dwh[i] & _LOW, self.in_dwh[i] & _LOW)
-        struct.pack_into(ROW, self._rows, i * ROW_BYTES, *row)
+        self._write_row(i)
         self._show(i)
+
+    def _write_row(self, i: int):
+        row = self.charge.row(i) + (self.out_dwh[i] & _LOW, self.in_dwh[i] & _LOW)
+        struct.pack_into(ROW, self._rows, i * ROW_BYTES, *row)
 
     def _count_energy(self, i: int, out_uj: int):
         """Energy left pack i, uJ (it entered: below 0): whole 0.1 Wh are counted, the rest waits.
@@ -231,11 +267,45 @@ class Meter:
         charge, r_mohm = self.charge, self._snap.r_mohm[i]
         charge.wake(i)
         if charge.is_another(i, voltage_mv, current_ma, r_mohm):
-            charge.forget(i)
-            self.calibration.learner.swapped(i)
-            self.health.forget(i)
+            self.forget(i)
             self._emit("pack_changed", i, 0, 0, 0)
         charge.look(i, voltage_mv, current_ma, r_mohm)
+
+    def forget(self, i: int):
+        """Pack i is another one."""
+        self.charge.forget(i)
+        self.health.forget(i)
+        self._unseen_s[i] = _GONE_S
+        self._moved(i)
+
+    def arrange(self, places: list):
+        """The packs were exchanged among each other: see `Charge.arrange`."""
+        self.charge.arrange(places)
+        self.health.arrange(places)
+        for i, place in enumerate(places):
+            if i != place:
+                self.charge.wake(i)
+                self._moved(i)
+
+    def know(self, i: int, capacity_mah: float, error_mah: float, first_mohm: int):
+        """What is known of pack i from elsewhere, of what is not known better here.
+
+        Args:
+            capacity_mah, error_mah: two deviations; first_mohm: 0 = not known.
+        """
+        label_mah = self.charge.label_mah(i)
+        self.charge.know(i, capacity_mah / label_mah, error_mah / 2 / label_mah)
+        if first_mohm and not self.health.first_mohm[i]:
+            self.health.begin(i, first_mohm)
+        self._saved = None
+        self._write_row(i)
+
+    def _moved(self, i: int):
+        """What holds of the place of pack i holds no more: it has just been put there."""
+        self.calibration.learner.swapped(i)
+        self._forget_r(i)
+        self._saved = None
+        self._write_row(i)
 
     def _show(self, i: int):
         """Write the charge of pack i into the snapshot."""
