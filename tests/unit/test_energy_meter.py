@@ -153,6 +153,14 @@ def test_energy_is_counted_and_kept():
     rig.run(3600, -1000)
     in_wh = rig.meter.in_dwh[0] / 10
     assert abs(in_wh - volts) < 0.01 * in_wh and rig.meter.out_dwh[0] / 10 == out_wh, in_wh
+    for ma in (2000, -2000):
+        before = rig.meter.out_dwh[0] - rig.meter.in_dwh[0]
+        for _ in range(60):
+            rig = Rig(rig.flash, rig.kept, True, rig.charge).run(2, ma)
+        wh = (rig.meter.out_dwh[0] - rig.meter.in_dwh[0] - before) / 10
+        # The second that a reset may lose is counted again at each of them.
+        assert abs(wh / ma * 1000 / 180 * 3600 / 26 - 1) < 0.1, wh
+    out_wh = rig.meter.out_dwh[0] / 10
     again = Rig(rig.flash, rig.kept, resumed=True)
     assert list(again.meter.out_dwh) == list(rig.meter.out_dwh)
     assert list(again.meter.in_dwh) == list(rig.meter.in_dwh)

@@ -9,7 +9,7 @@ from parallelator.snapshot import BATTERIES
 
 ROW = "<HBBBbbHH"
 """What is kept of a pack, as of `struct`: see `Charge.row`; the low ends of the energy out and in,
-as of `Meter`."""
+in 1/160 Wh, as of `Meter`."""
 ROW_BYTES = 11
 ROWS_BYTES = ROW_BYTES * BATTERIES
 IDS = "packs"

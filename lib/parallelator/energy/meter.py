@@ -33,6 +33,9 @@ _LOW = const(0xFFFF)
 _COUNTS_BYTES = const(64)
 _DWH_J = const(360)
 """Joules in 0.1 Wh."""
+_PARTS = const(16)
+_PART_J = 22.5
+"""Parts of 0.1 Wh in which a row keeps the low ends of energy."""
 _MAMS = const(3600000)
 """mA*ms in one mAh."""
 _MOST_MA = const(60000)
@@ -109,6 +112,7 @@ class Meter:
         self._long_ma = 0
         self._flows = self._flow_s = 0
         self._unseen_s = bytearray(b"\xff" * BATTERIES)
+        self._owed = (1 << BATTERIES) - 1 if resumed else 0
         self._round_s = snap.uptime_s
         self._saved_s = 0
         self._saved = None
@@ -127,11 +131,14 @@ class Meter:
             if row[1]:
                 *of_charge, out_low, in_low = row
                 self.charge.recall(i, of_charge)
-                out_dwh[i] += out_low - out_dwh[i] & _LOW
-                in_dwh[i] += in_low - in_dwh[i] & _LOW
+                out_low = out_low - out_dwh[i] * _PARTS & _LOW
+                in_low = in_low - in_dwh[i] * _PARTS & _LOW
+                out_dwh[i] += out_low // _PARTS
+                in_dwh[i] += in_low // _PARTS
+                self._rest_j[i] = (out_low % _PARTS - in_low % _PARTS) * _PART_J
                 if resumed:
                     self._unseen_s[i] = 0
-        self._saved = bytes(self._rows)
+        self._saved = bytes(record[:ROWS_BYTES])
 
     async def run(self, rig: "Rig"):
         """Follow the snapshot of a rig, for ever."""
@@ -229,6 +236,10 @@ class Meter:
         self._unseen_s[i] = 0
         if not -_MOST_MA * seconds < out_mas < _MOST_MA * seconds:
             out_mas = 0
+        if self._owed >> i & 1 and abs(current_ma) > IDLE_MA:
+            # Up to a second of the flow before a reset was in no row: the one after it stands in.
+            self._owed &= ~(1 << i)
+            out_mas += current_ma
         charge.count(i, out_mas, seconds)
         self._count_energy(i, voltage_mv * out_mas)
         ma = out_mas // seconds
@@ -246,7 +257,10 @@ class Meter:
         self._show(i)
 
     def _write_row(self, i: int):
-        row = self.charge.row(i) + (self.out_dwh[i] & _LOW, self.in_dwh[i] & _LOW)
+        rest = int(self._rest_j[i] / _PART_J)
+        out = self.out_dwh[i] * _PARTS + max(rest, 0)
+        into = self.in_dwh[i] * _PARTS - min(rest, 0)
+        row = self.charge.row(i) + (out & _LOW, into & _LOW)
         struct.pack_into(ROW, self._rows, i * ROW_BYTES, *row)
 
     def _count_energy(self, i: int, out_uj: int):
