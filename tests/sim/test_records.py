@@ -238,7 +238,7 @@ def test_the_life_of_a_battery_with_an_id_is_on_the_card_after_a_restart():
 
     batteries = {"1": {"id": "A-7"}, "2": {"id": "B_8"}}
     run = Run(
-        duration_s=100,
+        duration_s=75,
         time_at_s=5,
         batteries=[{"n": n, "soc": 0.8} for n in (1, 2, 3)],
         load=[[0, 9]],
