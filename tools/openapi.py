@@ -128,8 +128,18 @@ SCHEMAS = {
     ),
     "Trip": fields(**TRIP),
     "TripRecord": fields(**TRIP, samples=array(SAMPLE)),
-    "Series": fields(n="int", voltage_mv=array("int?"), current_ma=array("int?"))
-    | {"description": "65534 mV, 655340 and -655360 mA stand for that or more"},
+    "Series": {
+        "type": "object",
+        "properties": {
+            "n": of("int"),
+            "voltage_mv": array("int?"),
+            "current_ma": array("int?"),
+            "soc_pct": array("int?"),
+        },
+        "required": ["n", "voltage_mv", "current_ma"],
+        "description": "65534 mV, 655340 and -655360 mA stand for that or more; soc_pct: of a "
+        "day only, and if a capacity is set",
+    },
     "System": fields(
         version="str", micropython="str", machine="str", boot="int", uptime_ms="int", time="str?",
         controller=fields(

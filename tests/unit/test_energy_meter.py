@@ -91,6 +91,19 @@ def test_a_steady_load_has_its_time():
     assert told["left_s"] is None and told["full_least_s"] < told["full_most_s"]
 
 
+def test_the_charge_of_the_day_is_charted():
+    rig = Rig(charge=0.9)
+    steps = []
+    for point in range(1, 75):
+        rig.run(60, 5000)
+        rig.meter.chart(point)
+        rig.meter.chart(point)
+        steps.append(rig.snap.soc_pct[0])
+    assert rig.meter.charges(1, 2, 74) == steps[2:], "72 points, then the oldest goes"
+    assert steps[2] > steps[-1] and None not in rig.meter.charges(0, 2, 74)
+    assert rig.meter.charges(9, 2, 74) == [None] * 72
+
+
 def test_to_and_fro_of_a_sensor_is_no_energy():
     rig = Rig()
     for k in range(4000):

@@ -281,6 +281,12 @@ class Meter:
             snap.soc_pct[i] = NO_CHARGE if charge is None else min(charge + i % 3, 100)
             snap.soc_error_pct[i] = NO_CHARGE if charge is None else error
 
+    def charges(self, series, begin, end):
+        """Charge over the day: it falls by one per cent a point."""
+        if self.told[0] is None:
+            return [None] * (end - begin)
+        return [min(self.told[0] + series % 3 + end - k, 100) for k in range(begin, end)]
+
     def forget(self, i):
         """Another pack is at place i."""
         self._snap.soc_pct[i] = NO_CHARGE

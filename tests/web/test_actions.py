@@ -68,6 +68,22 @@ def test_charts_grow_without_asking_again(visit, stage):
     assert [path for path in asked if "/api/history" in path] == ["/api/history?span=600"], asked
 
 
+def test_the_charge_has_a_chart_where_a_capacity_is_set(visit, rig):
+    page = visit(rig)
+    open_view(page, "charts")
+    expect(page.locator("#chart-voltage canvas")).to_be_visible()
+    expect(page.locator("#soc")).to_be_hidden()
+    rig.tell("charge 60 5 3000 - - - - - -")
+    open_view(page, "rig")
+    page.wait_for_timeout(1500)
+    open_view(page, "charts")
+    page.get_by_role("button", name="24 h", exact=True).click()
+    expect(page.locator("#chart-soc canvas")).to_be_visible()
+    expect(page.locator("#chips button").nth(0)).to_contain_text("60\u00a0%")
+    page.screenshot(path=PICTURES / "charts-charge-360.png", full_page=True)
+    assert faults(page) == []
+
+
 def test_an_event_that_repeats_is_one_line(visit, rig):
     page = visit(rig)
     page.get_by_role("link", name="Events").click()

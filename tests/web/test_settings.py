@@ -202,6 +202,15 @@ def test_history(rig):
     )
 
 
+def test_the_charge_of_a_day_is_in_its_history(rig):
+    assert "soc_pct" not in rig.ask("GET", "/api/history?span=86400")[2]["series"][0]
+    rig.tell("charge 60 5 3000 - - - - - -")
+    day = rig.ask("GET", "/api/history?span=86400")[2]["series"]
+    lengths = {len(series[key]) for series in day for key in ("soc_pct", "voltage_mv")}
+    assert len(day) == 17 and len(lengths) == 1
+    assert "soc_pct" not in rig.ask("GET", "/api/history?span=3600")[2]["series"][0]
+
+
 def test_metrics_and_log_are_texts(rig):
     rig.tell("trip 5", "lose 7", "alarm config_fault", "alarm config_fault", "alarm low_soon 4")
     _, headers, text = rig.ask("GET", "/metrics")

@@ -25,6 +25,7 @@ from parallelator.energy import (
 from parallelator.energy.calibration import Calibration
 from parallelator.energy.charge import Charge
 from parallelator.energy.health import Health
+from parallelator.records.history import SERIES, SPANS
 from parallelator.snapshot import BATTERIES, CHANNELS, IDLE_MA, NO_CHARGE, connected
 
 _TURN_MS = const(250)  # a board's packs each: four turns are a second
@@ -52,6 +53,7 @@ _KNOWN = 0.2
 """Deviation of a charge that is told as a number; beyond it nobody knows."""
 _LONGEST_S = const(172800)
 _TELL_TURNS = const(5)
+_POINTS = SPANS[-1][1]
 
 
 class Meter:
@@ -116,6 +118,8 @@ class Meter:
         self._round_s = snap.uptime_s
         self._saved_s = 0
         self._saved = None
+        self._points = 0
+        self._chart = bytearray(b"\xff" * (SERIES * _POINTS))
         self._recall(resumed)
         self.health = Health(self.charge, snap, store, emit)
 
@@ -160,6 +164,7 @@ class Meter:
             if not turns:
                 for _ in self.telling():
                     await asyncio.sleep_ms(0)
+                self.chart(rig.history.rings[-1].count)
             if self._round_s - self._saved_s >= _SAVE_S:
                 self.save()
             if self.packs:
@@ -174,6 +179,29 @@ class Meter:
             self.packs = Packs(rig, self._store)
             await asyncio.sleep_ms(0)
         await self.packs.arrange()
+
+    def chart(self, points: int):
+        """Note the charges once the day's ring of the history, a `Ring`, has a new point.
+
+        Args:
+            points: how many it has had.
+        """
+        if points != self._points:
+            self._points = points
+            at = (points - 1) % _POINTS
+            self._chart[at] = self.told[0] if self.told else NO_CHARGE
+            for i in range(BATTERIES):
+                self._chart[(i + 1) * _POINTS + at] = self._snap.soc_pct[i]
+
+    def charges(self, series: int, begin: int, end: int):
+        """Charge at the end of points `begin` to `end` - 1 of that ring, a list of per cent, None
+        where it was not known; it does not outlast a restart.
+
+        Args:
+            series: 0 is the rig, 1..16 are the batteries.
+        """
+        found = [self._chart[series * _POINTS + k % _POINTS] for k in range(begin, end)]
+        return [None if pct == NO_CHARGE else pct for pct in found]
 
     def turn(self):
         """A round over all packs begins; returns the seconds since the last one, 0 to 10."""
