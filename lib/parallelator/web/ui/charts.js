@@ -184,7 +184,7 @@ export function create(lib) {
     chips.forEach(({ value }, k) => {
       const [mv, ma, pct] = readings.map((list) => list[k]?.[index] ?? null);
       set(value, `${volts(mv === null ? null : mv * 1000)} ${ma < 0 ? "-" : ""}`
-        + amps(ma === null ? null : ma * 1000) + (pct === null ? "" : ` ${pct}\u00a0%`));
+        + amps(ma === null ? null : ma * 1000) + (pct === null ? "" : `\n${pct}\u00a0%`));
     });
   }
 
