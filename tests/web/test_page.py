@@ -206,6 +206,8 @@ def test_another_battery_is_told_on_its_card(visit, rig):
     key = card(page, 3).locator("[data-action=exchanged]")
     expect(key).to_be_hidden()
     rig.tell("charge 63 4 1830 11400 10500 12600 - - 7")
+    expect(key).to_be_hidden()
+    rig.tell("idle", "freeze")
     expect(key).to_be_visible()
     key.click()
     expect(page.locator("#ask-text")).to_contain_text("in the place of battery 3 now?")

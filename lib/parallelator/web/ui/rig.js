@@ -138,8 +138,10 @@ function drawBattery(battery, i) {
   for (const key of keys) {
     const { action } = key.dataset;
     const locked = state === "locked";
-    key.hidden = !model.writable
-      || (action === "exchanged" ? !model.energy || battery.id !== "" : action === "reset" ? !locked && !battery.trips : locked && action !== "off");
+    key.hidden = !model.writable || (
+      action === "reset" ? !locked && !battery.trips
+        : action === "exchanged" ? !model.energy || battery.id !== "" || battery.flow !== "idle"
+          : locked && action !== "off");
     key.disabled = state === "absent" && action === "on";
     if (action === "auto" || action === "off") key.ariaPressed = String(battery.wish === action);
   }
