@@ -36,6 +36,7 @@ _STARTING_US = S
 _STARTING_SLACK_US = 250 * MS
 _STUCK_US = 700 * MS  # 500 ms of samples: what carries current for longer is on the bus
 _CHARGED_US = S
+_FOUND_US = 12 * S  # the longest pause between two probes, and two seconds of valid readings
 _ASKED_US = 61 * S
 _RELIEF_US = 9500 * MS
 _CONVERSION_US = 2440  # of an INA237: nobody sees what is shorter
@@ -193,9 +194,7 @@ class Closings:
         elif at_us - self._group_us <= _TOGETHER_US:
             self._add(joined, at_us, self.group[0].surely_started)
             self._judge_group(at_us)
-        elif at_us - self._young_us <= _TOGETHER_US:
-            self._begin_doubtful(joined, at_us)
-        elif live:
+        elif any(pack.closed or not self._is_unseen(pack, at_us) for pack in live):
             join = _Join(at_us, live, told, stray, truth)
             if join.idle:
                 self._begin_group(joined, at_us, False)
@@ -208,17 +207,20 @@ class Closings:
         else:
             silent = any(pack.held for pack in told)
             carried = any(at_us - pack.stray_us > _STUCK_US for pack in stray if pack.stray_us)
-            if not (silent or carried):
+            if not (live or silent or carried):
                 self._begin_group(joined, at_us, not told and not stray)
                 self._judge_group(at_us)
             else:
                 self._begin_doubtful(joined, at_us)
 
+    def _is_unseen(self, pack, at_us):
+        # Its sensor does not answer for it, or has not been found again.
+        return at_us - max(pack.blind_us, pack.excused_us) < _FOUND_US
+
     def _begin_doubtful(self, joined, at_us):
         """A start that may be none, for somebody may hold the output."""
-        self._young_us = at_us
-        for pack in joined:
-            pack.start_us = at_us
+        self._begin_group(joined, at_us, False)
+        self._idle = self._group_told = True
 
     def _begin_group(self, joined, at_us, surely):
         self.group = []

@@ -271,7 +271,7 @@ class Guard:
             self._probe()
         else:
             self._scan()
-            self._prove()
+            self._prove(alerts)
         self._outage.pass_time(dt)
         self._starts.pass_time(dt)
         if self._starts.trial:
@@ -493,8 +493,8 @@ class Guard:
         else:
             self._attend(i, current_ma, dt)
 
-    def _prove(self):
-        if self._quiet_ms > 0:
+    def _prove(self, alerts: int):
+        if self._quiet_ms > 0 or alerts and self._starts.inrush_ma():
             # Its ALERT may have been cleared just now: flags show no conversion so soon.
             return
         if self._ticks % _PROOF_TICKS and self._presence.suspect < 0:

@@ -106,7 +106,7 @@ class Presence:
             if self._adopt(i, driver):
                 self._check_topology()
                 return True
-        self._pause[i] = min(self._pause[i] * 2, _PROBE_CAP_MS)
+        self._pause[i] = min(self._pause[i] * 2 or _PROBE_MS, _PROBE_CAP_MS)
         return True
 
     def _is_alone(self, i: int, now: int):
@@ -375,6 +375,9 @@ class Presence:
         for i in range(b * CHANNELS, b * CHANNELS + CHANNELS):
             if self._sensors.chips[i]:
                 self._unproven |= 1 << i
+            else:
+                # Its sensor is there again, too: one that stands closed has to be read at once.
+                self._pause[i] = 0
             if standing >> i & 1:
                 self._states.resume(i)
             elif self._states.held >> i & 1:
