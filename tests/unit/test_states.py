@@ -225,7 +225,13 @@ def test_who_opened_otherwise_or_long_before_makes_it_everybodys_own_fault():
         assert snap.state[5] == TRIPPED
         states.trip(1, Reason.OVERCURRENT, 21000)
 
+    def above_it_after_an_overload(states, snap):
+        states.trip(1, Reason.OVERCURRENT, 21000)
+        states.connect(0b10)
+        above_the_hard_limit(states, snap)
+
     assert [last(hot), last(charged), last(lost), last(above_the_hard_limit)] == [1, 1, 1, 1]
+    assert last(above_it_after_an_overload) == 1
     assert last(below_from_the_start) == 0, "it was never connected"
 
     def told_by_alert(states, snap):

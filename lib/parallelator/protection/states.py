@@ -417,6 +417,7 @@ class States:
         fallen = mask & self.on
         self._open(mask)
         self._fell |= fallen
+        self._loaded &= ~fallen
         for i in range(BATTERIES):
             if fallen >> i & 1:
                 self._fell_s[i] = self._snap.uptime_s
