@@ -165,6 +165,18 @@ def test_the_only_one_of_a_start_is_the_load_s_witness():
     assert snap.trips[0] == 0 and snap.reason[0] == Reason.BUS_OVERLOAD
 
 
+def test_all_of_a_start_are_its_witnesses_whatever_sign_one_sensor_gives():
+    for others, trips in ((0, 0), (0b100, 1)):
+        states, snap, _ = rig()
+        snap.trips[1] = 4
+        states.connect(others)
+        started(states, 0b11, 500)
+        states.trip(0, Reason.OVERCURRENT, 21000)
+        states.trip(1, Reason.OVERCURRENT, -21000)
+        assert (snap.trips[0], snap.trips[1]) == (trips, 4 + trips), others
+        assert bool(states.lock[1]) == bool(others) and states.on == others
+
+
 def test_one_of_several_in_the_first_second_opens_alone_and_counts():
     states, snap, _ = rig()
     started(states, 0b111, 500)

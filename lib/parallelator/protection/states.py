@@ -191,14 +191,24 @@ class States:
         self._note_load(i, reason, value)
         self.settle(i)
         others = starts.group & ~bit
-        if starting and (others & ~self.on & self._loaded or not others | self.on):
-            # Two of those that started together, or the only one: the load takes too much.
+        over = self._over(others) if starting else 0
+        if over:
+            # Two of those that started together, or all of them: the load takes too much.
             others &= self.on
             self._fall(others)
-            loaded = starts.group if self.on | self.held else self._recent(self._loaded)
-            self._fail_output(others | loaded & self._loaded)
+            over &= starts.group if self.on | self.held else self._recent(over)
+            self._fail_output(others | over)
         elif not self.on | self.held:
             self._fall_dark()
+
+    def _over(self, others: int):
+        # Who has opened on too much current when a start fails by one more, 0 while it does not.
+        if others & ~self.on & self._loaded:
+            return self._loaded
+        for i in range(BATTERIES):
+            if others >> i & 1 and self._cause[i] != Reason.OVERCURRENT:
+                return 0
+        return 0 if self.on else self._starts.group
 
     def _fail_trial(self, i: int, reason: int, value: int):
         # The output takes too much, or broke down: it is no battery's fault.
