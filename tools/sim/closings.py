@@ -114,7 +114,7 @@ class Closings:
         if self.is_starting(at_us) and not self._start_failed:
             self._start_failed = True
             self._failures.note(at_us, False)
-        self._group_us = -FOREVER
+        self._group_us = self._relief_us = -FOREVER
         self._pending.clear()
 
     # Starts that fail
@@ -278,7 +278,10 @@ class Closings:
                     self._later(fresh[0], at_us, "relieved again within ten seconds")
                 join.relief = True
                 self._relief_us = join.at_us
-            wrong = [self._relieves_nobody(pack, join) for pack in fresh]
+            wrong = [False] * len(fresh)
+            for pack in fresh:
+                # Judged when all have closed, board after board.
+                self._later(pack, at_us, lambda pack=pack: self._relieves_nobody(pack, join))
         elif fresh and not join.idle:
             soon = join.at_us - self._joined_us < limits.join_us * _SHORTER or join.count > 1
             paused = join.at_us - self._group_us < self._stalled_us
@@ -316,13 +319,18 @@ class Closings:
         return circulates_a > most_a * MOST_PREDICTED or self._flows_too_much(pack, join)
 
     def _relieves_nobody(self, pack, join):
-        """True when relief gets too much, and lowers no other's share by a fifth."""
+        """What is wrong when relief gets too much, and lowers no other's share by a fifth."""
         amps = self._world.plant.current_a
         after = [self._truth.load_share(amps[other.i]) for other in join.live + [pack]]
-        return max(after) > join.worst * _LOWERED and self._flows_too_much(pack, join)
+        wrong = max(after) > join.worst * _LOWERED and self._flows_too_much(pack, join)
+        return "joined with too much current" if wrong else None
 
     def _later(self, pack, at_us, what):
-        """Report it unless the closing turns out to be a trial, which is judged by itself."""
+        """Report it unless the closing turns out to be a trial, which is judged by itself.
+
+        Args:
+            what: a text, or a function that returns one or None.
+        """
         self._pending.append((pack, at_us, None, what))
 
     # What may close at all
@@ -387,6 +395,8 @@ class Closings:
                 continue
             if state is not None and state != _WAITING or snap is None:
                 self._report(closed_us, pack, "closed without having waited")
+            if callable(what):
+                what = what()
             if what and pack not in on_trial:
                 self._report(closed_us, pack, what)
         self._pending = waiting

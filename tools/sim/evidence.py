@@ -442,8 +442,9 @@ class Pack:
         self.count_repeat(at_us, _EPISODE_US)
 
     def go_blind(self, at_us):
-        """Note a fault of its sensor."""
+        """Note a fault of its sensor: found again, it may join like any other."""
         self.blind_us = at_us
+        self.empty = False
         self.count_repeat(at_us, _EPISODE_US)
 
     def count_repeat(self, at_us, apart_us=0):

@@ -45,7 +45,7 @@ from sim.evidence import (
 from sim.failures import Failures
 from sim.supply import Supply
 from sim.trials import Trials
-from sim.truth import QUANTUM_V, Truth
+from sim.truth import PREDICTED, QUANTUM_V, Truth
 from sim.wires import EVERYBODY
 
 BATTERIES = 16
@@ -459,7 +459,7 @@ class Referee:
         if trial:
             if faulty or any(rule in OF_LOAD for rule in causes):
                 self._failures.note(at_us, False)
-            if HARD in causes and pack.amps() < 0:
+            if pack.amps() < -PREDICTED * self._limits.hard_charge_a:
                 self._trials.forgive()
             return True
         self._note_cause(pack, at_us, causes, faulty or off)

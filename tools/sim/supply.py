@@ -105,6 +105,7 @@ class Supply:
             pack.stray_us = at_us
         if self._truth.lies(pack):
             pack.lied_us = at_us
+            pack.empty = False
         volts = plant.sensed_v[pack.i]
         if volts >= self._limits.healthy_low_v:
             pack.empty = False
