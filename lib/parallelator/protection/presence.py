@@ -261,10 +261,14 @@ class Presence:
             self.alert_proven |= 1 << i
         else:
             self.alert_proven &= ~(1 << i)
+        shown = (inverted or 0) | (restored or 0)
         dead = not self.alert_proven >> i & 1
+        if dead and shown & LOW and self._sensors.ignore_low(i):
+            # A voltage of nothing, as of a pack whose BMS is open, holds the line.
+            return shown | self._prove_alert(i)
         if self._snap.alarm("alert_dead", i, dead) and dead:
             self._emit("alert_dead", i, self._snap.state[i], 0, 0)
-        return (inverted or 0) | (restored or 0)
+        return shown
 
     # Boards
 

@@ -156,14 +156,21 @@ class Sensors:
     def watch_low(self, i: int):
         """Battery i is about to close, or is read: below its hard limit it is only ever connected
         to be charged, and its ALERT must not tell of that."""
-        bit = 1 << i
-        chip = self.chips[i]
         voltage_mv = self._snap.voltage_mv[i]
-        if self.low & bit:
-            if voltage_mv > self._limits.hard_low_mv + _LOW_MARGIN_MV and chip.watch_low(True):
-                self.low &= ~bit
-        elif voltage_mv <= self._limits.hard_low_mv and chip and chip.watch_low(False):
-            self.low |= bit
+        if self.low >> i & 1:
+            high = voltage_mv > self._limits.hard_low_mv + _LOW_MARGIN_MV
+            if high and self.chips[i].watch_low(True):
+                self.low &= ~(1 << i)
+        elif voltage_mv <= self._limits.hard_low_mv:
+            self.ignore_low(i)
+
+    def ignore_low(self, i: int):
+        """Have chip i's ALERT not tell of a low voltage; True when that is new."""
+        chip = self.chips[i]
+        if self.low >> i & 1 or not chip or not chip.watch_low(False):
+            return False
+        self.low |= 1 << i
+        return True
 
     def drop(self, i: int):
         """Forget chip i: it must be found again."""
