@@ -368,6 +368,7 @@ def test_a_night_that_ends_without_any_overload_is_told_too():
             snap.uptime_s += 31
             states._cause[3] = Reason.UNDERVOLTAGE
         for i in range(4):
+            snap.voltage_mv[i] = 24400  # under load 23900
             states.trip(i, Reason.UNDERVOLTAGE, 23900)
         assert ("rig_empty", RIG) in [alarm[:2] for alarm in snap.alarms()], before_ma
         assert [event[0] for event in events].count("rig_empty") == 1
@@ -395,11 +396,13 @@ def test_a_rig_whose_last_full_ones_cannot_carry_alone_says_that_it_is_empty():
     started(states, 0b1111, 60000)
     states._output.rest_mv = 26000
     for i in range(2):
+        snap.voltage_mv[i] = 24400
         states.trip(i, Reason.UNDERVOLTAGE, 23900)
     snap.uptime_s += 60
     for i in (2, 3):
         states.trip(i, Reason.OVERLOAD, 12000)
     assert "rig_empty" in [event[0] for event in events]
+    assert [snap.eta_ms[i] for i in (2, 3)] == [10000, 10000]
     assert [snap.reason[i] for i in range(4)] == [Reason.UNDERVOLTAGE] * 4
     assert not any(snap.trips)
     states._output.charging = True
@@ -409,12 +412,38 @@ def test_a_rig_whose_last_full_ones_cannot_carry_alone_says_that_it_is_empty():
     assert ("rig_empty", RIG) not in [alarm[:2] for alarm in snap.alarms()]
 
 
+def test_what_has_recovered_while_it_waits_is_empty_no_more():
+    for recovered_mv, empty in ((25000, False), (24999, True)):
+        states, snap, events = rig(batteries=2)
+        started(states, 0b11, 60000)
+        states.trip(0, Reason.UNDERVOLTAGE, 23900)
+        snap.voltage_mv[0] = recovered_mv
+        assert snap.eta_ms[0]
+        states.trip(1, Reason.OVERLOAD, 12000)
+        assert ("rig_empty" in [event[0] for event in events]) == empty, recovered_mv
+
+
+def test_one_that_ends_the_night_again_and_again_waits_longer_each_time():
+    states, snap, _ = rig(batteries=2)
+    snap.voltage_mv[0] = 24400
+    started(states, 0b11, 60000)
+    states.trip(0, Reason.UNDERVOLTAGE, 23900)
+    waits = []
+    for _ in range(3):
+        states.trip(1, Reason.OVERLOAD, 12000)
+        waits.append(snap.eta_ms[1])
+        snap.uptime_s += 60
+        states.connect(0b10)
+    assert waits == [10000, 20000, 40000]
+
+
 def test_a_voltage_that_collapses_by_a_fifth_is_no_end_of_the_night():
     for voltage_mv, empty in ((20799, False), (20800, True)):
         states, snap, events = rig(batteries=4)
         started(states, 0b1111, 60000)
         states._output.rest_mv = 26000
         for i, value in enumerate((23900, 23900, voltage_mv, voltage_mv)):
+            snap.voltage_mv[i] = 24400
             states.trip(i, Reason.UNDERVOLTAGE, value)
         assert ("rig_empty" in [event[0] for event in events]) == empty, voltage_mv
 

@@ -310,9 +310,9 @@ class States:
         return present <= 2 * empty
 
     def _is_spent_off(self, i: int):
-        # What a load pulls below the window is not empty for that.
+        # What a load pulls below the window is not empty for that, nor what has recovered.
         loaded = self.on | (self._loaded if self._cause[i] != Reason.UNDERVOLTAGE else 0)
-        return self.is_empty(i) and not loaded >> i & 1
+        return self.is_empty(i) and not loaded >> i & 1 and not self._is_recovered(i)
 
     def _is_violent(self, current_ma: int):
         hard_ma = self._limits.hard_discharge_ma
@@ -338,6 +338,7 @@ class States:
             if self._loaded >> i & 1:
                 self._refund(i)
                 self._cause[i] = Reason.UNDERVOLTAGE
+                self._snap.eta_ms[i] = self._uncounted_delay(i)
                 self.settle(i)
         self._fell &= ~self._loaded
         self._loaded = 0
