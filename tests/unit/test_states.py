@@ -937,6 +937,19 @@ def cut(cause, on=0, held=0, eta_ms=60000):
     return snap.eta_ms[0]
 
 
+def test_a_delay_that_a_limit_began_stays_its_own_while_the_sensor_is_away():
+    for eta_ms, left_ms in ((20000, 19999), (0, 5000)):
+        states, snap, _ = rig()
+        states.connect(0b11)
+        states.trip(0, Reason.OVERCURRENT, 21000)
+        states.lose(1, Reason.SENSOR_LOST)
+        snap.eta_ms[0] = eta_ms
+        states.lose(0, Reason.EXPANDER_LOST)
+        snap.state[0] = TRIPPED
+        states.count_down(0, 1)
+        assert snap.eta_ms[0] == left_ms, eta_ms
+
+
 def test_a_delay_is_cut_short_for_a_dead_output_only_and_for_no_limit():
     assert cut(Reason.SENSOR_LOST) == 5000 and cut(Reason.SENSOR_LOST, eta_ms=5001) == 5000
     assert cut(Reason.SENSOR_LOST, eta_ms=4000) == 3999

@@ -377,7 +377,8 @@ class States:
         snap = self._snap
         self._fall(1 << i)
         if snap.state[i] != ABSENT:
-            self._cause[i] = reason
+            if not snap.eta_ms[i] or self._cause[i] not in rules.COUNTED:
+                self._cause[i] = reason
             snap.eta_ms[i] = max(snap.eta_ms[i], self._uncounted_delay(i))
             self._enter(i, ABSENT, reason)
 
