@@ -166,15 +166,16 @@ def test_the_only_one_of_a_start_is_the_load_s_witness():
 
 
 def test_all_of_a_start_are_its_witnesses_whatever_sign_one_sensor_gives():
-    for others, trips in ((0, 0), (0b100, 1)):
+    for others, trips in ((0, 0), (0b100, 1), (0b1000, 0)):
         states, snap, _ = rig()
         snap.trips[1] = 4
         states.connect(others)
+        states._output.carriers = 0b100  # battery 4 carries nothing
         started(states, 0b11, 500)
         states.trip(0, Reason.OVERCURRENT, 21000)
         states.trip(1, Reason.OVERCURRENT, -21000)
         assert (snap.trips[0], snap.trips[1]) == (trips, 4 + trips), others
-        assert bool(states.lock[1]) == bool(others) and states.on == others
+        assert bool(states.lock[1]) == bool(trips) and states.on == others
 
 
 def test_one_of_several_in_the_first_second_opens_alone_and_counts():

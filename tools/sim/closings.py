@@ -73,7 +73,7 @@ class _Join:
         self.bus_v = truth.bus_v(live)
         read = [pack for pack in told if not pack.blind]
         carry = [pack for pack in read if abs(truth.before_a(pack, at_us)) > CARRIES_A]
-        views = (carry, read, read + stray, live)
+        views = (carry, truth.agreeing(carry, at_us), read, read + stray, live)
         seen_v = [truth.seen_v(view, at_us) for view in views if view]
         self.slack_v = QUANTUM_V + max(abs(seen - self.bus_v) for seen in seen_v)
         self.commanded = any(pack.closed for pack in live)

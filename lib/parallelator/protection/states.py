@@ -208,7 +208,8 @@ class States:
         for i in range(BATTERIES):
             if others >> i & 1 and self._cause[i] != Reason.OVERCURRENT:
                 return 0
-        return 0 if self.on else self._starts.group
+        # One that is closed and carries nothing does not conduct, as it seems.
+        return 0 if self.on & self._output.carriers else self._starts.group
 
     def _fail_trial(self, i: int, reason: int, value: int):
         # The output takes too much, or broke down: it is no battery's fault.
