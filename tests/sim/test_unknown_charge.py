@@ -4,7 +4,7 @@
 from sim import slow, world
 from support import play
 
-AT_S = (15, 600, 3600)
+AT_S = (20, 600, 3600)
 OFF_S = 400
 TICK_MS = 500
 EMPTY = {"nmc7s": 0.09, "lfp8s": 0.03}
@@ -14,11 +14,18 @@ EMPTY = {"nmc7s": 0.09, "lfp8s": 0.03}
 class Told:
     """A sabotage that breaks nothing: it slows the guard down and asks what is told at AT_S.
 
+    Args:
+        exchanged: as of `told`.
+
     Attributes:
+        at_once: energy of the rig as the API tells it when the last boot begins.
         rows: at each time, of the last boot: charge of the rig and of battery 1, each with its
             error as the API tells them; the same in the metrics, None where they have no sample.
         events: those of the last boot that are about a pack.
     """
+
+    def __init__(self, exchanged):
+        self._exchanged = exchanged
 
     def __call__(self):
         from parallelator.app import App
@@ -46,6 +53,11 @@ class Told:
         from parallelator.views import battery_view, rig_view
         from parallelator.web.reports import Reports
 
+        self.at_once = rig_view(rig)["energy"]
+        await asyncio.sleep_ms(5000)
+        if self._exchanged and rig.boot == 2:
+            rig.meter.forget(0)
+            rig.events.emit("pack_swapped", 0, 0, 0, 0)
         for at_s in AT_S:
             while rig.snap.uptime_s < at_s:
                 await asyncio.sleep_ms(TICK_MS)
@@ -67,9 +79,13 @@ class Told:
         await asyncio.sleep_ms(1 << 28)
 
 
-def told(chemistry, soc, later=None, **plan):
-    """What is told of two packs that begin at `soc`; `later` is the charge that pack 1 and pack 2
-    come back with after a power-off at OFF_S."""
+def told(chemistry, soc, later=None, exchanged=False):
+    """What is told of two packs that begin at `soc`.
+
+    Args:
+        later: charge that pack 1 and pack 2 come back with after a power-off at OFF_S.
+        exchanged: the crew says of pack 1 that it is another one, five seconds later.
+    """
     settings = {"pack": {"capacity_mah": 20000}}
     if chemistry == "lfp8s":
         settings["pack"].update({"chemistry": "lfp", "cells": 8})
@@ -80,7 +96,7 @@ def told(chemistry, soc, later=None, **plan):
     ]
     if later:
         steps.append({"at": OFF_S, "do": "power_cycle"})
-    found = Told()
+    found = Told(exchanged)
     step_us, world._STEP_US = world._STEP_US, TICK_MS * 1000
     try:
         play(
@@ -89,11 +105,9 @@ def told(chemistry, soc, later=None, **plan):
             batteries=[{"n": n, "soc": soc, "chemistry": chemistry} for n in (1, 2)],
             settings=settings,
             steps=steps,
-            **plan,
         )
     finally:
         world._STEP_US = step_us
-    print(chemistry, found.rows, found.events)
     return found
 
 
@@ -103,13 +117,34 @@ def usable(chemistry, soc):
     return 100 * (soc - empty) / (1 - empty)
 
 
-def test_first():
-    told("nmc7s", 0.6)
-    told("lfp8s", 0.6)
-    told("nmc7s", 0.85, (0.3, 0.85))
-    told("lfp8s", 0.85, (0.3, 0.85))
-    told("nmc7s", 0.85, (0.65, 0.65))
-    told("lfp8s", 0.85, (0.65, 0.65))
-    told("nmc7s", 0.85, (0.8, 0.8))
-    told("lfp8s", 0.85, (0.8, 0.8))
-    assert 0
+def holds(found, chemistry, soc):
+    """True when what is told of battery 1 holds at each time."""
+    true_pct = usable(chemistry, soc)
+    return all(abs(pct - true_pct) <= error for _, _, pct, error in found.rows)
+
+
+def test_a_first_boot_tells_how_little_it_knows():
+    found = told("nmc7s", 0.6)
+    assert found.at_once is None and holds(found, "nmc7s", 0.6) and found.events == []
+    assert all(row[3] >= 5 for row in found.rows), "no time at rest makes it sure"
+    found = told("lfp8s", 0.6)
+    assert all(row[3] >= 15 for row in found.rows), "the plateau of the curve tells little"
+
+
+def test_a_swap_that_nobody_told_of_is_noticed_where_the_voltage_shows_it():
+    found = told("nmc7s", 0.85, (0.3, 0.85))
+    assert found.events == [("pack_changed", 1)] and holds(found, "nmc7s", 0.3)
+    assert all(row[1] >= 7 and row[3] >= 7 for row in found.rows)
+
+
+def test_a_swap_that_was_told_begins_as_a_first_boot():
+    # Its voltage does not show it: the crew has to say so.
+    found = told("lfp8s", 0.85, (0.3, 0.85), exchanged=True)
+    assert found.events == [("pack_swapped", 1)]
+    first = told("lfp8s", 0.3)
+    assert found.rows[0][3] >= first.rows[0][3] - 1 >= 15, (found.rows, first.rows)
+
+
+def test_a_year_on_the_shelf():
+    for soc in (0.8, 0.65):
+        assert holds(told("nmc7s", 0.85, (soc, soc)), "nmc7s", soc)

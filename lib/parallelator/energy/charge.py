@@ -325,6 +325,8 @@ class Charge:
             shared: the part of its deviation that the next look will have too; own: the rest.
         """
         se, ce = self._se[i], self._ce[i]
+        if self._ss[i] + shared * se < 0:
+            se = ce = 0.0  # the error that both have would turn the correction round
         to_s, to_c = self._ss[i] + shared * se, self._sc[i] + shared * ce
         to_e = se + shared
         total = to_s + shared * to_e + own * own
