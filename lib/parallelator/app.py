@@ -323,9 +323,15 @@ class App:
         rig = self.rig
         if rig.meter is None:
             rig.meter = Meter(
-                self.snap, self.settings, charges, resumed, self._store, self.events.emit
+                self.snap,
+                self.settings,
+                charges,
+                resumed,
+                self._store,
+                self.events.emit,
+                self.guard.resistance.forget,
             )
-        await rig.meter.run()
+        await rig.meter.run(rig)
 
     async def _mqtt(self):
         # One by one, so that no tick waits for all of them.

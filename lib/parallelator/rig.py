@@ -128,6 +128,8 @@ class Rig:
                     del self.pending[key]
         if "language" in changes:
             self.words = Words(self.settings["language"])
+        if self.meter and any(key.endswith(".id") for key in changes):
+            self.meter.renamed = True
         if "time.zone" in changes:
             self.clock.set_zone(self.settings["time.zone"])
         if "time.ntp" in changes:
@@ -157,10 +159,12 @@ class Rig:
             why: "restart" or "update", the code of the event.
         """
         self.events.emit(why, RIG, 0, 0, 0)
-        self.card.leave()
         asyncio.create_task(self.run_after_guard(self._restart(why)))
 
     async def _restart(self, why: str):
+        if self.meter and self.meter.packs:
+            await self.meter.packs.close()
+        self.card.leave()
         await asyncio.sleep_ms(_RESTART_MS)
         self._finish(why)
         self.guard.all_off()
@@ -175,6 +179,8 @@ class Rig:
             return self._why
         if code == "updated" or code == "app_unknown":
             return VERSION
+        if code == "pack_known":
+            return self.settings["batteries.%d.id" % (event[3] + 1)]
         if code == "config_fault":
             return self.words.fault(self.faults[value])
         if code == "card_blocked":

@@ -20,6 +20,7 @@ _MAH = const("mAh")
 _MS = const("ms")
 _BYTES = const("bytes")
 _LABEL_CHARS = 24
+_ID_CHARS = 16
 _SHOWN_CHARS = 64
 _DEPTH = 3
 _KEYS_A_STEP = 12
@@ -117,6 +118,7 @@ BATTERY_TABLE = (
     ("label", "", 0, _LABEL_CHARS, ""),
     ("mode", "auto", ("auto", "off"), None, ""),
     ("capacity_mah", 0, 0, 1000000, _MAH),
+    ("id", "", 0, _ID_CHARS, ""),
 )
 TABLE = RIG_TABLE + tuple(
     ("batteries.%d.%s" % (n, row[0]),) + row[1:]
@@ -147,7 +149,7 @@ LIVE = (
     "wifi.ssid",
     "wifi.password",
 )
-"""What takes effect when it is saved, as labels and time do; the rest waits for a restart."""
+"""What takes effect when it is saved, as labels, ids and time do; the rest waits for a restart."""
 
 _FOREIGN = ("wifi.ssid", "wifi.password", "mqtt.user", "mqtt.password")
 """Texts that somebody else has chosen."""
@@ -249,7 +251,8 @@ def finish(steps: "Generator"):
 
 def is_live(key: str):
     """True when a change of setting `key` needs no restart."""
-    return key in LIVE or key.endswith(".label") or key.startswith("time.")
+    last = key.split(".")[-1]
+    return key in LIVE or last in ("label", "id") or key.startswith("time.")
 
 
 def is_protective(key: str):

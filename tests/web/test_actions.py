@@ -7,7 +7,7 @@ import re
 
 from playwright.sync_api import expect
 
-from conftest import DESKTOP, PICTURES
+from conftest import DESKTOP, PHONE, PICTURES
 from rigs import ROOT, simulated
 from views import VIEWS, faults, log_in, open_view
 
@@ -66,6 +66,27 @@ def test_charts_grow_without_asking_again(visit, stage):
     page.wait_for_timeout(6500)
     assert asked.count("/charts.js") == 1
     assert [path for path in asked if "/api/history" in path] == ["/api/history?span=600"], asked
+
+
+def test_the_charge_has_a_chart_where_a_capacity_is_set(visit, rig):
+    page = visit(rig)
+    open_view(page, "charts")
+    expect(page.locator("#chart-voltage canvas")).to_be_visible()
+    expect(page.locator("#soc")).to_be_hidden()
+    rig.tell("charge 60 5 3000 - - - - - -")
+    open_view(page, "rig")
+    page.wait_for_timeout(1500)
+    open_view(page, "charts")
+    page.get_by_role("button", name="24 h", exact=True).click()
+    expect(page.locator("#chart-soc canvas")).to_be_visible()
+    expect(page.locator("#chips button").nth(0)).to_contain_text("60\u00a0%")
+    for n, pct in ((12, 62), (7, 60)):
+        expect(page.locator("#chips button").nth(n)).to_contain_text(
+            f"{pct}\u00a0%", timeout=20000
+        )
+    assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+    page.screenshot(path=PICTURES / "charts-charge-360.png", full_page=True)
+    assert faults(page) == []
 
 
 def test_an_event_that_repeats_is_one_line(visit, rig):

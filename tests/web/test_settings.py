@@ -58,6 +58,24 @@ def test_a_change_is_saved_and_says_what_waits_for_a_restart(rig):
     assert (status, answer["saved"]) == (200, ["limits.max_trips"])
 
 
+def test_another_battery_is_told_by_its_id_or_by_a_button(rig):
+    session = rig.login()
+    path = "/api/batteries/4/exchanged"
+    assert rig.ask("POST", path, **session)[2]["error"]["code"] == "no_capacity"
+    rig.tell("charge 60 5 3000 - - - - - -")
+    assert rig.ask("POST", "/api/batteries/17/exchanged", **session)[0] == 404
+    status, _, answer = rig.ask("POST", path, **session)
+    assert (status, answer) == (200, {"n": 4})
+    assert rig.ask("GET", "/api/state")[2]["batteries"][3]["soc_pct"] is None
+    told = rig.ask("GET", "/api/events")[2]["events"][-1]
+    assert (told["code"], told["n"]) == ("pack_swapped", 4)
+    status, answer = patch(rig, session, {"batteries.4.id": "A7"})
+    assert (status, answer["pending"]) == (200, []), "it needs no restart"
+    assert rig.ask("GET", "/api/state")[2]["batteries"][3]["id"] == "A7"
+    status, _, answer = rig.ask("POST", path, **session)
+    assert (status, answer["error"]["code"]) == (409, "has_id")
+
+
 def test_one_fault_and_nothing_changes_and_every_fault_is_named(rig):
     session = rig.login()
     patch(rig, session, {"name": "before"})
@@ -182,6 +200,15 @@ def test_history(rig):
     assert (
         abs(rig_ma - sum(series["current_ma"][-1] or 0 for series in answer["series"][1:])) < 400
     )
+
+
+def test_the_charge_of_a_day_is_in_its_history(rig):
+    assert "soc_pct" not in rig.ask("GET", "/api/history?span=86400")[2]["series"][0]
+    rig.tell("charge 60 5 3000 - - - - - -")
+    day = rig.ask("GET", "/api/history?span=86400")[2]["series"]
+    lengths = {len(series[key]) for series in day for key in ("soc_pct", "voltage_mv")}
+    assert len(day) == 17 and len(lengths) == 1
+    assert "soc_pct" not in rig.ask("GET", "/api/history?span=3600")[2]["series"][0]
 
 
 def test_metrics_and_log_are_texts(rig):

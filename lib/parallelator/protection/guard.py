@@ -55,6 +55,7 @@ class Guard:
 
     Attributes:
         save: function () that keeps what `kept` holds; one that does nothing until it is set.
+        resistance: the `metering.Resistance` of the packs.
     """
 
     def __init__(
@@ -80,7 +81,7 @@ class Guard:
         self._judge = rules.Judge(limits)
         self._balance = rules.Balance(snap, limits)
         self._warnings = Warnings(snap, limits, self._balance, emit)
-        self._resistance = metering.Resistance(snap)
+        self.resistance = metering.Resistance(snap)
         self._zero = Zero(snap.temperature_c)
         self._sensors = Sensors(i2c, snap, limits, shunt_uohm, self._zero.ma)
         self._output = Output(snap, limits)
@@ -129,7 +130,7 @@ class Guard:
             self._states.kept
             + self._starts.kept
             + self._judge.kept
-            + self._resistance.kept
+            + self.resistance.kept
             + self._zero.kept
         )
 
@@ -158,7 +159,7 @@ class Guard:
         for i in range(BATTERIES):
             self._seen[i] = self._now
             if not self._sensors.chips[i]:
-                self._resistance.forget(i)
+                self.resistance.forget(i)
                 self._zero.forget(i)
 
     def recall(self):
@@ -470,7 +471,7 @@ class Guard:
         if not self._sensors.read(i):
             if self._sensors.missed(i, dt):
                 self._stuck_ms[i] = 0
-                self._resistance.forget(i)
+                self.resistance.forget(i)
                 self._output.forget(i)
                 self._zero.forget(i)
                 self._presence.lose_sensor(i, now)
@@ -548,7 +549,7 @@ class Guard:
         else:
             self._states.forgive(i, seen_ms)
             self._warnings.connected(i, voltage_mv, current_ma, seen_ms)
-            self._resistance.sample(i, voltage_mv, current_ma)
+            self.resistance.sample(i, voltage_mv, current_ma)
             metering.count_time(self._snap, i, dt)
 
     def _would_overload(self, i: int):
@@ -574,7 +575,7 @@ class Guard:
         else:
             self._judge.rest(i, current_ma, dt)
         self._warnings.opened(i)
-        self._resistance.opened(i)
+        self.resistance.opened(i)
         if not self._measure_zero(i, current_ma, seen_ms):
             return
         self._output.watch_open(i, self._snap.voltage_mv[i], current_ma, states.stuck)

@@ -121,7 +121,7 @@ function drawBattery(battery, i) {
   icon(icons[0], state);
   icon(icons[1], battery.flow || "idle");
   set(fields.n, n);
-  set(fields.label, battery.label && battery.label !== n ? battery.label : "");
+  set(fields.label, `${battery.label === n ? "" : battery.label} ${battery.id}`.trim());
   set(fields.state, words.state[state]);
   set(fields.voltage, volts(battery.voltage_mv));
   set(fields.rank, rank(battery.n));
@@ -138,8 +138,10 @@ function drawBattery(battery, i) {
   for (const key of keys) {
     const { action } = key.dataset;
     const locked = state === "locked";
-    key.hidden = !model.writable
-      || (action === "reset" ? !locked && !battery.trips : locked && action !== "off");
+    key.hidden = !model.writable || (
+      action === "reset" ? !locked && !battery.trips
+        : action === "exchanged" ? !model.energy || battery.id !== "" || battery.flow !== "idle"
+          : locked && action !== "off");
     key.disabled = state === "absent" && action === "on";
     if (action === "auto" || action === "off") key.ariaPressed = String(battery.wish === action);
   }
@@ -251,6 +253,7 @@ async function cutOff(n) {
 
 async function press(n, action) {
   const battery = app.model.batteries[n - 1];
+  if (action === "exchanged" && !await ask(say("askExchanged", { n }), say(action))) return;
   if (action === "off" && battery.flow !== "idle" && battery.current_ma !== null) {
     if (!await ask(say("askOff", { n, v: amps(battery.current_ma) }), say("offNow"))) return;
   }

@@ -5,7 +5,9 @@
 
 export const PAGE = {
   en: {
-    auto: "Auto", on: "On", off: "Off", reset: "Reset",
+    auto: "Auto", on: "On", off: "Off", reset: "Reset", exchanged: "Exchanged",
+    askExchanged: "Is another battery in the place of battery {n} now? What was learned of its "
+      + "charge and its capacity is forgotten.",
     onHint: "on, without waiting for the delay",
     login: "Log in", logout: "Log out", password: "Password", cancel: "Cancel",
     battery: "Battery {n}", several: "batteries {v}", pair: "{b}: {s}", views: "Views",
@@ -30,6 +32,7 @@ export const PAGE = {
     about: "Version {v}, boot {n}, up {t}", other: "Français", otherCode: "fr",
     unreadable: "The controller does not answer.",
     output: "Output", voltageV: "Voltage (V)", currentA: "Current (A), discharge upwards",
+    socPct: "Charge (%)",
     span: "Time shown", minutes: "{v} min", live: "Live", pointInTime: "Point in time",
     now: "Now", at: "At {t}", shown: "Batteries shown",
     hour: "{v} h",
@@ -104,7 +107,9 @@ export const PAGE = {
     log: "Events as text", metrics: "Values for Prometheus", api: "Description of the API",
   },
   fr: {
-    auto: "Auto", on: "Marche", off: "Arrêt", reset: "Réarmer",
+    auto: "Auto", on: "Marche", off: "Arrêt", reset: "Réarmer", exchanged: "Échangée",
+    askExchanged: "Une autre batterie est-elle maintenant à la place de la batterie {n}\u00a0? Ce "
+      + "qui a été appris de sa charge et de sa capacité est oublié.",
     onHint: "marche, sans attendre la fin de la pause",
     login: "Se connecter", logout: "Se déconnecter", password: "Mot de passe", cancel: "Annuler",
     battery: "Batterie {n}", several: "batteries {v}", pair: "{b}\u00a0: {s}", views: "Vues",
@@ -130,6 +135,7 @@ export const PAGE = {
     about: "Version {v}, démarrage {n}, en marche depuis {t}", other: "English", otherCode: "en",
     unreadable: "Le contrôleur ne répond pas.",
     output: "Sortie", voltageV: "Tension (V)", currentA: "Courant (A), décharge vers le haut",
+    socPct: "Charge (%)",
     span: "Durée affichée", minutes: "{v} min", live: "En direct", pointInTime: "Instant",
     now: "Maintenant", at: "À {t}", shown: "Batteries affichées",
     hour: "{v} h",
@@ -267,6 +273,7 @@ export const SETTINGS = {
     "web.port": "Port", "web.password": "Password",
     "web.hosts": "Names of a proxy in front, with commas",
     "batteries.*.capacity_mah": "Capacity of battery {n}; 0: as the others",
+    "batteries.*.id": "Id on the sticker of battery {n}: its history follows it",
     "batteries.*.label": "Label of battery {n}", "batteries.*.mode": "Battery {n} starts",
   },
   fr: {
@@ -327,6 +334,7 @@ export const SETTINGS = {
     "web.port": "Port", "web.password": "Mot de passe",
     "web.hosts": "Noms d’un proxy placé devant, avec des virgules",
     "batteries.*.capacity_mah": "Capacité de la batterie {n}\u00a0; 0\u00a0: comme les autres",
+    "batteries.*.id": "Identifiant (étiquette) de la batterie {n}\u00a0: son histoire la suit",
     "batteries.*.label": "Nom de la batterie {n}",
     "batteries.*.mode": "Batterie {n} au démarrage",
   },
