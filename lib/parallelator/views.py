@@ -33,10 +33,10 @@ def celsius(snap: "Snapshot", i: int):
 
 
 def summary(snap: "Snapshot"):
-    """Totals over the connected batteries with valid readings, as `GET /api/state` shows them.
+    """Totals over the batteries that are on the bus, as `GET /api/state` shows them.
 
     Returns:
-        dict: `bus` (voltage_mv: median of the connected or None, current_ma, power_w, connected),
+        dict: `bus` (voltage_mv: median or None, current_ma, power_w, connected: by the rig),
         `max` and `min` ({n, voltage_mv} or None) and `mean_mv` over all valid batteries,
         `discharge_mah` and `charge_mah` summed.
     """

@@ -13,9 +13,9 @@ IP` (an access point), `press` and `release` (a trip is pending, or not any more
 `free-boot`, `slot NAME` (what it was installed into), `idle` (no current), `load MA` (of each
 battery), `charge V ...` (what is told of the rig's charge, as of `catalog.ENERGY`; `-` is not
 known; no value: the capacity is not set), `tire PCT` (the capacity of battery 1),
-`learn SHARE HOW` (so much has left full packs; `own`: a curve was learned, `-`: not yet, else why
-not). Each is answered with `ok` on standard output, and
-the first line of output is `ready`.
+`pass S` (S seconds go by at once), `learn SHARE HOW` (so much has left full packs; `own`: a curve
+was learned, `-`: not yet, else why not). Each is answered with `ok` on standard output, and the
+first line of output is `ready`.
 """
 
 import asyncio
@@ -418,6 +418,8 @@ class FakeRig(Rig):
         elif command == "setup":
             self._powered_on = self.frozen = True
             self.snap.uptime_s = 600 - int(args[0])
+        elif command == "pass":
+            self.snap.uptime_s += int(args[0])
         elif command == "ap":
             self.network.wifi.ap_ip = args[0]
         else:
