@@ -283,6 +283,7 @@ def page_paths():
         "/": {"get": page("The page.", "text/html; charset=utf-8")},
         "/app.js": {"get": page("Its script.", "text/javascript; charset=utf-8")},
         "/charts.js": {"get": page("Its charts.", "text/javascript; charset=utf-8")},
+        "/guide.html": {"get": page("Its field guide.", "text/html; charset=utf-8")},
         "/style.css": {"get": page("Its looks.", "text/css; charset=utf-8")},
         "/setup": {"get": page("The page for the first use.", "text/html; charset=utf-8")},
         "/setup.js": {"get": page("Its script.", "text/javascript; charset=utf-8")},
