@@ -145,7 +145,7 @@ def test_what_somebody_knows_every_phone_shows_until_it_ends(visit, rig):
     expect(page).to_have_title(re.compile("^! Output on, with trouble: batteries 3, 5 – Fake rig"))
     icon = "document.getElementById('favicon').href"
     assert "b35900" in page.evaluate(icon)
-    first.get_by_role("button", name="Acknowledge").click()
+    first.get_by_role("button", name="I know").click()
     log_in(page)
     for shown in (page, other):
         known = shown.locator("#notices .known")
@@ -196,7 +196,7 @@ def test_sound_and_flash_when_they_are_wanted(visit, rig):
     expect(page.locator("#bell")).to_have_attribute("aria-pressed", "true")
     page.wait_for_function("() => tones >= 3")  # it rings on
     enter(page)
-    page.get_by_role("button", name="Acknowledge").click()
+    page.get_by_role("button", name="I know").click()
     expect(page.locator("#notices .known")).to_have_count(1)
     expect(page.locator("body")).not_to_have_class("flash")
     before = page.evaluate("tones")

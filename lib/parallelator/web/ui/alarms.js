@@ -257,7 +257,7 @@ function notice(thing) {
     const since_ms = Math.max(...items.map((alarm) => alarm.since_ms));
     const path = `/api/alarms/${code}/known`;
     item.append(make("button", {
-      ariaLabel: say("pair", { b: say("acknowledge"), s: text }),
+      ariaLabel: say("pair", { b: say("seen"), s: text }),
       onclick: () => change(path, { body: { since_ms } }).then((done) => done && refresh()),
     }, say("seen")));
   }
