@@ -261,9 +261,9 @@ def test_all_off_by_key_by_voice_and_while_the_rig_is_busy(visit, rig):
     page.wait_for_timeout(200)
     page.keyboard.up("Enter")
     expect(page.locator("#toast")).to_have_text("Hold it for a second.")
-    page.keyboard.down("Enter")
+    page.keyboard.down("Space")
     page.wait_for_timeout(1200)
-    page.keyboard.up("Enter")
+    page.keyboard.up("Space")
     expect(page.locator("#toast")).to_have_text("All batteries are set to off.")
 
     session = rig.login()
@@ -286,8 +286,8 @@ def test_off_looks_ahead(visit, rig):
     off = page.locator("#battery-1 [data-action=off]")
     for load, said in (
         ("load 6600", "Switch off battery 1? It carries 6.6 A."),
-        ("load 6700", "2 batteries left with up to 10.1 A each, limit 10 A: they will open."),
-        ("load -7000", "2 batteries left with up to 10.5 A each, limit 10 A: they will open."),
+        ("load 6700", "2 batteries left with up to 10.1 A each, limit 10.0 A: they will open."),
+        ("load -7000", "2 batteries left with up to 10.5 A each, limit 10.0 A: they will open."),
     ):
         rig.tell(load)
         shown = load.split()[1].lstrip("-")
@@ -299,7 +299,7 @@ def test_off_looks_ahead(visit, rig):
     expect(page.locator("#battery-2 [data-f=current]")).to_have_text("10.0 A")
     off.click()
     expect(page.locator("#ask-text")).to_contain_text(
-        "One battery left with 20.0 A, limit 10 A: it will open."
+        "One battery left with 20.0 A, limit 10.0 A: it will open."
     )
     page.locator("#ask-yes").click()
     expect(page.locator("#battery-1")).to_have_class("off")

@@ -25,7 +25,7 @@ const RING_MS = 2000;
 
 const plainIcon = $("favicon").href;
 let audio = null;
-let rung = "";
+let rung = []; // what has been rung for
 let worst = null; // that nobody has acknowledged
 
 export function create() {
@@ -205,10 +205,10 @@ export function draw() {
 }
 
 function ring(unknown) {
-  const key = JSON.stringify(unknown.filter(({ rank }) => rank >= 4).map(({ text }) => text));
-  const more = key.length > rung.length;
-  rung = key;
-  if (more) beep();
+  const told = unknown.filter(({ rank }) => rank >= 4)
+    .flatMap(({ code, state, items }) => items.map(({ n }) => `${code || state} ${n}`));
+  if (told.some((one) => !rung.includes(one))) beep();
+  rung = told;
   document.body.classList.toggle("flash", look(worst) === "danger" && isWanted());
 }
 

@@ -198,7 +198,7 @@ async function press(n, action) {
 function whatOpens(n) {
   const { batteries, max_charge_ma, max_discharge_ma } = app.model;
   const own = batteries[n - 1].current_ma || 0;
-  const others = batteries.filter((battery) => battery.n !== n && is("on")(battery));
+  const others = batteries.filter(is("on", "uncontrolled")).filter((one) => one.n !== n);
   if (!others.length) return say("opensAll");
   const shares = others.map(({ current_ma }) => current_ma + own / others.length);
   const most = Math.max(...shares);
@@ -207,7 +207,7 @@ function whatOpens(n) {
   const share = Math.max(most, -least);
   if (share <= limit) return "";
   const key = others.length > 1 ? "opensMany" : "opensOne";
-  return say(key, { n: others.length, v: amps(share), k: number(limit, 0, 1000) });
+  return say(key, { n: others.length, v: amps(share), k: amps(limit) });
 }
 
 // *Off* is asked for again while the rig is busy.
@@ -244,14 +244,15 @@ function hold(key, act) {
     if (timer) toast(say("hold"));
     end();
   };
-  const isPress = ({ key: name, repeat }) => !repeat && (name === "Enter" || name === " ");
   key.onpointerdown = begin;
-  key.onpointerup = key.onpointerleave = key.onpointercancel = key.onblur = key.onkeyup = cancel;
+  key.onpointerup = key.onpointerleave = key.onpointercancel = key.onblur = cancel;
   key.oncontextmenu = (event) => event.preventDefault();
   key.onkeydown = (event) => {
-    if (event.key === "Enter" || event.key === " ") event.preventDefault();
-    if (isPress(event)) begin();
+    if (event.key !== "Enter" && event.key !== " ") return;
+    event.preventDefault();
+    if (!event.repeat) begin();
   };
+  key.onkeyup = (event) => { event.preventDefault(); cancel(); };
   key.onclick = async ({ detail }) => {
     if (!detail && await ask(say("askAllOff"), say("allOffNow"))) act();
   };

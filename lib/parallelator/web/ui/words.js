@@ -35,8 +35,8 @@ export const PAGE = {
     askAllOff: "Switch all batteries off? The output goes off.", allOffNow: "Switch all off",
     askAllAuto: "Set to Auto: {v}. They join as soon as that is allowed.",
     opensAll: "It is the last one: the output goes off.",
-    opensOne: "One battery left with {v}, limit {k} A: it will open.",
-    opensMany: "{n} batteries left with up to {v} each, limit {k} A: they will open.",
+    opensOne: "One battery left with {v}, limit {k}: it will open.",
+    opensMany: "{n} batteries left with up to {v} each, limit {k}: they will open.",
     armed: "Not off: the output may come on at any time. Only Off is off.",
     cutOff: "Board {n} is disconnected", cutOffYes: "All are pulled",
     askCutOff: "Are the fuses or plugs of batteries {v} all pulled? The others will then join "
@@ -154,8 +154,8 @@ export const PAGE = {
     allOffNow: "Tout couper",
     askAllAuto: "Mettre en Auto\u00a0: {v}. Elles se connecteront dès que c’est permis.",
     opensAll: "C’est la dernière\u00a0: la sortie sera coupée.",
-    opensOne: "Il en restera une, à {v} pour une limite de {k} A\u00a0: elle sera coupée.",
-    opensMany: "Il en restera {n}, à {v} au plus pour une limite de {k} A\u00a0: elles seront coupées.",
+    opensOne: "Il en restera une, à {v} pour une limite de {k}\u00a0: elle sera coupée.",
+    opensMany: "Il en restera {n}, à {v} au plus pour une limite de {k}\u00a0: elles seront coupées.",
     armed: "Pas arrêté\u00a0: la sortie peut revenir à tout moment. Seul Arrêt arrête.",
     cutOff: "Carte {n} débranchée", cutOffYes: "Tous retirés",
     askCutOff: "Les fusibles ou les prises des batteries {v} sont-ils tous retirés\u00a0? Les autres se "
