@@ -58,8 +58,7 @@ def table(lines):
 
 def inline(text):
     """HTML of the text of one block."""
-    text = html.escape(" ".join(text.split()), quote=False)
-    text = re.sub(" (?=[:;?!])", "\u00a0", text)
+    text = html.escape(re.sub("[ \n]+", " ", text.strip(" \n")), quote=False)
     for pattern, tag in INLINE:
         text = re.sub(pattern, rf"<{tag}>\1</{tag}>", text)
     return text

@@ -218,6 +218,7 @@ def test_the_field_guide_comes_when_it_is_opened(visit, rig):
     expect(guide.locator("table:visible tr")).to_have_count(7)
     page.locator("#language").click()
     expect(guide.get_by_text("la scène est noire")).to_be_visible()
+    expect(guide.get_by_text("Vide")).to_have_text("Vide\u00a0: branchez le chargeur")
     expect(guide.get_by_text("the stage is dark")).to_be_hidden()
     assert guide.locator("a").count() == 0
     guide.locator("summary").click()
