@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import expect
 
 from conftest import PHONE
-from rigs import PASSWORD, started
+from rigs import PASSWORD, simulated, started
 
 SOUND = """
 window.tones = 0;
@@ -346,3 +346,17 @@ def test_alarms_move_nothing_of_the_first_screen(visit, language):
             assert page.locator("#tiles").bounding_box() == tiles, command
         assert page.evaluate("shifted") < 0.1
         assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+
+
+def test_a_real_rig_whose_switch_is_welded(visit):
+    steps = [{"at": 11, "do": "switch_weld", "n": 3}]
+    with simulated(batteries=8, load=[[0, 0], [8, 6]], steps=steps, speed=2) as rig:
+        rig.until(lambda state: state["uptime_ms"] >= 12000)
+        page = visit(rig)
+        enter(page)
+        hold(page, 1200)
+        told = page.locator("#verdict b")
+        expect(told).to_have_text("Output live, not under control: battery 3")
+        expect(page.locator("#current")).to_have_text(re.compile(r"^[5-7]\.\d A$"))
+        expect(page.locator("#connected")).to_have_text("1/8 connected")
+        expect(page.locator("#voltage")).to_have_text(re.compile(r"^2\d\.\d\d V$"))
