@@ -3,7 +3,7 @@
 """Builds the page: lib/parallelator/web/ui/ bundled and gzipped into build/page/. Run by make.
 
 Installs what tools/package.json pins under build/npm/ first. Ends with an error when the whole
-page is larger than MAX_BYTES.
+page is larger than MAX_BYTES. The description of the API is for programs: it does not count.
 """
 
 import json
@@ -16,6 +16,7 @@ import zlib
 from pathlib import Path
 
 import firmware
+import guide
 import openapi
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -27,6 +28,7 @@ PAGE = ROOT / "build/page"
 LINK = ROOT / "build/mpy-lib/page"
 MAX_BYTES = 70 * 1024
 OLDEST_BROWSERS = "es2021"
+NOT_COUNTED = "openapi.json"
 COMMENT = re.compile(rb"<!--.*?-->\n?", re.DOTALL)
 WINDOW_BITS = 13
 """8 KB: the memory that the rig takes to unpack a file for clients without gzip (`web.files`)."""
@@ -56,10 +58,18 @@ def write_catalog():
         code: {"severity": severity, "unit": unit, "byHand": bool(holds & catalog.BY_HAND)}
         for code, severity, unit, holds in catalog.CODES
     }
+    alarms = {
+        code: {
+            "rank": 2 * catalog.SEVERITIES.index(severity) + bool(holds & catalog.FIRST),
+            "mayBeKnown": bool(holds & catalog.ACKNOWLEDGE),
+        }
+        for code, severity, _, holds in catalog.CODES[: catalog.ALARMS]
+    }
     units = {reason: unit for reason, unit, *_ in catalog.REASONS if unit}
     GENERATED.mkdir(parents=True, exist_ok=True)
     (GENERATED / "catalog.js").write_text(
         f"export const CODES = {json.dumps(codes)};\n"
+        f"export const ALARMS = {json.dumps(alarms)};\n"
         f"export const STATES = {json.dumps({row[0]: row[1] for row in catalog.STATES})};\n"
         f"export const REASON_UNITS = {json.dumps(units)};\n"
     )
@@ -94,6 +104,7 @@ def files():
         yield name, COMMENT.sub(b"", (SOURCES / name).read_bytes())
     for path in sorted(BUNDLE.iterdir()):
         yield path.name, path.read_bytes()
+    yield "guide.html", guide.page().encode()
     yield "openapi.json", json.dumps(openapi.document(), separators=(",", ":")).encode()
 
 
@@ -114,7 +125,7 @@ def main():
     for name, content in files():
         packed = pack(content)
         (PAGE / f"{name}.gz").write_bytes(packed)
-        total += len(packed)
+        total += 0 if name == NOT_COUNTED else len(packed)
         print(f"{name:14} {len(content):7} bytes, {len(packed):6} gzipped")
     print(f"{'page':14} {'':7}        {total:6} gzipped, {MAX_BYTES} allowed")
     if not LINK.exists():

@@ -6,6 +6,7 @@ import asyncio
 from micropython import const
 
 from parallelator import VERSION, settings
+from parallelator.catalog import ACKNOWLEDGE, row
 from parallelator.snapshot import RIG
 from parallelator.wording import Words
 
@@ -38,6 +39,8 @@ class Rig:
         tasks: names of the tasks; failures: how often each failed.
         run_after_guard, within: as of `Scheduler`.
         pauses: the `Pauses`; collector: the `Collector`.
+        known: dict of codes of alarms that an operator has acknowledged: the uptimes in s at
+            which the latest of them began, and at which that was.
         boot: number of this boot; datalog: the `Datalog`; network: the `Network`, of it `wifi`
             and `hostname`; mqtt: the `Mqtt`, None without a broker; controller: a dict of its
             `mhz`, `i2c_driver`, `psram`; meter: the `Meter`, None without the capacity of the
@@ -73,11 +76,11 @@ class Rig:
     ):
         self.settings = values
         self.pending = {}
+        self.known = {}
         self.faults = faults
         self.renamed = renamed
         self.config_files = config_files
-        self._why = why
-        self._powered_on = powered_on
+        self._why, self._powered_on = why, powered_on
         self.slot = slot
         self.switch = switch
         self.button_held = button_held
@@ -111,7 +114,26 @@ class Rig:
 
     def alarms(self):
         """Active alarms as `GET /api/state` shows them: a dict each, in turn."""
-        return self.words.alarms(self.snap, self.faults, self.card.present_obstacles())
+        for alarm in self.words.alarms(self.snap, self.faults, self.card.present_obstacles()):
+            until_s, known_s = self.known.get(alarm["code"], (-1, 0))
+            seen = alarm["since_ms"] <= until_s * 1000
+            alarm["known_ms"] = known_s * 1000 if seen else None
+            yield alarm
+
+    def acknowledge(self, code: str, until_s: int):
+        """An operator knows of the alarms of this code, until they end.
+
+        Args:
+            until_s: uptime in s at which the latest of those that were seen began.
+
+        Returns:
+            bool: False when there is none of them, or none that may be acknowledged.
+        """
+        for found, _, since_s in self.snap.alarms():
+            if found == code and since_s <= until_s and row(code)[3] & ACKNOWLEDGE:
+                self.known[code] = (min(until_s, self.snap.uptime_s), self.snap.uptime_s)
+                return True
+        return False
 
     def event_text(self, event: tuple):
         """An event of `Events.after` as a sentence in the rig's language."""

@@ -18,6 +18,7 @@ from parallelator.catalog import (
     ON,
     UNCONTROLLED,
     WAITING,
+    Reason,
 )
 
 BATTERIES = const(16)
@@ -27,6 +28,10 @@ BOARDS = const(4)
 IDLE_MA = const(50)
 """A current of this size or less is shown as idle, in mA: twenty steps of an INA237 at 2 mOhm."""
 
+
+STRAY_MA = const(200)
+"""A current beyond this, in mA, through a switch that was told to open is more than a sensor that
+shows nothing."""
 
 NO_TEMPERATURE = const(-300)
 NO_CHARGE = const(255)
@@ -180,12 +185,20 @@ def connected(snap: "Snapshot", i: int):
     return snap.state[i] == ON or snap.state[i] == UNCONTROLLED
 
 
+def carries(snap: "Snapshot", i: int):
+    """True when battery i is measured and on the bus, whatever it was told: see `connected`."""
+    if not snap.valid[i]:
+        return False
+    stray = abs(snap.current_ma[i]) > STRAY_MA and snap.reason[i] != Reason.SENSOR_OFFSET
+    return stray or connected(snap, i)
+
+
 def bus(snap: "Snapshot"):
-    """What the connected batteries with valid readings say of the bus; may allocate.
+    """What the batteries that are on the bus, told to or not, say of it; may allocate.
 
     Returns:
         (median of their voltages in mV, None when there is none; sum of their currents in mA).
     """
-    known = [i for i in range(BATTERIES) if snap.valid[i] and connected(snap, i)]
+    known = [i for i in range(BATTERIES) if carries(snap, i)]
     volts = sorted(snap.voltage_mv[i] for i in known)
     return volts[len(volts) // 2] if volts else None, sum(snap.current_ma[i] for i in known)

@@ -21,7 +21,15 @@ from parallelator.protection.starts import DOUBT, Starts
 from parallelator.protection.states import States
 from parallelator.protection.warnings import Warnings
 from parallelator.protection.zero import BAD, GOOD, Zero
-from parallelator.snapshot import ALL, BATTERIES, BOARDS, CHANNELS, IDLE_MA, RIG
+from parallelator.snapshot import (
+    ALL,
+    BATTERIES,
+    BOARDS,
+    CHANNELS,
+    IDLE_MA,
+    RIG,
+    STRAY_MA,
+)
 
 TICK_MS = const(20)
 _PROOF_TICKS = const(2)
@@ -29,7 +37,6 @@ _READS = const(2)
 _URGENT_READS = const(2)
 _VALID_MS = const(2000)
 _QUIET_MS = const(20)
-_STUCK_MA = const(200)
 _STUCK_MS = const(500)
 _FED_MS = const(1000)
 _MAP_MS = const(300)
@@ -615,7 +622,7 @@ class Guard:
         if self._switches.high & bit:
             # It may carry at any time: `presence` tells of it.
             return
-        if -_STUCK_MA <= current_ma <= _STUCK_MA or states.held & bit:
+        if -STRAY_MA <= current_ma <= STRAY_MA or states.held & bit:
             self._stuck_ms[i] = 0
             if states.stuck & bit:
                 states.stuck &= ~bit

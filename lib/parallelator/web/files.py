@@ -24,6 +24,7 @@ FILES = (
     ("/app.js", "app.js", "text/javascript; charset=utf-8"),
     ("/charts.js", "charts.js", "text/javascript; charset=utf-8"),
     ("/style.css", "style.css", "text/css; charset=utf-8"),
+    ("/guide.html", "guide.html", "text/html; charset=utf-8"),
     ("/setup", "setup.html", "text/html; charset=utf-8"),
     ("/setup.js", "setup.js", "text/javascript; charset=utf-8"),
     ("/api/openapi.json", "openapi.json", _JSON),
