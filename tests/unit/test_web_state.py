@@ -15,6 +15,7 @@ class Labels:
 class Rig:
     snap = None
     settings = Labels()
+    pending = {"limits.max_trips": 3}
 
     def alarms(self):
         return ({"code": code, "n": 3} for code in ("stuck_closed", "no_contact"))
@@ -33,6 +34,7 @@ def test_the_pieces_are_one_object_and_none_holds_two_batteries():
         assert [one["n"] for one in whole["batteries"]] == list(range(1, 17))
         assert whole["batteries"][2]["label"] == "batteries.3.label"
         assert whole["logged_in"] == logged_in and whole["writable"] and whole["name"] == "rig"
+        assert whole["pending"] == 1
         assert [alarm["code"] for alarm in whole["alarms"]] == ["stuck_closed", "no_contact"]
 
 

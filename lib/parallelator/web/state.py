@@ -19,6 +19,7 @@ def pieces(rig: "Rig", writable: bool, logged_in: bool):
     head = rig_view(rig)
     yield ""
     head["writable"] = writable
+    head["pending"] = len(rig.pending)
     yield dump(head)[:-1] + ',"batteries":['
     head = None
     yield from joined(_battery(rig, i) for i in range(BATTERIES))

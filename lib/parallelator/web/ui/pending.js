@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: GPL-3.0-only
+
+// What is saved but waits for a restart, on every view; and the restart.
+
+import { ask, change } from "./client.js";
+import { $, app, say, set, toast } from "./lib.js";
+
+export function draw() {
+  const { pending, writable } = app.model;
+  $("pending").hidden = !pending;
+  set($("pending-text"), say(pending === 1 ? "pendingOne" : "pending", { v: pending }));
+  $("pending-restart").hidden = !writable;
+}
+
+export async function restart() {
+  if (!await ask(say("askRestart"), say("restartNow"))) return;
+  if (await change("/api/system/restart")) toast(say("restarting"));
+}
+
+$("pending-restart").onclick = restart;
