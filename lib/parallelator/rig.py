@@ -126,6 +126,8 @@ class Rig:
                 self.pending[key] = value
                 if self.settings[key] == value:
                     del self.pending[key]
+        if any(key.endswith(".mode") for key in changes):
+            self.guard.expect(settings.unused(self.settings))
         if "language" in changes:
             self.words = Words(self.settings["language"])
         if "time.zone" in changes:

@@ -2,7 +2,7 @@
 """The snapshot's alarms: each place its own, for every code and every battery."""
 
 from parallelator import catalog
-from parallelator.snapshot import BATTERIES, RIG, Snapshot
+from parallelator.snapshot import BATTERIES, RIG, Snapshot, missing
 
 
 def alarms(rig_only):
@@ -44,3 +44,14 @@ def test_the_leds_tell_the_alarms_that_say_so():
     assert snap.alarmed == 0x8008
     snap.alarm("stuck_closed", 3, False)
     assert snap.alarmed == 0x8000
+
+
+def test_nothing_is_missing_where_no_battery_is_expected():
+    snap = Snapshot()
+    snap.known_boards = snap.boards = 1
+    snap.sensors = 1
+    assert missing(snap, None) == 3
+    snap.unused = 0xFFFC
+    found = []
+    assert missing(snap, lambda what, n: found.append((what, n))) == 1
+    assert found == [("sensor", 2)]

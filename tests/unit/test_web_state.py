@@ -4,6 +4,7 @@
 import json
 
 from parallelator import web
+from parallelator.snapshot import Snapshot
 from parallelator.web import state
 
 
@@ -13,7 +14,7 @@ class Labels:
 
 
 class Rig:
-    snap = None
+    snap = Snapshot()
     settings = Labels()
     pending = {"limits.max_trips": 3}
 
@@ -22,6 +23,7 @@ class Rig:
 
 
 def test_the_pieces_are_one_object_and_none_holds_two_batteries():
+    Rig.snap.unused, Rig.snap.sensors = 0b10100, 0b10000
     state.rig_view = lambda rig: {"name": "rig"}
     state.battery_view = lambda rig, i: {
         "n": i + 1,
@@ -35,6 +37,7 @@ def test_the_pieces_are_one_object_and_none_holds_two_batteries():
         assert whole["batteries"][2]["label"] == "batteries.3.label"
         assert whole["logged_in"] == logged_in and whole["writable"] and whole["name"] == "rig"
         assert whole["pending"] == 1
+        assert whole["unused"] == [3], "a sensor answers at the other"
         assert [alarm["code"] for alarm in whole["alarms"]] == ["stuck_closed", "no_contact"]
 
 

@@ -188,6 +188,10 @@ class Guard:
 
     strained = trip_pending
 
+    def expect(self, unused):
+        """As the guard's."""
+        self._snap.unused = unused
+
     def all_off(self):
         """As the guard's, but nothing is switched."""
 

@@ -186,6 +186,11 @@ class Guard:
             self._saved_s = self._snap.uptime_s
             self.save()
 
+    def expect(self, unused: int):
+        """Expect a battery at every place but those of the mask `unused`."""
+        self._snap.unused = unused
+        self._presence.check_topology()
+
     # Requests
 
     def submit(self, action: str, i: int):

@@ -91,7 +91,7 @@ class Presence:
                 self._adopt(i, driver)
                 self._prove_alert(i)
         self._unproven = 0
-        self._check_topology()
+        self.check_topology()
 
     # Sensors
 
@@ -104,7 +104,7 @@ class Presence:
         if driver and self._is_alone(i, now) and self._fits(i, driver):
             self._emit("sensor_found", i, self._snap.state[i], 0, 0)
             if self._adopt(i, driver):
-                self._check_topology()
+                self.check_topology()
                 return True
         self._pause[i] = min(self._pause[i] * 2, _PROBE_CAP_MS)
         return True
@@ -168,7 +168,7 @@ class Presence:
         self._states.stuck &= ~bit | self._high
         if not self._states.held & bit:
             self._states.lose(i, Reason.SENSOR_LOST)
-        self._check_topology()
+        self.check_topology()
 
     def prove_one(self, now: int):
         """Check settings, limits and conversions of one chip; write again what it has lost.
@@ -358,7 +358,7 @@ class Presence:
             else:
                 self._switches.wanted &= ~(1 << i)
                 self._states.lose(i, Reason.EXPANDER_LOST)
-        self._check_topology()
+        self.check_topology()
 
     def _seek_board(self, b: int, held: int):
         stands = self._switches.rejoin(b) if held else False
@@ -379,9 +379,10 @@ class Presence:
                 self._states.resume(i)
             elif self._states.held >> i & 1:
                 self._states.regain_control(i)
-        self._check_topology()
+        self.check_topology()
 
-    def _check_topology(self):
+    def check_topology(self):
+        """Raise or clear the alarm that a complete rig of the known boards lacks something."""
         snap = self._snap
         snap.boards = self.boards
         snap.sensors = self._sensors.found

@@ -110,6 +110,7 @@ function drawBattery(battery, i) {
   const look = `${state}${["trouble", "danger"].includes(STATES[state]) ? " trouble" : ""}`;
   const n = String(battery.n);
   const tile = tiles[i];
+  tile.root.hidden = cards[i].root.hidden = state === "absent" && model.unused.includes(battery.n);
   tile.root.className = look;
   icon(tile.icons[0], state);
   set(tile.fields.n, n);

@@ -91,7 +91,7 @@ export const PAGE = {
     kilobytes: "{v}\u00a0KB", megabytes: "{v}\u00a0MB", lastLines: "Last lines of {v}",
     askRemove: "Delete {v} from the SD card? It cannot be brought back.",
     removed: "{v} is deleted.",
-    setup: "Set-up and Wi-Fi",
+    setup: "Set-up and Wi-Fi", toSetup: "Set this rig up",
     log: "Events as text", metrics: "Values for Prometheus", api: "Description of the API",
   },
   fr: {
@@ -190,7 +190,7 @@ export const PAGE = {
     kilobytes: "{v}\u00a0Ko", megabytes: "{v}\u00a0Mo", lastLines: "Dernières lignes de {v}",
     askRemove: "Effacer {v} de la carte SD\u00a0? Ce sera définitif.",
     removed: "{v} est effacé.",
-    setup: "Mise en service et Wi-Fi",
+    setup: "Mise en service et Wi-Fi", toSetup: "Mettre ce parc en service",
     log: "Journal en texte", metrics: "Valeurs pour Prometheus", api: "Description de l’API",
   },
 };
