@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-only
 
-// What is saved but waits for a restart, on every view; and the restart.
+// What every view says of the rig's setting up: that it is to be done, what is saved but waits for
+// a restart; and the restart.
 
 import { ask, change } from "./client.js";
 import { $, app, say, set, toast } from "./lib.js";
@@ -10,6 +11,7 @@ export function draw() {
   $("pending").hidden = !pending;
   set($("pending-text"), say(pending === 1 ? "pendingOne" : "pending", { v: pending }));
   $("pending-restart").hidden = !writable;
+  $("to-setup").hidden = writable;
 }
 
 export async function restart() {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-only
 
-// Kinds of batteries: what a profile fills in, from the numbers of one cell.
+// Kinds of batteries, for the settings and the set-up: what a profile fills in, from the numbers of one cell.
 
 // mV of a cell: lowest, highest, lowest to charge from, recovery from empty and from full. Those of
 // NMC make the defaults of seven cells.
@@ -16,6 +16,19 @@ const STEP_MV = 100;
 export const PROFILES = {
   nmc7: ["nmc", 7], lfp8: ["lfp", 8], lfp4: ["lfp", 4], nmc6: ["nmc", 6], lead6: ["lead", 6],
   lead12: ["lead", 12],
+};
+
+export const NAMES = {
+  en: {
+    nmc7: "24 V: 7 NMC cells (Li-ion)", lfp8: "24 V: 8 LFP cells (LiFePO4)",
+    lfp4: "12 V: 4 LFP cells (LiFePO4)", nmc6: "22 V: 6 NMC cells (Li-ion)",
+    lead6: "12 V lead", lead12: "24 V lead",
+  },
+  fr: {
+    nmc7: "24 V\u00a0: 7 éléments NMC (Li-ion)", lfp8: "24 V\u00a0: 8 éléments LFP (LiFePO4)",
+    lfp4: "12 V\u00a0: 4 éléments LFP (LiFePO4)", nmc6: "22 V\u00a0: 6 éléments NMC (Li-ion)",
+    lead6: "12 V au plomb", lead12: "24 V au plomb",
+  },
 };
 
 // The settings of a profile. Charge is not known of lead, so it takes the capacity away.

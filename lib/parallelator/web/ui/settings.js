@@ -4,7 +4,7 @@
 // and what a file holds are changes that stand in a list, old and new, and are saved all or nothing.
 // Loaded when it is first looked at; gets the shared tools as `lib` (see app.js).
 
-import { PROFILES, profileOf, settingsOf } from "./profiles.js";
+import { NAMES, PROFILES, profileOf, settingsOf } from "./profiles.js";
 import { FORM, SETTINGS } from "./settings_words.js";
 
 // What the rig counts in: unit to the one that is shown, and how many of it make one of that.
@@ -319,7 +319,7 @@ export function create({ $, app, ask, change, fill, make, refresh, set, toast })
 
   function profileField() {
     const select = make("select", { id: "profile" }, new Option(say("profileOwn"), ""),
-      ...Object.keys(PROFILES).map((id) => new Option(say(`profile_${id}`), id)));
+      ...Object.keys(PROFILES).map((id) => new Option(NAMES[app.language][id], id)));
     select.onchange = () => {
       if (!select.value) return;
       // One profile in the place of another, not on top of it.

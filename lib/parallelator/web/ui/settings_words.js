@@ -20,9 +20,6 @@ export const FORM = {
     "choice_\t": "tabulator", choice_nmc: "NMC (Li-ion)", choice_lfp: "LFP (LiFePO4)",
     choice_unused: "place not used", choice_en: "English", choice_fr: "Français",
     profile: "Kind of batteries", profileOwn: "another, as set below",
-    profile_nmc7: "24 V: 7 NMC cells (Li-ion)", profile_lfp8: "24 V: 8 LFP cells (LiFePO4)",
-    profile_lfp4: "12 V: 4 LFP cells (LiFePO4)", profile_nmc6: "22 V: 6 NMC cells (Li-ion)",
-    profile_lead6: "12 V lead", profile_lead12: "24 V lead",
     profileHint: "Fills in cells and voltage limits. Nothing is saved before you press Save.",
     profileLead: "Voltage limits only: charge and time left are not known of lead, so the capacity "
       + "is set to 0.",
@@ -62,11 +59,6 @@ export const FORM = {
     "choice_\t": "tabulation", choice_nmc: "NMC (Li-ion)", choice_lfp: "LFP (LiFePO4)",
     choice_unused: "emplacement inutilisé", choice_en: "English", choice_fr: "Français",
     profile: "Type de batteries", profileOwn: "autre, comme réglé ci-dessous",
-    profile_nmc7: "24 V\u00a0: 7 éléments NMC (Li-ion)",
-    profile_lfp8: "24 V\u00a0: 8 éléments LFP (LiFePO4)",
-    profile_lfp4: "12 V\u00a0: 4 éléments LFP (LiFePO4)",
-    profile_nmc6: "22 V\u00a0: 6 éléments NMC (Li-ion)",
-    profile_lead6: "12 V au plomb", profile_lead12: "24 V au plomb",
     profileHint: "Remplit les éléments et les limites de tension. Rien n’est enregistré avant que "
       + "vous n’appuyiez sur Enregistrer.",
     profileLead: "Limites de tension seulement\u00a0: charge et autonomie ne sont pas connues pour "
