@@ -27,7 +27,7 @@ WORDS = {
         "set": "Set the password",
         "logged": "You are logged in.",
         "save": "Save",
-        "limits": "Limits: 24 V to 30 V now, 12 V to 14.8 V with this.",
+        "limits": "Limits: 24\u00a0V to 30\u00a0V now, 12\u00a0V to 14.8\u00a0V with this.",
         "found": "Batteries answer at 1, 2.",
         "restart": "Restart now",
         "join": "Join",
@@ -40,7 +40,8 @@ WORDS = {
         "set": "Définir le mot de passe",
         "logged": "Vous êtes connecté.",
         "save": "Enregistrer",
-        "limits": "Limites\u00a0: 24 V à 30 V actuellement, 12 V à 14,8 V avec ce choix.",
+        "limits": "Limites\u00a0: 24\u00a0V à 30\u00a0V actuellement, "
+        "12\u00a0V à 14,8\u00a0V avec ce choix.",
         "found": "Des batteries répondent à 1, 2.",
         "restart": "Redémarrer maintenant",
         "join": "Rejoindre",
@@ -153,7 +154,7 @@ def test_a_new_rig_is_set_up_from_a_phone(phone, language):
         assert modes == ["auto"] * 3 + ["unused"] * 13
         assert shown["pack.chemistry"] == "lfp" and shown["limits.max_voltage_mv"] == 14800
         assert (shown["pack.capacity_mah"], shown["name"]) == (12500, "Grande scène")
-        expect(page.get_by_role("button", name=words["restart"])).to_be_in_viewport()
+        expect(page.get_by_role("button", name=words["restart"])).to_be_visible()
 
         names = page.locator("#networks label span")
         expect(names).to_have_count(4)

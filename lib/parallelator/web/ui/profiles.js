@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-only
 
-// Kinds of batteries, for the settings and the set-up: what a profile fills in, from the numbers of one cell.
+// Kinds of batteries, for the settings and the set-up: what a profile fills in, from the numbers of
+// one cell.
 
 // mV of a cell: lowest, highest, lowest to charge from, recovery from empty and from full. Those of
 // NMC make the defaults of seven cells.

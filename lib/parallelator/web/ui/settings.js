@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-only
 
-// Settings: a form made from the rig's own description of them. What is typed, what a profile says
-// and what a file holds are changes that stand in a list, old and new, and are saved all or nothing.
-// Loaded when it is first looked at; gets the shared tools as `lib` (see app.js).
+// Settings: a form made from the rig's own description of them. What is typed, what a profile
+// says and what a file holds are changes that stand in a list, old and new, and are saved all or
+// nothing. Loaded when it is first looked at; gets the shared tools as `lib` (see app.js).
 
 import { NAMES, PROFILES, profileOf, settingsOf } from "./profiles.js";
 import { FORM, SETTINGS } from "./settings_words.js";
@@ -90,7 +90,8 @@ export function create({ $, app, ask, change, fill, make, refresh, set, toast })
     if (row.type === "secret") return value ? "•••" : "–";
     if (row.type === "choice" || row.type === "flag") return optionText(row, value);
     const text = textOf(row, value);
-    return text && row.type === "integer" ? `${text} ${unitOf(row)[0]}`.trim() : text || "–";
+    const unit = row.type === "integer" ? unitOf(row)[0] : "";
+    return text && unit ? `${text}\u00a0${unit}` : text || "–";
   }
 
   function optionText({ type, unit }, option) {
@@ -177,7 +178,8 @@ export function create({ $, app, ask, change, fill, make, refresh, set, toast })
     fields.set(key, { row, input, error });
     const [unit] = row.type === "integer" ? unitOf(row) : [""];
     return make("div", { className: "field" },
-      make("label", { htmlFor: id }, written(key)[0] + (unit && ` (${unit})`)), input, hint, error);
+      make("label", { htmlFor: id }, written(key)[0] + (unit && ` (${unit})`)),
+      input, hint, error);
   }
 
   function control(row) {
@@ -231,16 +233,18 @@ export function create({ $, app, ask, change, fill, make, refresh, set, toast })
 
   function drawChanges() {
     const keys = Object.keys(draft);
-    const lines = schema.filter(({ key }) => key in draft).map((row) => make("tr", {},
-      make("th", { scope: "row" }, written(row.key)[0]),
-      make("td", {}, told(row, row.type === "secret" ? saved.secrets[row.key] : saved.values[row.key])),
-      make("td", {}, "→"),
-      make("td", {}, told(row, draft[row.key]))));
-    const restarts = schema.some(({ key, restart }) => key in draft && restart);
+    const rows = schema.filter(({ key }) => key in draft);
+    const lines = rows.map((row) => {
+      const { key, type, restart } = row;
+      const old = (type === "secret" ? saved.secrets : saved.values)[key];
+      return make("tr", {}, make("th", { scope: "row" }, written(key)[0]),
+        make("td", {}, told(row, old)), make("td", {}, "→"),
+        make("td", {}, told(row, draft[key]), restart ? "\u00a0↻" : ""));
+    });
     $("changes").hidden = !keys.length;
     $("changes").replaceChildren(
       make("h3", {}, say("changes")), make("table", {}, make("tbody", {}, ...lines)),
-      ...(restarts ? [make("p", {}, say("restarts"))] : []),
+      ...(rows.some(({ restart }) => restart) ? [make("p", {}, say("restarts"))] : []),
     );
     $("discard").hidden = !keys.length;
     set($("save"), keys.length ? say("saveSome", { v: keys.length }) : say("save"));
@@ -286,8 +290,8 @@ export function create({ $, app, ask, change, fill, make, refresh, set, toast })
       const { row, input, error } = fields.get(key);
       input.setAttribute("aria-invalid", "true");
       set(error, app.words.refused[key] || whyNot(row) || allowed);
-      for (let fold = input.closest("details"); fold; fold = fold.parentElement.closest("details")) {
-        fold.open = true;
+      for (const fold of document.querySelectorAll("#settings-form details")) {
+        if (fold.contains(input)) fold.open = true;
       }
       input.focus();
     }

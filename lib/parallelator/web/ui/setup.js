@@ -214,7 +214,9 @@ function drawProfiles() {
 // What a profile changes, before it is saved.
 function drawLimits() {
   const id = $("profile").value;
-  const range = (of) => ["min", "max"].map((end) => `${decimal(of[`limits.${end}_voltage_mv`])} V`);
+  const range = (of) => ["min", "max"].map((end) => (
+    `${decimal(of[`limits.${end}_voltage_mv`])}\u00a0V`
+  ));
   const [v, n] = range(values);
   const [l, h] = range({ ...values, ...(id ? settingsOf(id, values) : {}) });
   const lead = id.startsWith("lead");
@@ -230,7 +232,7 @@ async function saveBatteries(event) {
   const capacity = Number($("capacity").value.replace(",", "."));
   const wanted = {
     name: $("rig-name").value,
-    "pack.capacity_mah": Number.isNaN(capacity) ? $("capacity").value : Math.round(capacity * 1000),
+    "pack.capacity_mah": Math.round(capacity * 1000),
     ...(id ? settingsOf(id, values) : {}),
   };
   for (const { value: n, checked } of $("places").querySelectorAll("input")) {
@@ -245,7 +247,7 @@ async function saveBatteries(event) {
     drawLimits();
     draw();
     set($("batteries-title"), `${say("batteries")} ✓`);
-    (rig.pending ? $("restart-now") : $("scan")).scrollIntoView({ block: "center" });
+    $("wifi-title").scrollIntoView();
   } catch (error) {
     set($("batteries-error"), refusalText(error));
   }
