@@ -255,9 +255,8 @@ def test_a_rule(copy):
     name_setting(
         copy,
         (
-            '"limits.max_trips": "Trips until locked. A locked battery waits for Reset."',
-            '"limits.max_trips": "Déclenchements avant verrouillage. Une batterie verrouillée '
-            'attend Réarmer."',
+            '"limits.start_spread_mv": "Difference allowed when starting together"',
+            '"limits.start_spread_mv": "Écart admis pour démarrer ensemble"',
         ),
         "limits.sag_voltage_mv",
         "Voltage under load",
