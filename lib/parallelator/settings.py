@@ -147,8 +147,8 @@ LIVE = (
     "wifi.ssid",
     "wifi.password",
 )
-"""What takes effect when it is saved, as labels, modes and time do; the rest waits for a
-restart."""
+"""What takes effect when it is saved, as labels, modes, time and, see `Guard.adopt`, limits do;
+the rest waits for a restart."""
 
 _FOREIGN = ("wifi.ssid", "wifi.password", "mqtt.user", "mqtt.password")
 """Texts that somebody else has chosen."""
@@ -252,7 +252,7 @@ def is_live(key: str):
     """True when a change of setting `key` needs no restart."""
     if key.startswith("batteries."):
         return not key.endswith("_mah")
-    return key in LIVE or key.startswith("time.")
+    return key in LIVE or key.startswith("time.") or key.startswith("limits.")
 
 
 def unused(values: dict):

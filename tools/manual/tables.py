@@ -117,7 +117,8 @@ class Tables:
             parts.append(f"**{self._names[group]}**")
             lines = [self._setting(row) for row in rows if _group(row[0]) == group]
             parts.append(self._table("settings", lines))
-        live = ", ".join(code(row[0].replace("*", "<n>")) for row in rows if row[5])
+        live = [row[0].replace("*", "<n>") for row in rows if row[5]]
+        live = ", ".join(code(key) for key in live if not key.startswith("limits."))
         parts.append(self._words["at_once"].format(v=live))
         return "\n\n".join(parts)
 

@@ -38,6 +38,7 @@ class Presence:
         measured: battery whose temperature the last `prove_one` read, or -1.
         shown: the flags that it read: ALERT, HIGH, LOW of ina2xx.
         aliased: mask of the places whose chips answer for one another.
+        outdated: mask of the chips that hold the limits of before.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Presence:
         self.measured = -1
         self.shown = 0
         self.aliased = 0
+        self.outdated = 0
 
     def start(self, now: int):
         """First look at everything: every board with all switches off, every sensor set up."""
@@ -178,6 +180,9 @@ class Presence:
             `shown` tells which.
         """
         self.measured = -1
+        if self.outdated:
+            self._renew_next()
+            return -1
         if self._unproven:
             return self._prove_next_alert()
         i = self.suspect
@@ -200,6 +205,14 @@ class Presence:
         else:
             self._doubt(i, now)
         return self._show(i, shown)
+
+    def _renew_next(self):
+        # One that does not take its limits is mended when its turn comes to be checked.
+        for i in range(BATTERIES):
+            if self.outdated >> i & 1:
+                self.outdated &= ~(1 << i)
+                if self._sensors.relimit(i):
+                    return
 
     def _show(self, i: int, shown: int):
         self.shown = shown & (ALERT | HIGH | LOW)
