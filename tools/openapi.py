@@ -112,6 +112,7 @@ SCHEMAS = {
     "State": fields(
         name="str", version="str", language={"enum": ["en", "fr"]}, uptime_ms="int", time="str?",
         boot="int", writable="bool", logged_in="bool", max_discharge_ma="int", max_charge_ma="int",
+        pending="int", unused=array(of("int")),
         bus=fields(voltage_mv="int?", current_ma="int", power_w="num?", connected="int"),
         max=PEAK, min=PEAK, mean_mv="int?", discharge_mah="int", charge_mah="int",
         discharge_wh="num?", charge_wh="num?",
@@ -300,6 +301,8 @@ def page_paths():
         "/app.js": {"get": page("Its script.", "text/javascript; charset=utf-8")},
         "/charts.js": {"get": page("Its charts.", "text/javascript; charset=utf-8")},
         "/guide.html": {"get": page("Its field guide.", "text/html; charset=utf-8")},
+        "/settings.js": {"get": page("Its settings.", "text/javascript; charset=utf-8")},
+        "/qr.js": {"get": page("Its QR codes.", "text/javascript; charset=utf-8")},
         "/style.css": {"get": page("Its looks.", "text/css; charset=utf-8")},
         "/setup": {"get": page("The page for the first use.", "text/html; charset=utf-8")},
         "/setup.js": {"get": page("Its script.", "text/javascript; charset=utf-8")},

@@ -188,6 +188,14 @@ class Guard:
 
     strained = trip_pending
 
+    def adopt(self, values):
+        """As the guard's; a trip that is pending stands for a battery beyond a limit."""
+        return not self.presses
+
+    def expect(self, unused):
+        """As the guard's."""
+        self._snap.unused = unused
+
     def all_off(self):
         """As the guard's, but nothing is switched."""
 

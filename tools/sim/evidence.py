@@ -97,6 +97,12 @@ class RefereeLimits:
     """
 
     def __init__(self, values):
+        self.take(values)
+        self.modes_off = [n - 1 for n in range(1, 17) if values["batteries.%d.mode" % n] == "off"]
+
+    def take(self, values):
+        """The limits have changed while the rig runs."""
+
         def setting(name):
             return values["limits." + name]
 
@@ -135,7 +141,6 @@ class RefereeLimits:
             self.low_v + _NEAR_V,
             self.high_v - _NEAR_V,
         )
-        self.modes_off = [n - 1 for n in range(1, 17) if values["batteries.%d.mode" % n] == "off"]
 
 
 class Span:

@@ -560,8 +560,10 @@ class Referee:
         longer = [pack for pack in self._packs if at_us - pack.opened_us < _LOAD_US + 2 * S]
         possibly = recent and all(pack.may_load for pack in recent)
         sign = longer[0].by_load
-        surely = not doubtful and not self._is_night() and all(
-            pack.by_load == sign and at_us - pack.other_us > _LOAD_US for pack in longer
+        surely = (
+            not doubtful
+            and not self._is_night()
+            and all(pack.by_load == sign and at_us - pack.other_us > _LOAD_US for pack in longer)
         )
         if possibly or self._closings.is_starting(at_us):
             for pack in longer:

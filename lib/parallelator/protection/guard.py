@@ -29,6 +29,7 @@ from parallelator.snapshot import (
     IDLE_MA,
     RIG,
     STRAY_MA,
+    connected,
 )
 
 TICK_MS = const(20)
@@ -193,6 +194,41 @@ class Guard:
             self._starts.note()
             self._saved_s = self._snap.uptime_s
             self.save()
+
+    def expect(self, unused: int):
+        """Expect a battery at every place but those of the mask `unused`."""
+        self._snap.unused = unused
+        self._presence.check_topology()
+
+    def adopt(self, settings: dict):
+        """Hold to the limits of these settings from the next tick on, the sensors within a second.
+
+        Returns:
+            bool: False when they have to wait for a restart: a sensor cannot measure up to them,
+            or a connected battery is beyond one. Saving alone switches nothing off.
+        """
+        limits = rules.Limits(settings)
+        for i in range(BATTERIES):
+            chip = self._sensors.chips[i]
+            if chip and self._sensors.refusal(chip, limits):
+                return False
+            if connected(self._snap, i) and self._is_beyond(limits, i):
+                return False
+        self._limits.take(settings)
+        self._judge.renew()
+        self._sensors.prepare()
+        self._presence.outdated = self._sensors.found
+        return True
+
+    def _is_beyond(self, limits: "Limits", i: int):
+        snap = self._snap
+        voltage_mv = snap.voltage_mv[i]
+        return (
+            rules.outside(limits, voltage_mv) != Reason.NONE
+            or not -limits.charge_ma <= snap.current_ma[i] <= limits.discharge_ma
+            or snap.temperature_c[i] > limits.temperature_trip_c
+            or self._balance.lag_mv(i, voltage_mv) > limits.imbalance_mv
+        )
 
     # Requests
 

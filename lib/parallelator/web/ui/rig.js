@@ -115,6 +115,7 @@ function drawBattery(battery, i) {
   const look = `${state}${["trouble", "danger"].includes(STATES[state]) ? " trouble" : ""}`;
   const n = String(battery.n);
   const tile = tiles[i];
+  tile.root.hidden = cards[i].root.hidden = state === "absent" && model.unused.includes(battery.n);
   const alarms = model.alarms.filter((alarm) => alarm.n === battery.n);
   const warned = alarms.some(({ code }) => ALARMS[code].rank >= 4);
   tile.root.className = warned ? `${look} warned` : look;
