@@ -135,7 +135,7 @@ build/logs.stamp: build/sim.stamp
 	@touch $@
 
 build/page.stamp: build/sim.stamp tools/build_page.py tools/openapi.py tools/package.json \
-		tools/firmware.py lib/parallelator/catalog.py \
+		tools/guide.py README.md README.fr.md tools/firmware.py lib/parallelator/catalog.py \
 		$(wildcard lib/parallelator/web/ui/*)
 	@$(VENV)/python tools/build_page.py
 	@touch $@

@@ -3,7 +3,7 @@
 """Builds the page: lib/parallelator/web/ui/ bundled and gzipped into build/page/. Run by make.
 
 Installs what tools/package.json pins under build/npm/ first. Ends with an error when the whole
-page is larger than MAX_BYTES.
+page is larger than MAX_BYTES. The description of the API is for programs: it does not count.
 """
 
 import json
@@ -16,6 +16,7 @@ import zlib
 from pathlib import Path
 
 import firmware
+import guide
 import openapi
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -26,6 +27,7 @@ GENERATED = ROOT / "build/generated"
 PAGE = ROOT / "build/page"
 LINK = ROOT / "build/mpy-lib/page"
 MAX_BYTES = 70 * 1024
+DESCRIPTION = "openapi.json"
 OLDEST_BROWSERS = "es2021"
 COMMENT = re.compile(rb"<!--.*?-->\n?", re.DOTALL)
 WINDOW_BITS = 13
@@ -56,25 +58,37 @@ def write_catalog():
         code: {"severity": severity, "unit": unit, "byHand": bool(holds & catalog.BY_HAND)}
         for code, severity, unit, holds in catalog.CODES
     }
+    alarms = {
+        code: {
+            "rank": 2 * catalog.SEVERITIES.index(severity) + bool(holds & catalog.FIRST),
+            "mayBeKnown": bool(holds & catalog.ACKNOWLEDGE),
+        }
+        for code, severity, _, holds in catalog.CODES[: catalog.ALARMS]
+    }
     units = {reason: unit for reason, unit, *_ in catalog.REASONS if unit}
     GENERATED.mkdir(parents=True, exist_ok=True)
     (GENERATED / "catalog.js").write_text(
         f"export const CODES = {json.dumps(codes)};\n"
+        f"export const ALARMS = {json.dumps(alarms)};\n"
         f"export const STATES = {json.dumps({row[0]: row[1] for row in catalog.STATES})};\n"
         f"export const REASON_UNITS = {json.dumps(units)};\n"
     )
 
 
 def bundle():
-    """Bundle scripts and styles; the charts stay a file of their own, loaded when looked at."""
+    """Bundle scripts and styles; what is not needed at once stays a file of its own."""
     shutil.rmtree(BUNDLE, ignore_errors=True)
     command = [
         NPM / "node_modules/.bin/esbuild",
         SOURCES / "app.js",
         SOURCES / "charts.js",
+        SOURCES / "qr.js",
+        SOURCES / "settings.js",
         SOURCES / "setup.js",
         SOURCES / "style.css",
         "--external:./charts.js",
+        "--external:./qr.js",
+        "--external:./settings.js",
         "--bundle",
         "--minify",
         "--format=esm",
@@ -94,7 +108,8 @@ def files():
         yield name, COMMENT.sub(b"", (SOURCES / name).read_bytes())
     for path in sorted(BUNDLE.iterdir()):
         yield path.name, path.read_bytes()
-    yield "openapi.json", json.dumps(openapi.document(), separators=(",", ":")).encode()
+    yield "guide.html", guide.page().encode()
+    yield DESCRIPTION, json.dumps(openapi.document(), separators=(",", ":")).encode()
 
 
 def pack(content):
@@ -114,7 +129,7 @@ def main():
     for name, content in files():
         packed = pack(content)
         (PAGE / f"{name}.gz").write_bytes(packed)
-        total += len(packed)
+        total += 0 if name == DESCRIPTION else len(packed)
         print(f"{name:14} {len(content):7} bytes, {len(packed):6} gzipped")
     print(f"{'page':14} {'':7}        {total:6} gzipped, {MAX_BYTES} allowed")
     if not LINK.exists():

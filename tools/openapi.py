@@ -111,14 +111,16 @@ SCHEMAS = {
     ),
     "State": fields(
         name="str", version="str", language={"enum": ["en", "fr"]}, uptime_ms="int", time="str?",
-        boot="int", writable="bool", logged_in="bool",
+        boot="int", writable="bool", logged_in="bool", max_discharge_ma="int", max_charge_ma="int",
+        pending="int", unused=array(of("int")),
         bus=fields(voltage_mv="int?", current_ma="int", power_w="num?", connected="int"),
         max=PEAK, min=PEAK, mean_mv="int?", discharge_mah="int", charge_mah="int",
         discharge_wh="num?", charge_wh="num?",
         energy=optional(fields(**dict.fromkeys(CATALOG.ENERGY, "int?"))),
         batteries=array(BATTERY) | {"minItems": 16, "maxItems": 16},
         alarms=array(fields(
-            code={"enum": ALARMS}, severity=SEVERITY, n="int?", since_ms="int", text="str"
+            code={"enum": ALARMS}, severity=SEVERITY, n="int?", since_ms="int", known_ms="int?",
+            text="str",
         )),
     ),
     "Event": fields(
@@ -272,6 +274,7 @@ BOARD = {
     "required": True,
     "schema": {"type": "integer", "minimum": 1, "maximum": 4},
 }
+CODE = {"name": "code", "in": "path", "required": True, "schema": {"enum": ALARMS}}
 UPDATE = {"409": "Not now, or not in this order: the code says why."}
 NO_CAPACITY = {"409": "The settings tell no battery's capacity."}
 NO_LOG = {"404": "There is no such log on the card."}
@@ -297,6 +300,9 @@ def page_paths():
         "/": {"get": page("The page.", "text/html; charset=utf-8")},
         "/app.js": {"get": page("Its script.", "text/javascript; charset=utf-8")},
         "/charts.js": {"get": page("Its charts.", "text/javascript; charset=utf-8")},
+        "/guide.html": {"get": page("Its field guide.", "text/html; charset=utf-8")},
+        "/settings.js": {"get": page("Its settings.", "text/javascript; charset=utf-8")},
+        "/qr.js": {"get": page("Its QR codes.", "text/javascript; charset=utf-8")},
         "/style.css": {"get": page("Its looks.", "text/css; charset=utf-8")},
         "/setup": {"get": page("The page for the first use.", "text/html; charset=utf-8")},
         "/setup.js": {"get": page("Its script.", "text/javascript; charset=utf-8")},
@@ -459,6 +465,16 @@ def switch_paths():
                 fields(board="int"),
                 parameters=[BOARD],
                 also={"404": "No such board.", "409": "It is not silent."},
+            )
+        },
+        "/api/alarms/{code}/known": {
+            "post": change(
+                "Acknowledge alarms that began up to then, until they end.",
+                fields(code={"enum": ALARMS}),
+                "200",
+                fields(since_ms="int"),
+                [CODE],
+                {"404": "None of them stands, or it has to be mended."},
             )
         },
     }

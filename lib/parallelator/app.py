@@ -281,6 +281,7 @@ class App:
             self.events.emit("config_found", RIG, 0, 0, 0)
 
     def _apply_modes(self):
+        self.snap.unused = settings.unused(self.settings)
         for i in range(BATTERIES):
             if self.settings["batteries.%d.mode" % (i + 1)] == "off":
                 self.snap.wish[i] = WISH_OFF

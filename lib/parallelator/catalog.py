@@ -150,6 +150,7 @@ BY_HAND = const(256)  # a person did it
 FROM_PAGE = const(512)  # anybody who reaches the page can cause it
 FROM_BROKER = const(1024)  # anybody who reaches the broker can cause it
 FROM_RADIO = const(2048)  # anybody in the reach of the radio can cause it
+FIRST = const(4096)  # of its severity, a person has to do something about it first
 SOURCES = (BY_HAND, FROM_PAGE, FROM_BROKER, FROM_RADIO)
 """Events with one of these flags get few places in the list, however often they happen."""
 
@@ -160,6 +161,7 @@ _BATTERY_ALARM = const(ALARM | PAGE | MQTT)  # an alarm without an event of its 
 _RIG = const(ALARM | EVENT | PAGE | LOG | MQTT | RIG_ONLY)
 _RIG_ALARM = const(ALARM | PAGE | MQTT | RIG_ONLY)
 _ACK = const(ACKNOWLEDGE)
+_FIRST = const(ACKNOWLEDGE | FIRST)
 
 UNITS = ("", "mA", "mV", "ms", "C", "reason", "action", "day", "time", "version", "text")
 """Units of values: "" a number, C degrees Celsius, reason: that of the event's reason, action: a
@@ -169,23 +171,23 @@ that of the firmware, text: the rig knows what the number stands for."""
 # code, severity, unit of its value, what holds of it. Alarms come first, those of one battery
 # before those of the rig.
 CODES = (
-    ("stuck_closed", "danger", "mA", _BATTERY | LEDS | _ACK),
-    ("uncontrolled", "danger", "", _BATTERY_ALARM | _ACK),
+    ("stuck_closed", "danger", "mA", _BATTERY | LEDS | _FIRST),
+    ("uncontrolled", "danger", "", _BATTERY_ALARM | _FIRST),
     ("wiring_map", "danger", "", _BATTERY_ALARM),
-    ("pin_high", "danger", "", _BATTERY | LEDS | _ACK),
+    ("pin_high", "danger", "", _BATTERY | LEDS | _FIRST),
     ("address_alias", "danger", "", _BATTERY | LEDS | _ACK),
     ("alert_dead", "trouble", "", _BATTERY | _ACK),
     ("no_contact", "trouble", "mV", _BATTERY | _ACK),
-    ("imbalance", "trouble", "mV", _BATTERY | _ACK),
+    ("imbalance", "trouble", "mV", _BATTERY | _FIRST),
     ("sensor_offset", "trouble", "mA", _BATTERY | _ACK),
     ("temperature", "trouble", "C", _BATTERY | _ACK),
     ("low_soon", "trouble", "mV", _BATTERY | _ACK),
     ("safe_crash", "danger", "", _RIG),
     ("safe_button", "danger", "", _RIG),
-    ("bus_unheld", "danger", "mA", _RIG | _ACK),
+    ("bus_unheld", "danger", "mA", _RIG | _FIRST),
     ("bus_overload", "danger", "", _RIG_ALARM),
-    ("rig_empty", "trouble", "", _RIG | _ACK),
-    ("charger_high", "trouble", "mV", _RIG | _ACK),
+    ("rig_empty", "trouble", "", _RIG | _FIRST),
+    ("charger_high", "trouble", "mV", _RIG | _FIRST),
     ("topology", "trouble", "text", _RIG | _ACK),
     ("i2c_fault", "trouble", "", _RIG | _ACK),
     ("deadline_missed", "trouble", "ms", _RIG | _ACK),

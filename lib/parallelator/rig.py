@@ -6,6 +6,7 @@ import asyncio
 from micropython import const
 
 from parallelator import VERSION, settings
+from parallelator.catalog import ACKNOWLEDGE, row
 from parallelator.snapshot import RIG
 from parallelator.wording import Words
 
@@ -39,6 +40,8 @@ class Rig:
         tasks: names of the tasks; failures: how often each failed.
         run_after_guard, within: as of `Scheduler`.
         pauses: the `Pauses`; collector: the `Collector`.
+        known: dict of codes of alarms that an operator has acknowledged: the uptimes in s at
+            which the latest of them began, and at which that was.
         boot: number of this boot; datalog: the `Datalog`; network: the `Network`, of it `wifi`
             and `hostname`; mqtt: the `Mqtt`, None without a broker; controller: a dict of its
             `mhz`, `i2c_driver`, `psram`; meter: the `Meter`, None without the capacity of the
@@ -74,11 +77,11 @@ class Rig:
     ):
         self.settings = values
         self.pending = {}
+        self.known = {}
         self.faults = faults
         self.renamed = renamed
         self.config_files = config_files
-        self._why = why
-        self._powered_on = powered_on
+        self._why, self._powered_on = why, powered_on
         self.slot = slot
         self.switch = switch
         self.button_held = button_held
@@ -112,7 +115,26 @@ class Rig:
 
     def alarms(self):
         """Active alarms as `GET /api/state` shows them: a dict each, in turn."""
-        return self.words.alarms(self.snap, self.faults, self.card.present_obstacles())
+        for alarm in self.words.alarms(self.snap, self.faults, self.card.present_obstacles()):
+            until_s, known_s = self.known.get(alarm["code"], (-1, 0))
+            seen = alarm["since_ms"] <= until_s * 1000
+            alarm["known_ms"] = known_s * 1000 if seen else None
+            yield alarm
+
+    def acknowledge(self, code: str, until_s: int):
+        """An operator knows of the alarms of this code, until they end.
+
+        Args:
+            until_s: uptime in s at which the latest of those that were seen began.
+
+        Returns:
+            bool: False when there is none of them, or none that may be acknowledged.
+        """
+        for found, _, since_s in self.snap.alarms():
+            if found == code and since_s <= until_s and row(code)[3] & ACKNOWLEDGE:
+                self.known[code] = (min(until_s, self.snap.uptime_s), self.snap.uptime_s)
+                return True
+        return False
 
     def event_text(self, event: tuple):
         """An event of `Events.after` as a sentence in the rig's language."""
@@ -120,13 +142,19 @@ class Rig:
 
     def take_over(self, changes: dict):
         """Note settings that were saved; those that may change while running do so now."""
+        limits = self._limits(changes)
+        for key in limits:
+            self.pending.pop(key, None)
+        self.settings.update(limits)
         for key, value in changes.items():
-            if settings.is_live(key):
+            if settings.is_live(key) and not key.startswith("limits."):
                 self.settings[key] = value
             else:
                 self.pending[key] = value
                 if self.settings[key] == value:
                     del self.pending[key]
+        if any(key.endswith(".mode") for key in changes):
+            self.guard.expect(settings.unused(self.settings))
         if "language" in changes:
             self.words = Words(self.settings["language"])
         if self.meter and any(key.endswith(".id") for key in changes):
@@ -138,6 +166,21 @@ class Rig:
         protective = any(settings.is_protective(key) for key in changes)
         code = "limits_saved" if protective else "settings_saved"
         self.events.emit(code, RIG, 0, 0, len(changes))
+
+    def _limits(self, changes: dict):
+        """Of changes and what is pending the limits that are in force from now on: all or none.
+
+        Those of safe mode stay.
+        """
+        found = dict(self.pending)
+        found.update(changes)
+        found = {key: value for key, value in found.items() if key.startswith("limits.")}
+        if not found:
+            return found
+        values = dict(self.settings)
+        values.update(found)
+        safe = any(alarm[0].startswith("safe_") for alarm in self.snap.alarms())
+        return {} if safe or not self.guard.adopt(values) else found
 
     def set_time(self, unix_s: int):
         """Set the wall time as a person's browser tells it, in seconds since 1970."""

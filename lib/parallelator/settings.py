@@ -116,7 +116,7 @@ RIG_TABLE = (
 )
 BATTERY_TABLE = (
     ("label", "", 0, _LABEL_CHARS, ""),
-    ("mode", "auto", ("auto", "off"), None, ""),
+    ("mode", "auto", ("auto", "off", "unused"), None, ""),
     ("capacity_mah", 0, 0, 1000000, _MAH),
     ("id", "", 0, _ID_CHARS, ""),
 )
@@ -149,7 +149,8 @@ LIVE = (
     "wifi.ssid",
     "wifi.password",
 )
-"""What takes effect when it is saved, as labels, ids and time do; the rest waits for a restart."""
+"""What takes effect when it is saved, as labels, ids, modes, time and, see `Guard.adopt`, limits
+do; the rest waits for a restart."""
 
 _FOREIGN = ("wifi.ssid", "wifi.password", "mqtt.user", "mqtt.password")
 """Texts that somebody else has chosen."""
@@ -251,8 +252,16 @@ def finish(steps: "Generator"):
 
 def is_live(key: str):
     """True when a change of setting `key` needs no restart."""
-    last = key.split(".")[-1]
-    return key in LIVE or last in ("label", "id") or key.startswith("time.")
+    if key.startswith("batteries."):
+        return not key.endswith("_mah")
+    return key in LIVE or key.startswith("time.") or key.startswith("limits.")
+
+
+def unused(values: dict):
+    """Mask of the places where no battery is expected."""
+    return sum(
+        1 << i for i in range(BATTERIES) if values["batteries.%d.mode" % (i + 1)] == "unused"
+    )
 
 
 def is_protective(key: str):

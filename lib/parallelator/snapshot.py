@@ -18,6 +18,7 @@ from parallelator.catalog import (
     ON,
     UNCONTROLLED,
     WAITING,
+    Reason,
 )
 
 BATTERIES = const(16)
@@ -27,6 +28,10 @@ BOARDS = const(4)
 IDLE_MA = const(50)
 """A current of this size or less is shown as idle, in mA: twenty steps of an INA237 at 2 mOhm."""
 
+
+STRAY_MA = const(200)
+"""A current beyond this, in mA, through a switch that was told to open is more than a sensor that
+shows nothing."""
 
 NO_TEMPERATURE = const(-300)
 NO_CHARGE = const(255)
@@ -63,6 +68,7 @@ class Snapshot:
         uptime_s: (int) seconds since boot; never wraps.
         boards: (int) bit b set while expander b answers; known_boards: since boot, it or a
             sensor of its battery channels answered; sensors: mask of the sensors that answer.
+        unused: (int) mask of the places where no battery is expected.
     """
 
     def __init__(self):
@@ -92,6 +98,7 @@ class Snapshot:
         self.boards = 0
         self.known_boards = 0
         self.sensors = 0
+        self.unused = 0
         self.alarmed = 0
         self._alarm_s = array("i", [-1] * (BATTERY_ALARMS * (BATTERIES - 1) + ALARMS))
 
@@ -161,7 +168,7 @@ def missing(snap: "Snapshot", report: "Callable[[str, int], object] | None"):
             if report:
                 report("board", b + 1)
         for i in range(b * CHANNELS, b * CHANNELS + CHANNELS):
-            if not snap.sensors >> i & 1:
+            if not (snap.sensors | snap.unused) >> i & 1:
                 count += 1
                 if report:
                     report("sensor", i + 1)
@@ -180,12 +187,20 @@ def connected(snap: "Snapshot", i: int):
     return snap.state[i] == ON or snap.state[i] == UNCONTROLLED
 
 
+def carries(snap: "Snapshot", i: int):
+    """True when battery i is measured and on the bus, whatever it was told: see `connected`."""
+    if not snap.valid[i]:
+        return False
+    stray = abs(snap.current_ma[i]) > STRAY_MA and snap.reason[i] != Reason.SENSOR_OFFSET
+    return stray or connected(snap, i)
+
+
 def bus(snap: "Snapshot"):
-    """What the connected batteries with valid readings say of the bus; may allocate.
+    """What the batteries that are on the bus, told to or not, say of it; may allocate.
 
     Returns:
         (median of their voltages in mV, None when there is none; sum of their currents in mA).
     """
-    known = [i for i in range(BATTERIES) if snap.valid[i] and connected(snap, i)]
+    known = [i for i in range(BATTERIES) if carries(snap, i)]
     volts = sorted(snap.voltage_mv[i] for i in known)
     return volts[len(volts) // 2] if volts else None, sum(snap.current_ma[i] for i in known)

@@ -12,6 +12,7 @@ from parallelator.snapshot import (
     NO_TEMPERATURE,
     RIG,
     bus,
+    carries,
     connected,
     eta_ms,
 )
@@ -33,12 +34,12 @@ def celsius(snap: "Snapshot", i: int):
 
 
 def summary(snap: "Snapshot"):
-    """Totals over the connected batteries with valid readings, as `GET /api/state` shows them.
+    """Totals over the batteries that are on the bus, as `GET /api/state` shows them.
 
     Returns:
-        dict: `bus` (voltage_mv: median of the connected or None, current_ma, power_w, connected),
-        `max` and `min` ({n, voltage_mv} or None) and `mean_mv` over all valid batteries,
-        `discharge_mah` and `charge_mah` summed.
+        dict: `bus` (voltage_mv: median or None, current_ma, power_w, connected: how many are on
+        it, or may be), `max` and `min` ({n, voltage_mv} or None) and `mean_mv` over all valid
+        batteries, `discharge_mah` and `charge_mah` summed.
     """
     bus_mv, current_ma = bus(snap)
     valid = [i for i in range(BATTERIES) if snap.valid[i]]
@@ -49,7 +50,7 @@ def summary(snap: "Snapshot"):
             "voltage_mv": bus_mv,
             "current_ma": current_ma,
             "power_w": None if bus_mv is None else round(bus_mv * current_ma / 1000000, 1),
-            "connected": sum(1 for i in range(BATTERIES) if connected(snap, i)),
+            "connected": sum(connected(snap, i) or carries(snap, i) for i in range(BATTERIES)),
         },
         "max": _named(snap, high),
         "min": _named(snap, low),

@@ -7,15 +7,15 @@ Needs lib/ and microdot on MICROPYPATH; saves settings in the present folder. Wh
 on standard input, a command a line: `trip N`, `lock N`, `lose N` (absent), `hold N`
 (uncontrolled), `unplug B` (a board: all of it silent, its batteries uncontrolled), `wait N`, `put
 N STATE REASON`, `heat N`, `alarm CODE [N]`, `calm` (no alarms), `extreme` (the longest numbers
-everywhere), `freeze`, `run`, `busy`, `password TEXT`, `hold-log NAME`, `protect NAME` (of a log),
-`pull` (the card), `setup S` (S seconds are left for a first password, and time stands still), `ap
-IP` (an access point), `press` and `release` (a trip is pending, or not any more), `hold-boot` and
-`free-boot`, `slot NAME` (what it was installed into), `idle` (no current), `load MA` (of each
-battery), `charge V ...` (what is told of the rig's charge, as of `catalog.ENERGY`; `-` is not
-known; no value: the capacity is not set), `tire PCT` (the capacity of battery 1),
-`learn SHARE HOW` (so much has left full packs; `own`: a curve was learned, `-`: not yet, else why
-not). Each is answered with `ok` on standard output, and
-the first line of output is `ready`.
+everywhere), `freeze`, `run`, `busy`, `ready`, `password TEXT`, `hold-log NAME`, `protect NAME` (of
+a log), `pull` (the card), `setup S` (S seconds are left for a first password, and time stands
+still), `ap IP` (an access point), `press` and `release` (a trip is pending, or not any more),
+`hold-boot` and `free-boot`, `slot NAME` (what it was installed into), `idle` (no current), `load
+MA` (of each battery), `carry N MA` (of one), `charge V ...` (what is told of the rig's charge, as
+of `catalog.ENERGY`; `-` is not known; no value: the capacity is not set), `tire PCT` (the capacity
+of battery 1), `pass S` (S seconds go by at once), `learn SHARE HOW` (so much has left full packs;
+`own`: a curve was learned, `-`: not yet, else why not). Each is answered with `ok` on standard
+output, and the first line of output is `ready`.
 """
 
 import asyncio
@@ -187,6 +187,14 @@ class Guard:
         return self.presses
 
     strained = trip_pending
+
+    def adopt(self, values):
+        """As the guard's; a trip that is pending stands for a battery beyond a limit."""
+        return not self.presses
+
+    def expect(self, unused):
+        """As the guard's."""
+        self._snap.unused = unused
 
     def all_off(self):
         """As the guard's, but nothing is switched."""
@@ -407,14 +415,16 @@ class FakeRig(Rig):
             self.extreme()
         elif command in ("freeze", "run"):
             self.frozen = command == "freeze"
-        elif command == "busy":
-            self.guard.full = True
+        elif command in ("busy", "ready"):
+            self.guard.full = command == "busy"
         elif command in ("press", "release"):
             self.guard.presses = command == "press"
         elif command in ("hold-boot", "free-boot"):
             self.boot_held = command == "hold-boot"
         elif command == "slot":
             self.slot = args[0]
+        elif command == "carry":
+            self.snap.current_ma[i] = int(args[1])
         elif command in ("idle", "load"):
             for i in range(BATTERIES):
                 self.snap.current_ma[i] = int(args[0]) if args else 0
@@ -430,6 +440,8 @@ class FakeRig(Rig):
         elif command == "setup":
             self._powered_on = self.frozen = True
             self.snap.uptime_s = 600 - int(args[0])
+        elif command == "pass":
+            self.snap.uptime_s += int(args[0])
         elif command == "ap":
             self.network.wifi.ap_ip = args[0]
         else:

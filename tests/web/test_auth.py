@@ -131,6 +131,35 @@ def test_bus_reset(rig):
     assert rig.ask("GET", "/api/state")[2]["alarms"] == []
 
 
+def test_an_alarm_is_known_until_it_ends(rig):
+    session = rig.login()
+
+    def acknowledge(code, since_ms):
+        return rig.ask("POST", f"/api/alarms/{code}/known", {"since_ms": since_ms}, **session)
+
+    def told():
+        state = rig.ask("GET", "/api/state")[2]
+        return [(a["n"], a["since_ms"], a["known_ms"]) for a in state["alarms"]]
+
+    rig.tell("freeze", "alarm no_contact 3")
+    ((n, since_ms, known_ms),) = told()
+    assert (n, known_ms) == (3, None)
+    for refused in ("low_soon", "nonsense", "boot"):
+        assert code(acknowledge(refused, since_ms)) == (404, "alarm")
+    assert code(acknowledge("no_contact", since_ms - 1000)) == (404, "alarm")
+    assert code(acknowledge("no_contact", None)) == (400, "body")
+    assert told()[0][2] is None
+    assert acknowledge("no_contact", since_ms + 60000)[0] == 200
+    assert told() == [(3, since_ms, since_ms)]
+    rig.tell("pass 2", "alarm no_contact 5")
+    assert told() == [(3, since_ms, since_ms), (5, since_ms + 2000, None)]
+    assert acknowledge("no_contact", since_ms + 2000)[0] == 200
+    assert [known_ms for *_, known_ms in told()] == [since_ms + 2000] * 2
+    rig.tell("calm", "pass 1", "alarm no_contact 3", "alarm bus_overload")
+    assert told() == [(3, since_ms + 3000, None), (None, since_ms + 3000, None)]
+    assert code(acknowledge("bus_overload", since_ms + 3000)) == (404, "alarm")
+
+
 def test_a_silent_board_that_hangs_on_nothing(rig):
     session = rig.login()
     place = "/api/boards/2/disconnected"

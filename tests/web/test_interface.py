@@ -49,10 +49,12 @@ def request_of(method, path, bundle):
         "/api/update": {"confirmed": True},
         "/api/settings": {"name": "changed"},
         "/api/time": {"unix_s": 1900000000},
+        "/api/alarms/{code}/known": {"since_ms": 1000000000},
         "/api/login": {"password": PASSWORD},
         "/api/setup": {"password": PASSWORD},
     }
     names = {"n": "3", "action": "off", "name": "boot-0006.csv", "b": "4"}
+    names["code"] = "uncontrolled"
     real = path.format(**names)
     return real + ("?battery=3" if path.startswith("/switch") else ""), bodies.get(path)
 
@@ -64,7 +66,8 @@ def mark(rig):
     wishes = [battery["wish"] for battery in state["batteries"]]
     update = rig.ask("GET", "/api/update")[2]
     nights = rig.ask("GET", "/api/calibration")[2].get("nights")
-    return state["name"], state["time"][:4], wishes, len(state["alarms"]), events, update, nights
+    alarms = [alarm["known_ms"] is None for alarm in state["alarms"]]
+    return state["name"], state["time"][:4], wishes, alarms, events, update, nights
 
 
 def test_the_description_is_of_these_routes_and_no_others(rig):

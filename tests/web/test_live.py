@@ -13,7 +13,8 @@ BATTERY = {
 STATE = {
     "name", "version", "uptime_ms", "time", "boot", "bus", "max", "min", "mean_mv",
     "discharge_mah", "charge_mah", "batteries", "alarms", "language", "writable", "logged_in",
-    "energy", "discharge_wh", "charge_wh",
+    "energy", "discharge_wh", "charge_wh", "max_discharge_ma",
+    "max_charge_ma",
 }  # fmt: skip
 
 
@@ -76,7 +77,7 @@ def test_shape_of_the_state(rig):
         ("stuck_closed", 3),
         ("topology", None),
     ]
-    assert set(state["alarms"][0]) == {"code", "severity", "n", "since_ms", "text"}
+    assert set(state["alarms"][0]) == {"code", "severity", "n", "since_ms", "known_ms", "text"}
 
 
 def test_stream_opens_with_codes_and_full_state(rig):
@@ -105,8 +106,9 @@ def test_a_frame_says_the_same_as_the_state(rig):
         *(state[key]["n"] for key in ("max", "min")),
         *(state[key] for key in ("mean_mv", "discharge_mah", "charge_mah")),
         [state["energy"][key] for key in codes["energy"]],
+        0,
     ]
-    assert state["energy"]["left_s"] == 11400 and len(bus[-1]) == len(state["energy"])
+    assert state["energy"]["left_s"] == 11400 and len(bus[-2]) == len(state["energy"])
     assert (alarms, alarm_count) == ([["stuck_closed", 3]], 1)
     hours = state["batteries"][slow[0] - 1]
     keys = "temperature_c", "on_s", "switchings", "r_mohm", "soc_pct", "soc_error_pct"

@@ -33,26 +33,31 @@ def test_settings_tell_everything_but_secrets(rig):
     row = next(row for row in schema if row["key"] == "limits.max_trips")
     assert row == {
         "key": "limits.max_trips", "type": "integer", "default": 5, "preset": False, "min": 1,
-        "max": 1000, "choices": None, "unit": "", "restart": True,
+        "max": 1000, "choices": None, "unit": "", "restart": False,
     }  # fmt: skip
 
 
 def test_a_change_is_saved_and_says_what_waits_for_a_restart(rig):
     session = rig.login()
-    body = {"name": "Nuit blanche", "limits": {"max_trips": 3}, "batteries.4.label": "Basse"}
+    body = {"name": "Nuit blanche", "limits": {"max_trips": 3}, "log.interval_s": 5}
+    body["batteries.4.label"] = "Basse"
     status, answer = patch(rig, session, body)
     assert status == 200
-    assert answer["saved"] == ["batteries.4.label", "limits.max_trips", "name"]
-    assert answer["pending"] == ["limits.max_trips"]
+    assert answer["saved"] == [
+        *("batteries.4.label", "limits.max_trips", "log.interval_s", "name"),
+    ]  # fmt: skip
+    assert answer["pending"] == ["log.interval_s"]
     assert config(rig) == {
         "name": "Nuit blanche",
         "limits": {"max_trips": 3},
+        "log": {"interval_s": 5},
         "batteries": {"4": {"label": "Basse"}},
     }
     state = rig.ask("GET", "/api/state")[2]
     assert (state["name"], state["batteries"][3]["label"]) == ("Nuit blanche", "Basse")
     shown = rig.ask("GET", "/api/settings")[2]
-    assert shown["values"]["limits.max_trips"] == 3 and shown["pending"] == ["limits.max_trips"]
+    assert shown["values"]["limits.max_trips"] == 3 and shown["pending"] == ["log.interval_s"]
+    assert state["pending"] == 1
     assert rig.ask("GET", "/api/events")[2]["events"][-1]["code"] == "limits_saved"
     status, answer = patch(rig, session, {"limits.max_trips": 5})
     assert (status, answer["saved"]) == (200, ["limits.max_trips"])
@@ -74,6 +79,23 @@ def test_another_battery_is_told_by_its_id_or_by_a_button(rig):
     assert rig.ask("GET", "/api/state")[2]["batteries"][3]["id"] == "A7"
     status, _, answer = rig.ask("POST", path, **session)
     assert (status, answer["error"]["code"]) == (409, "has_id")
+
+
+def test_limits_that_would_open_a_battery_wait_with_all_others(rig):
+    session = rig.login()
+    rig.tell("press")  # a battery is beyond them
+    answer = patch(rig, session, {"limits.min_voltage_mv": 26000, "name": "x"})[1]
+    assert answer["pending"] == ["limits.min_voltage_mv"]
+    answer = patch(rig, session, {"limits.max_trips": 3})[1]
+    assert answer["pending"] == ["limits.max_trips", "limits.min_voltage_mv"]
+    rig.tell("release", "alarm safe_crash")
+    answer = patch(rig, session, {"limits.trip_decay_s": 0})[1]
+    assert len(answer["pending"]) == 3, "safe mode keeps its own"
+    rig.tell("calm")
+    answer = patch(rig, session, {"limits.trip_decay_s": 10})[1]
+    assert answer["pending"] == []
+    shown = rig.ask("GET", "/api/settings")[2]["values"]
+    assert (shown["limits.min_voltage_mv"], shown["limits.trip_decay_s"]) == (26000, 10)
 
 
 def test_one_fault_and_nothing_changes_and_every_fault_is_named(rig):
@@ -278,7 +300,7 @@ def test_saved_limits_protect_after_a_restart():
         session = rig.login()
         rig.until(lambda state: state["bus"]["connected"] == 4)
         status, answer = patch(rig, session, {"limits.start_delay_ms": 1000, "name": "two"})
-        assert (status, answer["pending"]) == (200, ["limits.start_delay_ms"])
+        assert (status, answer["pending"]) == (200, [])
         codes = [event["code"] for event in rig.ask("GET", "/api/events")[2]["events"]]
         assert "limits_saved" in codes
         assert rig.ask("POST", "/api/system/restart", **session)[0] == 202
@@ -293,3 +315,16 @@ def test_saved_limits_protect_after_a_restart():
         system = rig.ask("GET", "/api/system")[2]
         assert system["boot"] == 2 and system["i2c"]["sensors"] == [1, 2, 3, 4]
         assert {"web", "nvs_state", "history"} <= {task["name"] for task in system["tasks"]}
+
+
+def test_saved_limits_protect_at_once():
+    with simulated(batteries=4, load=[[0, 0], [15, 8]]) as rig:
+        session = rig.login()
+        rig.until(lambda state: state["bus"]["connected"] == 4)
+        status, answer = patch(rig, session, {"limits.max_current_ma": 300})
+        assert (status, answer["pending"]) == (200, []), "nobody carries as much yet"
+        state = rig.until(lambda state: state["bus"]["connected"] == 0)
+        reasons = {battery["reason"] for battery in state["batteries"][:4]}
+        assert reasons <= {"overcurrent", "bus_overload"} and reasons, reasons
+        codes = [event["code"] for event in rig.ask("GET", "/api/events")[2]["events"]]
+        assert "sensor_reset" not in codes and "sensor_lost" not in codes

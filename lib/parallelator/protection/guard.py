@@ -21,7 +21,16 @@ from parallelator.protection.starts import DOUBT, Starts
 from parallelator.protection.states import States
 from parallelator.protection.warnings import Warnings
 from parallelator.protection.zero import BAD, GOOD, Zero
-from parallelator.snapshot import ALL, BATTERIES, BOARDS, CHANNELS, IDLE_MA, RIG
+from parallelator.snapshot import (
+    ALL,
+    BATTERIES,
+    BOARDS,
+    CHANNELS,
+    IDLE_MA,
+    RIG,
+    STRAY_MA,
+    connected,
+)
 
 TICK_MS = const(20)
 _PROOF_TICKS = const(2)
@@ -29,7 +38,6 @@ _READS = const(2)
 _URGENT_READS = const(2)
 _VALID_MS = const(2000)
 _QUIET_MS = const(20)
-_STUCK_MA = const(200)
 _STUCK_MS = const(500)
 _FED_MS = const(1000)
 _MAP_MS = const(300)
@@ -187,6 +195,41 @@ class Guard:
             self._saved_s = self._snap.uptime_s
             self.save()
 
+    def expect(self, unused: int):
+        """Expect a battery at every place but those of the mask `unused`."""
+        self._snap.unused = unused
+        self._presence.check_topology()
+
+    def adopt(self, settings: dict):
+        """Hold to the limits of these settings from the next tick on, the sensors within a second.
+
+        Returns:
+            bool: False when they have to wait for a restart: a sensor cannot measure up to them,
+            or a connected battery is beyond one. Saving alone switches nothing off.
+        """
+        limits = rules.Limits(settings)
+        for i in range(BATTERIES):
+            chip = self._sensors.chips[i]
+            if chip and self._sensors.refusal(chip, limits):
+                return False
+            if connected(self._snap, i) and self._is_beyond(limits, i):
+                return False
+        self._limits.take(settings)
+        self._judge.renew()
+        self._sensors.prepare()
+        self._presence.outdated = self._sensors.found
+        return True
+
+    def _is_beyond(self, limits: "Limits", i: int):
+        snap = self._snap
+        voltage_mv = snap.voltage_mv[i]
+        return (
+            rules.outside(limits, voltage_mv) != Reason.NONE
+            or not -limits.charge_ma <= snap.current_ma[i] <= limits.discharge_ma
+            or snap.temperature_c[i] > limits.temperature_trip_c
+            or self._balance.lag_mv(i, voltage_mv) > limits.imbalance_mv
+        )
+
     # Requests
 
     def submit(self, action: str, i: int):
@@ -272,7 +315,7 @@ class Guard:
             self._probe()
         else:
             self._scan()
-            self._prove()
+            self._prove(alerts)
         self._outage.pass_time(dt)
         self._starts.pass_time(dt)
         if self._starts.trial:
@@ -494,8 +537,8 @@ class Guard:
         else:
             self._attend(i, current_ma, dt)
 
-    def _prove(self):
-        if self._quiet_ms > 0:
+    def _prove(self, alerts: int):
+        if self._quiet_ms > 0 or alerts and self._starts.inrush_ma():
             # Its ALERT may have been cleared just now: flags show no conversion so soon.
             return
         if self._ticks % _PROOF_TICKS and self._presence.suspect < 0:
@@ -615,7 +658,7 @@ class Guard:
         if self._switches.high & bit:
             # It may carry at any time: `presence` tells of it.
             return
-        if -_STUCK_MA <= current_ma <= _STUCK_MA or states.held & bit:
+        if -STRAY_MA <= current_ma <= STRAY_MA or states.held & bit:
             self._stuck_ms[i] = 0
             if states.stuck & bit:
                 states.stuck &= ~bit

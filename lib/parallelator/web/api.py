@@ -41,6 +41,7 @@ ROUTES = (
     ("POST", "/switch_off", "switch", _BODY),
     ("POST", "/api/bus/reset", "bus_reset", _BODY),
     ("POST", "/api/boards/<b>/disconnected", "board", _BODY),
+    ("POST", "/api/alarms/<code>/known", "acknowledge", _BODY),
     ("POST", "/api/login", "access.login", _BODY),
     ("POST", "/api/logout", "access.logout", _BODY),
     ("POST", "/api/time", "time", _BODY),
@@ -256,6 +257,19 @@ class Api:
             return problem(404, "board", "Boards are numbered 1 to %d." % BOARDS, "b")
         res = await self.access.refusal(request) or self._submit(DISCONNECTED, number - 1)
         return res or answer({"board": number}, 202)
+
+    async def acknowledge(self, request: "Request", code: str):
+        """POST /api/alarms/<code>/known {"since_ms": number}: an operator knows of the alarms of
+        this code that began up to then."""
+        res = await self.access.refusal(request)
+        if res:
+            return res
+        since_ms = (await json_object(request)).get("since_ms")
+        if not isinstance(since_ms, int):
+            return problem(400, "body", "since_ms is that of the latest alarm seen.", "since_ms")
+        if not self._rig.acknowledge(code, since_ms // 1000):
+            return problem(404, "alarm", "No such alarm stands, or it has to be mended.", "code")
+        return answer({"code": code})
 
     async def switch(self, request: "Request"):
         """POST /switch_<on|off>?battery=: the requests of the first firmware."""

@@ -12,8 +12,8 @@ skips to the latest frame, and the server drops one that reads nothing for ten s
 unnamed: a frame of at most 1500 bytes,
     [uptime_s, bus, alarms, n_alarms, slow, battery 1, ..., battery 16]
     bus     = [voltage_mv, current_ma, power_w, connected, n of the highest, n of the lowest,
-               mean_mv, discharge_mah, charge_mah, energy]; energy: values of `energy` of codes,
-               or null
+               mean_mv, discharge_mah, charge_mah, energy, known]; energy: values of `energy` of
+               codes, or null; known: how many alarms an operator has acknowledged
     alarms  = [[code, n], ...], the first twelve of n_alarms
     slow    = [n, temperature_c, on_s, switchings, r_mohm, soc_pct, soc_error_pct] of another
                battery in each frame
@@ -124,6 +124,15 @@ def opening(state: "Iterable"):
 async def frame(rig: "Rig", slow: int):
     """One frame as an event, `slow` of battery 0..15; other tasks run between the batteries."""
     snap, meter = rig.snap, rig.meter
+    shown = []
+    count = known = 0
+    for alarm in rig.alarms():
+        if count % _ALARMS_A_STEP == 0:
+            await asyncio.sleep_ms(0)
+        if count < _ALARMS:
+            shown.append((alarm["code"], alarm["n"]))
+        count += 1
+        known += alarm["known_ms"] is not None
     await asyncio.sleep_ms(0)
     total = views.summary(snap)
     bus = total["bus"]
@@ -140,16 +149,8 @@ async def frame(rig: "Rig", slow: int):
         total["discharge_mah"],
         total["charge_mah"],
         meter and views.energy(meter),
+        known,
     )
-    await asyncio.sleep_ms(0)
-    shown = []
-    count = 0
-    for alarm in rig.alarms():
-        if count % _ALARMS_A_STEP == 0:
-            await asyncio.sleep_ms(0)
-        if count < _ALARMS:
-            shown.append((alarm["code"], alarm["n"]))
-        count += 1
     await asyncio.sleep_ms(0)
     parts = [f"data: [{snap.uptime_s},{dump(bus)},{dump(shown)},{count}"]
     celsius = views.celsius(snap, slow)

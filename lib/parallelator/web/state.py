@@ -19,12 +19,23 @@ def pieces(rig: "Rig", writable: bool, logged_in: bool):
     head = rig_view(rig)
     yield ""
     head["writable"] = writable
+    head["max_discharge_ma"] = _most(rig, "discharge")
+    head["max_charge_ma"] = _most(rig, "charge")
+    head["pending"] = len(rig.pending)
+    unused = rig.snap.unused & ~rig.snap.sensors
+    head["unused"] = [i + 1 for i in range(BATTERIES) if unused >> i & 1]
     yield dump(head)[:-1] + ',"batteries":['
     head = None
     yield from joined(_battery(rig, i) for i in range(BATTERIES))
     yield '],"alarms":['
     yield from joined(dump(alarm) for alarm in rig.alarms())
     yield '],"logged_in":true}' if logged_in else '],"logged_in":false}'
+
+
+def _most(rig: "Rig", way: str):
+    """The current that a battery may carry for ever, in mA, as `protection.rules` has it."""
+    limit = rig.settings["limits.max_%s_current_ma" % way]
+    return min(limit, rig.settings["limits.max_current_ma"])
 
 
 def _battery(rig: "Rig", i: int):

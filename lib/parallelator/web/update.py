@@ -10,7 +10,7 @@ from binascii import unhexlify
 
 from micropython import const
 
-from parallelator.snapshot import BATTERIES, bus, connected
+from parallelator.snapshot import BATTERIES, bus, carries
 from parallelator.views import flow
 
 from . import IDLE, answer, json_object, problem, whole
@@ -127,7 +127,7 @@ class Update:
             message = "A battery is beyond a limit and about to be switched off. Wait for that."
             raise Refused(409, "update_trip", message, {})
         if not confirmed and any(
-            connected(snap, i) and flow(snap.current_ma[i]) != "idle" for i in range(BATTERIES)
+            carries(snap, i) and flow(snap.current_ma[i]) != "idle" for i in range(BATTERIES)
         ):
             amperes = "%.1f" % (abs(bus(snap)[1]) / 1000)
             message = (

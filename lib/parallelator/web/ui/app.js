@@ -2,13 +2,14 @@
 
 // The page: its views, chosen by the address after the `#`, with the data of one stream.
 
+import * as alarms from "./alarms.js";
 import { ask, change, login, logout } from "./client.js";
 import * as events from "./events.js";
 import * as lib from "./lib.js";
 import * as logs from "./logs.js";
+import * as pending from "./pending.js";
 import * as rig from "./rig.js";
-import * as settings from "./settings.js";
-import { follow } from "./stream.js";
+import { follow, refresh } from "./stream.js";
 import * as system from "./system.js";
 
 const { $, app, duration, say, set } = lib;
@@ -18,8 +19,7 @@ const VIEWS = ["rig", "charts", "events", "logs", "settings", "system"];
 
 // A view has any of: show() when it is opened, draw() when data are new, translate() when the
 // language is.
-const views = { rig, events, logs, settings, system };
-let current = "rig";
+const views = { rig, events, logs, system };
 let opened = false;
 
 async function loadWords(code) {
@@ -48,41 +48,47 @@ function draw() {
   const { model, words } = app;
   if (!words || !model) return;
   if (!opened) open();
-  document.title = `${say(current)} – ${model.name}`;
   set($("name"), model.name);
   set($("about"), say("about", { v: model.version, n: model.boot, t: duration(model.uptime_ms) }));
   set($("account"), say(model.logged_in ? "logout" : "login"));
   $("account").hidden = !model.writable;
-  const count = rig.drawNotices();
+  pending.draw();
+  const count = alarms.draw();
   set($("trouble-count"), count ? String(count) : "");
   views.charts?.collect();
-  views[current]?.draw?.();
+  views[app.view]?.draw?.();
 }
 
 async function open() {
   const name = location.hash.slice(1);
   const battery = name.startsWith("battery-");
-  current = VIEWS.includes(name) ? name : "rig";
+  app.view = VIEWS.includes(name) ? name : "rig";
   for (const view of VIEWS) {
-    $(`view-${view}`).hidden = view !== current;
+    $(`view-${view}`).hidden = view !== app.view;
     const tab = document.querySelector(`#tabs [href="#${view}"]`);
-    if (view === current) tab.setAttribute("aria-current", "page");
+    if (view === app.view) tab.setAttribute("aria-current", "page");
     else tab.removeAttribute("aria-current");
   }
+  document.body.dataset.view = app.view;
   if (battery) $(name).scrollIntoView();
   else scrollTo(0, 0);
   if (!app.words || !app.model) return;
   opened = true;
-  if (current === "charts" && !views.charts) {
-    // A separate file that imports none of ours: else the first paint would wait for it as well.
+  // Separate files that import none of ours: else the first paint would wait for them as well.
+  if (app.view === "charts" && !views.charts) {
     const charts = await import("./charts.js");
     views.charts = charts.create({ ...lib, ask, change });
   }
-  views[current].show?.();
+  if (app.view === "settings" && !views.settings) {
+    const settings = await import("./settings.js");
+    views.settings = settings.create({ ...lib, ask, change, refresh });
+  }
+  views[app.view].show?.();
   draw();
 }
 
 rig.create();
+alarms.create();
 $("language").onclick = () => {
   const code = say("otherCode");
   localStorage.setItem("language", code);

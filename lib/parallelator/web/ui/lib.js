@@ -10,6 +10,7 @@ export const app = {
   language: "en",
   words: null, // messages.json: state, reason, clears, action, alarm, event, refused, update...
   model: null, // the object of /api/state
+  view: "rig", // which is shown, or is to be
   codes: null, // the tables that the numbers of a frame point into
 };
 
@@ -30,6 +31,29 @@ export function number(value, digits, unit = 1) {
 }
 export const volts = (mv) => `${number(mv, 2, 1000)} V`;
 export const amps = (ma) => `${number(ma, 1, 1000)} A`;
+
+export const timeOf = (date) => new Date(date).toLocaleTimeString(app.language, {
+  hour: "2-digit", minute: "2-digit", hour12: false,
+});
+
+// How long until a battery may return.
+export const wait = ({ state, eta_ms: ms }) => (
+  state === "waiting" ? say("fits", { v: Math.ceil(ms / 60000) })
+    : say("eta", { v: Math.ceil(ms / 1000) })
+);
+
+// "1, 3–5": of batteries or alarms in the order of their numbers.
+export function numbers(items) {
+  const runs = [];
+  for (const { n } of items) {
+    const run = runs[runs.length - 1];
+    if (run && run[1] === n - 1) run[1] = n;
+    else runs.push([n, n]);
+  }
+  return runs.map(([first, last]) => (first === last ? first : `${first}–${last}`)).join(", ");
+}
+
+export const is = (...states) => ({ state }) => states.includes(state);
 
 export function duration(ms) {
   const minutes = Math.floor(ms / 60000);
@@ -65,8 +89,13 @@ export function build(template, parent) {
   return { root, fields, icons: root.querySelectorAll("use"), keys };
 }
 
-export function toast(text) {
+// Says something for seven seconds or, with a way to undo it, for five.
+export function toast(text, undo) {
+  const hide = () => set($("toast"), "");
   set($("toast"), text);
   clearTimeout(toast.timer);
-  toast.timer = setTimeout(() => set($("toast"), ""), 7000);
+  toast.timer = setTimeout(hide, undo ? 5000 : 7000);
+  if (undo) {
+    $("toast").append(make("button", { onclick: () => { hide(); undo(); } }, say("undo")));
+  }
 }

@@ -1,15 +1,21 @@
 // SPDX-License-Identifier: GPL-3.0-only
 
-// The rig at a glance: totals, alarms, a card for each battery with its keys.
+// The rig at a glance: totals, a card for each battery with its keys, keys for all of them.
 
-import { STATES } from "catalog";
+import { ALARMS, STATES } from "catalog";
 
+import { alarmText } from "./alarms.js";
 import { ask, change } from "./client.js";
-import { $, amps, app, build, fill, icon, make, number, say, sentence, set, volts } from "./lib.js";
+import {
+  $, amps, app, build, icon, is, make, number, numbers, say, sentence, set, timeOf, toast, volts,
+  wait,
+} from "./lib.js";
 import { flowOf } from "./stream.js";
 
 const HOT_C = 50;
 const TIRED_PCT = 80; // of the label's capacity
+const HOLD_MS = 1000;
+const BUSY_MS = 300;
 const tiles = [];
 const cards = [];
 
@@ -23,7 +29,8 @@ export function create() {
     for (const key of card.keys) key.onclick = () => press(n, key.dataset.action);
     cards.push(card);
   }
-  $("bus-reset").onclick = () => change("/api/bus/reset");
+  hold($("all-off"), allOff);
+  $("all-auto").onclick = allAuto;
   for (let n = 1; n <= 4; n++) {
     $("boards").append(make("button", { hidden: true, onclick: () => cutOff(n) }));
   }
@@ -49,6 +56,8 @@ export function draw() {
   icon($("flow-icon"), flow);
   set($("flow"), say(flow));
   set($("power"), `${number(model.bus.power_w, 0)} W`);
+  $("all").hidden = !model.writable;
+  $("all-auto").disabled = !model.batteries.some(({ wish }) => wish === "off");
   const present = model.batteries.filter((battery) => battery.state !== "absent").length;
   set($("connected"), say("connected", { v: model.bus.connected, n: present }));
   set($("charge"), charge(model));
@@ -76,11 +85,7 @@ function leftTime({ left_wh, left_s, left_least_s, left_most_s, full_least_s, fu
   if (left_most_s === null || left_most_s > 1.5 * left_least_s) {
     return say("leastLeft", { v: hours(left_least_s) });
   }
-  const end = new Date(Date.now() + left_s * 1000);
-  const at = end.toLocaleTimeString(app.language, {
-    hour: "2-digit", minute: "2-digit", hour12: false,
-  });
-  return say("timeLeft", { v: hours(left_s), t: at });
+  return say("timeLeft", { v: hours(left_s), t: timeOf(Date.now() + left_s * 1000) });
 }
 
 const soc = ({ soc_pct, soc_error_pct }) => `${soc_pct}\u00a0% ± ${soc_error_pct}`;
@@ -110,7 +115,10 @@ function drawBattery(battery, i) {
   const look = `${state}${["trouble", "danger"].includes(STATES[state]) ? " trouble" : ""}`;
   const n = String(battery.n);
   const tile = tiles[i];
-  tile.root.className = look;
+  tile.root.hidden = cards[i].root.hidden = state === "absent" && model.unused.includes(battery.n);
+  const alarms = model.alarms.filter((alarm) => alarm.n === battery.n);
+  const warned = alarms.some(({ code }) => ALARMS[code].rank >= 4);
+  tile.root.className = warned ? `${look} warned` : look;
   icon(tile.icons[0], state);
   set(tile.fields.n, n);
   set(tile.fields.voltage, number(battery.voltage_mv, 1, 1000));
@@ -129,6 +137,7 @@ function drawBattery(battery, i) {
   set(fields.hot, celsius !== null && celsius >= HOT_C ? `${number(celsius, 0)} °C` : "");
   set(fields.current, amps(battery.current_ma));
   set(fields.flow, battery.flow ? say(battery.flow) : "");
+  set(fields.alarm, alarms.map((alarm) => alarmText(alarm)).join(" "));
   set(fields.reason, battery.reason ? `${sentence(words.reason[battery.reason])}.` : "");
   set(fields.eta, battery.eta_ms ? wait(battery) : "");
   set(fields.clears, battery.clears && !battery.eta_ms ? words.clears[battery.clears] : "");
@@ -147,11 +156,6 @@ function drawBattery(battery, i) {
   }
 }
 
-function wait({ state, eta_ms: ms }) {
-  return state === "waiting" ? say("fits", { v: Math.ceil(ms / 60000) })
-    : say("eta", { v: Math.ceil(ms / 1000) });
-}
-
 function counts(battery) {
   const parts = [charge(battery)];
   if (battery.on_s) parts.push(say("hours", { v: number(battery.on_s, 1, 3600) }));
@@ -163,82 +167,6 @@ function counts(battery) {
   }
   return parts;
 }
-
-// What is wrong, for every view; returns how many things.
-export function drawNotices() {
-  const { model } = app;
-  const opened = model.batteries.filter(is("tripped", "locked"));
-  const ofRig = model.alarms.filter(({ n }) => !n);
-  const ofBatteries = model.alarms.filter(({ n }) => n);
-  const notices = [
-    ...ofRig.map((alarm) => ["uncontrolled", alarmText(alarm)]),
-    ...alike(ofBatteries, ({ code }) => code)
-      .map(([alarm, ...others]) => ["uncontrolled", alarmText(alarm, others)]),
-    ...alike(opened, ({ state, reason }) => `${state} ${reason}`)
-      .map(([battery, ...others]) => [battery.state, openedText(battery, others)]),
-  ];
-  const count = opened.length + model.alarms.length;
-  if (count === 0) notices.push(["calm", say("calm")]);
-  $("bus-reset").hidden = !model.writable
-    || !model.alarms.some((alarm) => alarm.code === "bus_overload");
-  [...$("boards").children].forEach((key, b) => {
-    const lost = model.batteries.slice(4 * b, 4 * b + 4).some(is("uncontrolled"));
-    key.hidden = !model.writable || !lost;
-  });
-  $("armed").hidden = model.bus.connected > 0 || !model.batteries.some(is("waiting", "tripped"));
-  const drawn = JSON.stringify(notices);
-  if ($("notices").dataset.drawn === drawn) return count;
-  $("notices").dataset.drawn = drawn;
-  $("notices").replaceChildren(...notices.map(([look, text]) => {
-    const item = document.createElement("li");
-    const svg = $("card").content.querySelector(".state .icon").cloneNode(true);
-    icon(svg.firstElementChild, look === "calm" ? "on" : look);
-    item.className = look;
-    item.append(svg, text);
-    return item;
-  }));
-  return count;
-}
-
-// Lists of the items that have the same key.
-function alike(items, keyOf) {
-  const found = new Map();
-  for (const item of items) {
-    const key = keyOf(item);
-    found.set(key, [...found.get(key) || [], item]);
-  }
-  return [...found.values()];
-}
-
-function alarmText(alarm, others = []) {
-  const { language, model, words } = app;
-  const translated = others.length || language !== model.language;
-  const text = (translated && words.alarm[alarm.code]) || alarm.text;
-  return fill(text, { n: numbers([alarm, ...others]) });
-}
-
-function openedText(battery, others) {
-  const { words } = app;
-  const reason = words.reason[battery.reason];
-  if (!others.length) {
-    return say("pair", { b: `${say("battery", battery)} ${words.state[battery.state]}`, s: reason });
-  }
-  const several = say("several", { v: numbers([battery, ...others]) });
-  return say("pair", { b: sentence(reason), s: several });
-}
-
-// "1, 3–5": of batteries or alarms in the order of their numbers.
-function numbers(items) {
-  const runs = [];
-  for (const { n } of items) {
-    const run = runs[runs.length - 1];
-    if (run && run[1] === n - 1) run[1] = n;
-    else runs.push([n, n]);
-  }
-  return runs.map(([first, last]) => (first === last ? first : `${first}–${last}`)).join(", ");
-}
-
-const is = (...states) => ({ state }) => states.includes(state);
 
 function rank(n) {
   const { max, min } = app.model;
@@ -252,10 +180,84 @@ async function cutOff(n) {
 }
 
 async function press(n, action) {
-  const battery = app.model.batteries[n - 1];
-  if (action === "exchanged" && !await ask(say("askExchanged", { n }), say(action))) return;
-  if (action === "off" && battery.flow !== "idle" && battery.current_ma !== null) {
-    if (!await ask(say("askOff", { n, v: amps(battery.current_ma) }), say("offNow"))) return;
+  const { model } = app;
+  const { flow, state, current_ma, wish } = model.batteries[n - 1];
+  if (action === "exchanged" && !await ask(say("askExchanged", { n }), say(action))) return null;
+  if (action !== "off") return change(`/api/batteries/${n}/${action}`, { n });
+  const opens = state === "on" ? whatOpens(n) : "";
+  if (opens || (flow !== "idle" && current_ma !== null)) {
+    const question = [say("askOff", { n, v: amps(current_ma) }), opens].join(" ");
+    if (!await ask(question, say("offNow"))) return null;
   }
-  change(`/api/batteries/${n}/${action}`, { n });
+  const done = await change(`/api/batteries/${n}/off`, { n });
+  if (done && wish === "auto" && !opens) {
+    const text = say("pair", { b: say("battery", { n }), s: app.words.state.off });
+    toast(text, () => change(`/api/batteries/${n}/auto`, { n }));
+  }
+  return done;
+}
+
+// What would open when battery n was switched off, in words: each of the others takes as much of
+// its current.
+function whatOpens(n) {
+  const { batteries, max_charge_ma, max_discharge_ma } = app.model;
+  const own = batteries[n - 1].current_ma || 0;
+  const others = batteries.filter(is("on", "uncontrolled")).filter((one) => one.n !== n);
+  if (!others.length) return say("opensAll");
+  const shares = others.map(({ current_ma }) => current_ma + own / others.length);
+  const most = Math.max(...shares);
+  const least = Math.min(...shares);
+  const limit = most > -least ? max_discharge_ma : max_charge_ma;
+  const share = Math.max(most, -least);
+  if (share <= limit) return "";
+  const key = others.length > 1 ? "opensMany" : "opensOne";
+  return say(key, { n: others.length, v: amps(share), k: amps(limit) });
+}
+
+// *Off* is asked for again while the rig is busy.
+async function allOff() {
+  let busy = true;
+  while (busy) {
+    busy = false;
+    const refused = ({ code }) => { busy = code === "busy"; return busy; };
+    if (await change("/api/batteries/all/off", { refused })) toast(say("allIsOff"));
+    if (busy) await new Promise((done) => setTimeout(done, BUSY_MS));
+  }
+}
+
+async function allAuto() {
+  const off = app.model.batteries.filter(({ wish }) => wish === "off");
+  const question = say("askAllAuto", { v: numbers(off) });
+  if (await ask(question, say("allAuto"))) change("/api/batteries/all/auto");
+}
+
+// A key that does something when it is held for a second. Who cannot hold it is asked instead.
+function hold(key, act) {
+  let timer = null;
+  const begin = () => {
+    clearTimeout(timer);
+    key.classList.add("held");
+    timer = setTimeout(() => { end(); act(); }, HOLD_MS);
+  };
+  const end = () => {
+    clearTimeout(timer);
+    timer = null;
+    key.classList.remove("held");
+  };
+  const cancel = () => {
+    if (timer) toast(say("hold"));
+    end();
+  };
+  key.onpointerdown = begin;
+  key.onpointerup = key.onpointerleave = key.onpointercancel = key.onblur = cancel;
+  key.oncontextmenu = (event) => event.preventDefault();
+  key.onkeydown = (event) => {
+    if (event.key !== "Enter" && event.key !== " ") return;
+    event.preventDefault();
+    if (!event.repeat) begin();
+  };
+  key.onkeyup = (event) => { event.preventDefault(); cancel(); };
+  key.onclick = async ({ detail }) => {
+    if (!detail && await ask(say("askAllOff"), say("allOffNow"))) act();
+  };
 }

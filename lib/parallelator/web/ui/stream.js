@@ -33,14 +33,18 @@ function takeState(state) {
 function takeFrame([uptimeS, bus, alarms, alarmCount, slow, ...rows]) {
   const { model, codes } = app;
   fresh(uptimeS * 1000);
-  const [voltage_mv, current_ma, power_w, connected, max, min, mean_mv, out, into, told] = bus;
+  const [
+    voltage_mv, current_ma, power_w, connected, max, min, mean_mv, out, into, told, acknowledged,
+  ] = bus;
   Object.assign(model, {
     uptime_ms: uptimeS * 1000, bus: { voltage_mv, current_ma, power_w, connected }, mean_mv,
     energy: told && Object.fromEntries(codes.energy.map((key, i) => [key, told[i]])),
     max: max && { n: max }, min: min && { n: min }, discharge_mah: out, charge_mah: into,
   });
-  const known = model.alarms.slice(0, alarms.length).map(({ code, n }) => [code, n]);
-  if (alarmCount !== model.alarms.length || String(known) !== String(alarms)) refresh();
+  const shown = model.alarms.slice(0, alarms.length).map(({ code, n }) => [code, n]);
+  const known = model.alarms.filter(({ known_ms }) => known_ms !== null).length;
+  if (alarmCount !== model.alarms.length || known !== acknowledged
+    || String(shown) !== String(alarms)) refresh();
   rows.forEach((row, i) => {
     const [state, reason, wish, clears, voltage, current, since, eta, trips, outMah, inMah] = row;
     Object.assign(model.batteries[i], {
