@@ -55,7 +55,7 @@ def query(name, text, required=False, **schema):
 
 
 BATTERY = fields(
-    n="int", label="str", state={"enum": STATES}, wish={"enum": list(CATALOG.WISHES)},
+    n="int", label="str", id="str", state={"enum": STATES}, wish={"enum": list(CATALOG.WISHES)},
     reason={"enum": REASONS}, clears={"enum": [*CATALOG.CLEARS, None]}, since_ms="int",
     eta_ms="int?", voltage_mv="int?", current_ma="int?",
     discharge_mah="int", charge_mah="int", soc_pct="int?", soc_error_pct="int?",
@@ -112,6 +112,7 @@ SCHEMAS = {
     "State": fields(
         name="str", version="str", language={"enum": ["en", "fr"]}, uptime_ms="int", time="str?",
         boot="int", writable="bool", logged_in="bool", max_discharge_ma="int", max_charge_ma="int",
+        pending="int", unused=array(of("int")),
         bus=fields(voltage_mv="int?", current_ma="int", power_w="num?", connected="int"),
         max=PEAK, min=PEAK, mean_mv="int?", discharge_mah="int", charge_mah="int",
         discharge_wh="num?", charge_wh="num?",
@@ -129,8 +130,18 @@ SCHEMAS = {
     ),
     "Trip": fields(**TRIP),
     "TripRecord": fields(**TRIP, samples=array(SAMPLE)),
-    "Series": fields(n="int", voltage_mv=array("int?"), current_ma=array("int?"))
-    | {"description": "65534 mV, 655340 and -655360 mA stand for that or more"},
+    "Series": {
+        "type": "object",
+        "properties": {
+            "n": of("int"),
+            "voltage_mv": array("int?"),
+            "current_ma": array("int?"),
+            "soc_pct": array("int?"),
+        },
+        "required": ["n", "voltage_mv", "current_ma"],
+        "description": "65534 mV, 655340 and -655360 mA stand for that or more; soc_pct: of a "
+        "day only, and if a capacity is set",
+    },
     "System": fields(
         version="str", micropython="str", machine="str", boot="int", uptime_ms="int", time="str?",
         controller=fields(
@@ -251,6 +262,12 @@ PLACES = [
         "schema": {"enum": list(CATALOG.ACTIONS)},
     },
 ]
+BATTERY_NUMBER = {
+    "name": "n",
+    "in": "path",
+    "required": True,
+    "schema": {"type": "integer", "minimum": 1, "maximum": 16},
+}
 BOARD = {
     "name": "b",
     "in": "path",
@@ -284,6 +301,8 @@ def page_paths():
         "/app.js": {"get": page("Its script.", "text/javascript; charset=utf-8")},
         "/charts.js": {"get": page("Its charts.", "text/javascript; charset=utf-8")},
         "/guide.html": {"get": page("Its field guide.", "text/html; charset=utf-8")},
+        "/settings.js": {"get": page("Its settings.", "text/javascript; charset=utf-8")},
+        "/qr.js": {"get": page("Its QR codes.", "text/javascript; charset=utf-8")},
         "/style.css": {"get": page("Its looks.", "text/css; charset=utf-8")},
         "/setup": {"get": page("The page for the first use.", "text/html; charset=utf-8")},
         "/setup.js": {"get": page("Its script.", "text/javascript; charset=utf-8")},
@@ -424,6 +443,18 @@ def switch_paths():
     return {
         "/api/batteries/{n}/{action}": {
             "post": change("Switch a battery, or `all`.", WISH, parameters=PLACES, also=SWITCHING)
+        },
+        "/api/batteries/{n}/exchanged": {
+            "post": change(
+                "Say that another pack is there now: its charge is learned anew.",
+                fields(n="int"),
+                "200",
+                parameters=[BATTERY_NUMBER],
+                also={
+                    "404": "No such battery.",
+                    "409": "Nothing is known of its charge, or it has an id: change that.",
+                },
+            )
         },
         "/switch_on": {"post": OLD_SWITCH},
         "/switch_off": {"post": OLD_SWITCH},

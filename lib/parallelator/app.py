@@ -281,6 +281,7 @@ class App:
             self.events.emit("config_found", RIG, 0, 0, 0)
 
     def _apply_modes(self):
+        self.snap.unused = settings.unused(self.settings)
         for i in range(BATTERIES):
             if self.settings["batteries.%d.mode" % (i + 1)] == "off":
                 self.snap.wish[i] = WISH_OFF
@@ -323,9 +324,15 @@ class App:
         rig = self.rig
         if rig.meter is None:
             rig.meter = Meter(
-                self.snap, self.settings, charges, resumed, self._store, self.events.emit
+                self.snap,
+                self.settings,
+                charges,
+                resumed,
+                self._store,
+                self.events.emit,
+                self.guard.resistance.forget,
             )
-        await rig.meter.run()
+        await rig.meter.run(rig)
 
     async def _mqtt(self):
         # One by one, so that no tick waits for all of them.

@@ -15,7 +15,7 @@ from parallelator import json_reader, settings
 from parallelator.json_error import JsonError
 
 _ROWS_A_STEP = const(8)
-_MOST_KEYS = const(128)  # of one object: a file may give all 98 settings by their whole names
+_MOST_KEYS = const(160)  # of one object: a file may give all settings by their whole names
 
 
 def load(paths: tuple, good_path: str):

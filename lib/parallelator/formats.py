@@ -4,6 +4,8 @@ a setting do not tell. Called by settings, web and network; pure."""
 
 from micropython import const
 
+from parallelator.snapshot import BATTERIES
+
 ITERATIONS = const(1000)  # about 0.3 s on an ESP32
 PBKDF2 = "pbkdf2$1000$"
 """How the hash of a password begins, of as many iterations of PBKDF2-HMAC-SHA256."""
@@ -120,6 +122,16 @@ def faults(values: dict):
         if wrong:
             yield "web.hosts", "nothing, or names alone, with commas between: " + wrong
             break
+    yield
+    ids = []
+    for n in range(1, BATTERIES + 1):
+        key = "batteries.%d.id" % n
+        id = values[key].lower()  # it names a file on the card
+        if any(char not in _HOST_CHARS and char != "_" for char in id):
+            yield key, "nothing, or letters, digits, - and _"
+        elif id and id in ids:
+            yield key, "an id that no other battery has"
+        ids.append(id)
     yield
     prefix = values["mqtt.prefix"]
     if "+" in prefix or "#" in prefix or prefix[0] == "$" or "" in prefix.strip("/").split("/"):

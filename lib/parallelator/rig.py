@@ -141,15 +141,23 @@ class Rig:
 
     def take_over(self, changes: dict):
         """Note settings that were saved; those that may change while running do so now."""
+        limits = self._limits(changes)
+        for key in limits:
+            self.pending.pop(key, None)
+        self.settings.update(limits)
         for key, value in changes.items():
-            if settings.is_live(key):
+            if settings.is_live(key) and not key.startswith("limits."):
                 self.settings[key] = value
             else:
                 self.pending[key] = value
                 if self.settings[key] == value:
                     del self.pending[key]
+        if any(key.endswith(".mode") for key in changes):
+            self.guard.expect(settings.unused(self.settings))
         if "language" in changes:
             self.words = Words(self.settings["language"])
+        if self.meter and any(key.endswith(".id") for key in changes):
+            self.meter.renamed = True
         if "time.zone" in changes:
             self.clock.set_zone(self.settings["time.zone"])
         if "time.ntp" in changes:
@@ -157,6 +165,21 @@ class Rig:
         protective = any(settings.is_protective(key) for key in changes)
         code = "limits_saved" if protective else "settings_saved"
         self.events.emit(code, RIG, 0, 0, len(changes))
+
+    def _limits(self, changes: dict):
+        """Of changes and what is pending the limits that are in force from now on: all or none.
+
+        Those of safe mode stay.
+        """
+        found = dict(self.pending)
+        found.update(changes)
+        found = {key: value for key, value in found.items() if key.startswith("limits.")}
+        if not found:
+            return found
+        values = dict(self.settings)
+        values.update(found)
+        safe = any(alarm[0].startswith("safe_") for alarm in self.snap.alarms())
+        return {} if safe or not self.guard.adopt(values) else found
 
     def set_time(self, unix_s: int):
         """Set the wall time as a person's browser tells it, in seconds since 1970."""
@@ -179,10 +202,12 @@ class Rig:
             why: "restart" or "update", the code of the event.
         """
         self.events.emit(why, RIG, 0, 0, 0)
-        self.card.leave()
         asyncio.create_task(self.run_after_guard(self._restart(why)))
 
     async def _restart(self, why: str):
+        if self.meter and self.meter.packs:
+            await self.meter.packs.close()
+        self.card.leave()
         await asyncio.sleep_ms(_RESTART_MS)
         self._finish(why)
         self.guard.all_off()
@@ -197,6 +222,8 @@ class Rig:
             return self._why
         if code == "updated" or code == "app_unknown":
             return VERSION
+        if code == "pack_known":
+            return self.settings["batteries.%d.id" % (event[3] + 1)]
         if code == "config_fault":
             return self.words.fault(self.faults[value])
         if code == "card_blocked":

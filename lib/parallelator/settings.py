@@ -20,6 +20,7 @@ _MAH = const("mAh")
 _MS = const("ms")
 _BYTES = const("bytes")
 _LABEL_CHARS = 24
+_ID_CHARS = 16
 _SHOWN_CHARS = 64
 _DEPTH = 3
 _KEYS_A_STEP = 12
@@ -115,8 +116,9 @@ RIG_TABLE = (
 )
 BATTERY_TABLE = (
     ("label", "", 0, _LABEL_CHARS, ""),
-    ("mode", "auto", ("auto", "off"), None, ""),
+    ("mode", "auto", ("auto", "off", "unused"), None, ""),
     ("capacity_mah", 0, 0, 1000000, _MAH),
+    ("id", "", 0, _ID_CHARS, ""),
 )
 TABLE = RIG_TABLE + tuple(
     ("batteries.%d.%s" % (n, row[0]),) + row[1:]
@@ -147,7 +149,8 @@ LIVE = (
     "wifi.ssid",
     "wifi.password",
 )
-"""What takes effect when it is saved, as labels and time do; the rest waits for a restart."""
+"""What takes effect when it is saved, as labels, ids, modes, time and, see `Guard.adopt`, limits
+do; the rest waits for a restart."""
 
 _FOREIGN = ("wifi.ssid", "wifi.password", "mqtt.user", "mqtt.password")
 """Texts that somebody else has chosen."""
@@ -249,7 +252,16 @@ def finish(steps: "Generator"):
 
 def is_live(key: str):
     """True when a change of setting `key` needs no restart."""
-    return key in LIVE or key.endswith(".label") or key.startswith("time.")
+    if key.startswith("batteries."):
+        return not key.endswith("_mah")
+    return key in LIVE or key.startswith("time.") or key.startswith("limits.")
+
+
+def unused(values: dict):
+    """Mask of the places where no battery is expected."""
+    return sum(
+        1 << i for i in range(BATTERIES) if values["batteries.%d.mode" % (i + 1)] == "unused"
+    )
 
 
 def is_protective(key: str):

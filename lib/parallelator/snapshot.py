@@ -68,6 +68,7 @@ class Snapshot:
         uptime_s: (int) seconds since boot; never wraps.
         boards: (int) bit b set while expander b answers; known_boards: since boot, it or a
             sensor of its battery channels answered; sensors: mask of the sensors that answer.
+        unused: (int) mask of the places where no battery is expected.
     """
 
     def __init__(self):
@@ -97,6 +98,7 @@ class Snapshot:
         self.boards = 0
         self.known_boards = 0
         self.sensors = 0
+        self.unused = 0
         self.alarmed = 0
         self._alarm_s = array("i", [-1] * (BATTERY_ALARMS * (BATTERIES - 1) + ALARMS))
 
@@ -166,7 +168,7 @@ def missing(snap: "Snapshot", report: "Callable[[str, int], object] | None"):
             if report:
                 report("board", b + 1)
         for i in range(b * CHANNELS, b * CHANNELS + CHANNELS):
-            if not snap.sensors >> i & 1:
+            if not (snap.sensors | snap.unused) >> i & 1:
                 count += 1
                 if report:
                     report("sensor", i + 1)

@@ -117,6 +117,7 @@ def battery_view(rig: "Rig", i: int):
     return {
         "n": i + 1,
         "label": rig.settings["batteries.%d.label" % (i + 1)],
+        "id": rig.settings["batteries.%d.id" % (i + 1)],
         "state": state,
         "wish": catalog.WISHES[snap.wish[i]],
         "reason": reason,

@@ -59,6 +59,19 @@ def events(*lines):
     return text.encode()
 
 
+def life(*nights):
+    """The file of a pack: (night, battery, capacity, its error, resistance now and at first)."""
+    head = (
+        "night,battery,out_wh,in_wh,out_mah,in_mah,low_pct,high_pct,"
+        "capacity_mah,error_mah,label_mah,r_mohm,first_mohm,trips,hot_c"
+    )
+    lines = [
+        f"{night},{n},10.0,0.0,400,0,40,60,{capacity},{error},20000,{now},{first},0,30"
+        for night, n, capacity, error, now, first in nights
+    ]
+    return "".join(f"{line:127}\n" for line in [head, *lines]).encode()
+
+
 def flawed():
     """An archive with a torn line, a bad value, a gap, a clock jump, a missing day, a trip.
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import logs_fixture as fixture
-from logs import archive, drawing, nights, report
+from logs import archive, drawing, lives, nights, report
 
 START = fixture.START
 
@@ -322,3 +322,31 @@ def test_files_of_which_nothing_can_be_read_say_why():
     )
     with pytest.raises(ValueError, match="no row .* in 2026-07-14.csv(?s:.*)by a spreadsheet"):
         join(d14=local)
+
+
+def test_the_health_of_a_pack_is_that_of_the_night_wherever_it_was():
+    files = {
+        "A": fixture.life(
+            ("2026-07-14", 1, 19000, 1500, 21, 20),
+            ("2026-07-15", 2, 18000, 1500, 22, 20),
+            ("2026-07-16", 2, 17000, 1500, 30, 20),
+        ),
+        "B": fixture.life(("2026-07-15", 1, 15000, 2400, "", "")),
+        "C": b"\xff\xfe,broken\n\n1,2\n",
+        "D": fixture.life(("2026-07-15", "x", 1, 1, 1, 1)),
+    }
+
+    def told(evening):
+        found = lives.health(files, evening)
+        return {
+            n: (
+                row["id"],
+                *(None if x != x else round(x) for x in row[["health_pct", "growth_pct"]]),
+            )
+            for n, row in found.iterrows()
+        }
+
+    assert told("2026-07-13") == {}
+    assert told("2026-07-14") == {1: ("A", 95, 5)}
+    assert told("2026-07-15") == {1: ("B", None, None), 2: ("A", 90, 10)}
+    assert told(None) == told("2026-08-01") == {1: ("B", None, None), 2: ("A", 85, 50)}

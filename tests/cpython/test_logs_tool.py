@@ -28,6 +28,7 @@ SCENARIO = {
         "serial_messages": False,
         "log": {"separator": ";"},
         "pack": {"capacity_mah": 20000},
+        "batteries": {"3": {"id": "A-7"}},
     },
     "steps": [
         {"at": 30, "do": "inject_current", "n": 3, "ma": 25000},
@@ -88,6 +89,7 @@ def test_a_simulated_night_is_drawn_as_the_plant_had_it(simulated, tmp_path, cap
     assert "boot-0001, date not known" in said and "16 packs · " in said
     assert "pack 3: far too much current, 2" in said and "1 trip ·" in said
     # Ten seconds that were not flushed at most, seven without a card, and until it is used again.
+    assert re.search(r"^   3 .* A-7 +– +–$", said, re.M), "nothing is learned in a minute"
     assert re.search(
         r" missing in (1[0-9]|2[0-9]) s \(SD card pulled, worn or wired badly\)", said
     )
@@ -116,6 +118,24 @@ def test_an_image_with_a_partition_table(simulated, tmp_path):
     names, read = sources.opened(str(tmp_path / "disk.img"))
     assert names == plain == ["boot-0001.csv", "events.csv"]
     assert [read(name) for name in names] == [read_plain(name) for name in names]
+
+
+def test_the_health_of_packs_is_read_from_the_card(card, tmp_path, capsys):
+    packs = card / "packs"
+    packs.mkdir()
+    (packs / "A-7.csv").write_bytes(fixture.life(("2026-07-16", 3, 15600, 900, 26, 20)))
+    (packs / "B_8.OLD").write_bytes(fixture.life(("2026-07-16", 1, 9, 9, 9, 9)))
+    (packs / "readme.csv").write_bytes(b"")
+    for source in (card, card / "log"):
+        assert night.main([str(source), "-o", str(tmp_path / "night.html")]) == 0
+        said = capsys.readouterr().out
+        assert re.search(r"  id +health % +R grown %$", said, re.M)
+        assert re.search(r"^   3 .* A-7 +78 +30$", said, re.M), said
+        assert re.search(r"^   1 .* – +– +–$", said, re.M), said
+        assert "<td>A-7</td><td>78</td><td>30</td>" in (tmp_path / "night.html").read_text()
+    file = card / "log/2026-07-16.csv"
+    assert night.main([str(file), "-o", str(tmp_path / "night.html")]) == 0
+    assert "health %" not in capsys.readouterr().out
 
 
 def test_a_small_picture_is_made_anew(card, tmp_path, capsys):

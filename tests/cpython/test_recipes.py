@@ -174,7 +174,7 @@ def test_the_first_make_sim(copy):
 
 
 def name_setting(copy, after, key, english, french):
-    words = "lib/parallelator/web/ui/words.js"
+    words = "lib/parallelator/web/ui/settings_words.js"
     for name, line in zip(after, (english, french), strict=True):
         copy.add(words, f"{name},\n", f'    "{key}": "{line}",\n')
 
@@ -189,7 +189,11 @@ def test_a_setting(copy):
     copy.manual(missing="log.events_kb")
     name_setting(
         copy,
-        ('"log.keep_free_mb": "Space left free"', '"log.keep_free_mb": "Place laissée libre"'),
+        (
+            '"log.keep_free_mb": "Space left free. The oldest logs go first."',
+            '"log.keep_free_mb": "Place laissée libre. Les journaux les plus anciens sont '
+            'effacés d’abord."',
+        ),
         "log.events_kb",
         "Size of the events",
         "Taille du journal",
@@ -251,8 +255,8 @@ def test_a_rule(copy):
     name_setting(
         copy,
         (
-            '"limits.max_trips": "Trips until locked"',
-            '"limits.max_trips": "Déclenchements avant verrouillage"',
+            '"limits.start_spread_mv": "Difference allowed when starting together"',
+            '"limits.start_spread_mv": "Écart admis pour démarrer ensemble"',
         ),
         "limits.sag_voltage_mv",
         "Voltage under load",

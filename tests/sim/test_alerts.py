@@ -52,3 +52,17 @@ def test_the_scan_does_it_for_a_chip_that_compares_no_voltage():
     for k in range(3):
         _, took = opened(LOW_MV, 4 * k, batteries=packs)
         assert len(took) == 1 and 40 < took[0] < 250, (k, took)
+
+
+def test_a_pack_without_voltage_at_power_on_has_no_dead_alert_line():
+    # Its BMS is open, then closes: from the first moment ALERT tells of its current.
+    steps = [
+        {"at": 0, "do": "bms_open", "n": 5},
+        {"at": 9, "do": "bms_close", "n": 5},
+        {"at": 13.0137, "do": "inject_current", "n": 5, "ma": 30000},
+    ]
+    report = play(duration_s=14, load=[[0, 24]], steps=steps)
+    clean(report)
+    assert state_at(report, 5, 13)[0] == "on"
+    opened_s = [at_s for at_s, closed in moves(report, 5, 13) if not closed]
+    assert len(opened_s) == 1 and opened_s[0] - 13.0137 < 0.04, opened_s

@@ -47,6 +47,21 @@ def test_packs_outside_the_start_spread_join_one_by_one():
     assert third > started and fourth - third >= 0.45, (started, third, fourth)
 
 
+def test_a_start_beyond_the_limit_proves_the_sensor_no_liar():
+    # ALERT is cleared at every tick then, and a fast i2c reads it again before a new conversion.
+    again = [{"at": 8 + 2.013 * k, "do": "request", "n": 1, "action": "reset"} for k in range(10)]
+    report = play(
+        duration_s=30,
+        batteries=LEVEL[:1],
+        settings={"i2c_khz": 400, "limits": {"hard_current_pct": 150, "max_trips": 8}},
+        load=[[0, 21]],
+        steps=again,
+    )
+    clean(report)
+    assert len(moves(report, 1)) > 15
+    assert "sensor_lost" not in [reason for _, _, _, reason in report["timeline"]]
+
+
 def test_a_pack_too_empty_or_too_full_stays_off_and_says_why():
     packs = LEVEL[:2] + [{"n": 3, "soc": 0.4}, {"n": 4, "soc": 1.0}]
     report = play(duration_s=12, batteries=packs)

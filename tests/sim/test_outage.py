@@ -110,3 +110,18 @@ def test_an_off_waits_for_the_expander_that_is_silent():
     (_, (opened_s, _)) = moves(report, 6)
     assert 23 < opened_s < 24.3 and state_at(report, 6, 29)[0] == "off"
     assert all(len(moves(report, n)) == 1 for n in range(1, 9) if n != 6)
+
+
+def test_a_board_whose_cable_was_loose_for_long_goes_on_as_it_stands():
+    # Its sensors were given up, and are looked for at once when it is back.
+    cut = {"do": "line_cut", "board": 1, "wire": "scl"}
+    for lasted_s in (2, 7, 20):
+        steps = [cut | {"at": 20}, cut | {"at": 20 + lasted_s, "on": False}]
+        report = play(
+            duration_s=25 + lasted_s, batteries=EIGHT, load=[[0, 0], [10, 20]], steps=steps
+        )
+        clean(report)
+        assert state_at(report, 6, 19 + lasted_s)[0] == "uncontrolled"
+        for n in range(1, 9):
+            assert len(moves(report, n)) == 1, (lasted_s, n, moves(report, n))
+            assert state_at(report, n, 24 + lasted_s)[0] == "on", (lasted_s, n)

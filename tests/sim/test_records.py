@@ -229,6 +229,38 @@ def test_the_log_of_a_day_begins_when_the_time_is_known():
     assert "boot" in events and "group_start" in events and "time_set" in events
 
 
+def test_the_life_of_a_battery_with_an_id_is_on_the_card_after_a_restart():
+    def end(app):
+        rig = app.rig
+        if rig.boot == 1 and rig.snap.uptime_s >= 60:
+            rig.restart()
+            rig.boot = 0  # once
+
+    batteries = {"1": {"id": "A-7"}, "2": {"id": "B_8"}}
+    run = Run(
+        duration_s=75,
+        time_at_s=5,
+        batteries=[{"n": n, "soc": 0.8} for n in (1, 2, 3)],
+        load=[[0, 9]],
+        watch=end,
+        settings={"pack": {"capacity_mah": 20000}, "batteries": batteries},
+    )
+    clean(run.report)
+    volume = run.card.image.volume()
+    assert sorted(entry[0] for entry in volume.ilistdir("/packs")) == ["A-7.csv", "B_8.csv"]
+    for name, n in (("A-7", "1"), ("B_8", "2")):
+        with volume.open("/packs/%s.csv" % name, "r") as file:
+            names, line = (text.strip().split(",") for text in file.read().split("\n")[:-1])
+        found = dict(zip(names, line))
+        assert (found["night"], found["battery"], found["trips"]) == ("2026-07-13", n, "0")
+        # From the first seconds of energy on to the restart, 3 A for some 55 s.
+        assert 43 <= int(found["out_mah"]) <= 48 and found["in_mah"] == "0", found
+        assert abs(float(found["out_wh"]) - int(found["out_mah"]) * 0.0277) < 0.15, found
+        assert found["label_mah"] == "20000" and int(found["low_pct"]) > 30, found
+    codes = [code for _, code in run.events]
+    assert "restart" in codes and "pack_known" not in codes and "pack_swapped" not in codes
+
+
 def test_an_older_log_is_never_written_over():
     card = SdCard(Image(SECTORS))
     Run(card, duration_s=32, log={"layout": "wide"}, time_at_s=5)

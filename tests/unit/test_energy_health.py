@@ -67,3 +67,11 @@ def test_a_resistance_is_compared_with_two_others_at_least():
     rig.look(40, 30, 25)
     rig.health.forget(0)
     assert rig.look(40, 30, 25) == [], "another pack has its own first one"
+
+
+def test_another_pack_is_forgotten_in_the_flash_too():
+    rig = Rig()
+    rig.look(20, 30, 25)
+    rig.health.forget(2)
+    later = Rig(rig.flash)
+    assert later.look(20, 30, 58) == [], "its first one is its own, not that of the pack before"

@@ -29,8 +29,11 @@ class Rig:
         self.kept = kept or bytearray(energy.ROWS_BYTES)
         self.snap = Snapshot()
         self.events = []
+        self.r_forgotten = []
         emit = lambda *event: self.events.append(event)  # noqa: E731
-        self.meter = Meter(self.snap, SETTINGS, self.kept, resumed, self.flash, emit)
+        self.meter = Meter(
+            self.snap, SETTINGS, self.kept, resumed, self.flash, emit, self.r_forgotten.append
+        )
         for i in range(4):
             self.snap.valid[i] = 1
             self.snap.r_mohm[i] = 1
@@ -86,6 +89,19 @@ def test_a_steady_load_has_its_time():
     assert told["full_least_s"] is None and told["first"] in (1, 2, 3, 4)
     told = Rig().run(1000, -2000).told()
     assert told["left_s"] is None and told["full_least_s"] < told["full_most_s"]
+
+
+def test_the_charge_of_the_day_is_charted():
+    rig = Rig(charge=0.9)
+    steps = []
+    for point in range(1, 75):
+        rig.run(60, 5000)
+        rig.meter.chart(point)
+        rig.meter.chart(point)
+        steps.append(rig.snap.soc_pct[0])
+    assert rig.meter.charges(1, 2, 74) == steps[2:], "72 points, then the oldest goes"
+    assert steps[2] > steps[-1] and None not in rig.meter.charges(0, 2, 74)
+    assert rig.meter.charges(9, 2, 74) == [None] * 72
 
 
 def test_to_and_fro_of_a_sensor_is_no_energy():
@@ -150,6 +166,14 @@ def test_energy_is_counted_and_kept():
     rig.run(3600, -1000)
     in_wh = rig.meter.in_dwh[0] / 10
     assert abs(in_wh - volts) < 0.01 * in_wh and rig.meter.out_dwh[0] / 10 == out_wh, in_wh
+    for ma in (2000, -2000):
+        before = rig.meter.out_dwh[0] - rig.meter.in_dwh[0]
+        for _ in range(60):
+            rig = Rig(rig.flash, rig.kept, True, rig.charge).run(2, ma)
+        wh = (rig.meter.out_dwh[0] - rig.meter.in_dwh[0] - before) / 10
+        # The second that a reset may lose is counted again at each of them.
+        assert abs(wh / ma * 1000 / 180 * 3600 / 26 - 1) < 0.1, wh
+    out_wh = rig.meter.out_dwh[0] / 10
     again = Rig(rig.flash, rig.kept, resumed=True)
     assert list(again.meter.out_dwh) == list(rig.meter.out_dwh)
     assert list(again.meter.in_dwh) == list(rig.meter.in_dwh)

@@ -44,6 +44,7 @@ class Wire:
     Attributes:
         silent: battery indexes whose sensor does not answer; ma, mv: what each sensor feels.
         deaf: numbers of the boards, 0..3, whose expander does not answer.
+        limits: what was written into the limit registers of the sensors, by (index, register).
     """
 
     def __init__(self):
@@ -52,7 +53,7 @@ class Wire:
         self.ma = [0] * BATTERIES
         self.mv = [26000] * BATTERIES
         self._latch = {}
-        self._bovl = [0] * BATTERIES
+        self.limits = {}
 
     def readfrom_mem_into(self, address, register, buf):
         if address - 0x20 in self.deaf:
@@ -68,10 +69,8 @@ class Wire:
             value = self.ma[i] * 2 // 5 & 0xFFFF
         elif register == 0x05:
             value = self.mv[i] * 8 // 25
-        elif register == 0x0E:
-            value = self._bovl[i]
         else:
-            value = REGISTERS[register]
+            value = self.limits.get((i, register), REGISTERS.get(register, 0))
         buf[0] = value >> 8
         buf[1] = value & 0xFF
 
@@ -80,8 +79,8 @@ class Wire:
             raise OSError(ENODEV)
         if address < 0x40 and data[0] == 0x02:
             self._latch[address] = data[1]
-        elif data[0] == 0x0E:
-            self._bovl[address - 0x40] = data[1] << 8 | data[2]
+        elif 0x0C <= data[0] <= 0x0F:
+            self.limits[address - 0x40, data[0]] = data[1] << 8 | data[2]
 
 
 class Time:
@@ -306,3 +305,59 @@ def test_an_overload_counts_from_the_closing_and_not_from_the_reading_before():
         took.append(rig.until(i, TRIPPED, 6000))
     # At 1.4 times the limit the sum is full after 4584 ms.
     assert min(took) >= 4580, took
+
+
+def other(**limits):
+    values = settings.defaults()
+    values.update({"limits." + key: limits[key] for key in limits})
+    return values
+
+
+def test_saved_limits_are_in_force_at_once_and_open_nobody():
+    rig = Rig()
+    rig.wire.ma[4] = 12000
+    rig.run(300)
+    assert rig.snap.state[4] == ON, "its hard limit is 20 A"
+    rig.wire.ma[4] = 0
+    rig.run(300)
+    before = dict(rig.wire.limits)
+    assert rig.guard.adopt(other(max_current_ma=5000, max_voltage_mv=28000))
+    rig.run(1000)
+    assert all(state == ON for state in rig.snap.state), "writing limits is no trip"
+    assert [code for code, _ in rig.codes if code.startswith("sensor")] == []
+    for i in range(BATTERIES):
+        assert rig.wire.limits[i, 0x0C] == before[i, 0x0C] // 2, "its ALERT follows"
+        assert rig.wire.limits[i, 0x0E] < before[i, 0x0E]
+    rig.wire.ma[4] = 12000
+    rig.wire.mv[9] = 28300
+    rig.run(1000)
+    assert rig.snap.reason[4] == Reason.OVERCURRENT and rig.snap.reason[9] == Reason.OVERVOLTAGE
+    assert sum(state == ON for state in rig.snap.state) == 14
+
+
+def test_limits_that_a_connected_battery_is_beyond_wait():
+    rig = Rig()
+    rig.wire.ma[2] = 6000
+    rig.wire.ma[3] = -6000
+    rig.wire.mv[7] = 25920
+    rig.run(500)
+    for values in (
+        other(max_discharge_current_ma=5900),
+        other(max_charge_current_ma=5900),
+        other(min_voltage_mv=26100),
+        other(max_voltage_mv=25950),
+        other(temperature_trip_c=24),
+        other(imbalance_mv=50),
+    ):
+        assert not rig.guard.adopt(values)
+    rig.run(3000)
+    assert all(state == ON for state in rig.snap.state), "nothing has changed"
+    assert rig.guard.adopt(other(max_current_ma=6100))
+
+
+def test_limits_beyond_what_a_sensor_measures_wait():
+    rig = Rig()
+    values = other(max_current_ma=40000, max_discharge_current_ma=40000)
+    assert not rig.guard.adopt(values), "twice 40 A are beyond 2 mOhm"
+    values["limits.hard_current_pct"] = 100
+    assert rig.guard.adopt(values)

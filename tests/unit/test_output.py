@@ -267,6 +267,17 @@ def test_a_charge_that_comes_from_nobody_is_the_sensors():
     assert told_to_open((26000, -24000), (26000, -24000), 6000) == 0b1
 
 
+def test_a_current_that_makes_a_pack_fuller_than_all_others_is_the_sensors():
+    # 30 mOhm: 600 mV above the others with 20 A, 450 with 15, of the 500 that they may differ.
+    for current_ma, moved in ((20000, 0), (15000, 1)):
+        output = observed((26000, current_ma), (26000, 100), (26000, 100))
+        output.opened(0b1)
+        output.watch_open(0, 26000, current_ma, 0)
+        output.look(0b110, 0, 0, 0b111, 160)
+        output.watch_open(0, 26000, current_ma, 0)
+        assert output.moved == moved, current_ma
+
+
 def test_a_sensor_that_shows_too_much_charge_lacks_its_own_packs_current_once_that_is_open():
     # It carried 2.5 A, which end: 75 mV. What it still shows is wrong.
     assert not told_to_open((25925, -21500), (26000, -24000), 12500)

@@ -383,7 +383,8 @@ def test_a_start_is_seen_as_one_whenever_it_comes():
 
 
 def test_current_felt_just_before_a_start_is_no_live_bus():
-    for before_ms, found in ((200, []), (1500, [(n, UNEXPLAINED) for n in (1, 2, 3)])):
+    # Where it was felt for longer, nobody can say whether that is a start: it may fail as one.
+    for before_ms, found in ((200, [(1, SOON)]), (1500, [])):
         rig = Rig(0.8, 0.8, 0.8, 0.8, 0.8)
         rig.wait(1000)
         for n in (4, 5):
@@ -392,6 +393,9 @@ def test_current_felt_just_before_a_start_is_no_live_bus():
         rig.close(1, 2, 3, 4, 5)
         rig.wait(20)
         rig.open(1, 2, 3, 4, 5)
+        assert rig.found() == [], before_ms
+        rig.wait(100)
+        rig.close(1, 2, 3)
         assert rig.found() == found, before_ms
 
 

@@ -80,7 +80,7 @@ def test_a_lock_is_believed_after_a_fault_of_the_board_only():
         assert ((3, KEPT_OFF) in rig.found()) != faulted, faulted
     rig.referee.requested(rig.world.now_us, "reset", 2)
     rig.wait(60000)
-    assert rig.found() == [(3, KEPT_OFF)]
+    assert rig.found() == [(3, "locked for another's fault"), (3, KEPT_OFF)]
 
 
 def test_a_trip_that_may_count_may_lock():

@@ -159,6 +159,23 @@ def test_limits_that_contradict_each_other_are_refused():
         assert [fault["key"] for fault in faults] == [key], (limits, faults)
 
 
+def test_an_id_names_one_battery_and_a_file():
+    def fault(**ids):
+        _, faults, _ = settings.check(
+            {"batteries.%s.id" % n[1:]: ids[n] for n in ids}, settings.defaults()
+        )
+        return [(found["key"], found["allowed"]) for found in faults]
+
+    assert fault(n1="A-7_b", n2="a-8", n16="0123456789abcdef") == []
+    allowed = "nothing, or letters, digits, - and _"
+    for wrong in ("../x", "a b", "é", "a.b", "con:"):
+        assert fault(n3=wrong) == [("batteries.3.id", allowed)], wrong
+    assert fault(n3="0123456789abcdefg") == [("batteries.3.id", "text of 0 to 16 characters")]
+    another = "an id that no other battery has"
+    assert fault(n2="a7", n9="A7") == [("batteries.9.id", another)], "one file on the card"
+    assert settings.is_live("batteries.3.id") and not settings.is_live("mqtt.prefix")
+
+
 def test_a_hard_limit_beyond_the_range_of_the_sensor_is_refused():
     # 20 mOhm: 8.19 A full scale, so a hard limit of 15 A could never fire.
     _, faults, _ = fresh({"sensor": {"shunt_uohm": 20000}})

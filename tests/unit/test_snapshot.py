@@ -2,7 +2,7 @@
 """The snapshot's alarms: each place its own, for every code and every battery."""
 
 from parallelator import catalog
-from parallelator.snapshot import BATTERIES, RIG, Snapshot, bus
+from parallelator.snapshot import BATTERIES, RIG, Snapshot, bus, missing
 
 
 def alarms(rig_only):
@@ -64,3 +64,14 @@ def test_what_is_on_the_bus_counts_whatever_it_was_told():
     assert bus(snap) == (26002, 59000)
     snap.valid[0] = snap.valid[4] = 0
     assert bus(snap) == (26002, 60000)
+
+
+def test_nothing_is_missing_where_no_battery_is_expected():
+    snap = Snapshot()
+    snap.known_boards = snap.boards = 1
+    snap.sensors = 1
+    assert missing(snap, None) == 3
+    snap.unused = 0xFFFC
+    found = []
+    assert missing(snap, lambda what, n: found.append((what, n))) == 1
+    assert found == [("sensor", 2)]

@@ -177,6 +177,17 @@ def test_the_pauses_between_trials():
     assert starts.trial_due(2)
 
 
+def test_a_charger_that_is_too_strong_is_tried_at_once_but_only_once():
+    starts, _, _ = rig()
+    starts.begin_trial(EMPTY, 0b11, 0)
+    starts.fail(True)
+    starts.end_trial(0)
+    assert starts.trial_due(2)
+    starts.begin_trial(EMPTY, 0b11, 0)
+    starts.end_trial(0)
+    assert not starts.trial_due(2), "that one ended otherwise"
+
+
 def test_a_rig_of_one_tries_ten_times_and_then_when_it_is_asked():
     starts, _, events = rig()
     for _ in range(10):

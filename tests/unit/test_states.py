@@ -165,6 +165,19 @@ def test_the_only_one_of_a_start_is_the_load_s_witness():
     assert snap.trips[0] == 0 and snap.reason[0] == Reason.BUS_OVERLOAD
 
 
+def test_all_of_a_start_are_its_witnesses_whatever_sign_one_sensor_gives():
+    for others, trips in ((0, 0), (0b100, 1), (0b1000, 0)):
+        states, snap, _ = rig()
+        snap.trips[1] = 4
+        states.connect(others)
+        states._output.carriers = 0b100  # battery 4 carries nothing
+        started(states, 0b11, 500)
+        states.trip(0, Reason.OVERCURRENT, 21000)
+        states.trip(1, Reason.OVERCURRENT, -21000)
+        assert (snap.trips[0], snap.trips[1]) == (trips, 4 + trips), others
+        assert bool(states.lock[1]) == bool(trips) and states.on == others
+
+
 def test_one_of_several_in_the_first_second_opens_alone_and_counts():
     states, snap, _ = rig()
     started(states, 0b111, 500)
@@ -225,7 +238,13 @@ def test_who_opened_otherwise_or_long_before_makes_it_everybodys_own_fault():
         assert snap.state[5] == TRIPPED
         states.trip(1, Reason.OVERCURRENT, 21000)
 
+    def above_it_after_an_overload(states, snap):
+        states.trip(1, Reason.OVERCURRENT, 21000)
+        states.connect(0b10)
+        above_the_hard_limit(states, snap)
+
     assert [last(hot), last(charged), last(lost), last(above_the_hard_limit)] == [1, 1, 1, 1]
+    assert last(above_it_after_an_overload) == 1
     assert last(below_from_the_start) == 0, "it was never connected"
 
     def told_by_alert(states, snap):
@@ -350,6 +369,7 @@ def test_a_night_that_ends_without_any_overload_is_told_too():
             snap.uptime_s += 31
             states._cause[3] = Reason.UNDERVOLTAGE
         for i in range(4):
+            snap.voltage_mv[i] = 24400  # under load 23900
             states.trip(i, Reason.UNDERVOLTAGE, 23900)
         assert ("rig_empty", RIG) in [alarm[:2] for alarm in snap.alarms()], before_ma
         assert [event[0] for event in events].count("rig_empty") == 1
@@ -377,11 +397,13 @@ def test_a_rig_whose_last_full_ones_cannot_carry_alone_says_that_it_is_empty():
     started(states, 0b1111, 60000)
     states._output.rest_mv = 26000
     for i in range(2):
+        snap.voltage_mv[i] = 24400
         states.trip(i, Reason.UNDERVOLTAGE, 23900)
     snap.uptime_s += 60
     for i in (2, 3):
         states.trip(i, Reason.OVERLOAD, 12000)
     assert "rig_empty" in [event[0] for event in events]
+    assert [snap.eta_ms[i] for i in (2, 3)] == [10000, 10000]
     assert [snap.reason[i] for i in range(4)] == [Reason.UNDERVOLTAGE] * 4
     assert not any(snap.trips)
     states._output.charging = True
@@ -391,12 +413,38 @@ def test_a_rig_whose_last_full_ones_cannot_carry_alone_says_that_it_is_empty():
     assert ("rig_empty", RIG) not in [alarm[:2] for alarm in snap.alarms()]
 
 
+def test_what_has_recovered_while_it_waits_is_empty_no_more():
+    for recovered_mv, empty in ((25000, False), (24999, True)):
+        states, snap, events = rig(batteries=2)
+        started(states, 0b11, 60000)
+        states.trip(0, Reason.UNDERVOLTAGE, 23900)
+        snap.voltage_mv[0] = recovered_mv
+        assert snap.eta_ms[0]
+        states.trip(1, Reason.OVERLOAD, 12000)
+        assert ("rig_empty" in [event[0] for event in events]) == empty, recovered_mv
+
+
+def test_one_that_ends_the_night_again_and_again_waits_longer_each_time():
+    states, snap, _ = rig(batteries=2)
+    snap.voltage_mv[0] = 24400
+    started(states, 0b11, 60000)
+    states.trip(0, Reason.UNDERVOLTAGE, 23900)
+    waits = []
+    for _ in range(3):
+        states.trip(1, Reason.OVERLOAD, 12000)
+        waits.append(snap.eta_ms[1])
+        snap.uptime_s += 60
+        states.connect(0b10)
+    assert waits == [10000, 20000, 40000]
+
+
 def test_a_voltage_that_collapses_by_a_fifth_is_no_end_of_the_night():
     for voltage_mv, empty in ((20799, False), (20800, True)):
         states, snap, events = rig(batteries=4)
         started(states, 0b1111, 60000)
         states._output.rest_mv = 26000
         for i, value in enumerate((23900, 23900, voltage_mv, voltage_mv)):
+            snap.voltage_mv[i] = 24400
             states.trip(i, Reason.UNDERVOLTAGE, value)
         assert ("rig_empty" in [event[0] for event in events]) == empty, voltage_mv
 
@@ -888,6 +936,19 @@ def cut(cause, on=0, held=0, eta_ms=60000):
     snap.eta_ms[0] = eta_ms
     states.count_down(0, 1)
     return snap.eta_ms[0]
+
+
+def test_a_delay_that_a_limit_began_stays_its_own_while_the_sensor_is_away():
+    for eta_ms, left_ms in ((20000, 19999), (0, 5000)):
+        states, snap, _ = rig()
+        states.connect(0b11)
+        states.trip(0, Reason.OVERCURRENT, 21000)
+        states.lose(1, Reason.SENSOR_LOST)
+        snap.eta_ms[0] = eta_ms
+        states.lose(0, Reason.EXPANDER_LOST)
+        snap.state[0] = TRIPPED
+        states.count_down(0, 1)
+        assert snap.eta_ms[0] == left_ms, eta_ms
 
 
 def test_a_delay_is_cut_short_for_a_dead_output_only_and_for_no_limit():

@@ -4,6 +4,7 @@
 import json
 
 from parallelator import web
+from parallelator.snapshot import Snapshot
 from parallelator.web import state
 
 
@@ -13,14 +14,16 @@ class Labels:
 
 
 class Rig:
-    snap = None
+    snap = Snapshot()
     settings = Labels()
+    pending = {"limits.max_trips": 3}
 
     def alarms(self):
         return ({"code": code, "n": 3} for code in ("stuck_closed", "no_contact"))
 
 
 def test_the_pieces_are_one_object_and_none_holds_two_batteries():
+    Rig.snap.unused, Rig.snap.sensors = 0b10100, 0b10000
     state.rig_view = lambda rig: {"name": "rig"}
     state.battery_view = lambda rig, i: {
         "n": i + 1,
@@ -33,6 +36,8 @@ def test_the_pieces_are_one_object_and_none_holds_two_batteries():
         assert [one["n"] for one in whole["batteries"]] == list(range(1, 17))
         assert whole["batteries"][2]["label"] == "batteries.3.label"
         assert whole["logged_in"] == logged_in and whole["writable"] and whole["name"] == "rig"
+        assert whole["pending"] == 1
+        assert whole["unused"] == [3], "a sensor answers at the other"
         assert [alarm["code"] for alarm in whole["alarms"]] == ["stuck_closed", "no_contact"]
 
 

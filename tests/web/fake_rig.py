@@ -188,6 +188,14 @@ class Guard:
 
     strained = trip_pending
 
+    def adopt(self, values):
+        """As the guard's; a trip that is pending stands for a battery beyond a limit."""
+        return not self.presses
+
+    def expect(self, unused):
+        """As the guard's."""
+        self._snap.unused = unused
+
     def all_off(self):
         """As the guard's, but nothing is switched."""
 
@@ -273,11 +281,23 @@ class Meter:
         charge = Charge("nmc", 7, labels, 24000)
         self.calibration = Calibration(charge, labels, curve, NoFlash(), None)
         self.health = Health()
+        self.packs = None
+        self._snap = snap
         self.out_dwh = self.in_dwh = [12345] * BATTERIES
         charge, error = self.told[:2]
         for i in range(BATTERIES):
             snap.soc_pct[i] = NO_CHARGE if charge is None else min(charge + i % 3, 100)
             snap.soc_error_pct[i] = NO_CHARGE if charge is None else error
+
+    def charges(self, series, begin, end):
+        """Charge over the day: it falls by one per cent a point."""
+        if self.told[0] is None:
+            return [None] * (end - begin)
+        return [min(self.told[0] + series % 3 + end - k, 100) for k in range(begin, end)]
+
+    def forget(self, i):
+        """Another pack is at place i."""
+        self._snap.soc_pct[i] = NO_CHARGE
 
 
 class FakeRig(Rig):

@@ -6,7 +6,7 @@ import socket
 import time
 
 BATTERY = {
-    "n", "label", "state", "reason", "clears", "since_ms", "voltage_mv", "current_ma",
+    "n", "label", "id", "state", "reason", "clears", "since_ms", "voltage_mv", "current_ma",
     "discharge_mah", "charge_mah", "soc_pct", "soc_error_pct", "r_mohm", "trips", "flow", "wish",
     "eta_ms",
 }  # fmt: skip

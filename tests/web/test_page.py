@@ -219,6 +219,27 @@ def test_the_charge_of_each_battery(visit, rig):
     expect(card(page, 3).locator(".gauge")).to_be_hidden()
 
 
+def test_another_battery_is_told_on_its_card(visit, rig):
+    page = visit(rig)
+    key = card(page, 3).locator("[data-action=exchanged]")
+    expect(key).to_be_hidden()
+    rig.tell("charge 63 4 1830 11400 10500 12600 - - 7")
+    expect(key).to_be_hidden()
+    rig.tell("idle", "freeze")
+    expect(key).to_be_visible()
+    key.click()
+    expect(page.locator("#ask-text")).to_contain_text("in the place of battery 3 now?")
+    page.locator("#ask-yes").click()
+    log_in(page)
+    expect(card(page, 3).locator("[data-f=soc]")).to_have_text("", timeout=20000)
+    session = rig.login("127.0.0.9")
+    assert rig.ask("PATCH", "/api/settings", {"batteries.4.id": "A-7"}, **session)[0] == 200
+    page.reload()
+    expect(card(page, 4).locator("[data-f=label]")).to_have_text("A-7")
+    expect(card(page, 4).locator("[data-action=exchanged]")).to_be_hidden()
+    expect(card(page, 3).locator("[data-f=label]")).to_have_text("Stage <left>")
+
+
 def test_a_trip_is_seen(visit, rig):
     page = visit(rig)
     page.wait_for_timeout(1200)

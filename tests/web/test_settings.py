@@ -33,29 +33,69 @@ def test_settings_tell_everything_but_secrets(rig):
     row = next(row for row in schema if row["key"] == "limits.max_trips")
     assert row == {
         "key": "limits.max_trips", "type": "integer", "default": 5, "preset": False, "min": 1,
-        "max": 1000, "choices": None, "unit": "", "restart": True,
+        "max": 1000, "choices": None, "unit": "", "restart": False,
     }  # fmt: skip
 
 
 def test_a_change_is_saved_and_says_what_waits_for_a_restart(rig):
     session = rig.login()
-    body = {"name": "Nuit blanche", "limits": {"max_trips": 3}, "batteries.4.label": "Basse"}
+    body = {"name": "Nuit blanche", "limits": {"max_trips": 3}, "log.interval_s": 5}
+    body["batteries.4.label"] = "Basse"
     status, answer = patch(rig, session, body)
     assert status == 200
-    assert answer["saved"] == ["batteries.4.label", "limits.max_trips", "name"]
-    assert answer["pending"] == ["limits.max_trips"]
+    assert answer["saved"] == [
+        *("batteries.4.label", "limits.max_trips", "log.interval_s", "name"),
+    ]  # fmt: skip
+    assert answer["pending"] == ["log.interval_s"]
     assert config(rig) == {
         "name": "Nuit blanche",
         "limits": {"max_trips": 3},
+        "log": {"interval_s": 5},
         "batteries": {"4": {"label": "Basse"}},
     }
     state = rig.ask("GET", "/api/state")[2]
     assert (state["name"], state["batteries"][3]["label"]) == ("Nuit blanche", "Basse")
     shown = rig.ask("GET", "/api/settings")[2]
-    assert shown["values"]["limits.max_trips"] == 3 and shown["pending"] == ["limits.max_trips"]
+    assert shown["values"]["limits.max_trips"] == 3 and shown["pending"] == ["log.interval_s"]
+    assert state["pending"] == 1
     assert rig.ask("GET", "/api/events")[2]["events"][-1]["code"] == "limits_saved"
     status, answer = patch(rig, session, {"limits.max_trips": 5})
     assert (status, answer["saved"]) == (200, ["limits.max_trips"])
+
+
+def test_another_battery_is_told_by_its_id_or_by_a_button(rig):
+    session = rig.login()
+    path = "/api/batteries/4/exchanged"
+    assert rig.ask("POST", path, **session)[2]["error"]["code"] == "no_capacity"
+    rig.tell("charge 60 5 3000 - - - - - -")
+    assert rig.ask("POST", "/api/batteries/17/exchanged", **session)[0] == 404
+    status, _, answer = rig.ask("POST", path, **session)
+    assert (status, answer) == (200, {"n": 4})
+    assert rig.ask("GET", "/api/state")[2]["batteries"][3]["soc_pct"] is None
+    told = rig.ask("GET", "/api/events")[2]["events"][-1]
+    assert (told["code"], told["n"]) == ("pack_swapped", 4)
+    status, answer = patch(rig, session, {"batteries.4.id": "A7"})
+    assert (status, answer["pending"]) == (200, []), "it needs no restart"
+    assert rig.ask("GET", "/api/state")[2]["batteries"][3]["id"] == "A7"
+    status, _, answer = rig.ask("POST", path, **session)
+    assert (status, answer["error"]["code"]) == (409, "has_id")
+
+
+def test_limits_that_would_open_a_battery_wait_with_all_others(rig):
+    session = rig.login()
+    rig.tell("press")  # a battery is beyond them
+    answer = patch(rig, session, {"limits.min_voltage_mv": 26000, "name": "x"})[1]
+    assert answer["pending"] == ["limits.min_voltage_mv"]
+    answer = patch(rig, session, {"limits.max_trips": 3})[1]
+    assert answer["pending"] == ["limits.max_trips", "limits.min_voltage_mv"]
+    rig.tell("release", "alarm safe_crash")
+    answer = patch(rig, session, {"limits.trip_decay_s": 0})[1]
+    assert len(answer["pending"]) == 3, "safe mode keeps its own"
+    rig.tell("calm")
+    answer = patch(rig, session, {"limits.trip_decay_s": 10})[1]
+    assert answer["pending"] == []
+    shown = rig.ask("GET", "/api/settings")[2]["values"]
+    assert (shown["limits.min_voltage_mv"], shown["limits.trip_decay_s"]) == (26000, 10)
 
 
 def test_one_fault_and_nothing_changes_and_every_fault_is_named(rig):
@@ -184,6 +224,15 @@ def test_history(rig):
     )
 
 
+def test_the_charge_of_a_day_is_in_its_history(rig):
+    assert "soc_pct" not in rig.ask("GET", "/api/history?span=86400")[2]["series"][0]
+    rig.tell("charge 60 5 3000 - - - - - -")
+    day = rig.ask("GET", "/api/history?span=86400")[2]["series"]
+    lengths = {len(series[key]) for series in day for key in ("soc_pct", "voltage_mv")}
+    assert len(day) == 17 and len(lengths) == 1
+    assert "soc_pct" not in rig.ask("GET", "/api/history?span=3600")[2]["series"][0]
+
+
 def test_metrics_and_log_are_texts(rig):
     rig.tell("trip 5", "lose 7", "alarm config_fault", "alarm config_fault", "alarm low_soon 4")
     _, headers, text = rig.ask("GET", "/metrics")
@@ -251,7 +300,7 @@ def test_saved_limits_protect_after_a_restart():
         session = rig.login()
         rig.until(lambda state: state["bus"]["connected"] == 4)
         status, answer = patch(rig, session, {"limits.start_delay_ms": 1000, "name": "two"})
-        assert (status, answer["pending"]) == (200, ["limits.start_delay_ms"])
+        assert (status, answer["pending"]) == (200, [])
         codes = [event["code"] for event in rig.ask("GET", "/api/events")[2]["events"]]
         assert "limits_saved" in codes
         assert rig.ask("POST", "/api/system/restart", **session)[0] == 202
@@ -266,3 +315,16 @@ def test_saved_limits_protect_after_a_restart():
         system = rig.ask("GET", "/api/system")[2]
         assert system["boot"] == 2 and system["i2c"]["sensors"] == [1, 2, 3, 4]
         assert {"web", "nvs_state", "history"} <= {task["name"] for task in system["tasks"]}
+
+
+def test_saved_limits_protect_at_once():
+    with simulated(batteries=4, load=[[0, 0], [15, 8]]) as rig:
+        session = rig.login()
+        rig.until(lambda state: state["bus"]["connected"] == 4)
+        status, answer = patch(rig, session, {"limits.max_current_ma": 300})
+        assert (status, answer["pending"]) == (200, []), "nobody carries as much yet"
+        state = rig.until(lambda state: state["bus"]["connected"] == 0)
+        reasons = {battery["reason"] for battery in state["batteries"][:4]}
+        assert reasons <= {"overcurrent", "bus_overload"} and reasons, reasons
+        codes = [event["code"] for event in rig.ask("GET", "/api/events")[2]["events"]]
+        assert "sensor_reset" not in codes and "sensor_lost" not in codes

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-only
-"""First use from a phone: the captive page, the first password, the choice of the network."""
+"""First use from a phone: the captive page, the first password, the batteries, the choice of the
+network, the sheet to print."""
 
 import json
 import re
+import subprocess
 
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
 from conftest import BROWSER_FLAGS, PHONE, PICTURES
-from rigs import PASSWORD, simulated
+from rigs import PASSWORD, ROOT, simulated
 from test_page import CONTRAST
 from views import SMALL, faults
 
@@ -24,6 +26,10 @@ WORDS = {
         "first": "10 min left",
         "set": "Set the password",
         "logged": "You are logged in.",
+        "save": "Save",
+        "limits": "Limits: 24\u00a0V to 30\u00a0V now, 12\u00a0V to 14.8\u00a0V with this.",
+        "found": "Batteries answer at 1, 2.",
+        "restart": "Restart now",
         "join": "Join",
         "wrong": "Stage refuses the password.",
         "connected": "Connected to Stage. The page is at http://parallelator.local:{port} and "
@@ -33,12 +39,47 @@ WORDS = {
         "first": "il reste 10\u00a0min",
         "set": "Définir le mot de passe",
         "logged": "Vous êtes connecté.",
+        "save": "Enregistrer",
+        "limits": "Limites\u00a0: 24\u00a0V à 30\u00a0V actuellement, "
+        "12\u00a0V à 14,8\u00a0V avec ce choix.",
+        "found": "Des batteries répondent à 1, 2.",
+        "restart": "Redémarrer maintenant",
         "join": "Rejoindre",
         "wrong": "Stage refuse le mot de passe.",
         "connected": "Connecté à Stage. La page s’y trouve à http://parallelator.local:{port} et "
         "http://127.0.0.1:{port}. Mettez maintenant le téléphone sur Stage",
     },
 }
+
+
+DECODE = """
+import decodeQR from "%s";
+const { size, dark } = JSON.parse(process.argv[1]);
+const scale = 4, side = (size + 8) * scale;
+const data = new Uint8Array(side * side * 4).fill(255);
+for (const [x, y] of dark) {
+  for (let i = 0; i < scale * scale; i++) {
+    const at = ((y + 4) * scale + (i / scale | 0)) * side + (x + 4) * scale + i %% scale;
+    data.fill(0, at * 4, at * 4 + 3);
+  }
+}
+console.log(JSON.stringify(decodeQR({ width: side, height: side, data })));
+"""
+
+
+def read_code(page, place):
+    """What the QR code at `place` says."""
+    svg = page.locator(f"{place} svg")
+    box = [int(number) for number in svg.get_attribute("viewBox").split()]
+    path = svg.locator("path").get_attribute("d")
+    dark = [[int(n) for n in found] for found in re.findall(r"M(\d+) (\d+)h1v1h-1z", path)]
+    assert box[:2] == [-4, -4], "four modules of margin"
+    module = (ROOT / "build/npm/node_modules/qr/decode.js").as_uri()
+    bits = json.dumps({"size": box[2] - 8, "dark": dark})
+    command = ("node", "--input-type=module", "--eval", DECODE % module, bits)
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
 
 
 SOONER = """{
@@ -95,6 +136,26 @@ def test_a_new_rig_is_set_up_from_a_phone(phone, language):
         assert rig.login(), "the password is in force at once"
         assert rig.ask("GET", "/api/state")[2]["time"], "and the clock is set"
 
+        expect(page.locator("#places-hint")).to_contain_text(words["found"])
+        ticked = page.locator("#places input:checked")
+        assert [tick.get_attribute("value") for tick in ticked.all()] == ["1", "2"]
+        expect(page.locator("#profile")).to_have_value("nmc7")
+        page.locator("#rig-name").fill("Grande scène")
+        page.locator("#profile").select_option("lfp4")
+        expect(page.locator("#profile-hint")).to_have_text(words["limits"])
+        page.locator("#capacity").fill("12,5")
+        page.locator("#places label", has_text=re.compile("^3$")).click()
+        look(page, f"batteries-{language}")
+        page.get_by_role("button", name=words["save"]).click()
+        expect(page.locator("#batteries-title")).to_contain_text("✓")
+        expect(page.locator("#title")).to_have_text("Grande scène")
+        shown = rig.ask("GET", "/api/settings")[2]["values"]
+        modes = [shown[f"batteries.{n}.mode"] for n in range(1, 17)]
+        assert modes == ["auto"] * 3 + ["unused"] * 13
+        assert shown["pack.chemistry"] == "lfp" and shown["limits.max_voltage_mv"] == 14800
+        assert (shown["pack.capacity_mah"], shown["name"]) == (12500, "Grande scène")
+        expect(page.get_by_role("button", name=words["restart"])).to_be_visible()
+
         names = page.locator("#networks label span")
         expect(names).to_have_count(4)
         assert names.all_text_contents()[:3] == ["Stage", "Café Ouvert", "Mairie"]
@@ -113,6 +174,21 @@ def test_a_new_rig_is_set_up_from_a_phone(phone, language):
             words["connected"].format(port=rig.port)
         )
         look(page, f"joined-{language}")
+
+        page.locator("#sheet-open").click()
+        expect(page.locator("#sheet-page svg")).to_be_visible()
+        look(page, f"sheet-{language}")
+        assert read_code(page, "#sheet-wifi") == "WIFI:T:WPA;P:night-show;S:Stage;;"
+        assert read_code(page, "#sheet-page") == f"http://parallelator.local:{rig.port}"
+        page.locator("#sheet-key").fill('a;b:"c\\d')
+        expect(page.locator("#sheet-wifi")).to_be_visible()
+        assert read_code(page, "#sheet-wifi") == 'WIFI:T:WPA;P:a\\;b\\:\\"c\\\\d;S:Stage;;'
+        page.emulate_media(media="print")
+        for part in ("#sheet-wifi", "#sheet-page", "#title"):
+            expect(page.locator(part)).to_be_visible()
+        for part in ("#wifi-form", "#sheet-key", "#sheet-print", "#batteries", ".way"):
+            expect(page.locator(part)).to_be_hidden()
+        page.emulate_media(media="screen")
 
         kept = json.loads((rig.folder / "flash/config.json").read_text())
         assert kept["wifi"]["ssid"] == "Stage" and kept["wifi"]["password"] == "night-show"
@@ -136,6 +212,58 @@ def test_the_language_can_be_changed(phone, open_rig):
     assert page.evaluate("document.documentElement.lang") == "fr"
     page.reload()
     expect(page.locator("#wifi-hint")).to_contain_text("Connecté à")
+    page.context.close()
+
+
+def test_the_first_page_leads_to_the_set_up(phone, open_rig):
+    open_rig.tell("setup 600", "ap 127.0.0.1")
+    page = phone("en")
+    page.goto(open_rig.url)
+    expect(page.locator("#to-setup")).to_be_in_viewport(ratio=1)
+    page.locator("#to-setup").click()
+    page.locator("#password").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    expect(page.locator("#rig-name")).to_be_focused()
+    page.goto(open_rig.url + "/#rig")
+    expect(page.locator("#connected")).to_be_visible()
+    expect(page.locator("#to-setup")).to_be_hidden()
+    page.context.close()
+
+
+def test_networks_are_looked_for_without_being_asked(phone):
+    with simulated(**NEW | {"steps": AIR[1:]}) as rig:
+        page = phone("en")
+        page.goto(rig.url + "/setup")
+        page.locator("#password").fill(PASSWORD)
+        with page.expect_request("**/api/wifi/scan"):
+            page.keyboard.press("Enter")
+        page.context.close()
+
+
+def test_a_set_up_rig_keeps_its_places(phone, rig):
+    session = rig.login()
+    body = {"batteries.16.mode": "unused", "batteries.2.mode": "off", "pack.capacity_mah": 7500}
+    assert rig.ask("PATCH", "/api/settings", body, **session)[0] == 200
+    rig.tell("lose 5")
+    page = phone("fr")
+    page.goto(rig.url + "/setup")
+    page.locator("#password").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    ticked = page.locator("#places input:checked")
+    expect(ticked).to_have_count(15)
+    expect(page.locator("#capacity")).to_have_value("7,5")
+    page.locator("#profile").select_option("lead6")
+    expect(page.locator("#capacity")).to_be_disabled()
+    page.locator("#rig-name").fill("x" * 24)
+    page.get_by_role("button", name="Enregistrer").click()
+    expect(page.locator("#batteries-title")).to_contain_text("✓")
+    shown = rig.ask("GET", "/api/settings")[2]["values"]
+    assert shown["batteries.2.mode"] == "off" and shown["batteries.5.mode"] == "auto"
+    assert shown["batteries.16.mode"] == "unused"
+    assert shown["pack.capacity_mah"] == 0 and shown["limits.min_voltage_mv"] == 11400
+    page.locator("#rig-name").fill(" x")
+    page.get_by_role("button", name="Enregistrer").click()
+    expect(page.locator("#batteries-error")).to_contain_text("Permis")
     page.context.close()
 
 

@@ -80,7 +80,9 @@ class Rig:
         """The power comes on."""
         self.snap = Snap()
         rows = bytearray(ROWS_BYTES)
-        self.meter = Meter(self.snap, self._settings, rows, False, self._flash, self._emit)
+        self.meter = Meter(
+            self.snap, self._settings, rows, False, self._flash, self._emit, lambda i: None
+        )
         for i in self.others:  # the crew said so
             self.meter.charge.forget(i)
         self.others.clear()

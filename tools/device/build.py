@@ -39,6 +39,7 @@ APART = (
     "parallelator.energy.health",
     "parallelator.energy.learning",
     "parallelator.energy.meter",
+    "parallelator.energy.packs",
     "parallelator.hardware.ina_others",
     "parallelator.protection.pace",
     "parallelator.web.bundle",

@@ -58,7 +58,7 @@ def main(arguments=None, now=None):
         names, read = sources.opened(options.source)
         chosen = needed(names, options.night, "://" in options.source, until)
         found = archive.join({name: read(name) for name in chosen}, names, until)
-        night = nights.night_of(found, options.night)
+        night = nights.night_of(found, options.night, sources.lives(options.source))
     except (sources.SourceError, OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from logs import lives
 from logs.parsing import CATALOG
 
 ALL = "all"
@@ -34,7 +35,8 @@ class Night:
         alarms: DataFrame as `Archive.events`: all other events that tell of trouble or danger.
         packs: DataFrame indexed by battery: out_ah, in_ah, out_wh, in_wh, first_pct and last_pct
             (charge in the first and last row that knows it, NaN without one), on_h, low_v, high_v,
-            peak_a (the largest current, with its sign), trips.
+            peak_a (the largest current, with its sign), trips; with `files` those of
+            `lives.COLUMNS` as well.
         flaws: those in it, and those without a time; others: those elsewhere.
     """
 
@@ -52,13 +54,13 @@ class Night:
     others: list
 
 
-def night_of(archive, wanted=None):
+def night_of(archive, wanted=None, files=None):
     """Work out one night.
 
     Args:
         archive: an `Archive`; wanted: None for the latest night that is not in the future, ALL
             that are not, the date of an evening, or the name of a boot log whose time never
-            became known.
+            became known. files: as of `lives.health`.
 
     Raises:
         ValueError: there is no such night; says which there are.
@@ -79,6 +81,9 @@ def night_of(archive, wanted=None):
     alarms = events[_is_trouble(events) & (events["code"] != "trip")]
     boots = [archive.boots[k] for k in numbers]
     packs = _packs(rows, bands, trips)
+    if files:
+        evening = f"{end - _HALF_DAY:%Y-%m-%d}" if dated else None
+        packs = packs.join(lives.health(files, evening))
     return Night(title, start, end, dated, rows, boots, bands, trips, alarms, packs, flaws, others)
 
 

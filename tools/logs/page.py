@@ -105,7 +105,9 @@ def _list(title, lines):
 
 
 def _table(night):
-    head = "".join(f"<th>{name}</th>" for name in ("pack", *(row[0] for row in report.COLUMNS)))
+    head = "".join(
+        f"<th>{name}</th>" for name in ("pack", *(row[0] for row in report.columns(night)))
+    )
     rows = ""
     for n, cells in report.pack_rows(night):
         rows += f"<tr>{''.join(f'<td>{cell}</td>' for cell in (n, *cells))}</tr>"

@@ -26,6 +26,7 @@ COLUMNS = (
     ("trips", "trips", ".0f"),
 )
 """The table of the packs: what it is headed, the column of `Night.packs`, how it is written."""
+_LIFE = (("id", "id", ""), ("health %", "health_pct", ".0f"), ("R grown %", "growth_pct", ".0f"))
 _LONGEST = 40
 _MOST = 12
 """As many flaws of one kind are listed; the others are counted."""
@@ -123,10 +124,15 @@ def boot_lines(night):
     return _cut(lines)
 
 
+def columns(night):
+    """The rows of COLUMNS, and those of what a card keeps of packs with an id."""
+    return COLUMNS + _LIFE if "id" in night.packs else COLUMNS
+
+
 def pack_rows(night):
-    """The table of the packs as (number, texts in the order of COLUMNS); unknown is a dash."""
+    """The table of the packs as (number, texts in the order of `columns`); unknown is a dash."""
     for n, pack in night.packs.iterrows():
-        cells = (format(pack[key], form) for _, key, form in COLUMNS)
+        cells = (format(pack[key], form) for _, key, form in columns(night))
         yield n, ["–" if cell == "nan" else cell for cell in cells]
 
 
@@ -134,9 +140,15 @@ def text(archive, night):
     """The whole report."""
     files = ", ".join(f"{name} ({size / 1000:.0f} kB)" for name, size in archive.files.items())
     parts = [night.title, headline(night), f"read: {files}", ""]
-    parts.append("pack  " + "  ".join(f"{name:>6}" for name, _, _ in COLUMNS))
-    for n, cells in pack_rows(night):
-        parts.append(f"{n:4}  " + "  ".join(f"{cell:>6}" for cell in cells))
+    head = [name for name, _, _ in columns(night)]
+    table = [("pack", head), *pack_rows(night)]
+    for n, cells in table:
+        parts.append(
+            f"{n:4}  "
+            + "  ".join(
+                f"{cell:>{max(len(name), 6)}}" for name, cell in zip(head, cells, strict=True)
+            )
+        )
     for title, lines in (
         ("Trips", trip_lines(night)),
         ("Other alarms", alarm_lines(night)),

@@ -20,6 +20,7 @@ from pathlib import Path
 from logs.archive import is_log
 
 _FOLDERS = ("", "log", "sd/log")
+_LIVES = ("packs", "../packs", "sd/packs")
 _TIMEOUT_S = 30
 _BLOCK = 512
 _GPT = 0xEE
@@ -44,6 +45,33 @@ def opened(text):
     if path.suffix.lower() == ".csv":
         return _file(path)
     return _image(path)
+
+
+def lives(text):
+    """What the card keeps of each pack: id to the content of its file in bytes; {} where the
+    source, a rig or a single log, has none."""
+    path = Path(text)
+    if "://" in text or path.suffix.lower() == ".csv":
+        return {}
+    if not path.is_dir():
+        return _lives_in_image(path)
+    folders = [path / below for below in _LIVES if (path / below).is_dir()]
+    files = [file for folder in folders[:1] for file in folder.iterdir()]
+    return {file.stem: file.read_bytes() for file in files if file.suffix.lower() == ".csv"}
+
+
+def _lives_in_image(path):
+    volume = f"{path}@@{_partition(path)}"
+    try:
+        listing = _mtools("mdir", "-b", "-i", volume, "::/packs").decode("utf-8", "replace")
+    except SourceError:
+        return {}  # there is no such folder
+    names = [line.rsplit("/", 1)[-1] for line in listing.splitlines()]
+    return {
+        name[:-4]: _mtools("mtype", "-i", volume, f"::/packs/{name}")
+        for name in names
+        if name.lower().endswith(".csv")
+    }
 
 
 def _listed(names, where, read):

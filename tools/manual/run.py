@@ -35,8 +35,8 @@ PLACE = re.compile(r"(<!-- manual: (?!end )(\w+) -->\n).*?(<!-- manual: end -->)
 MICROPYTHON = ROOT / "build/venv/bin/micropython"
 PACKAGE = ROOT / "lib/parallelator"
 PAGE_WORDS = """
-import {PAGE, SETTINGS} from "%s";
-console.log(JSON.stringify([PAGE, SETTINGS]));
+import {FORM, SETTINGS} from "%s";
+console.log(JSON.stringify([FORM, SETTINGS]));
 """
 
 
@@ -91,8 +91,8 @@ def files():
         ValueError: a part stands nowhere.
     """
     facts = said_by(MICROPYTHON, ROOT / "tools/manual/facts.py")
-    words_js = PAGE_WORDS % (PACKAGE / "web/ui/words.js").as_uri()
-    page, names = said_by("node", "--input-type=module", "--eval", words_js)
+    words_js = PAGE_WORDS % (PACKAGE / "web/ui/settings_words.js").as_uri()
+    form, names = said_by("node", "--input-type=module", "--eval", words_js)
     made = {}
     parts = {}
     for language in LANGUAGES:
@@ -100,7 +100,7 @@ def files():
             json.loads((folder / f"{language}.json").read_text())
             for folder in (ROOT / "tools/manual", PACKAGE / "messages")
         )
-        tables = Tables(language, facts, words, messages, (page[language], names[language]))
+        tables = Tables(language, facts, words, messages, (form[language], names[language]))
         parts[language] = tables.of_the_reference(openapi.paths())
         if language == "en":
             parts[language] |= tables.for_developers(steps(), modules())

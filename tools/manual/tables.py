@@ -34,15 +34,15 @@ class Tables:
     Args:
         language: "en" or "fr"; facts: what facts.py prints.
         words: of tools/manual/<language>.json; messages: of the firmware's messages/.
-        page: PAGE and SETTINGS of the page's words.js, in this language.
+        form: FORM and SETTINGS of the page's settings_words.js, in this language.
     """
 
-    def __init__(self, language, facts, words, messages, page):
+    def __init__(self, language, facts, words, messages, form):
         self._language = language
         self._facts = facts
         self._words = words
         self._messages = messages
-        self._page, self._names = page
+        self._form, self._names = form
 
     def of_the_reference(self, paths):
         """What exists in every language: name of each part to its text.
@@ -117,7 +117,8 @@ class Tables:
             parts.append(f"**{self._names[group]}**")
             lines = [self._setting(row) for row in rows if _group(row[0]) == group]
             parts.append(self._table("settings", lines))
-        live = ", ".join(code(row[0].replace("*", "<n>")) for row in rows if row[5])
+        live = [row[0].replace("*", "<n>") for row in rows if row[5]]
+        live = ", ".join(code(key) for key in live if not key.startswith("limits."))
         parts.append(self._words["at_once"].format(v=live))
         return "\n\n".join(parts)
 
@@ -150,7 +151,7 @@ class Tables:
             kind, unit = unit or "chars", ""
         else:
             kind = "range"
-        text = self._page[kind].format(v=low, n=high)
+        text = self._form[kind].format(v=low, n=high)
         return f"{text} {UNITS.get(unit, unit)}".strip()
 
     # Field guide

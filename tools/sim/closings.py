@@ -36,6 +36,7 @@ _STARTING_US = S
 _STARTING_SLACK_US = 250 * MS
 _STUCK_US = 700 * MS  # 500 ms of samples: what carries current for longer is on the bus
 _CHARGED_US = S
+_FOUND_US = 12 * S  # the longest pause between two probes, and two seconds of valid readings
 _ASKED_US = 61 * S
 _RELIEF_US = 9500 * MS
 _CONVERSION_US = 2440  # of an INA237: nobody sees what is shorter
@@ -71,7 +72,9 @@ class _Join:
         self.worst = max(truth.load_share(amps) for amps in self.before)
         self.bus_v = truth.bus_v(live)
         read = [pack for pack in told if not pack.blind]
-        seen_v = [truth.seen_v(view, at_us) for view in (read, read + stray, live) if view]
+        carry = [pack for pack in read if abs(truth.before_a(pack, at_us)) > CARRIES_A]
+        views = (carry, truth.agreeing(carry, at_us), read, read + stray, live)
+        seen_v = [truth.seen_v(view, at_us) for view in views if view]
         self.slack_v = QUANTUM_V + max(abs(seen - self.bus_v) for seen in seen_v)
         self.commanded = any(pack.closed for pack in live)
         self.share_a = sum(self.before) / (len(live) + 1)
@@ -113,7 +116,7 @@ class Closings:
         if self.is_starting(at_us) and not self._start_failed:
             self._start_failed = True
             self._failures.note(at_us, False)
-        self._group_us = -FOREVER
+        self._group_us = self._relief_us = -FOREVER
         self._pending.clear()
 
     # Starts that fail
@@ -193,9 +196,7 @@ class Closings:
         elif at_us - self._group_us <= _TOGETHER_US:
             self._add(joined, at_us, self.group[0].surely_started)
             self._judge_group(at_us)
-        elif at_us - self._young_us <= _TOGETHER_US:
-            self._begin_doubtful(joined, at_us)
-        elif live:
+        elif any(pack.closed or not self._is_unseen(pack, at_us) for pack in live):
             join = _Join(at_us, live, told, stray, truth)
             if join.idle:
                 self._begin_group(joined, at_us, False)
@@ -208,17 +209,20 @@ class Closings:
         else:
             silent = any(pack.held for pack in told)
             carried = any(at_us - pack.stray_us > _STUCK_US for pack in stray if pack.stray_us)
-            if not (silent or carried):
+            if not (live or silent or carried):
                 self._begin_group(joined, at_us, not told and not stray)
                 self._judge_group(at_us)
             else:
                 self._begin_doubtful(joined, at_us)
 
+    def _is_unseen(self, pack, at_us):
+        # Its sensor does not answer for it, or has not been found again.
+        return at_us - max(pack.blind_us, pack.excused_us) < _FOUND_US
+
     def _begin_doubtful(self, joined, at_us):
         """A start that may be none, for somebody may hold the output."""
-        self._young_us = at_us
-        for pack in joined:
-            pack.start_us = at_us
+        self._begin_group(joined, at_us, False)
+        self._idle = self._group_told = True
 
     def _begin_group(self, joined, at_us, surely):
         self.group = []
@@ -276,7 +280,10 @@ class Closings:
                     self._later(fresh[0], at_us, "relieved again within ten seconds")
                 join.relief = True
                 self._relief_us = join.at_us
-            wrong = [self._relieves_nobody(pack, join) for pack in fresh]
+            wrong = [False] * len(fresh)
+            for pack in fresh:
+                # Judged when all have closed, board after board.
+                self._later(pack, at_us, lambda pack=pack: self._relieves_nobody(pack, join))
         elif fresh and not join.idle:
             soon = join.at_us - self._joined_us < limits.join_us * _SHORTER or join.count > 1
             paused = join.at_us - self._group_us < self._stalled_us
@@ -314,13 +321,18 @@ class Closings:
         return circulates_a > most_a * MOST_PREDICTED or self._flows_too_much(pack, join)
 
     def _relieves_nobody(self, pack, join):
-        """True when relief gets too much, and lowers no other's share by a fifth."""
+        """What is wrong when relief gets too much, and lowers no other's share by a fifth."""
         amps = self._world.plant.current_a
         after = [self._truth.load_share(amps[other.i]) for other in join.live + [pack]]
-        return max(after) > join.worst * _LOWERED and self._flows_too_much(pack, join)
+        wrong = max(after) > join.worst * _LOWERED and self._flows_too_much(pack, join)
+        return "joined with too much current" if wrong else None
 
     def _later(self, pack, at_us, what):
-        """Report it unless the closing turns out to be a trial, which is judged by itself."""
+        """Report it unless the closing turns out to be a trial, which is judged by itself.
+
+        Args:
+            what: a text, or a function that returns one or None.
+        """
         self._pending.append((pack, at_us, None, what))
 
     # What may close at all
@@ -385,6 +397,8 @@ class Closings:
                 continue
             if state is not None and state != _WAITING or snap is None:
                 self._report(closed_us, pack, "closed without having waited")
+            if callable(what):
+                what = what()
             if what and pack not in on_trial:
                 self._report(closed_us, pack, what)
         self._pending = waiting

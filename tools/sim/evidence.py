@@ -97,6 +97,12 @@ class RefereeLimits:
     """
 
     def __init__(self, values):
+        self.take(values)
+        self.modes_off = [n - 1 for n in range(1, 17) if values["batteries.%d.mode" % n] == "off"]
+
+    def take(self, values):
+        """The limits have changed while the rig runs."""
+
         def setting(name):
             return values["limits." + name]
 
@@ -135,7 +141,6 @@ class RefereeLimits:
             self.low_v + _NEAR_V,
             self.high_v - _NEAR_V,
         )
-        self.modes_off = [n - 1 for n in range(1, 17) if values["batteries.%d.mode" % n] == "off"]
 
 
 class Span:
@@ -192,10 +197,11 @@ class Pack:
             last opened other than at the end of a trial.
         stirred: True while a span has to be followed although nothing new happens.
         blind: its sensor does not tell the truth; lost: its board does not listen; held: so since
-            it was closed, and the firmware has to count it as connected; mistaken: its sensor
-            and another one answer for each other.
+            it was closed (at held_us), and the firmware has to count it as connected; mistaken:
+            its sensor and another one answer for each other.
         blind_us, trouble_us: when that, or a fault of board, I2C or controller, was last so;
         falsified_us: when a transaction with its board was last falsified.
+        returned_us: when its board, silent while it was closed, last came back.
         faulted: there was trouble since the last reset by the operator.
         off: the operator's last wish is off; None when a reset may have forgotten it.
         off_us: when off was last wished, perhaps to be taken back before the guard came to it.
@@ -214,12 +220,13 @@ class Pack:
         lied_us: when its sensor last showed another current than there was.
         drawn: `Span` of its taking more charge than allowed though its gate is open.
         overcounted: `Span` of its being counted more trips than it can have had.
+        overlocked: `Span` of its being locked without a fault of its own.
         able_us: since when nothing of its own keeps it from supplying a load, or None.
         starved_us: since when it is empty and a charger is there, or None.
         by_load: sign of the current that opened it last, 1 also for a collapse of the voltage, 0
             when it was something else.
         may_load: True when it may have been a load, a charger, or the end of what there was.
-        torn: True when it opened with its board, by nobody's command.
+        torn: True when it opened with its board, or by a false register: by nobody's command.
         other_us: when it last opened for anything else.
         explained: True when that opening had a cause of its own.
         may_cool: True when the firmware may hold that opening against it for a cooling.
@@ -242,6 +249,7 @@ class Pack:
         self.stirred = False
         self.blind = self.lost = self.held = self.mistaken = False
         self.blind_us = self.trouble_us = self.falsified_us = -FOREVER
+        self.held_us = self.returned_us = -FOREVER
         self.faulted = False
         self.off = i in limits.modes_off
         self.wish_us = self.off_us = self.trip_us = self.cool_us = -FOREVER
@@ -256,6 +264,7 @@ class Pack:
         self.may_load = self.torn = False
         self.drawn = Span()
         self.overcounted = Span()
+        self.overlocked = Span()
         self.by_load = self.loose = 0
         self._count_us = -FOREVER
         self._counted_surely = False
@@ -438,8 +447,9 @@ class Pack:
         self.count_repeat(at_us, _EPISODE_US)
 
     def go_blind(self, at_us):
-        """Note a fault of its sensor."""
+        """Note a fault of its sensor: found again, it may join like any other."""
         self.blind_us = at_us
+        self.empty = False
         self.count_repeat(at_us, _EPISODE_US)
 
     def count_repeat(self, at_us, apart_us=0):

@@ -41,11 +41,13 @@ class GuardProbe:
         self._tick = Guard.tick
         self._submit = Guard.submit
         self._all_off = Guard.all_off
+        self._adopt = Guard.adopt
         self.emit = Events.emit
         self.guard = None
         Guard.tick = lambda guard: self.tick(guard)
         Guard.submit = lambda guard, action, i: self.submitted(guard, action, i)
         Guard.all_off = lambda guard: self.all_off(guard)
+        Guard.adopt = lambda guard, values: self.adopted(guard, values)
         Events.emit = _probed_emit
         world, save = self._world, RtcState.save
 
@@ -103,6 +105,13 @@ class GuardProbe:
         if refused is None and action != "disconnected":
             self._recorder.requested(action, i)
         return refused
+
+    def adopted(self, guard, values):
+        """Limits were saved: the referee judges by those that are in force."""
+        adopted = self._adopt(guard, values)
+        if adopted:
+            self._recorder.adopted(values)
+        return adopted
 
     def all_off(self, guard):
         """The firmware ends and opens every switch; not when it is only unwound by a reset."""

@@ -51,6 +51,10 @@ class Recorder:
         self._period_us = 0
         self._final = None
 
+    def adopted(self, values):
+        """The limits of these settings are in force from now on."""
+        self._limits.take(values)
+
     # What the world reports
 
     def stepped(self, at_us):

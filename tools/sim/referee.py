@@ -45,7 +45,7 @@ from sim.evidence import (
 from sim.failures import Failures
 from sim.supply import Supply
 from sim.trials import Trials
-from sim.truth import QUANTUM_V, Truth
+from sim.truth import PREDICTED, QUANTUM_V, Truth
 from sim.wires import EVERYBODY
 
 BATTERIES = 16
@@ -70,6 +70,8 @@ _NO_STATES = bytes(BATTERIES)
 _SENSORS, _EXPANDERS = 0x40, 0x20
 
 _RECOVERY_US = 100 * MS  # an I2C fault may take this long on top of any bound
+_NOTICED_US = 50 * MS  # a board that is silent for less is not given up
+_RETURN_US = 1600 * MS  # a silent board is tried once a second, and has 500 ms for its readings
 _AFTERMATH_US = 3 * S  # how long a fault explains an opening
 _UNDONE_US = 20 * MS  # what a falsified write did is undone within this
 _KEPT_US = S  # what happened this shortly before a reset may be forgotten
@@ -274,7 +276,7 @@ class Referee:
     def _note_faults(self, at_us):
         if self._faults_changed:
             self._faults_changed = False
-            self._find_faults()
+            self._find_faults(at_us)
         if self._faulty:
             for pack in self._packs:
                 if pack.lost or pack.mistaken:
@@ -293,7 +295,7 @@ class Referee:
                             pack.falsified_us = upset[address]
             upset.clear()
 
-    def _find_faults(self):
+    def _find_faults(self, at_us):
         world = self._world
         silent = world.wires.silent
         self._faulty = self._held = False
@@ -304,7 +306,12 @@ class Referee:
             expander = world.expanders[pack.board]
             pack.blind = not chip.powered or chip.address in silent or pack.i in self._frozen
             pack.lost = not expander.powered or expander.address in silent
-            pack.held = pack.lost and (pack.held or pack.closed)
+            held = pack.lost and (pack.held or pack.closed)
+            if held and not pack.held:
+                pack.held_us = at_us
+            elif pack.held and not held and at_us - pack.held_us > _NOTICED_US:
+                pack.returned_us = at_us
+            pack.held = held
             pack.mistaken = chip.address in mistaken
             self._faulty = self._faulty or pack.lost or pack.blind or pack.mistaken
             self._held = self._held or pack.held
@@ -330,7 +337,7 @@ class Referee:
         pack.settle()
 
     def _judge_span(self, pack, rule, span, at_us):
-        from_us = max(span.since_us, pack.trouble_us + _RECOVERY_US)
+        from_us = max(span.since_us, pack.trouble_us + _RECOVERY_US, pack.returned_us + _RETURN_US)
         alert_works = pack.i not in self._world.alert_levels
         over = sum(p.moment_us((HARD, INRUSH)) > at_us - _LAST_US for p in self._packs)
         if at_us - from_us > pack.bound_us(rule, alert_works, over > 1) + self._slack_us:
@@ -452,7 +459,7 @@ class Referee:
         if trial:
             if faulty or any(rule in OF_LOAD for rule in causes):
                 self._failures.note(at_us, False)
-            if HARD in causes and pack.amps() < 0:
+            if pack.amps() < -PREDICTED * self._limits.hard_charge_a:
                 self._trials.forgive()
             return True
         self._note_cause(pack, at_us, causes, faulty or off)
@@ -498,7 +505,7 @@ class Referee:
     def _note_cause(self, pack, at_us, causes, other):
         """What its last opening says of the output, and of its voltage."""
         pack.by_load = 0
-        pack.torn = pack.lost
+        pack.torn = pack.lost or at_us - pack.falsified_us <= FALSIFIED_US
         pack.may_load = (
             other
             and pack.excused_us < at_us
@@ -553,8 +560,10 @@ class Referee:
         longer = [pack for pack in self._packs if at_us - pack.opened_us < _LOAD_US + 2 * S]
         possibly = recent and all(pack.may_load for pack in recent)
         sign = longer[0].by_load
-        surely = not doubtful and all(
-            pack.by_load == sign and at_us - pack.other_us > _LOAD_US for pack in longer
+        surely = (
+            not doubtful
+            and not self._is_night()
+            and all(pack.by_load == sign and at_us - pack.other_us > _LOAD_US for pack in longer)
         )
         if possibly or self._closings.is_starting(at_us):
             for pack in longer:

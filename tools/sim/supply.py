@@ -66,12 +66,10 @@ class Supply:
         self._alive = False
         self._dark_us = None
         self._dark_told = False
-        self._locked = set()
 
     def restarted(self, at_us):
         """The controller restarts."""
         self._boot_us = at_us
-        self._locked.clear()
 
     def look(self, at_us, snap, states, undisturbed):
         """Judge what is not on.
@@ -107,6 +105,7 @@ class Supply:
             pack.stray_us = at_us
         if self._truth.lies(pack):
             pack.lied_us = at_us
+            pack.empty = False
         volts = plant.sensed_v[pack.i]
         if volts >= self._limits.healthy_low_v:
             pack.empty = False
@@ -335,18 +334,17 @@ class Supply:
         limits = self._limits
         for pack in self._packs:
             i = pack.i
-            locked = snap.state[i] == _LOCKED
-            if not locked:
-                self._locked.discard(i)
-            elif i not in self._locked:
-                self._locked.add(i)
-                if not (pack.faulted or pack.maybe >= limits.max_trips or pack.loose >= LOOSE):
-                    self._report(at_us, pack, "locked for another's fault")
-            over = snap.trips[i] > pack.maybe
-            span = pack.overcounted
-            span.note(at_us, over, over and not pack.faulted)
-            if span.since_us is not None and not span.told:
-                if at_us - span.since_us > _COUNTED_US:
-                    span.told = True
-                    self._report(at_us, pack, "counted for another's fault")
+            earned = pack.faulted or pack.maybe >= limits.max_trips or pack.loose >= LOOSE
+            locked = snap.state[i] == _LOCKED and not earned
+            over = snap.trips[i] > pack.maybe and not pack.faulted
+            for span, wrong, what in (
+                (pack.overlocked, locked, "locked for another's fault"),
+                (pack.overcounted, over, "counted for another's fault"),
+            ):
+                # What the load has done is taken back when the last pack has opened.
+                span.note(at_us, wrong, wrong)
+                if span.since_us is not None and not span.told:
+                    if at_us - span.since_us > _COUNTED_US:
+                        span.told = True
+                        self._report(at_us, pack, what)
         self._failures.judge_lock(at_us, snap.bus_locked, self._packs[0], self._report)

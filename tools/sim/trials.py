@@ -45,22 +45,23 @@ class Trials:
         self._began_us = self.ended_us = self._asked_us = -FOREVER
         self._loud_us = self._idle_us = None
         self._told = False
-        self._in_vain = 0
-        self._is_empty = self._only_empty = False
+        self._in_vain = self._empty_in_vain = 0
+        self._is_empty = self._forgiven = False
 
     def ask(self, at_us):
         """An operator's *On* or *reset*: the next trial may come at once."""
         self._asked_us = at_us
-        self._in_vain = 0
+        self._in_vain = self._empty_in_vain = 0
 
     def forgive(self):
-        """The next trial may come at once: a restart, or a charger that was too strong."""
-        self.ended_us = -FOREVER
-        self._in_vain = 0
+        """The next trial may come at once: a restart, a success, a charger that was too strong."""
+        self._forgiven = True
+        self._in_vain = self._empty_in_vain = 0
 
     def restarted(self):
         """What was on trial is open."""
         self.members = []
+        self.ended_us = -FOREVER
         self.forgive()
 
     def begin(self, pack, closed_us):
@@ -93,17 +94,15 @@ class Trials:
         if others and self._truth.are_measured(others, closed_us):
             self._report(closed_us, pack, "a trial though the output has its supply")
         pause_us = self._limits.trial_us
-        if self._was_empty():
-            pause_us <<= min(self._in_vain - 1, 10)
+        if self._empty_in_vain > 1:
+            pause_us <<= min(self._empty_in_vain - 1, 10)
             pause_us = min(pause_us, max(_LONGEST_PAUSE_US, self._limits.trial_us))
-        asked = self._asked_us >= self.ended_us
+        asked = self._forgiven or self._asked_us >= self.ended_us
+        self._forgiven = False
         if not asked and closed_us - self.ended_us < pause_us * _SHORTER:
             self._report(closed_us, pack, "a trial too soon after another")
         if not asked and len(self._packs) == 1 and self._in_vain > _ALONE:
             self._report(closed_us, pack, "a trial too often of a rig of one")
-
-    def _was_empty(self):
-        return self._in_vain > 1 and self._only_empty
 
     def follow(self, at_us, snap, trial):
         """Look at the trial that goes on; `trial` is the firmware's reason for it."""
@@ -142,7 +141,7 @@ class Trials:
         """`pack` goes on as others do: is it one that may?"""
         pack.on_trial = False
         self.members.remove(pack)
-        self._in_vain = 0
+        self.forgive()
         self.ended_us = at_us
         amps = self._world.plant.current_a[pack.i]
         if not self._truth.are_measured([pack], at_us):
@@ -160,7 +159,7 @@ class Trials:
         self.members.remove(pack)
         if not self.members and at_us != self.ended_us:
             self._in_vain += 1
-            self._only_empty = self._is_empty
+            self._empty_in_vain = self._empty_in_vain + 1 if self._is_empty else 0
             self.ended_us = at_us
         return True
 

@@ -123,6 +123,16 @@ class Truth:
             ]
         )
 
+    def agreeing(self, packs, at_us):
+        """Those of `packs` whose voltage another one confirms, as the firmware may see them."""
+        seen = [self.seen_v([pack], at_us) for pack in packs]
+        near_v = self._limits.offset_v + QUANTUM_V
+        return [
+            pack
+            for k, pack in enumerate(packs)
+            if any(abs(seen[k] - seen[j]) <= near_v for j in range(len(packs)) if j != k)
+        ]
+
     def circulating_a(self, pack, bus_v, count):
         """Predicted current of a pack at rest that joins `count` others at `bus_v`."""
         ohm = (count + 1) * (self._limits.pack_ohm + self._limits.path_ohm)

@@ -25,7 +25,7 @@ class Meter(world.World):
 
     Attributes, since the last `clear`:
         drawn_us, resumptions: what other tasks took, and how often; idle_us: spent waiting.
-        collected_us: spent on garbage.
+        collected_us: spent on garbage; written_us: on writes to the flash.
         ours, others: how many of the resumptions began when the next tick was due, by whose.
 
     Attributes, of the whole run:
@@ -39,7 +39,7 @@ class Meter(world.World):
 
     def clear(self):
         self.drawn_us = self.resumptions = self.ours = self.others = self.idle_us = 0
-        self.collected_us = 0
+        self.collected_us = self.written_us = 0
         self.tick_due_us = self.now_us + _TICK_US
         self.known_errors = self.wires.errors
         self.known_resets = self.resets
@@ -48,6 +48,10 @@ class Meter(world.World):
         before_us = self.now_us
         super().collect()
         self.collected_us += self.now_us - before_us
+
+    def write_flash(self, us):
+        super().write_flash(us)
+        self.written_us += us
 
     def restarted(self):
         super().restarted()
@@ -145,7 +149,9 @@ class Explainer(recorder.Recorder):
         elif blocked_us <= _BLOCKED_US:
             cause = "collection" if rig.collected_us else "other tasks"
         else:
-            cause = "flash write" if blocked_us % rig.costs.nvs_write_us <= _BLOCKED_US else None
+            beside_us = gap_us - rig.written_us
+            told = rig.written_us and beside_us <= _TICK_US + _BLOCKED_US
+            cause = "flash write" if told else None
         if cause:
             self.causes[cause] = self.causes.get(cause, 0) + 1
         else:

@@ -9,9 +9,12 @@ from parallelator.snapshot import BATTERIES
 
 ROW = "<HBBBbbHH"
 """What is kept of a pack, as of `struct`: see `Charge.row`; the low ends of the energy out and in,
-as of `Meter`."""
+in 1/160 Wh, as of `Meter`."""
 ROW_BYTES = 11
 ROWS_BYTES = ROW_BYTES * BATTERIES
+IDS = "packs"
+"""The key of what the flash keeps of the ids of all packs, see `packs`."""
+IDS_BYTES = 4 * BATTERIES
 
 
 def table(rows: bytearray):
@@ -22,6 +25,11 @@ def table(rows: bytearray):
 def capacity_mah(settings: dict, i: int):
     """The capacity of pack i by the settings, its own or that of all, mAh; 0 = not known."""
     return settings["batteries.%d.capacity_mah" % (i + 1)] or settings["pack.capacity_mah"]
+
+
+def ids(settings: dict):
+    """The ids of the packs, a list of 16; "" = it has none."""
+    return [settings["batteries.%d.id" % n] for n in range(1, BATTERIES + 1)]
 
 
 def is_asked(settings: dict):

@@ -122,6 +122,25 @@ class Charge:
         self._slow[i] = self._out_mas[i] = self._seconds[i] = self._full_s[i] = 0
         self.wake(i)
 
+    def arrange(self, places: list):
+        """The packs were exchanged among each other: pack i is that which was at places[i]."""
+        for values in (
+            self._charge, self.capacity, self._ss, self._sc, self._cc, self._se, self._ce,
+            self._branch, self._moved_mv, self._out_mas, self._fast, self._slow, self._seconds,
+            self._full_s,
+        ):  # fmt: skip
+            before = list(values)
+            for i, place in enumerate(places):
+                values[i] = before[place]
+
+    def know(self, i: int, share: float, deviation: float):
+        """What another rig has learned of the capacity of pack i, if that is surer: as `health`
+        gives it."""
+        if 0 < deviation * deviation < self._cc[i]:
+            self.capacity[i] = min(max(share, 0.4), 1.4)
+            self._cc[i] = deviation * deviation
+            self._sc[i] = self._ce[i] = 0.0
+
     def wake(self, i: int):
         """The power was off: what pack i did meanwhile is not known."""
         self._ss[i] += _ASLEEP**2
@@ -306,6 +325,8 @@ class Charge:
             shared: the part of its deviation that the next look will have too; own: the rest.
         """
         se, ce = self._se[i], self._ce[i]
+        if self._ss[i] + shared * se < 0:
+            se = ce = 0.0  # the error that both have would turn the correction round
         to_s, to_c = self._ss[i] + shared * se, self._sc[i] + shared * ce
         to_e = se + shared
         total = to_s + shared * to_e + own * own

@@ -26,6 +26,9 @@ class Health:
         charge: a `Charge`; snap: the `Snapshot`, for its resistances; store: a `Storage` or its
             like, which keeps the first resistance of each pack; emit: function (code, i, state,
             reason, value) that records an event.
+
+    Attributes:
+        first_mohm: array of 16: the first resistance of each pack, 0 = not known.
     """
 
     def __init__(
@@ -39,7 +42,7 @@ class Health:
         self._snap = snap
         self._store = store
         self._emit = emit
-        self._first = array("H", kept(store, _KEY, 2 * BATTERIES))
+        self.first_mohm = array("H", kept(store, _KEY, 2 * BATTERIES))
         # A capacity that is low at a start was told before it; resistances are measured anew.
         self._tired = sum(1 << i for i in range(BATTERIES) if self._is_tired(i))
         self._grown = 0
@@ -55,7 +58,7 @@ class Health:
 
     def _growth(self, i: int):
         # Resistance of pack i over its first, 0 when one of them is not known.
-        return self._snap.r_mohm[i] / self._first[i] if self._first[i] else 0
+        return self._snap.r_mohm[i] / self.first_mohm[i] if self.first_mohm[i] else 0
 
     def _is_grown(self, i: int):
         others = [self._growth(j) for j in range(BATTERIES) if j != i]
@@ -66,7 +69,23 @@ class Health:
         """Pack i is another one."""
         self._tired &= ~(1 << i)
         self._grown &= ~(1 << i)
-        self._first[i] = 0
+        self.begin(i, 0)
+
+    def begin(self, i: int, r_mohm: int):
+        """The first resistance of pack i was `r_mohm`; 0: it is to be measured."""
+        if self.first_mohm[i] != r_mohm:
+            self.first_mohm[i] = r_mohm
+            keep(self._store, _KEY, bytes(self.first_mohm))
+
+    def arrange(self, places: list):
+        """The packs were exchanged among each other: see `Charge.arrange`."""
+        first_mohm, tired, grown = list(self.first_mohm), self._tired, self._grown
+        self._tired = self._grown = 0
+        for i, place in enumerate(places):
+            self.first_mohm[i] = first_mohm[place]
+            self._tired |= (tired >> place & 1) << i
+            self._grown |= (grown >> place & 1) << i
+        keep(self._store, _KEY, bytes(self.first_mohm))
 
     def look(self, i: int):
         """Look at pack i, whose charge was corrected just now; tell what is new."""
@@ -75,9 +94,8 @@ class Health:
             self._tired |= bit
             self._emit("capacity_low", i, 0, 0, self.percent(i) or 0)
         r_mohm = self._snap.r_mohm[i]
-        if r_mohm and not self._first[i]:
-            self._first[i] = r_mohm
-            keep(self._store, _KEY, bytes(self._first))
+        if r_mohm and not self.first_mohm[i]:
+            self.begin(i, r_mohm)
         elif self._is_grown(i) and not self._grown & bit:
             self._grown |= bit
             self._emit("resistance_grown", i, 0, 0, r_mohm)

@@ -11,10 +11,21 @@ from array import array
 
 from micropython import const
 
-from parallelator.energy import ROW, ROW_BYTES, ROWS_BYTES, capacity_mah, keep, kept
+from parallelator.energy import (
+    IDS,
+    IDS_BYTES,
+    ROW,
+    ROW_BYTES,
+    ROWS_BYTES,
+    capacity_mah,
+    ids,
+    keep,
+    kept,
+)
 from parallelator.energy.calibration import Calibration
 from parallelator.energy.charge import Charge
 from parallelator.energy.health import Health
+from parallelator.records.history import SERIES, SPANS
 from parallelator.snapshot import BATTERIES, CHANNELS, IDLE_MA, NO_CHARGE, connected
 
 _TURN_MS = const(250)  # a board's packs each: four turns are a second
@@ -23,6 +34,9 @@ _LOW = const(0xFFFF)
 _COUNTS_BYTES = const(64)
 _DWH_J = const(360)
 """Joules in 0.1 Wh."""
+_PARTS = const(16)
+_PART_J = 22.5
+"""Parts of 0.1 Wh in which a row keeps the low ends of energy."""
 _MAMS = const(3600000)
 """mA*ms in one mAh."""
 _MOST_MA = const(60000)
@@ -39,6 +53,7 @@ _KNOWN = 0.2
 """Deviation of a charge that is told as a number; beyond it nobody knows."""
 _LONGEST_S = const(172800)
 _TELL_TURNS = const(5)
+_POINTS = SPANS[-1][1]
 
 
 class Meter:
@@ -50,9 +65,12 @@ class Meter:
         resumed: True when they are of before the reset; False: the power was off.
         store: a `Storage` or its like, which keeps the record while the power is off.
         emit: function (code, i, state, reason, value) that records an event.
+        forget_r: function (i) that forgets the resistance of pack i.
 
     Attributes:
         charge: the `Charge`. calibration: the `Calibration`. health: the `Health`.
+        resumed: as above. packs: the `Packs`, None while no pack has an id.
+        renamed: to be set when the id of a pack was changed.
         told: of the rig, as `catalog.ENERGY` says; None when no charge is known.
         out_dwh, in_dwh: arrays of 16: energy that left and entered each pack so far, 0.1 Wh.
     """
@@ -65,9 +83,14 @@ class Meter:
         resumed: bool,
         store: "Storage",
         emit: "Callable[[str, int, int, int, int], object]",
+        forget_r: "Callable[[int], object]",
     ):
         self._snap = snap
         self._rows = rows
+        self._forget_r = forget_r
+        self.resumed = resumed
+        self.packs = None
+        self.renamed = True
         self._store = store
         self._emit = emit
         self.told = None
@@ -91,9 +114,12 @@ class Meter:
         self._long_ma = 0
         self._flows = self._flow_s = 0
         self._unseen_s = bytearray(b"\xff" * BATTERIES)
+        self._owed = (1 << BATTERIES) - 1 if resumed else 0
         self._round_s = snap.uptime_s
         self._saved_s = 0
         self._saved = None
+        self._points = 0
+        self._chart = bytearray(b"\xff" * (SERIES * _POINTS))
         self._recall(resumed)
         self.health = Health(self.charge, snap, store, emit)
 
@@ -109,18 +135,24 @@ class Meter:
             if row[1]:
                 *of_charge, out_low, in_low = row
                 self.charge.recall(i, of_charge)
-                out_dwh[i] += out_low - out_dwh[i] & _LOW
-                in_dwh[i] += in_low - in_dwh[i] & _LOW
+                out_low = out_low - out_dwh[i] * _PARTS & _LOW
+                in_low = in_low - in_dwh[i] * _PARTS & _LOW
+                out_dwh[i] += out_low // _PARTS
+                in_dwh[i] += in_low // _PARTS
+                self._rest_j[i] = (out_low % _PARTS - in_low % _PARTS) * _PART_J
                 if resumed:
                     self._unseen_s[i] = 0
-        self._saved = bytes(self._rows)
+        self._saved = bytes(record[:ROWS_BYTES])
 
-    async def run(self):
-        """Follow the snapshot, for ever."""
+    async def run(self, rig: "Rig"):
+        """Follow the snapshot of a rig, for ever."""
         turns = 0
         for i in range(BATTERIES):
             self._passed(i)
         while True:
+            if self.renamed:
+                self.renamed = False
+                await self._know_packs(rig)
             seconds = self.turn()
             for i in range(BATTERIES):
                 if seconds:
@@ -132,8 +164,45 @@ class Meter:
             if not turns:
                 for _ in self.telling():
                     await asyncio.sleep_ms(0)
+                self.chart(rig.history.rings[-1].count)
             if self._round_s - self._saved_s >= _SAVE_S:
                 self.save()
+            if self.packs:
+                await self.packs.tend()
+
+    async def _know_packs(self, rig: "Rig"):
+        if not self.packs:
+            if not any(ids(rig.settings)) and not any(kept(self._store, IDS, IDS_BYTES)):
+                return
+            from parallelator.energy.packs import Packs
+
+            self.packs = Packs(rig, self._store)
+            await asyncio.sleep_ms(0)
+        await self.packs.arrange()
+
+    def chart(self, points: int):
+        """Note the charges once the day's ring of the history, a `Ring`, has a new point.
+
+        Args:
+            points: how many it has had.
+        """
+        if points != self._points:
+            self._points = points
+            at = (points - 1) % _POINTS
+            charge_pct = self.told[0] if self.told else NO_CHARGE
+            self._chart[at] = charge_pct  # pyright: ignore - the first is a number
+            for i in range(BATTERIES):
+                self._chart[(i + 1) * _POINTS + at] = self._snap.soc_pct[i]
+
+    def charges(self, series: int, begin: int, end: int):
+        """Charge at the end of points `begin` to `end` - 1 of that ring, a list of per cent, None
+        where it was not known; it does not outlast a restart.
+
+        Args:
+            series: 0 is the rig, 1..16 are the batteries.
+        """
+        found = [self._chart[series * _POINTS + k % _POINTS] for k in range(begin, end)]
+        return [None if pct == NO_CHARGE else pct for pct in found]
 
     def turn(self):
         """A round over all packs begins; returns the seconds since the last one, 0 to 10."""
@@ -196,6 +265,10 @@ class Meter:
         self._unseen_s[i] = 0
         if not -_MOST_MA * seconds < out_mas < _MOST_MA * seconds:
             out_mas = 0
+        if self._owed >> i & 1 and abs(current_ma) > IDLE_MA:
+            # Up to a second of the flow before a reset was in no row: the one after it stands in.
+            self._owed &= ~(1 << i)
+            out_mas += current_ma
         charge.count(i, out_mas, seconds)
         self._count_energy(i, voltage_mv * out_mas)
         ma = out_mas // seconds
@@ -209,9 +282,15 @@ class Meter:
             if current_ma > -IDLE_MA:
                 self.calibration.look(i, voltage_mv, current_ma, snap.r_mohm[i])
             self.health.look(i)
-        row = charge.row(i) + (self.out_dwh[i] & _LOW, self.in_dwh[i] & _LOW)
-        struct.pack_into(ROW, self._rows, i * ROW_BYTES, *row)
+        self._write_row(i)
         self._show(i)
+
+    def _write_row(self, i: int):
+        rest = int(self._rest_j[i] / _PART_J)
+        out = self.out_dwh[i] * _PARTS + max(rest, 0)
+        into = self.in_dwh[i] * _PARTS - min(rest, 0)
+        row = self.charge.row(i) + (out & _LOW, into & _LOW)
+        struct.pack_into(ROW, self._rows, i * ROW_BYTES, *row)
 
     def _count_energy(self, i: int, out_uj: int):
         """Energy left pack i, uJ (it entered: below 0): whole 0.1 Wh are counted, the rest waits.
@@ -231,11 +310,45 @@ class Meter:
         charge, r_mohm = self.charge, self._snap.r_mohm[i]
         charge.wake(i)
         if charge.is_another(i, voltage_mv, current_ma, r_mohm):
-            charge.forget(i)
-            self.calibration.learner.swapped(i)
-            self.health.forget(i)
+            self.forget(i)
             self._emit("pack_changed", i, 0, 0, 0)
         charge.look(i, voltage_mv, current_ma, r_mohm)
+
+    def forget(self, i: int):
+        """Pack i is another one."""
+        self.charge.forget(i)
+        self.health.forget(i)
+        self._unseen_s[i] = _GONE_S
+        self._moved(i)
+
+    def arrange(self, places: list):
+        """The packs were exchanged among each other: see `Charge.arrange`."""
+        self.charge.arrange(places)
+        self.health.arrange(places)
+        for i, place in enumerate(places):
+            if i != place:
+                self.charge.wake(i)
+                self._moved(i)
+
+    def know(self, i: int, capacity_mah: float, error_mah: float, first_mohm: int):
+        """What is known of pack i from elsewhere, of what is not known better here.
+
+        Args:
+            capacity_mah, error_mah: two deviations; first_mohm: 0 = not known.
+        """
+        label_mah = self.charge.label_mah(i)
+        self.charge.know(i, capacity_mah / label_mah, error_mah / 2 / label_mah)
+        if first_mohm and not self.health.first_mohm[i]:
+            self.health.begin(i, first_mohm)
+        self._saved = None
+        self._write_row(i)
+
+    def _moved(self, i: int):
+        """What holds of the place of pack i holds no more: it has just been put there."""
+        self.calibration.learner.swapped(i)
+        self._forget_r(i)
+        self._saved = None
+        self._write_row(i)
 
     def _show(self, i: int):
         """Write the charge of pack i into the snapshot."""

@@ -37,6 +37,8 @@ class Ina2xx:
         NAME: of the chip.
         RANGE_UV: full scale of the shunt input as configured, microvolt.
         MAX_MV: highest voltage that its inputs stand, mV.
+        plan: function (discharge_ma, charge_ma, low_mv, high_mv) of limits as `configure` takes
+            them: what is written into which register.
         HAS_ALERT: whether it has an ALERT output; ON_CHARGE: whether that tells of a charge, too.
         MARK: a register that may hold any even number up to 0x7FFE until it is configured.
     """
@@ -46,7 +48,7 @@ class Ina2xx:
     MAX_MV: int
     current_ma: "Callable[[], int | None]"
     voltage_mv: "Callable[[], int | None]"
-    _plan: "Callable[[int, int], tuple]"
+    plan: "Callable[[int, int, int, int], tuple]"
     HAS_ALERT = True
     ON_CHARGE = False
     MARK: int
@@ -88,8 +90,7 @@ class Ina2xx:
             bool: True when everything reads back as written.
         """
         self._centre_mv = centre_mv
-        plan = self._plan(discharge_ma, charge_ma, low_mv, high_mv)  # pyright: ignore - each has one
-        self.settings = plan
+        self.settings = self.plan(discharge_ma, charge_ma, low_mv, high_mv)
         self._deaf_low = False
         if not self._write(0, RESET):
             return False
@@ -100,6 +101,20 @@ class Ina2xx:
             if self._read(register) != value and self._read(register) != value:
                 return False
         return self._control(0) is not None
+
+    def relimit(self, plan: tuple, centre_mv: int):
+        """Write other ALERT limits while the chip goes on; allocates nothing. Whether it has taken
+        them shows `prove`.
+
+        Args:
+            plan: what `plan` says of them; centre_mv: as of `configure`.
+        """
+        self._centre_mv = centre_mv
+        for register, value in plan:
+            deaf = self._deaf_low and register == self._LOW_LIMIT
+            if value != self.standing(register) and not deaf:
+                self._write(register, value)
+        self.settings = plan
 
     def invert_alert(self, on: bool):
         """Set or restore the polarity of ALERT, to prove its line.
@@ -238,7 +253,7 @@ class Ina237(Ina2xx):
     _LOW_LIMIT = 0x0F
     _LIMIT_LSB_UV = 5
 
-    def _plan(self, discharge_ma: int, charge_ma: int, low_mv: int, high_mv: int):
+    def plan(self, discharge_ma: int, charge_ma: int, low_mv: int, high_mv: int):
         over = self._limit_code(discharge_ma) if discharge_ma else 0x7FFF
         under = -self._limit_code(charge_ma) & 0xFFFF if charge_ma else 0x8000
         # The last code that reads as high_mv and the first that reads as low_mv.

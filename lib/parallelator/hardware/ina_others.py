@@ -60,7 +60,7 @@ class Ina226(Ina2xx):
     _FRESH_BIT = 0x0008
     _ALERT_BITS = 0x0010
 
-    def _plan(self, discharge_ma: int, charge_ma: int, low_mv: int, high_mv: int):
+    def plan(self, discharge_ma: int, charge_ma: int, low_mv: int, high_mv: int):
         over = min(discharge_ma * self._shunt_uohm // 2500, 0x7FFF) if discharge_ma else 0x7FFF
         return ((0x00, 0x4297), (0x07, over))
 
@@ -90,7 +90,7 @@ class Ina219(Ina2xx):
     _FLAGS = 0x02
     _FRESH_BIT = 0x0002
 
-    def _plan(self, discharge_ma: int, charge_ma: int, low_mv: int, high_mv: int):
+    def plan(self, discharge_ma: int, charge_ma: int, low_mv: int, high_mv: int):
         return ((0x00, 0x3557),)
 
     def prove(self):

@@ -29,6 +29,7 @@ from parallelator.snapshot import (
     IDLE_MA,
     RIG,
     STRAY_MA,
+    connected,
 )
 
 TICK_MS = const(20)
@@ -62,6 +63,7 @@ class Guard:
 
     Attributes:
         save: function () that keeps what `kept` holds; one that does nothing until it is set.
+        resistance: the `metering.Resistance` of the packs.
     """
 
     def __init__(
@@ -87,7 +89,7 @@ class Guard:
         self._judge = rules.Judge(limits)
         self._balance = rules.Balance(snap, limits)
         self._warnings = Warnings(snap, limits, self._balance, emit)
-        self._resistance = metering.Resistance(snap)
+        self.resistance = metering.Resistance(snap)
         self._zero = Zero(snap.temperature_c)
         self._sensors = Sensors(i2c, snap, limits, shunt_uohm, self._zero.ma)
         self._output = Output(snap, limits)
@@ -136,7 +138,7 @@ class Guard:
             self._states.kept
             + self._starts.kept
             + self._judge.kept
-            + self._resistance.kept
+            + self.resistance.kept
             + self._zero.kept
         )
 
@@ -165,7 +167,7 @@ class Guard:
         for i in range(BATTERIES):
             self._seen[i] = self._now
             if not self._sensors.chips[i]:
-                self._resistance.forget(i)
+                self.resistance.forget(i)
                 self._zero.forget(i)
 
     def recall(self):
@@ -192,6 +194,41 @@ class Guard:
             self._starts.note()
             self._saved_s = self._snap.uptime_s
             self.save()
+
+    def expect(self, unused: int):
+        """Expect a battery at every place but those of the mask `unused`."""
+        self._snap.unused = unused
+        self._presence.check_topology()
+
+    def adopt(self, settings: dict):
+        """Hold to the limits of these settings from the next tick on, the sensors within a second.
+
+        Returns:
+            bool: False when they have to wait for a restart: a sensor cannot measure up to them,
+            or a connected battery is beyond one. Saving alone switches nothing off.
+        """
+        limits = rules.Limits(settings)
+        for i in range(BATTERIES):
+            chip = self._sensors.chips[i]
+            if chip and self._sensors.refusal(chip, limits):
+                return False
+            if connected(self._snap, i) and self._is_beyond(limits, i):
+                return False
+        self._limits.take(settings)
+        self._judge.renew()
+        self._sensors.prepare()
+        self._presence.outdated = self._sensors.found
+        return True
+
+    def _is_beyond(self, limits: "Limits", i: int):
+        snap = self._snap
+        voltage_mv = snap.voltage_mv[i]
+        return (
+            rules.outside(limits, voltage_mv) != Reason.NONE
+            or not -limits.charge_ma <= snap.current_ma[i] <= limits.discharge_ma
+            or snap.temperature_c[i] > limits.temperature_trip_c
+            or self._balance.lag_mv(i, voltage_mv) > limits.imbalance_mv
+        )
 
     # Requests
 
@@ -278,7 +315,7 @@ class Guard:
             self._probe()
         else:
             self._scan()
-            self._prove()
+            self._prove(alerts)
         self._outage.pass_time(dt)
         self._starts.pass_time(dt)
         if self._starts.trial:
@@ -477,7 +514,7 @@ class Guard:
         if not self._sensors.read(i):
             if self._sensors.missed(i, dt):
                 self._stuck_ms[i] = 0
-                self._resistance.forget(i)
+                self.resistance.forget(i)
                 self._output.forget(i)
                 self._zero.forget(i)
                 self._presence.lose_sensor(i, now)
@@ -500,8 +537,8 @@ class Guard:
         else:
             self._attend(i, current_ma, dt)
 
-    def _prove(self):
-        if self._quiet_ms > 0:
+    def _prove(self, alerts: int):
+        if self._quiet_ms > 0 or alerts and self._starts.inrush_ma():
             # Its ALERT may have been cleared just now: flags show no conversion so soon.
             return
         if self._ticks % _PROOF_TICKS and self._presence.suspect < 0:
@@ -555,7 +592,7 @@ class Guard:
         else:
             self._states.forgive(i, seen_ms)
             self._warnings.connected(i, voltage_mv, current_ma, seen_ms)
-            self._resistance.sample(i, voltage_mv, current_ma)
+            self.resistance.sample(i, voltage_mv, current_ma)
             metering.count_time(self._snap, i, dt)
 
     def _would_overload(self, i: int):
@@ -581,7 +618,7 @@ class Guard:
         else:
             self._judge.rest(i, current_ma, dt)
         self._warnings.opened(i)
-        self._resistance.opened(i)
+        self.resistance.opened(i)
         if not self._measure_zero(i, current_ma, seen_ms):
             return
         self._output.watch_open(i, self._snap.voltage_mv[i], current_ma, states.stuck)

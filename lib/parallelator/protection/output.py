@@ -230,13 +230,19 @@ class Output:
             if self._steady_mv[i] and follows and not charges:
                 self.moved |= bit
         elif self._opened & bit and not -_STEP_MA < current_ma < _STEP_MA:
-            # It was told to open, and nothing changed: without its current the voltage would. A
-            # charge comes from the others.
+            # It was told to open, and nothing changed: without its current the voltage would.
             sag_mv = self._steady_mv[i] - voltage_mv
             expected_mv = -current_ma * self._pack_mohm(i) // 1000
-            given_ma = self.total_ma - (current_ma if self.closed & bit else 0)
             if abs(expected_mv) >= _TOLD_MV and not _follows(sag_mv, expected_mv):
-                if not charges or 2 * given_ma >= -current_ma:
+                if charges:
+                    # It comes from the others.
+                    given_ma = self.total_ma - (current_ma if self.closed & bit else 0)
+                    real = 2 * given_ma >= -current_ma
+                else:
+                    # Without it, this would be a voltage like those of the others.
+                    apart_mv = voltage_mv - expected_mv - self.rest_mv
+                    real = not self.live or abs(apart_mv) <= self._limits.voltage_offset_mv
+                if real:
                     self.moved |= bit
         elif not -_STEADY_MA < step_ma < _STEADY_MA:
             return

@@ -38,6 +38,7 @@ class Presence:
         measured: battery whose temperature the last `prove_one` read, or -1.
         shown: the flags that it read: ALERT, HIGH, LOW of ina2xx.
         aliased: mask of the places whose chips answer for one another.
+        outdated: mask of the chips that hold the limits of before.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Presence:
         self.measured = -1
         self.shown = 0
         self.aliased = 0
+        self.outdated = 0
 
     def start(self, now: int):
         """First look at everything: every board with all switches off, every sensor set up."""
@@ -91,7 +93,7 @@ class Presence:
                 self._adopt(i, driver)
                 self._prove_alert(i)
         self._unproven = 0
-        self._check_topology()
+        self.check_topology()
 
     # Sensors
 
@@ -104,9 +106,9 @@ class Presence:
         if driver and self._is_alone(i, now) and self._fits(i, driver):
             self._emit("sensor_found", i, self._snap.state[i], 0, 0)
             if self._adopt(i, driver):
-                self._check_topology()
+                self.check_topology()
                 return True
-        self._pause[i] = min(self._pause[i] * 2, _PROBE_CAP_MS)
+        self._pause[i] = min(self._pause[i] * 2 or _PROBE_MS, _PROBE_CAP_MS)
         return True
 
     def _is_alone(self, i: int, now: int):
@@ -168,7 +170,7 @@ class Presence:
         self._states.stuck &= ~bit | self._high
         if not self._states.held & bit:
             self._states.lose(i, Reason.SENSOR_LOST)
-        self._check_topology()
+        self.check_topology()
 
     def prove_one(self, now: int):
         """Check settings, limits and conversions of one chip; write again what it has lost.
@@ -178,6 +180,9 @@ class Presence:
             `shown` tells which.
         """
         self.measured = -1
+        if self.outdated:
+            self._renew_next()
+            return -1
         if self._unproven:
             return self._prove_next_alert()
         i = self.suspect
@@ -200,6 +205,14 @@ class Presence:
         else:
             self._doubt(i, now)
         return self._show(i, shown)
+
+    def _renew_next(self):
+        # One that does not take its limits is mended when its turn comes to be checked.
+        for i in range(BATTERIES):
+            if self.outdated >> i & 1:
+                self.outdated &= ~(1 << i)
+                if self._sensors.relimit(i):
+                    return
 
     def _show(self, i: int, shown: int):
         self.shown = shown & (ALERT | HIGH | LOW)
@@ -261,10 +274,14 @@ class Presence:
             self.alert_proven |= 1 << i
         else:
             self.alert_proven &= ~(1 << i)
+        shown = (inverted or 0) | (restored or 0)
         dead = not self.alert_proven >> i & 1
+        if dead and shown & LOW and self._sensors.ignore_low(i):
+            # A voltage of nothing, as of a pack whose BMS is open, holds the line.
+            return shown | self._prove_alert(i)
         if self._snap.alarm("alert_dead", i, dead) and dead:
             self._emit("alert_dead", i, self._snap.state[i], 0, 0)
-        return (inverted or 0) | (restored or 0)
+        return shown
 
     # Boards
 
@@ -358,7 +375,7 @@ class Presence:
             else:
                 self._switches.wanted &= ~(1 << i)
                 self._states.lose(i, Reason.EXPANDER_LOST)
-        self._check_topology()
+        self.check_topology()
 
     def _seek_board(self, b: int, held: int):
         stands = self._switches.rejoin(b) if held else False
@@ -375,13 +392,17 @@ class Presence:
         for i in range(b * CHANNELS, b * CHANNELS + CHANNELS):
             if self._sensors.chips[i]:
                 self._unproven |= 1 << i
+            else:
+                # Its sensor is there again, too: one that stands closed has to be read at once.
+                self._pause[i] = 0
             if standing >> i & 1:
                 self._states.resume(i)
             elif self._states.held >> i & 1:
                 self._states.regain_control(i)
-        self._check_topology()
+        self.check_topology()
 
-    def _check_topology(self):
+    def check_topology(self):
+        """Raise or clear the alarm that a complete rig of the known boards lacks something."""
         snap = self._snap
         snap.boards = self.boards
         snap.sensors = self._sensors.found

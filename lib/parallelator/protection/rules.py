@@ -76,6 +76,11 @@ class Limits:
     """
 
     def __init__(self, settings: dict):
+        self.take(settings)
+
+    def take(self, settings: dict):
+        """Be the limits of these settings from now on."""
+
         def limit(key: str):
             return settings["limits." + key]
 
@@ -129,7 +134,8 @@ class Judge:
         if any((row[1] == _TEMPERATURE) != (k == _READINGS) for k, row in enumerate(RULES)):
             raise ValueError("RULES: the temperature is not in the last row alone")
         self._limits = limits
-        self._limit = array("i", [limit_of(limits, row) for row in RULES])
+        self._limit = array("i", bytes(4 * _ROWS))
+        self.renew()
         self._sample = array("i", bytes(4 * _QUANTITIES))
         self._count = bytearray(_ROWS * BATTERIES)
         self._for_ms = array("i", bytes(4 * _ROWS * BATTERIES))
@@ -137,6 +143,11 @@ class Judge:
         self._rate = array("i", bytes(4 * BATTERIES))
         self._pending = bytearray(BATTERIES)
         self.urgent = False
+
+    def renew(self):
+        """Judge by what the limits are now."""
+        for k, row in enumerate(RULES):
+            self._limit[k] = limit_of(self._limits, row)
 
     @property
     def kept(self):

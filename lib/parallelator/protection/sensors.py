@@ -57,6 +57,7 @@ class Sensors:
         self._misses = bytearray(BATTERIES)
         self._marks = bytearray(BATTERIES)
         self._rescued = 0
+        self._plans = {}
         self.low = 0
         self.chips: list = [None] * BATTERIES
         self.found = 0
@@ -110,10 +111,10 @@ class Sensors:
     def _mark(self, i: int):
         return ina2xx.read_mark(self._i2c, _BASE + i, self._marks[i])
 
-    def refusal(self, driver: "type[Ina2xx]"):
-        """SENSOR_RANGE when such a chip cannot measure up to the limits, so that a trip could
-        never come, else NONE: a `Reason`."""
-        limits = self._limits
+    def refusal(self, driver: "type[Ina2xx] | Ina2xx", limits: "Limits | None" = None):
+        """SENSOR_RANGE when such a chip cannot measure up to the limits, or to others, so that a
+        trip could never come, else NONE: a `Reason`."""
+        limits = limits or self._limits
         most_ma = max(
             limits.hard_discharge_ma, limits.hard_charge_ma, limits.discharge_ma, limits.charge_ma
         )
@@ -136,13 +137,12 @@ class Sensors:
     def configure(self, i: int):
         """Write chip i's settings and limits again; True when they read back."""
         limits = self._limits
-        centre_mv = (limits.min_voltage_mv + limits.max_voltage_mv) // 2
         chip = self.chips[i]
         low = self.low >> i & 1
         good = chip.configure(
             limits.hard_discharge_ma,
             limits.hard_charge_ma,
-            centre_mv,
+            self._centre_mv(),
             limits.hard_low_mv,
             limits.hard_high_mv,
         )
@@ -153,17 +153,48 @@ class Sensors:
                 break
         return good and (not low or chip.watch_low(False))
 
+    def _centre_mv(self):
+        return (self._limits.min_voltage_mv + self._limits.max_voltage_mv) // 2
+
+    def prepare(self):
+        """The limits have changed: work out for `relimit` what each model is told of them."""
+        limits = self._limits
+        self._plans = {}
+        for chip in self.chips:
+            if chip and type(chip) not in self._plans:
+                self._plans[type(chip)] = chip.plan(
+                    limits.hard_discharge_ma,
+                    limits.hard_charge_ma,
+                    limits.hard_low_mv,
+                    limits.hard_high_mv,
+                )
+
+    def relimit(self, i: int):
+        """Write the limits that were prepared into chip i; True when there is such a chip."""
+        chip = self.chips[i]
+        plan = self._plans.get(type(chip))
+        if plan:
+            chip.relimit(plan, self._centre_mv())
+        return plan is not None
+
     def watch_low(self, i: int):
         """Battery i is about to close, or is read: below its hard limit it is only ever connected
         to be charged, and its ALERT must not tell of that."""
-        bit = 1 << i
-        chip = self.chips[i]
         voltage_mv = self._snap.voltage_mv[i]
-        if self.low & bit:
-            if voltage_mv > self._limits.hard_low_mv + _LOW_MARGIN_MV and chip.watch_low(True):
-                self.low &= ~bit
-        elif voltage_mv <= self._limits.hard_low_mv and chip and chip.watch_low(False):
-            self.low |= bit
+        if self.low >> i & 1:
+            high = voltage_mv > self._limits.hard_low_mv + _LOW_MARGIN_MV
+            if high and self.chips[i].watch_low(True):
+                self.low &= ~(1 << i)
+        elif voltage_mv <= self._limits.hard_low_mv:
+            self.ignore_low(i)
+
+    def ignore_low(self, i: int):
+        """Have chip i's ALERT not tell of a low voltage; True when that is new."""
+        chip = self.chips[i]
+        if self.low >> i & 1 or not chip or not chip.watch_low(False):
+            return False
+        self.low |= 1 << i
+        return True
 
     def drop(self, i: int):
         """Forget chip i: it must be found again."""

@@ -257,6 +257,7 @@ class Starts:
         if not self._trials:
             self._emit("trial", RIG, 0, Reason.TRIAL, kind)
         self._trials += 1
+        self.by_charge = False  # the next one waits, unless this one meets such a charger again
         self.kind = kind
         self.trial = group
         self._sure = sure

@@ -191,14 +191,25 @@ class States:
         self._note_load(i, reason, value)
         self.settle(i)
         others = starts.group & ~bit
-        if starting and (others & ~self.on & self._loaded or not others | self.on):
-            # Two of those that started together, or the only one: the load takes too much.
+        over = self._over(others) if starting else 0
+        if over:
+            # Two of those that started together, or all of them: the load takes too much.
             others &= self.on
             self._fall(others)
-            loaded = starts.group if self.on | self.held else self._recent(self._loaded)
-            self._fail_output(others | loaded & self._loaded)
+            over &= starts.group if self.on | self.held else self._recent(over)
+            self._fail_output(others | over)
         elif not self.on | self.held:
             self._fall_dark()
+
+    def _over(self, others: int):
+        # Who has opened on too much current when a start fails by one more, 0 while it does not.
+        if others & ~self.on & self._loaded:
+            return self._loaded
+        for i in range(BATTERIES):
+            if others >> i & 1 and self._cause[i] != Reason.OVERCURRENT:
+                return 0
+        # One that is closed and carries nothing does not conduct, as it seems.
+        return 0 if self.on & self._output.carriers else self._starts.group
 
     def _fail_trial(self, i: int, reason: int, value: int):
         # The output takes too much, or broke down: it is no battery's fault.
@@ -300,9 +311,9 @@ class States:
         return present <= 2 * empty
 
     def _is_spent_off(self, i: int):
-        # What a load pulls below the window is not empty for that.
+        # What a load pulls below the window is not empty for that, nor what has recovered.
         loaded = self.on | (self._loaded if self._cause[i] != Reason.UNDERVOLTAGE else 0)
-        return self.is_empty(i) and not loaded >> i & 1
+        return self.is_empty(i) and not loaded >> i & 1 and not self._is_recovered(i)
 
     def _is_violent(self, current_ma: int):
         hard_ma = self._limits.hard_discharge_ma
@@ -328,6 +339,7 @@ class States:
             if self._loaded >> i & 1:
                 self._refund(i)
                 self._cause[i] = Reason.UNDERVOLTAGE
+                self._snap.eta_ms[i] = self._uncounted_delay(i)
                 self.settle(i)
         self._fell &= ~self._loaded
         self._loaded = 0
@@ -366,7 +378,8 @@ class States:
         snap = self._snap
         self._fall(1 << i)
         if snap.state[i] != ABSENT:
-            self._cause[i] = reason
+            if not snap.eta_ms[i] or self._cause[i] not in rules.COUNTED:
+                self._cause[i] = reason
             snap.eta_ms[i] = max(snap.eta_ms[i], self._uncounted_delay(i))
             self._enter(i, ABSENT, reason)
 
@@ -417,6 +430,7 @@ class States:
         fallen = mask & self.on
         self._open(mask)
         self._fell |= fallen
+        self._loaded &= ~fallen
         for i in range(BATTERIES):
             if fallen >> i & 1:
                 self._fell_s[i] = self._snap.uptime_s

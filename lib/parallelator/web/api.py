@@ -35,6 +35,7 @@ ROUTES = (
     ("GET", "/messages.json", "files.messages", _BODY),
     ("GET", "/api/state", "state", _BODY),
     ("GET", "/api/live", "stream", _BODY),
+    ("POST", "/api/batteries/<n>/exchanged", "exchanged", _BODY),
     ("POST", "/api/batteries/<n>/<action>", "battery", _BODY),
     ("POST", "/switch_on", "switch", _BODY),
     ("POST", "/switch_off", "switch", _BODY),
@@ -224,6 +225,24 @@ class Api:
         if action == "reset":
             wish = None if number == "all" else WISHES[self._rig.snap.wish[number - 1]]
         return answer({"n": number, "wish": wish}, 202)
+
+    async def exchanged(self, request: "Request", n: str):
+        """POST /api/batteries/<n>/exchanged: an operator's word that another pack is there now.
+
+        Of one with an id that is told by changing the id.
+        """
+        number = whole(n, 1, BATTERIES)
+        if not number:
+            return problem(404, "battery", "Batteries are numbered 1 to %d." % BATTERIES, "n")
+        res = await self.access.refusal(request)
+        rig = self._rig
+        if res or not rig.meter:
+            return res or _uncounted()
+        if rig.settings["batteries.%d.id" % number]:
+            return problem(409, "has_id", "The battery has an id: change that.", "n")
+        rig.meter.forget(number - 1)
+        rig.events.emit("pack_swapped", number - 1, 0, 0, 0)
+        return answer({"n": number})
 
     async def bus_reset(self, request: "Request"):
         """POST /api/bus/reset: unlocks a bus that is locked as `bus_overload`."""

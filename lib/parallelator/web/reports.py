@@ -154,7 +154,8 @@ class Reports:
         begin = max(ring.oldest, end - max(span_s // ring.step_s, 1))
         head = {"step_ms": ring.step_s * 1000, "end_ms": end * ring.step_s * 1000}
         yield dump(head)[:-1] + ',"series":['
-        yield from joined(_series(ring, range(first, last + 1), begin, end))
+        meter = self._rig.meter if ring.step_s == SPANS[-1][0] else None
+        yield from joined(_series(ring, meter, range(first, last + 1), begin, end))
         yield "]}"
 
     async def system(self, request: "Request"):
@@ -281,12 +282,16 @@ def _in_fours(texts: "Iterable"):
     yield waiting
 
 
-def _series(ring: "Ring", numbers: range, begin: int, end: int):
+def _series(ring: "Ring", meter: "Meter | None", numbers: range, begin: int, end: int):
     for n in numbers:
         voltages, currents = ring.read(n, begin, end)
         text = '{"n":%d,"voltage_mv":%s' % (n, dump(voltages))
         yield ""
-        yield text + ',"current_ma":%s}' % dump(currents)
+        text += ',"current_ma":%s' % dump(currents)
+        if meter:
+            yield ""
+            text += ',"soc_pct":%s' % dump(meter.charges(n, begin, end))
+        yield text + "}"
 
 
 def _head(name: str, kind: str, text: str):

@@ -21,6 +21,9 @@ def pieces(rig: "Rig", writable: bool, logged_in: bool):
     head["writable"] = writable
     head["max_discharge_ma"] = _most(rig, "discharge")
     head["max_charge_ma"] = _most(rig, "charge")
+    head["pending"] = len(rig.pending)
+    unused = rig.snap.unused & ~rig.snap.sensors
+    head["unused"] = [i + 1 for i in range(BATTERIES) if unused >> i & 1]
     yield dump(head)[:-1] + ',"batteries":['
     head = None
     yield from joined(_battery(rig, i) for i in range(BATTERIES))

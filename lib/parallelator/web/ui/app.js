@@ -7,9 +7,9 @@ import { ask, change, login, logout } from "./client.js";
 import * as events from "./events.js";
 import * as lib from "./lib.js";
 import * as logs from "./logs.js";
+import * as pending from "./pending.js";
 import * as rig from "./rig.js";
-import * as settings from "./settings.js";
-import { follow } from "./stream.js";
+import { follow, refresh } from "./stream.js";
 import * as system from "./system.js";
 
 const { $, app, duration, say, set } = lib;
@@ -19,7 +19,7 @@ const VIEWS = ["rig", "charts", "events", "logs", "settings", "system"];
 
 // A view has any of: show() when it is opened, draw() when data are new, translate() when the
 // language is.
-const views = { rig, events, logs, settings, system };
+const views = { rig, events, logs, system };
 let opened = false;
 
 async function loadWords(code) {
@@ -52,6 +52,7 @@ function draw() {
   set($("about"), say("about", { v: model.version, n: model.boot, t: duration(model.uptime_ms) }));
   set($("account"), say(model.logged_in ? "logout" : "login"));
   $("account").hidden = !model.writable;
+  pending.draw();
   const count = alarms.draw();
   set($("trouble-count"), count ? String(count) : "");
   views.charts?.collect();
@@ -68,14 +69,19 @@ async function open() {
     if (view === app.view) tab.setAttribute("aria-current", "page");
     else tab.removeAttribute("aria-current");
   }
+  document.body.dataset.view = app.view;
   if (battery) $(name).scrollIntoView();
   else scrollTo(0, 0);
   if (!app.words || !app.model) return;
   opened = true;
+  // Separate files that import none of ours: else the first paint would wait for them as well.
   if (app.view === "charts" && !views.charts) {
-    // A separate file that imports none of ours: else the first paint would wait for it as well.
     const charts = await import("./charts.js");
     views.charts = charts.create({ ...lib, ask, change });
+  }
+  if (app.view === "settings" && !views.settings) {
+    const settings = await import("./settings.js");
+    views.settings = settings.create({ ...lib, ask, change, refresh });
   }
   views[app.view].show?.();
   draw();

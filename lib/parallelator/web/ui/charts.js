@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-only
 
-// The last minutes, hour and day as two charts, live: voltage and current of the rig and each
+// The last minutes, hour and day as charts, live: voltage, current and charge of the rig and each
 // battery. Loaded when it is first looked at; gets the shared tools as `lib` (see app.js).
 
 import uPlot from "uplot";
@@ -15,6 +15,9 @@ const AGAIN_S = 60;
 const GAP_S = 12;
 const HEIGHT = 230;
 const SERIES = 17; // 0 is the rig
+const KINDS = [["voltage_mv", 1000], ["current_ma", 1000], ["soc_pct", 1]]; // and its unit
+const PLACES = ["chart-voltage", "chart-current", "chart-soc"];
+const SOC = 2;
 
 export function create(lib) {
   const { $, amps, app, make, number, say, set, volts } = lib;
@@ -43,9 +46,10 @@ export function create(lib) {
       times: Array.from({ length: count }, (_, k) => (
         base + (end_ms - (count - 1 - k) * step_ms) / 1000
       )),
-      readings: ["voltage_mv", "current_ma"].map((name) => (
-        series.map((one) => one[name].map((value) => (value === null ? null : value / 1000)))
-      )),
+      readings: KINDS.map(([name, unit]) => series.map((one) => (
+        (one[name] || new Array(count).fill(null)).map((value) => (
+          value === null ? null : value / unit))
+      ))),
     };
   }
 
@@ -78,7 +82,7 @@ export function create(lib) {
   }
 
   function collect() {
-    const { batteries, bus, uptime_ms } = app.model;
+    const { batteries, bus, energy, uptime_ms } = app.model;
     const now = base + uptime_ms / 1000;
     const last = live.times.at(-1);
     if (loading) return;
@@ -91,11 +95,11 @@ export function create(lib) {
     }
     if (now <= last) return;
     live.times.push(now);
-    [[bus, ...batteries], [bus, ...batteries]].forEach((sources, chart) => {
-      sources.forEach((source, series) => {
-        const value = chart ? source.current_ma : source.voltage_mv;
-        const blind = value === null || (chart && source.voltage_mv === null);
-        live.readings[chart][series].push(blind ? null : value / 1000);
+    KINDS.forEach(([name, unit], chart) => {
+      [chart === SOC ? energy || {} : bus, ...batteries].forEach((source, series) => {
+        const value = source[name] ?? null;
+        const blind = value === null || source.voltage_mv === null;
+        live.readings[chart][series].push(blind ? null : value / unit);
       });
     });
     const old = live.times.findIndex((time) => time >= now - KEEP_S);
@@ -114,14 +118,16 @@ export function create(lib) {
     });
   }
 
-  function chart(place, values) {
+  function chart(place, k) {
+    const soc = k === SOC;
     const axis = () => ({ stroke: css("--mute"), grid: { stroke: css("--rule") } });
-    const series = Array.from({ length: SERIES }, (_, k) => ({
-      show: shown[k] && known[k],
-      stroke: color(k),
-      width: k ? 1.5 : 3,
-      dash: k > 8 ? [6, 4] : [],
+    const series = Array.from({ length: SERIES }, (_, n) => ({
+      show: shown[n] && known[n],
+      stroke: color(n),
+      width: n ? 1.5 : 3,
+      dash: n > 8 ? [6, 4] : [],
       points: { show: false },
+      spanGaps: soc,
     }));
     const options = {
       width: place.clientWidth, height: HEIGHT, legend: { show: false },
@@ -130,12 +136,12 @@ export function create(lib) {
         drag: { x: true, y: false, setScale: false },
         bind: { dblclick: () => () => { zoom = null; refreshScale(); } },
       },
-      scales: { x: { time: true } },
+      scales: { x: { time: true }, ...(soc && { y: { range: [0, 100] } }) },
       axes: [
         { ...axis(), space: 70, values: (_, ticks) => (
           ticks.map((tick) => clock(tick, ticks[1] - ticks[0] < 60))) },
         { ...axis(), size: 54, values: (_, ticks) => ticks.map((tick) => (
-          `${tick < 0 ? "-" : ""}${number(tick, 1)}`)) },
+          `${tick < 0 ? "-" : ""}${number(tick, soc ? 0 : 1)}`)) },
       ],
       series: [{}, ...series],
       hooks: {
@@ -149,12 +155,13 @@ export function create(lib) {
         }],
       },
     };
-    return new uPlot(options, [times, ...values], place);
+    return new uPlot(options, [times, ...readings[k]], place);
   }
 
   function rebuild() {
     charts?.forEach((plot) => plot.destroy());
-    charts = [chart($("chart-voltage"), readings[0]), chart($("chart-current"), readings[1])];
+    $("soc").hidden = !app.model.energy;
+    charts = PLACES.slice(0, app.model.energy ? 3 : SOC).map((id, k) => chart($(id), k));
     refreshScale();
   }
 
@@ -175,9 +182,9 @@ export function create(lib) {
     const index = at === null ? times.length - 1 : at;
     set($("chart-time"), at === null ? say("now") : say("at", { t: clock(times[index]) }));
     chips.forEach(({ value }, k) => {
-      const [mv, ma] = readings.map((list) => list[k]?.[index] ?? null);
+      const [mv, ma, pct] = readings.map((list) => list[k]?.[index] ?? null);
       set(value, `${volts(mv === null ? null : mv * 1000)} ${ma < 0 ? "-" : ""}`
-        + amps(ma === null ? null : ma * 1000));
+        + amps(ma === null ? null : ma * 1000) + (pct === null ? "" : `\n${pct}\u00a0%`));
     });
   }
 
@@ -235,7 +242,7 @@ export function create(lib) {
       swatch.style.background = color(k);
       set(name, k ? String(k) : say("output"));
     });
-    for (const id of ["chart-voltage", "chart-current"]) {
+    for (const id of PLACES) {
       $(id).setAttribute("aria-label", say("chartText"));
     }
     for (const key of $("spans").querySelectorAll("[data-span]")) {
@@ -266,5 +273,5 @@ export function create(lib) {
 }
 
 function empty() {
-  return { times: [], readings: [0, 1].map(() => Array.from({ length: SERIES }, () => [])) };
+  return { times: [], readings: KINDS.map(() => Array.from({ length: SERIES }, () => [])) };
 }

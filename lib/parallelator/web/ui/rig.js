@@ -115,6 +115,7 @@ function drawBattery(battery, i) {
   const look = `${state}${["trouble", "danger"].includes(STATES[state]) ? " trouble" : ""}`;
   const n = String(battery.n);
   const tile = tiles[i];
+  tile.root.hidden = cards[i].root.hidden = state === "absent" && model.unused.includes(battery.n);
   const alarms = model.alarms.filter((alarm) => alarm.n === battery.n);
   const warned = alarms.some(({ code }) => ALARMS[code].rank >= 4);
   tile.root.className = warned ? `${look} warned` : look;
@@ -128,7 +129,7 @@ function drawBattery(battery, i) {
   icon(icons[0], state);
   icon(icons[1], battery.flow || "idle");
   set(fields.n, n);
-  set(fields.label, battery.label && battery.label !== n ? battery.label : "");
+  set(fields.label, `${battery.label === n ? "" : battery.label} ${battery.id}`.trim());
   set(fields.state, words.state[state]);
   set(fields.voltage, volts(battery.voltage_mv));
   set(fields.rank, rank(battery.n));
@@ -146,8 +147,10 @@ function drawBattery(battery, i) {
   for (const key of keys) {
     const { action } = key.dataset;
     const locked = state === "locked";
-    key.hidden = !model.writable
-      || (action === "reset" ? !locked && !battery.trips : locked && action !== "off");
+    key.hidden = !model.writable || (
+      action === "reset" ? !locked && !battery.trips
+        : action === "exchanged" ? !model.energy || battery.id !== "" || battery.flow !== "idle"
+          : locked && action !== "off");
     key.disabled = state === "absent" && action === "on";
     if (action === "auto" || action === "off") key.ariaPressed = String(battery.wish === action);
   }
@@ -179,6 +182,7 @@ async function cutOff(n) {
 async function press(n, action) {
   const { model } = app;
   const { flow, state, current_ma, wish } = model.batteries[n - 1];
+  if (action === "exchanged" && !await ask(say("askExchanged", { n }), say(action))) return null;
   if (action !== "off") return change(`/api/batteries/${n}/${action}`, { n });
   const opens = state === "on" ? whatOpens(n) : "";
   if (opens || (flow !== "idle" && current_ma !== null)) {

@@ -2,10 +2,10 @@
 
 // The controller itself: versions, memory, tasks, wiring, clock, restart.
 
-import { change } from "./client.js";
+import { change, now } from "./client.js";
 import { $, app, duration, make, number, say, toast } from "./lib.js";
 import { cardText } from "./logs.js";
-import { restart } from "./settings.js";
+import { restart } from "./pending.js";
 import * as update from "./update.js";
 
 const POLL_MS = 5000;
@@ -69,8 +69,7 @@ function list() {
 
 $("restart").onclick = restart;
 $("set-clock").onclick = async () => {
-  const body = { unix_s: Math.round(Date.now() / 1000) };
-  if (await change("/api/time", { body })) {
+  if (await change("/api/time", { body: now() })) {
     toast(say("clockSet"));
     show();
   }
