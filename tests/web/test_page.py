@@ -483,7 +483,7 @@ def test_for_the_ear(visit, rig):
     assert page.evaluate("window.changes") == 0, "an unchanged alarm is not read out again"
 
 
-def test_three_requests_to_the_first_paint(browser, rig):
+def test_three_requests_to_the_first_paint_and_five_to_live_data(browser, rig):
     page = browser.new_page(viewport=PHONE)
     paths = []
     page.on("request", lambda request: paths.append(request.url[len(rig.url) :]))
@@ -491,7 +491,8 @@ def test_three_requests_to_the_first_paint(browser, rig):
     page.wait_for_timeout(1000)
     own = [path for path in paths if path.startswith("/")]
     assert sorted(own[:3]) == ["/", "/app.js", "/style.css"]
-    assert sorted(own[3:]) == ["/api/live", "/messages.json"]
+    assert sorted(own[3:5]) == ["/api/live", "/messages.json"]
+    assert own[5:] == ["/api/history?span=600"], "for the small curves, when all else is there"
     page.context.close()
 
 

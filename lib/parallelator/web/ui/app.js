@@ -6,6 +6,8 @@ import { ask, change, login, logout } from "./client.js";
 import * as events from "./events.js";
 import * as lib from "./lib.js";
 import * as logs from "./logs.js";
+import * as night from "./night.js";
+import * as past from "./past.js";
 import * as rig from "./rig.js";
 import * as settings from "./settings.js";
 import { follow } from "./stream.js";
@@ -55,13 +57,12 @@ function draw() {
   $("account").hidden = !model.writable;
   const count = rig.drawNotices();
   set($("trouble-count"), count ? String(count) : "");
-  views.charts?.collect();
+  past.collect();
   views[current]?.draw?.();
 }
 
 async function open() {
-  const name = location.hash.slice(1);
-  const battery = name.startsWith("battery-");
+  const [name, n] = location.hash.slice(1).split("-");
   current = VIEWS.includes(name) ? name : "rig";
   for (const view of VIEWS) {
     $(`view-${view}`).hidden = view !== current;
@@ -69,16 +70,17 @@ async function open() {
     if (view === current) tab.setAttribute("aria-current", "page");
     else tab.removeAttribute("aria-current");
   }
-  if (battery) $(name).scrollIntoView();
+  if (name === "battery") $(`battery-${n}`).scrollIntoView();
   else scrollTo(0, 0);
   if (!app.words || !app.model) return;
   opened = true;
+  lib.part.lost.clear();
   if (current === "charts" && !views.charts) {
     // A separate file that imports none of ours: else the first paint would wait for it as well.
-    const charts = await import("./charts.js");
-    views.charts = charts.create({ ...lib, ask, change });
+    const charts = await lib.part("charts", import("./charts.js"));
+    views.charts = charts?.create({ ...lib, ...night, ...past, ask, change });
   }
-  views[current].show?.();
+  lib.part(current, views[current]?.show?.(Number(n)));
   draw();
 }
 
@@ -89,6 +91,7 @@ $("language").onclick = () => {
   loadWords(code);
 };
 $("account").onclick = () => (app.model.logged_in ? logout() : login());
+$("again").onclick = open;
 addEventListener("hashchange", open);
 follow(draw);
 loadWords(localStorage.getItem("language"));

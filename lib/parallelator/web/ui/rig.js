@@ -6,6 +6,7 @@ import { STATES } from "catalog";
 
 import { ask, change } from "./client.js";
 import { $, amps, app, build, fill, icon, make, number, say, sentence, set, volts } from "./lib.js";
+import { drawCurves } from "./past.js";
 import { flowOf } from "./stream.js";
 
 const HOT_C = 50;
@@ -20,6 +21,7 @@ export function create() {
     tiles.push(tile);
     const card = build("card", $("cards"));
     card.root.id = `battery-${n}`;
+    card.fields.spark.href = `#charts-${n}`;
     for (const key of card.keys) key.onclick = () => press(n, key.dataset.action);
     cards.push(card);
   }
@@ -32,6 +34,7 @@ export function create() {
 export function translate() {
   [...$("boards").children].forEach((key, b) => set(key, say("cutOff", { n: b + 1 })));
   cards.forEach((card, i) => {
+    card.fields.spark.ariaLabel = say("pair", { b: say("battery", { n: i + 1 }), s: say("charts") });
     for (const key of card.keys) {
       const action = key.dataset.action;
       const name = say(action === "on" ? "onHint" : action);
@@ -57,6 +60,7 @@ export function draw() {
   $("read-only").hidden = model.writable;
   set($("read-only"), app.words.refused.no_password);
   model.batteries.forEach(drawBattery);
+  drawCurves();
 }
 
 // "63 % ± 4, about 3 h 10 at this load, until 23:40"

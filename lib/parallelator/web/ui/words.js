@@ -32,7 +32,10 @@ export const PAGE = {
     output: "Output", voltageV: "Voltage (V)", currentA: "Current (A), discharge upwards",
     span: "Time shown", minutes: "{v} min", live: "Live", pointInTime: "Point in time",
     now: "Now", at: "At {t}", shown: "Batteries shown",
-    hour: "{v} h",
+    hour: "{v} h", night: "Night", limit: "limit", mode: "What is shown", values: "Values",
+    deviation: "From the mean", withLimits: "With limits",
+    deviationMv: "Voltage: distance from the mean of all batteries (mV)",
+    lost: "Not loaded: {v}. The rig does not answer, or is busy.", again: "Try again",
     chartText: "Chart of what was measured. The values are in the buttons below.",
     curve: "Charge of these cells", curveV: "Voltage of a cell at rest (V) by charge",
     curve_start: "Charge is estimated with the usual curve of this kind of cell. Once discharged "
@@ -132,7 +135,10 @@ export const PAGE = {
     output: "Sortie", voltageV: "Tension (V)", currentA: "Courant (A), décharge vers le haut",
     span: "Durée affichée", minutes: "{v} min", live: "En direct", pointInTime: "Instant",
     now: "Maintenant", at: "À {t}", shown: "Batteries affichées",
-    hour: "{v} h",
+    hour: "{v} h", night: "Nuit", limit: "limite", mode: "Affichage", values: "Valeurs",
+    deviation: "Écart à la moyenne", withLimits: "Avec les limites",
+    deviationMv: "Tension\u00a0: écart à la moyenne des batteries (mV)",
+    lost: "Non chargé\u00a0: {v}. Le parc ne répond pas, ou il est occupé.", again: "Réessayer",
     chartText: "Courbe des mesures. Les valeurs sont dans les boutons ci-dessous.",
     curve: "Charge de ces éléments", curveV: "Tension d’un élément au repos (V) selon la charge",
     curve_start: "La charge est estimée avec la courbe habituelle de ce type d’éléments. Après une "
