@@ -27,7 +27,7 @@ PAGE = ROOT / "build/page"
 LINK = ROOT / "build/mpy-lib/page"
 MAX_BYTES = 70 * 1024
 OLDEST_BROWSERS = "es2021"
-COMMENT = re.compile(rb"<!--.*?-->\n?", re.DOTALL)
+COMMENT = re.compile(rb" *<!--.*?-->\n?", re.DOTALL)
 WINDOW_BITS = 13
 """8 KB: the memory that the rig takes to unpack a file for clients without gzip (`web.files`)."""
 
@@ -90,7 +90,7 @@ def bundle():
 
 def files():
     """Name and content of each file of the page."""
-    for name in ("index.html", "setup.html"):
+    for name in ("index.html", "setup.html", "manifest.json", "icon.svg"):
         yield name, COMMENT.sub(b"", (SOURCES / name).read_bytes())
     for path in sorted(BUNDLE.iterdir()):
         yield path.name, path.read_bytes()

@@ -12,6 +12,8 @@ import * as rig from "./rig.js";
 import * as settings from "./settings.js";
 import { follow } from "./stream.js";
 import * as system from "./system.js";
+import * as table from "./table.js";
+import { PAGE } from "./words.js";
 
 const { $, app, duration, say, set } = lib;
 
@@ -20,30 +22,35 @@ const VIEWS = ["rig", "charts", "events", "logs", "settings", "system"];
 
 // A view has any of: show() when it is opened, draw() when data are new, translate() when the
 // language is.
-const views = { rig, events, logs, settings, system };
+const views = { rig, table, events, logs, settings, system };
 let current = "rig";
 let opened = false;
 
 async function loadWords(code) {
+  translate(code || app.language);
   try {
-    app.words = await (await fetch(`/messages.json${code ? `?language=${code}` : ""}`)).json();
+    app.words = await lib.get(`/messages.json${code ? `?language=${code}` : ""}`);
   } catch {
     setTimeout(loadWords, RETRY_MS, code);
     return;
   }
-  app.language = app.words.language;
-  document.documentElement.lang = app.language;
+  translate(app.words.language);
+  for (const view of Object.values(views)) view.translate?.();
+  draw();
+}
+
+// The words of the page itself.
+function translate(language) {
+  app.language = language;
+  document.documentElement.lang = language;
   for (const element of document.querySelectorAll("[data-t]")) {
-    element.textContent = say(element.dataset.t);
+    set(element, say(element.dataset.t));
   }
   for (const element of document.querySelectorAll("[data-t-label]")) {
     element.setAttribute("aria-label", say(element.dataset.tLabel));
   }
-  $("language").textContent = say("other");
+  set($("language"), say("other"));
   $("language").lang = say("otherCode");
-  $("stale").textContent = say("stale");
-  for (const view of Object.values(views)) view.translate?.();
-  draw();
 }
 
 function draw() {
@@ -59,6 +66,7 @@ function draw() {
   set($("trouble-count"), count ? String(count) : "");
   past.collect();
   views[current]?.draw?.();
+  document.body.classList.remove("loading");
 }
 
 async function open() {
@@ -70,6 +78,7 @@ async function open() {
     if (view === current) tab.setAttribute("aria-current", "page");
     else tab.removeAttribute("aria-current");
   }
+  if (name === "battery") table.choose("cards");
   if (name === "battery") $(`battery-${n}`).scrollIntoView();
   else scrollTo(0, 0);
   if (!app.words || !app.model) return;
@@ -80,11 +89,12 @@ async function open() {
     const charts = await lib.part("charts", import("./charts.js"));
     views.charts = charts?.create({ ...lib, ...night, ...past, ask, change });
   }
-  lib.part(current, views[current]?.show?.(Number(n)));
+  views[current]?.show?.(n);
   draw();
 }
 
 rig.create();
+table.create();
 $("language").onclick = () => {
   const code = say("otherCode");
   localStorage.setItem("language", code);
@@ -94,4 +104,6 @@ $("account").onclick = () => (app.model.logged_in ? logout() : login());
 $("again").onclick = open;
 addEventListener("hashchange", open);
 follow(draw);
-loadWords(localStorage.getItem("language"));
+// Of the languages that the browser asks for the first that there is, else the rig's.
+const wanted = navigator.languages.map((tag) => tag.slice(0, 2)).find((code) => PAGE[code]);
+loadWords(localStorage.getItem("language") || wanted);

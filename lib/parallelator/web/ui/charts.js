@@ -15,12 +15,11 @@ const STEPS_S = [
 ];
 const DASHES = [[], [7, 3], [2, 2], [9, 3, 2, 3]];
 const LEAST = { values: [0.1, 1], deviation: [0.02, 1], limits: [0.1, 1] };
-const NIGHT_BEGINS_S = 6 * 3600; // after noon; until then the one before is of interest
 
 export function create(lib) {
   const {
-    $, amps, app, collect, empty, loadSettings, local, make, nightFile, nightName, nightOf, number, offset, part, past, points,
-    save, say, set, volts, SERIES,
+    $, SERIES, amps, app, collect, empty, loadSettings, local, make, nightFile, nightName,
+    nightNow, number, offset, part, past, points, save, say, set, volts,
   } = lib;
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const shown = new Array(SERIES).fill(true);
@@ -76,7 +75,7 @@ export function create(lib) {
   function bounds() {
     if (zoom) return zoom;
     const now = past.times.at(-1) ?? 0;
-    return span === "night" ? nightOf(now - NIGHT_BEGINS_S) : [now - Number(span), now];
+    return span === "night" ? nightNow() : [now - Number(span), now];
   }
 
   // ---- drawing ---------------------------------------------------------------------------
@@ -102,20 +101,16 @@ export function create(lib) {
     });
   }
 
-  const limitsOf = (names) => names.flatMap(([name, sign]) => {
-    const value = app.settings?.[`limits.${name}`];
-    return value ? [sign * value / 1000] : [];
-  });
-
-  // Those of a battery; what holds in both directions, and what in one.
+  // Of a battery, in V or A.
   function limits(chart) {
     const { settings } = app;
-    if (!settings || mode === "deviation") return [];
-    if (!chart) return limitsOf([["min_voltage_mv", 1], ["max_voltage_mv", 1]]);
-    const both = limitsOf([["max_current_ma", 1]]);
+    if (!settings || (!chart && mode === "deviation")) return [];
+    const limit = (name) => settings[`limits.${name}`] / 1000;
+    if (!chart) return [limit("min_voltage_mv"), limit("max_voltage_mv")];
+    const both = limit("max_current_ma");
     return [
-      Math.min(...both, ...limitsOf([["max_discharge_current_ma", 1]])),
-      -Math.min(...both, ...limitsOf([["max_charge_current_ma", 1]])),
+      Math.min(both, limit("max_discharge_current_ma")),
+      -Math.min(both, limit("max_charge_current_ma")),
     ];
   }
 
@@ -202,11 +197,12 @@ export function create(lib) {
   // What the charts hold of the night, as a file.
   function download() {
     const [from, to] = bounds();
-    const head = readings[0].flatMap((_, k) => ["mv", "ma"].map((unit) => `${k || "output"}_${unit}`));
+    const whole = (value) => (value === null ? "" : Math.round(value * 1000));
+    const units = ["mv", "ma"];
+    const head = readings[0].flatMap((_, k) => units.map((unit) => `${k || "output"}_${unit}`));
     const rows = times.flatMap((time, k) => (time < from || time > to ? [] : [[
       `${new Date(time * 1000).toISOString().slice(0, 19)}Z`,
-      ...readings[0].flatMap((list, n) => [list[k], readings[1][n][k]].map((value) => (
-        value === null ? "" : Math.round(value * 1000)))),
+      ...readings[0].flatMap((list, n) => [list[k], readings[1][n][k]].map(whole)),
     ]]));
     const text = [["time", ...head], ...rows].map((row) => `${row.join()}\n`);
     save(nightFile(from), text);
@@ -262,14 +258,15 @@ export function create(lib) {
     curve.translate();
   }
 
-  // With the number of a battery, that one alone.
-  async function show(n) {
+  // With the number of a battery that one alone; with `night` the night.
+  async function show(what) {
     curve.show();
-    if (n) shown.forEach((_, k) => { shown[k] = k === n; });
+    if (what === "night") span = what;
+    else if (what) shown.forEach((_, k) => { shown[k] = k === Number(what); });
     collect();
     await past.loading;
     translate();
-    await loadSettings();
+    await part("charts", loadSettings());
     draw();
   }
 

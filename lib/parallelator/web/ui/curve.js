@@ -6,7 +6,8 @@ import { createPlot, round } from "./plot.js";
 
 const PHASES = ["charge", "discharge"];
 
-export function createCurve({ $, app, ask, change, get, make, number, part, say, set }) {
+export function createCurve(lib) {
+  const { $, app, ask, change, get, make, number, part, say, set } = lib;
   const dark = matchMedia("(prefers-color-scheme: dark)");
   let told = null;
   const plot = createPlot($("curve-chart"));

@@ -15,7 +15,7 @@ export const app = {
 
 // ---- requests ----------------------------------------------------------------------------
 
-const WAIT_MS = 10000;
+export const WAIT_MS = 10000;
 
 export async function get(path) {
   const answer = await fetch(path, { signal: AbortSignal.timeout(WAIT_MS) });
@@ -34,7 +34,7 @@ export async function part(name, loading) {
     return null;
   } finally {
     $("lost").hidden = !part.lost.size;
-    if (app.words) set($("lost-text"), say("lost", { v: [...part.lost].map((key) => say(key)).join() }));
+    set($("lost-text"), say("lost", { v: [...part.lost].map((key) => say(key)).join(", ") }));
   }
 }
 part.lost = new Set();

@@ -5,6 +5,7 @@
 import { app, get } from "./lib.js";
 
 const DAY_S = 86400;
+const BEGUN_S = 6 * 3600; // after its noon, a night takes the place of the one before
 const NAME = "(?:<[^>]+>|[a-z]+)";
 const ZONE = RegExp(`^${NAME}([-+\\d:]+)(?:${NAME}([-+\\d:]*),(.+),(.+))?$`, "i");
 
@@ -51,15 +52,18 @@ export function nightOf(time) {
   return [day, day + 1].map((noon) => noon * DAY_S - offset(noon * DAY_S - offset(time)));
 }
 
+// The one to look at now.
+export const nightNow = () => nightOf(Date.now() / 1000 - BEGUN_S);
+
 // Date and time of the rig's zone, as Intl.DateTimeFormat's options say.
 export function local(time, options) {
   return new Date((time + offset(time)) * 1000)
-    .toLocaleString(app.language, { ...options, timeZone: "UTC", hour12: false });
+    .toLocaleString(app.language, { ...options, timeZone: "UTC", hourCycle: "h23" });
 }
 
-export const nightName = (night) => (
-  night.map((time) => local(time, { weekday: "short", day: "numeric", month: "short" })).join(" – ")
-);
+export const nightName = (night) => night.map((time) => (
+  local(time, { weekday: "short", day: "numeric", month: "short" })
+)).join(" – ");
 
 // By the day on which the night of this noon begins.
 export function nightFile(noon) {

@@ -10,7 +10,7 @@ const FOOT = 22;
 const TEXT = 12;
 const DRAG = 8; // px from where a tap is a choice of a part
 
-// The round numbers from `low` to `high`, about `most` of them, and the digits that tell them apart.
+// The round numbers from `low` to `high`, at most about `most`, and the digits to tell them apart.
 export function round(low, high, most) {
   const least = (high - low) / most;
   const power = 10 ** Math.floor(Math.log10(least));
@@ -37,10 +37,10 @@ export function createPlot(place, { pointed = () => {}, chosen } = {}) {
   const toValue = (x) => shown.from
     + Math.min(Math.max((x - LEFT) / width, 0), 1) * (shown.to - shown.from);
 
-  // Shows `from` to `to` of `x`, a list in rising order, and the `values` of `lines` {name, values,
-  // color, line: px, dash}; `marks` {x or y, color, text}; `within`: values of y to show in any
-  // case; `least`: of the scale of y; `xs` (from, to, most) gives [value, text] for the axis, `ys`
-  // (value, digits) a text; `gaps`: false when a line goes on over what is not known.
+  // Shows `from` to `to` of `x`, a rising list, and `lines` {name, values, color, line: px, dash};
+  // `marks` {x or y, color, text}; `within`: values of y to show in any case; `least`: of the scale
+  // of y; `xs` (from, to, most) gives [value, text] for the axis, `ys` (value, digits) a text;
+  // `gaps`: false when a line goes on over what is not known.
   function draw(what = shown) {
     shown = what;
     const room = place.clientWidth;
@@ -61,7 +61,7 @@ export function createPlot(place, { pointed = () => {}, chosen } = {}) {
     const [low, top] = scale(first, last);
     const toY = (value) => bottom - (value - low) / (top - low) * (bottom - TOP);
 
-    axes(round(low, top, (bottom - TOP) / 40), toY, bottom);
+    axes(round(low, top, (bottom - TOP) / 28), toY, bottom);
     pen.save();
     pen.beginPath();
     pen.rect(LEFT, 0, width, bottom + 1);
@@ -124,7 +124,7 @@ export function createPlot(place, { pointed = () => {}, chosen } = {}) {
     }
     told.clear();
     pen.textAlign = "center";
-    for (const [value, text] of shown.xs(shown.from, shown.to, width / 75)) {
+    for (const [value, text] of shown.xs(shown.from, shown.to, width / 58)) {
       const x = Math.round(toX(value)) + 0.5;
       pen.moveTo(x, TOP);
       pen.lineTo(x, bottom + 4);

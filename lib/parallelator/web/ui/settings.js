@@ -3,7 +3,7 @@
 // Settings: a form made from the rig's own description of them, saved all or nothing.
 
 import { ask, change } from "./client.js";
-import { $, app, fill, make, say, toast } from "./lib.js";
+import { $, app, fill, get, make, say, toast } from "./lib.js";
 import { refresh } from "./stream.js";
 import { SETTINGS } from "./words.js";
 
@@ -18,9 +18,7 @@ let fields = new Map(); // key: { row, input, error }
 
 export async function show() {
   try {
-    [schema, saved] = await Promise.all(["/api/settings/schema", "/api/settings"].map(
-      async (path) => (await fetch(path)).json(),
-    ));
+    [schema, saved] = await Promise.all(["/api/settings/schema", "/api/settings"].map(get));
   } catch {
     toast(say("unreadable"));
     return;
