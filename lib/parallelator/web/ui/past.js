@@ -73,7 +73,7 @@ export function drawCurves() {
   const all = curves.flat();
   const top = Math.max(LEAST_A, ...all);
   const low = Math.min(0, ...all);
-  const y = (amps) => ((top - amps) / (top - low) * 20).toFixed(1);
+  const y = (amps) => ((top - amps) / (top - low) * 18 + 1).toFixed(1);
   curves.forEach((steps, i) => {
     const line = steps.map((amps, k) => `V${y(amps)}H${k + 1}`).join("");
     $(`battery-${i + 1}`).querySelector(".spark path")
