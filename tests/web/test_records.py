@@ -293,7 +293,7 @@ def test_one_battery_alone_from_its_card(visit, night):
     page = visit(night)
     curve = page.locator("#battery-7 .spark")
     shape = curve.locator("path")
-    expect(shape).to_have_attribute("d", re.compile("V.*H60V.*Z$"))
+    expect(shape).to_have_attribute("d", re.compile("V.*H61V.*Z$"))
     curve.click()
     expect(page.locator("#chips [aria-pressed=true]:visible")).to_have_count(1)
     expect(page.locator("#chips [aria-pressed=true] b")).to_have_text("7")

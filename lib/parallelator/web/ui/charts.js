@@ -263,10 +263,10 @@ export function create(lib) {
     curve.show();
     if (what === "night") span = what;
     else if (what) shown.forEach((_, k) => { shown[k] = k === Number(what); });
-    collect();
+    collect(true);
     await past.loading;
     translate();
-    await part("charts", loadSettings());
+    await part("charts", past.lost ? Promise.reject() : loadSettings());
     draw();
   }
 

@@ -12,7 +12,7 @@ const PAUSE_S = 10; // before it is asked for again
 const STEP_S = 10; // of the small curves
 const LEAST_A = 1;
 
-export const past = { ...empty(), base: 0, loading: null };
+export const past = { ...empty(), base: null, loading: null, lost: false };
 let triedAt = -Infinity;
 
 // Times in s since 1970; readings: voltages in V, then currents in A, a list for each series.
@@ -38,16 +38,18 @@ async function load() {
   Object.assign(past, await points(KEEP_S));
 }
 
-// Called with each new state of the rig.
-export function collect() {
+// Called with each new state of the rig; `again`: ask at once, if anything has to be asked for.
+export function collect(again) {
   const { batteries, bus, uptime_ms } = app.model;
   const now = past.base + uptime_ms / 1000;
   const last = past.times.at(-1);
   if (past.loading) return;
-  if (last === undefined || now < last - 1 || now > last + GAP_S) {
-    if (performance.now() / 1000 < triedAt + PAUSE_S) return;
+  if (past.base === null || past.lost || now < last - 1 || now > last + GAP_S) {
+    if (!again && performance.now() / 1000 < triedAt + PAUSE_S) return;
     triedAt = performance.now() / 1000;
-    past.loading = load().catch(() => {}).finally(() => { past.loading = null; });
+    past.loading = load().then(() => false, () => true).then((lost) => {
+      Object.assign(past, { lost, loading: null });
+    });
     return;
   }
   if (now <= last) return;
@@ -64,10 +66,11 @@ export function collect() {
 // The currents on the cards, all on one scale, discharge upwards; the edge of each is at zero.
 export function drawCurves() {
   const { times, readings: [, currents] } = past;
-  const first = Math.floor(times.at(-1) / STEP_S) - KEEP_S / STEP_S;
+  const count = KEEP_S / STEP_S + 1;
+  const first = Math.floor(times.at(-1) / STEP_S) - count + 1;
   const curves = currents.slice(1).map((list) => {
-    const steps = new Array(KEEP_S / STEP_S).fill(0);
-    list.forEach((amps, k) => { steps[Math.floor(times[k] / STEP_S) - first - 1] = amps ?? 0; });
+    const steps = new Array(count).fill(0);
+    list.forEach((amps, k) => { steps[Math.floor(times[k] / STEP_S) - first] = amps ?? 0; });
     return steps;
   });
   const all = curves.flat();
