@@ -189,15 +189,26 @@ def test_a_part_that_is_missing_says_so(visit, rig, view, path, told):
     page.route(path, lambda route: route.fulfill(status=503, json={"error": {"code": "busy"}}))
     page.evaluate(f"location.hash = '#{view}'")
     page.reload()
-    expect(page.locator("#lost-text")).to_have_text(
-        f"Not loaded: {told}. The rig does not answer, or is busy."
-    )
+    sentence = f"Not loaded: {told}. The rig does not answer, or is busy."
+    expect(page.locator("#lost-text")).to_have_text(sentence)
+    page.evaluate("location.hash = '#rig'")
+    expect(page.locator("#lost")).to_be_hidden()
+    page.evaluate(f"location.hash = '#{view}'")
+    expect(page.locator("#lost-text")).to_have_text(sentence)
     page.unroute(path)
     page.locator("#again").click()
     expect(page.locator("#lost")).to_be_hidden()
-    page.route(path, lambda route: route.abort())
-    page.evaluate("location.hash = '#rig'")
+
+
+def test_a_page_without_its_words_says_so(visit, rig):
+    page = visit(rig)
+    path = "**/messages.json*"
+    page.route(path, lambda route: route.fulfill(status=503, json={"error": {"code": "busy"}}))
+    page.reload()
+    expect(page.locator("#lost-text")).to_contain_text("Not loaded: Rig.")
+    page.unroute(path)
     expect(page.locator("#lost")).to_be_hidden()
+    expect(page.locator("#battery-1 [data-f=state]")).to_have_text("on")
 
 
 @pytest.mark.parametrize("view", VIEWS)

@@ -28,12 +28,14 @@ let opened = false;
 
 async function loadWords(code) {
   translate(code || app.language);
-  try {
-    app.words = await lib.get(`/messages.json${code ? `?language=${code}` : ""}`);
-  } catch {
+  const path = `/messages.json${code ? `?language=${code}` : ""}`;
+  const words = await lib.part("rig", lib.get(path));
+  if (!words) {
+    document.body.classList.remove("loading");
     setTimeout(loadWords, RETRY_MS, code);
     return;
   }
+  app.words = words;
   translate(app.words.language);
   for (const view of Object.values(views)) view.translate?.();
   draw();
@@ -84,6 +86,7 @@ async function open() {
   if (!app.words || !app.model) return;
   opened = true;
   lib.part.lost.clear();
+  $("lost").hidden = true;
   if (current === "charts" && !views.charts) {
     // A separate file that imports none of ours: else the first paint would wait for it as well.
     const charts = await lib.part("charts", import("./charts.js"));
