@@ -74,7 +74,7 @@ export function create(lib) {
 
   function bounds() {
     if (zoom) return zoom;
-    const now = past.times.at(-1) ?? 0;
+    const now = past.times.at(-1) ?? Date.now() / 1000;
     return span === "night" ? nightNow() : [now - Number(span), now];
   }
 

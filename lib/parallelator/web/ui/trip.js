@@ -28,9 +28,10 @@ export function create({ $, amps, number, say, set, volts }) {
   );
 
   function content(output, own) {
-    const lines = [[output, "--ink", 3], [own, "--waiting", 2]].map(([column, color, line]) => (
-      { values: rows.map((row) => row[column]), color: css(color), line }
-    ));
+    const lines = [[output, "--ink", 3, ""], [own, "--waiting", 1.5, String(record.n)]]
+      .map(([column, color, line, name]) => (
+        { values: rows.map((row) => row[column]), color: css(color), line, name }
+      ));
     return {
       from: -10, to: 5, x: rows.map(([s]) => s), xs, ys: signed, least: 0.5, gaps: false, lines,
       color: css("--mute"), rule: css("--rule"), marks: [{ x: 0, color: css("--tripped") }],
