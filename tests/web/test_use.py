@@ -82,6 +82,9 @@ def test_a_table_to_compare_and_sort(visit, rig):
     page.locator("#table a").nth(11).click()
     expect(page.locator("#battery-12")).to_be_in_viewport()
     expect(page.locator("#table")).to_be_hidden()
+    page.locator("[data-form=table]").click()
+    page.locator("#table a").nth(11).click()
+    expect(page.locator("#battery-12")).to_be_in_viewport()
 
 
 def test_a_battery_is_named_on_its_card(visit, rig):
@@ -180,6 +183,8 @@ def test_every_request_has_a_time_out(visit, rig):
         ("logs", "**/api/logs", "Logs"),
         ("system", "**/api/system", "System"),
         ("charts", "**/api/settings", "Charts"),
+        ("settings", "**/api/settings", "Settings"),
+        ("settings", "**/settings.js", "Settings"),
         ("charts", "**/charts.js", "Charts"),
         ("charts", "**/api/history*", "Charts"),
     ],

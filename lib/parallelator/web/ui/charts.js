@@ -201,14 +201,17 @@ export function create(lib) {
   // What the charts hold of the night, as a file.
   function download() {
     const [from, to] = bounds();
-    const whole = (value) => (value === null ? "" : Math.round(value * 1000));
-    const units = ["mv", "ma"];
-    const head = readings[0].flatMap((_, k) => units.map((unit) => `${k || "output"}_${unit}`));
+    const units = [["mv", 1000], ["ma", 1000], ...(app.model.energy ? [["pct", 1]] : [])];
+    const head = readings[0].flatMap((_, n) => units.map(([unit]) => `${n || "output"}_${unit}`));
+    const row = (k) => readings[0].flatMap((_, n) => units.map(([, parts], kind) => {
+      const value = readings[kind][n][k];
+      return value === null ? "" : Math.round(value * parts);
+    }));
     const rows = times.flatMap((time, k) => (time < from || time > to ? [] : [[
       `${new Date(time * 1000).toISOString().slice(0, 19)}Z`,
-      ...readings[0].flatMap((list, n) => [list[k], readings[1][n][k]].map(whole)),
+      ...row(k),
     ]]));
-    const text = [["time", ...head], ...rows].map((row) => `${row.join()}\n`);
+    const text = [["time", ...head], ...rows].map((cells) => `${cells.join()}\n`);
     save(nightFile(from), text);
   }
 

@@ -137,6 +137,7 @@ export function createPlot(place, { pointed = () => {}, chosen } = {}) {
   function drawMark({ x, y, color, text }, toY, bottom) {
     pen.beginPath();
     if (x === undefined) {
+      if (toY(y) > bottom) return; // its text would still be seen in part
       pen.moveTo(LEFT, toY(y));
       pen.lineTo(LEFT + width, toY(y));
       pen.textAlign = "left";

@@ -36,7 +36,12 @@ export function create() {
     make("thead", {}, make("tr", {}, ...heads)),
     make("tbody", {}, ...rows.map(({ root }) => root)),
   );
-  for (const key of $("forms").children) key.onclick = () => choose(key.dataset.form);
+  for (const key of $("forms").children) {
+    key.onclick = () => {
+      history.replaceState(null, "", "#rig"); // so that a way to the same battery is one again
+      choose(key.dataset.form);
+    };
+  }
   choose(localStorage.getItem("form") || "cards");
 }
 
