@@ -57,6 +57,16 @@ def test_a_flat_curve_tells_little_however_often_it_is_looked_at():
     assert pack.now()[1] > 0.08, pack.now()
 
 
+def test_a_look_never_turns_the_correction_round():
+    estimate = Charge("lfp", 8, [20000] * 16, 22400)
+    estimate.look(3, 26700, 0, 30)
+    before = estimate.now(3)[0]
+    for voltage_mv in (26240, 26300, 26400):
+        estimate.look(3, voltage_mv, 0, 30)
+        assert estimate.now(3)[0] < before, (voltage_mv, estimate.now(3), before)
+        before = estimate.now(3)[0]
+
+
 def test_many_looks_with_the_same_error_make_nothing_certain():
     pack = Pack(charge=0.6)
     pack.look()

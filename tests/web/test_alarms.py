@@ -129,6 +129,23 @@ def test_the_key_of_what_to_do_next(visit, rig):
     expect(page.locator(f"#battery-{highest['n']}")).to_have_class("on")
 
 
+def test_who_may_not_change_anything_is_only_led(visit, open_rig):
+    page = visit(open_rig)
+    open_rig.tell("alarm bus_overload")
+    expect(page.locator("#verdict")).to_have_class("danger")
+    for place in ("#next-key", "#all", "#notices button"):
+        expect(page.locator(place)).to_be_hidden()
+    open_rig.tell("calm", "alarm low_soon 4")
+    expect(page.locator("#next-key")).to_have_text("Battery 4")
+
+
+def test_a_charger_that_feeds_an_output_without_a_battery(visit, rig):
+    rig.tell("alarm bus_unheld", *(f"put {n} tripped overvoltage" for n in EVERY))
+    page = visit(rig)
+    expect(page.locator("#verdict b")).to_have_text("Output live, not under control")
+    expect(page.locator("#next")).to_have_text("Stop the charger.")
+
+
 def test_an_alarm_leads_to_where_it_is_mended(visit, rig):
     page = visit(rig)
     rig.tell("alarm sd_full", "alarm config_fault", "alarm i2c_fault", "alarm no_contact 9")

@@ -21,9 +21,9 @@ LFP = {
 }
 """What eight LiFePO4 cells change in the defaults, which are those of seven NMC cells."""
 CHANGES = {
-    "en": ["Cells NMC (Li-ion)→LFP (LiFePO4) ↻", "Cells in series 7→8 ↻"]
+    "en": ["Cells NMC→LFP ↻", "Cells in series 7→8 ↻"]
     + ["Highest voltage 30 V→29.6 V", "Lowest voltage to charge from 21 V→20 V"],
-    "fr": ["Éléments NMC (Li-ion)→LFP (LiFePO4) ↻", "Éléments en série 7→8 ↻"]
+    "fr": ["Éléments NMC→LFP ↻", "Éléments en série 7→8 ↻"]
     + ["Tension maximale 30 V→29,6 V", "Tension minimale pour charger 21 V→20 V"],
 }
 
@@ -207,8 +207,8 @@ def test_a_bar_on_every_view_says_what_waits_for_a_restart(visit):
         assert rig.ask("PATCH", "/api/settings", body, **session)[0] == 200
         page.reload()
         for language, text in (
-            ("en", "2 saved settings wait for a restart."),
-            ("fr", "2 réglages enregistrés attendent un redémarrage."),
+            ("en", "2 settings wait for a restart."),
+            ("fr", "2 réglages attendent un redémarrage."),
         ):
             for view in VIEWS:
                 page.locator(f"#tabs [href='#{view}']").click()

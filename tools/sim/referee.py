@@ -505,7 +505,7 @@ class Referee:
     def _note_cause(self, pack, at_us, causes, other):
         """What its last opening says of the output, and of its voltage."""
         pack.by_load = 0
-        pack.torn = pack.lost
+        pack.torn = pack.lost or at_us - pack.falsified_us <= FALSIFIED_US
         pack.may_load = (
             other
             and pack.excused_us < at_us

@@ -15,11 +15,12 @@ import { refresh } from "./stream.js";
 const LOOKS = ["note", "note", "trouble", "danger"];
 const OPENED = 4.5; // the rank of what tripped or is locked: after the troubles that come first
 const COLORS = { danger: "c4141f", trouble: "b35900" };
-const LOOSE = ["stuck_closed", "uncontrolled", "pin_high"];
+// What carries although it was told not to, or may.
+const LOOSE = ["stuck_closed", "uncontrolled", "pin_high", "bus_unheld"];
 const PLACES = {
-  config_fault: "settings", wiring_map: "settings", safe_crash: "settings", safe_button: "settings",
-  sd_absent: "logs", sd_unreadable: "logs", sd_foreign: "logs", sd_gpt: "logs", sd_full: "logs",
-  card_blocked: "logs",
+  config_fault: "settings", wiring_map: "settings", safe_crash: "settings",
+  safe_button: "settings", sd_absent: "logs", sd_unreadable: "logs", sd_foreign: "logs",
+  sd_gpt: "logs", sd_full: "logs", card_blocked: "logs",
 };
 const RING_MS = 2000;
 
@@ -79,8 +80,8 @@ function alike(items, keyOf) {
 function things() {
   const { alarms, batteries } = app.model;
   const present = batteries.filter((battery) => !is("absent")(battery)).length;
-  const alarmKey = ({ code, n, text, known_ms }) => `${code} ${n ? "" : text} ${known_ms === null}`;
-  const found = alike(alarms, alarmKey).map((items) => {
+  const keyOf = ({ code, n, text, known_ms }) => `${code} ${n ? "" : text} ${known_ms === null}`;
+  const found = alike(alarms, keyOf).map((items) => {
     const [{ code, n, known_ms }] = items;
     const place = PLACES[code] || (n ? `battery-${n}` : "system");
     return { code, items, place, known_ms, rank: ALARMS[code].rank, text: alarmText(...items) };
@@ -105,23 +106,24 @@ export function alarmText(alarm, ...others) {
 
 function openedText(items, present) {
   const { words } = app;
-  const [battery] = items;
-  const reason = words.reason[battery.reason];
+  const [{ n, state, reason: code }] = items;
+  const reason = words.reason[code];
   if (items.length === 1) {
-    return say("pair", { b: `${say("battery", battery)} ${words.state[battery.state]}`, s: reason });
+    return say("pair", { b: `${say("battery", { n })} ${words.state[state]}`, s: reason });
   }
   if (items.length === present) return say("pair", { b: say("count", { v: present }), s: reason });
   const several = say("several", { v: numbers(items) });
   return say("pair", { b: sentence(reason), s: several });
 }
 
-// Is the stage safe? [look, words, numbers of the batteries it is about]
+// Is the stage safe? [look, words, the batteries it is about]
 function verdict(first) {
-  const { alarms, bus } = app.model;
+  const { alarms, batteries, bus } = app.model;
   const loose = alarms.filter(({ code }) => LOOSE.includes(code));
-  const live = bus.voltage_mv !== null || first?.code === "bus_unheld";
-  if (loose.length || first?.code === "bus_unheld") {
-    return ["danger", live ? "nowLoose" : "nowDoubt", loose];
+  if (loose.length) {
+    const live = bus.voltage_mv !== null || loose.some(({ n }) => !n);
+    const about = batteries.filter(({ n }) => loose.some((alarm) => alarm.n === n));
+    return ["danger", live ? "nowLoose" : "nowDoubt", about];
   }
   if (first?.code?.startsWith("safe")) return ["danger", "nowSafeMode", []];
   const about = first && first.rank >= 4 && first.items[0].n ? first.items : [];
@@ -131,12 +133,13 @@ function verdict(first) {
   }
   if (look(first) === "danger") return ["danger", "nowDanger", about];
   if (look(first) === "trouble") {
-    return first.known_ms === null ? ["trouble", "nowTrouble", about] : ["note", "nowKnown", about];
+    const known = first.known_ms !== null;
+    return known ? ["note", "nowKnown", about] : ["trouble", "nowTrouble", about];
   }
   return ["fine", "nowFine", []];
 }
 
-// What to do about it: [text, name of its key, what the key does]
+// What to do about it: [text, name of its key, where the key leads or what it does]
 function remedy(first) {
   const { bus, batteries } = app.model;
   const dark = !bus.connected && batteries.filter(is("waiting", "tripped", "locked", "off"));
@@ -151,7 +154,7 @@ function remedy(first) {
   }
   if (code === "rig_empty") return [say("doCharge"), ...onKey(batteries)];
   const words = LOOSE.includes(code) ? text.replace(/^.*?[.!?] /, "") : text;
-  return [words, n ? say("battery", { n }) : say(place), () => go(place)];
+  return [words, n ? say("battery", { n }) : say(place), place];
 }
 
 function batteryRemedy(items) {
@@ -159,15 +162,17 @@ function batteryRemedy(items) {
   const [battery] = items;
   const { n, state, reason, clears, eta_ms } = battery;
   const end = eta_ms ? wait(battery) : words.clears[clears];
-  const what = items.length > 1 ? sentence(words.reason[reason])
-    : say("pair", { b: say("battery", battery), s: words.reason[reason] });
+  const one = items.length === 1;
+  const what = one ? say("pair", { b: say("battery", battery), s: words.reason[reason] })
+    : sentence(words.reason[reason]);
   const text = `${what}. ${end || ""}`;
   if (reason === "bus_overload") return [text, ...onKey(items)];
+  if (!one) return [text];
   if (state === "locked") {
     const name = say("pair", { b: say("battery", battery), s: say("reset") });
     return [text, name, () => change(`/api/batteries/${n}/reset`, { n })];
   }
-  return [text, say("battery", { n }), () => go(`battery-${n}`)];
+  return [text, say("battery", { n }), `battery-${n}`];
 }
 
 function go(place) {
@@ -228,9 +233,10 @@ function drawHead(first) {
   set($("verdict").querySelector("b"), head);
   icon($("verdict").querySelector("use"), iconOf(style));
   set($("next"), text);
-  key.hidden = !act || keys.some((board) => !board.hidden);
+  const leads = typeof act === "string";
+  key.hidden = !act || !(leads || model.writable) || keys.some((board) => !board.hidden);
   set(key, name || "");
-  key.onclick = act;
+  key.onclick = leads ? () => go(act) : act;
   const severity = look(worst);
   const mark = { danger: "‼ ", trouble: "! " }[severity];
   document.title = `${mark ? mark + head : say(app.view)} – ${model.name}`;

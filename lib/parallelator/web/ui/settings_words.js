@@ -16,7 +16,7 @@ export const FORM = {
     yes: "yes", no: "no", rare: "Rarely needed",
     faulty: "Nothing was saved. Look at the fields in red.", allowed: "Allowed: {v}",
     fileFault: "Fault in {v}: {n}",
-    "choice_\t": "tabulator", choice_nmc: "NMC (Li-ion)", choice_lfp: "LFP (LiFePO4)",
+    "choice_\t": "tabulator", choice_nmc: "NMC", choice_lfp: "LFP",
     choice_unused: "place not used", choice_en: "English", choice_fr: "Français",
     profile: "Kind of batteries", profileOwn: "another, as set below",
     profileHint: "Fills in cells and voltage limits. Nothing is saved before you press Save.",
@@ -56,7 +56,7 @@ export const FORM = {
     yes: "oui", no: "non", rare: "Rarement utile",
     faulty: "Rien n’a été enregistré. Vérifiez les champs en rouge.",
     allowed: "Permis\u00a0: {v}", fileFault: "Erreur dans {v}\u00a0: {n}",
-    "choice_\t": "tabulation", choice_nmc: "NMC (Li-ion)", choice_lfp: "LFP (LiFePO4)",
+    "choice_\t": "tabulation", choice_nmc: "NMC", choice_lfp: "LFP",
     choice_unused: "emplacement inutilisé", choice_en: "English", choice_fr: "Français",
     profile: "Type de batteries", profileOwn: "autre, comme réglé ci-dessous",
     profileHint: "Remplit les éléments et les limites de tension. Rien n’est enregistré avant que "

@@ -33,7 +33,9 @@ function takeState(state) {
 function takeFrame([uptimeS, bus, alarms, alarmCount, slow, ...rows]) {
   const { model, codes } = app;
   fresh(uptimeS * 1000);
-  const [voltage_mv, current_ma, power_w, connected, max, min, mean_mv, out, into, told, acknowledged] = bus;
+  const [
+    voltage_mv, current_ma, power_w, connected, max, min, mean_mv, out, into, told, acknowledged,
+  ] = bus;
   Object.assign(model, {
     uptime_ms: uptimeS * 1000, bus: { voltage_mv, current_ma, power_w, connected }, mean_mv,
     energy: told && Object.fromEntries(codes.energy.map((key, i) => [key, told[i]])),
