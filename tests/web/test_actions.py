@@ -75,7 +75,8 @@ def test_charts_grow_without_asking_again(visit, stage):
 
 
 def test_the_charge_has_a_chart_where_a_capacity_is_set(visit, rig):
-    page = visit(rig)
+    to_evening = (20 - datetime.datetime.now(datetime.UTC).hour + 12) % 24 - 12
+    page = visit(rig, zone=f"Etc/GMT{-to_evening:+d}")
     open_view(page, "charts")
     expect(page.locator("#chart-voltage canvas")).to_be_visible()
     expect(page.locator("#soc")).to_be_hidden()
@@ -92,6 +93,13 @@ def test_the_charge_has_a_chart_where_a_capacity_is_set(visit, rig):
         )
     assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
     page.screenshot(path=PICTURES / "charts-charge-360.png", full_page=True)
+    page.locator("[data-span=night]").click()
+    with page.expect_download() as loading:
+        page.locator("#night-load").click()
+    head, *rows = loading.value.path().read_text().splitlines()
+    assert head.startswith("time,output_mv,output_ma,output_pct,1_mv,1_ma,1_pct,2_mv")
+    newest = rows[-1].split(",")
+    assert [newest[3], newest[36 + 3]] == ["60", "62"]
     assert faults(page) == []
 
 

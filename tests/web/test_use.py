@@ -146,7 +146,8 @@ def test_a_change_that_takes_long_says_so_and_ends(visit, rig):
     held = []
     page.route("**/api/batteries/2/auto", lambda route: held.append(route))
     page.clock.install()
-    page.locator("#battery-2 [data-action=auto]").click()
+    with page.expect_request("**/api/batteries/2/auto"):
+        page.locator("#battery-2 [data-action=auto]").click()
     page.clock.run_for(1000)
     expect(page.locator("#toast")).to_have_text("Sending…")
     held[0].continue_()
@@ -199,6 +200,7 @@ def test_a_part_that_is_missing_says_so(visit, rig, view, path, told):
     page.evaluate("location.hash = '#rig'")
     expect(page.locator("#lost")).to_be_hidden()
     page.evaluate(f"location.hash = '#{view}'")
+    expect(page.locator("#lost")).to_be_visible()
     expect(page.locator("#lost-text")).to_have_text(sentence)
     page.unroute(path)
     page.locator("#again").click()

@@ -199,7 +199,8 @@ export function create(lib) {
   }
 
   // What the charts hold of the night, as a file.
-  function download() {
+  async function download() {
+    await part("charts", loadLong());
     const [from, to] = bounds();
     const units = [["mv", 1000], ["ma", 1000], ...(app.model.energy ? [["pct", 1]] : [])];
     const head = readings[0].flatMap((_, n) => units.map(([unit]) => `${n || "output"}_${unit}`));
