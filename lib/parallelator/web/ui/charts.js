@@ -93,7 +93,8 @@ export function create(lib) {
 
   // Ticks where the clock of the rig's zone is round.
   function xs(from, to, most) {
-    const step = STEPS_S.find((s) => s >= (to - from) / most) ?? STEPS_S.at(-1);
+    const least = (to - from) / most;
+    const step = STEPS_S.find((s) => s >= (s < 60 ? 1.4 * least : least)) ?? STEPS_S.at(-1);
     const shift = offset(from);
     const first = Math.ceil((from + shift) / step);
     const count = Math.floor((to + shift) / step) - first + 1;
