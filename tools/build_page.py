@@ -29,7 +29,7 @@ LINK = ROOT / "build/mpy-lib/page"
 MAX_BYTES = 70 * 1024
 DESCRIPTION = "openapi.json"
 OLDEST_BROWSERS = "es2021"
-COMMENT = re.compile(rb"<!--.*?-->\n?", re.DOTALL)
+COMMENT = re.compile(rb" *<!--.*?-->\n?", re.DOTALL)
 WINDOW_BITS = 13
 """8 KB: the memory that the rig takes to unpack a file for clients without gzip (`web.files`)."""
 
@@ -104,7 +104,7 @@ def bundle():
 
 def files():
     """Name and content of each file of the page."""
-    for name in ("index.html", "setup.html"):
+    for name in ("index.html", "setup.html", "manifest.json", "icon.svg"):
         yield name, COMMENT.sub(b"", (SOURCES / name).read_bytes())
     for path in sorted(BUNDLE.iterdir()):
         yield path.name, path.read_bytes()

@@ -68,11 +68,14 @@ def visit(browser):
         if message.type == "error" and "Failed to load resource" not in message.text:
             faults.append(message.text)
 
-    def visit(rig, viewport=PHONE, scheme="light", wait=True, language="en", view="rig"):
-        context = browser.new_context(viewport=viewport, color_scheme=scheme, locale="en-GB")
+    def visit(
+        rig, viewport=PHONE, scheme="light", wait=True, language="en", view="rig", zone=None
+    ):
+        locale = {"en": "en-GB", "fr": "fr-FR"}.get(language, language)
+        context = browser.new_context(
+            viewport=viewport, color_scheme=scheme, locale=locale, timezone_id=zone
+        )
         contexts.append(context)
-        if language != "en":
-            context.add_init_script(f"localStorage.setItem('language', '{language}')")
         page = context.new_page()
         page.on("console", note)
         page.on("pageerror", lambda error: faults.append(str(error)))

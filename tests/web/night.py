@@ -1,22 +1,27 @@
 # SPDX-License-Identifier: GPL-3.0-only
-"""Makes the image of an SD card with the points of the past day, for the charts.
+"""Makes the image of an SD card with the points of the past day, for the charts, and its logs.
 
     micropython tests/web/night.py IMAGE UNIX_S
 
 Needs lib/ and tools/ on MICROPYPATH. The rig of boot 77 ran until 20 minutes before UNIX_S: at
-27 V, falling a volt within the day, 30 A from 20 to 4 hours before, else 2 A.
+27 V, falling a volt within the day, 30 A from 20 to 4 hours before, else 2 A. Its logs have a row
+a minute of two days.
 """
 
 import asyncio
 import os
 import sys
+import time
 
+from parallelator.catalog import LOG_COLUMNS, names
+from parallelator.clock import Clock
 from parallelator.records.card import READY
 from parallelator.records.chart_store import ChartStore
 from parallelator.records.history import SERIES, SPANS, Ring
 from sim.chips.sdimage import Image
 
 STEP_S, POINTS = SPANS[-1]
+DAY_S = 86400
 
 
 class Rig:
@@ -48,8 +53,22 @@ def main(path, unix_s):
         ring.close(None)
     rig = Rig(int(unix_s) - 1200)
     asyncio.run(ChartStore(ring, rig, rig, rig, 77)._save())
+    write_logs(int(unix_s) - 1200)
     os.umount("/sd")
     image.close()
+
+
+def write_logs(end_s):
+    """The logs of the day of UTC that `end_s` is in and of the day before."""
+    clock = Clock(time)
+    clock.set(end_s)
+    os.mkdir("/sd/log")
+    for begin_s in (end_s // DAY_S * DAY_S - DAY_S, end_s // DAY_S * DAY_S):
+        with open("/sd/log/%s.csv" % clock.stamp(begin_s)[:10], "w") as file:
+            file.write(",".join(["time", "uptime_ms", "battery"] + names(LOG_COLUMNS)) + "\n")
+            for unix_s in range(begin_s, min(begin_s + DAY_S, end_s), 60):
+                file.write("%s,%d,1,26300" % (clock.stamp(unix_s), 1000 * (unix_s - begin_s)))
+                file.write("," * (len(LOG_COLUMNS) - 1) + "\n")
 
 
 main(*sys.argv[1:])

@@ -28,16 +28,22 @@ def test_charts_show_what_is_asked_for(visit, stage):
     expect(chips.nth(0)).to_contain_text("60.")
     first = chips.nth(1)
     expect(first).to_have_attribute("aria-pressed", "true")
+    others = page.locator("#chips [aria-pressed=true]:visible")
     first.click()
-    expect(first).to_have_attribute("aria-pressed", "false")
+    expect(others).to_have_count(1)
+    expect(first).to_have_attribute("aria-pressed", "true")
+    chips.nth(2).click()
+    expect(others).to_have_count(2)
+    chips.nth(2).click()
     first.click()
+    expect(others).to_have_count(chips.count())
     before = chips.nth(0).text_content()
     page.wait_for_timeout(2500)
     assert page.locator("#chart-time").text_content() == "Now"
 
     page.get_by_role("button", name="1 min").click()
     expect(page.get_by_role("button", name="1 min")).to_have_attribute("aria-pressed", "true")
-    box = page.locator("#chart-voltage .u-over").bounding_box()
+    box = page.locator("#chart-voltage canvas").bounding_box()
     page.mouse.move(box["x"] + box["width"] - 60, box["y"] + 50)
     expect(page.locator("#chart-time")).to_have_text(re.compile(r"^At \d\d:\d\d:\d\d$"))
     assert chips.nth(0).text_content() != "" and before
@@ -59,16 +65,18 @@ def test_charts_show_what_is_asked_for(visit, stage):
 
 def test_charts_grow_without_asking_again(visit, stage):
     page = visit(stage)
+    expect(page.locator("#battery-1 .spark path")).to_have_attribute("d", re.compile("Z$"))
     asked = []
     page.on("request", lambda request: asked.append(request.url[len(stage.url) :]))
     open_view(page, "charts")
     page.wait_for_timeout(6500)
     assert asked.count("/charts.js") == 1
-    assert [path for path in asked if "/api/history" in path] == ["/api/history?span=600"], asked
+    assert [path for path in asked if "/api/history" in path] == [], asked
 
 
 def test_the_charge_has_a_chart_where_a_capacity_is_set(visit, rig):
-    page = visit(rig)
+    to_evening = (20 - datetime.datetime.now(datetime.UTC).hour + 12) % 24 - 12
+    page = visit(rig, zone=f"Etc/GMT{-to_evening:+d}")
     open_view(page, "charts")
     expect(page.locator("#chart-voltage canvas")).to_be_visible()
     expect(page.locator("#soc")).to_be_hidden()
@@ -85,6 +93,13 @@ def test_the_charge_has_a_chart_where_a_capacity_is_set(visit, rig):
         )
     assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
     page.screenshot(path=PICTURES / "charts-charge-360.png", full_page=True)
+    page.locator("[data-span=night]").click()
+    with page.expect_download() as loading:
+        page.locator("#night-load").click()
+    head, *rows = loading.value.path().read_text().splitlines()
+    assert head.startswith("time,output_mv,output_ma,output_pct,1_mv,1_ma,1_pct,2_mv")
+    newest = rows[-1].split(",")
+    assert [newest[3], newest[36 + 3]] == ["60", "62"]
     assert faults(page) == []
 
 

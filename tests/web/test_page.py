@@ -71,7 +71,7 @@ def log_in(page):
 def test_everything_is_shown(visit, viewport, scheme, language):
     for rig in started(PASSWORD, language):
         rig.tell(HALF)
-        page = visit(rig, viewport, scheme)
+        page = visit(rig, viewport, scheme, language=language)
         name = f"{language}-{scheme}-{viewport['width']}"
         PICTURES.mkdir(parents=True, exist_ok=True)
         page.screenshot(path=PICTURES / f"calm-{name}.png")
@@ -146,7 +146,7 @@ def test_everything_that_a_dark_rig_asks_for_is_in_sight(visit, scheme, language
     for what, commands in told.items():
         for rig in started(PASSWORD, language):
             rig.tell(*commands)
-            page = visit(rig, PHONE, scheme)
+            page = visit(rig, PHONE, scheme, language=language)
             verdict = page.locator("#verdict")
             expect(verdict).to_contain_text(wanted[what][language].replace(" :", "\u00a0:"))
             box = verdict.bounding_box()
@@ -508,7 +508,7 @@ def test_a_question_asked_again_at_once(visit, rig):
 def test_for_the_ear(visit, rig):
     page = visit(rig)
     names = page.evaluate("[...document.querySelectorAll('article button')].map(e => e.ariaLabel)")
-    assert len(set(names)) == len(names) == 80
+    assert len(set(names)) == len(names) == 96
     assert "Battery 16: Reset" in names
     assert page.locator("#notices").get_attribute("aria-live") == "assertive"
     assert page.locator("#toast").get_attribute("role") == "status"
@@ -522,7 +522,7 @@ def test_for_the_ear(visit, rig):
     assert page.evaluate("window.changes") == 0, "an unchanged alarm is not read out again"
 
 
-def test_three_requests_to_the_first_paint(browser, rig):
+def test_three_requests_to_the_first_paint_and_five_to_live_data(browser, rig):
     page = browser.new_page(viewport=PHONE)
     paths = []
     page.on("request", lambda request: paths.append(request.url[len(rig.url) :]))
@@ -530,7 +530,8 @@ def test_three_requests_to_the_first_paint(browser, rig):
     page.wait_for_timeout(1000)
     own = [path for path in paths if path.startswith("/")]
     assert sorted(own[:3]) == ["/", "/app.js", "/style.css"]
-    assert sorted(own[3:]) == ["/api/live", "/messages.json"]
+    assert sorted(own[3:5]) == ["/api/live", "/messages.json?language=en"]
+    assert own[5:] == ["/api/history?span=600"], "for the small curves, when all else is there"
     page.context.close()
 
 

@@ -27,6 +27,8 @@ FILES = (
     ("/qr.js", "qr.js", "text/javascript; charset=utf-8"),
     ("/style.css", "style.css", "text/css; charset=utf-8"),
     ("/guide.html", "guide.html", "text/html; charset=utf-8"),
+    ("/manifest.json", "manifest.json", _JSON),
+    ("/icon.svg", "icon.svg", "image/svg+xml"),
     ("/setup", "setup.html", "text/html; charset=utf-8"),
     ("/setup.js", "setup.js", "text/javascript; charset=utf-8"),
     ("/api/openapi.json", "openapi.json", _JSON),

@@ -7,7 +7,7 @@ import { ALARMS } from "catalog";
 
 import { change } from "./client.js";
 import {
-  $, app, fill, icon, is, make, numbers, say, sentence, set, timeOf, wait,
+  $, app, fill, get, icon, is, make, numbers, say, sentence, set, timeOf, wait,
 } from "./lib.js";
 import { refresh } from "./stream.js";
 
@@ -44,7 +44,7 @@ export function create() {
     const place = $("guide").querySelector("div");
     if (!$("guide").open || place.firstElementChild) return;
     try {
-      place.innerHTML = await (await fetch("/guide.html")).text();
+      place.innerHTML = await get("/guide.html", "text");
     } catch {
       set(place, say("unreadable"));
     }

@@ -2,20 +2,28 @@
 
 // Requests that change something: asked for, sent, explained when refused; and the login.
 
-import { $, app, fill, set, toast } from "./lib.js";
+import { $, app, fill, say, set, toast } from "./lib.js";
 import { refresh } from "./stream.js";
+
+const WAIT_MS = 20000;
+const TOLD_MS = 400; // what takes longer is said to be under way
 
 // Returns { answer } or, refused, { refusal: { code, faults, and for the words n and v, which may
 // be the seconds to wait } }. The bytes of a Blob are sent as they are.
 async function send(method, path, body) {
+  const told = setTimeout(() => set($("toast"), say("sending")), TOLD_MS);
   try {
     const data = body && !(body instanceof Blob) ? JSON.stringify(body) : body;
-    const response = await fetch(path, { method, body: data });
+    const signal = AbortSignal.timeout(WAIT_MS);
+    const response = await fetch(path, { method, body: data, signal });
     const answer = await response.json();
     if (response.ok) return { answer };
     return { refusal: { v: response.headers.get("Retry-After"), ...answer.error } };
   } catch {
     return { refusal: { code: "offline" } };
+  } finally {
+    clearTimeout(told);
+    if ($("toast").textContent === say("sending")) set($("toast"), "");
   }
 }
 
@@ -69,9 +77,18 @@ export async function ask(text, yes) {
   return await choice($("ask")) === "yes";
 }
 
+// A text that a person may change; null when it is left.
+export async function rename(text, value) {
+  set($("rename-title"), text);
+  $("rename-text").value = value;
+  return await choice($("rename")) === "yes" ? $("rename-text").value.trim() : null;
+}
+
 // The close event comes with the next frame, when the dialog may be open again.
 function choice(dialog) {
   dialog.returnValue = "no";
+  const cancel = dialog.querySelector("[type=button]");
+  if (cancel) cancel.onclick = () => dialog.close("no");
   dialog.showModal();
   return new Promise((done) => {
     dialog.onclose = () => dialog.open || done(dialog.returnValue);

@@ -2,25 +2,21 @@
 
 // The curve of the rig's cells, and how far it has come with learning it. Part of charts.js.
 
-import uPlot from "uplot";
+import { createPlot, round } from "./plot.js";
 
-const HEIGHT = 200;
 const PHASES = ["charge", "discharge"];
 
-export function createCurve({ $, app, ask, change, make, number, say, set }) {
+export function createCurve(lib) {
+  const { $, app, ask, change, get, make, number, part, say, set } = lib;
   const dark = matchMedia("(prefers-color-scheme: dark)");
   let told = null;
-  let plot = null;
+  const plot = createPlot($("curve-chart"));
 
   const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name);
 
   async function show() {
     if (!app.model.energy) return;
-    try {
-      told = await (await fetch("/api/calibration")).json();
-    } catch {
-      return; // the banner shows it
-    }
+    told = await part("curve", get("/api/calibration")) ?? told;
     draw();
   }
 
@@ -46,19 +42,12 @@ export function createCurve({ $, app, ask, change, make, number, say, set }) {
     $("curve-chart").setAttribute("aria-label", say("curveChart", {
       v: number(curve[0], 2, 1000), n: number(curve[10], 2, 1000), t: number(curve.at(-1), 2, 1000),
     }));
-    plot?.destroy();
-    const width = $("curve-chart").clientWidth;
-    if (!width) return;
-    const axis = () => ({ stroke: css("--mute"), grid: { stroke: css("--rule") } });
-    plot = new uPlot({
-      width, height: HEIGHT, legend: { show: false }, cursor: { show: false },
-      scales: { x: { time: false } },
-      axes: [
-        { ...axis(), values: (_, ticks) => ticks.map((pct) => `${number(pct, 0)} %`) },
-        { ...axis(), size: 54, values: (_, ticks) => ticks.map((tick) => number(tick, 2)) },
-      ],
-      series: [{}, { stroke: css("--ink"), width: 3, points: { show: false } }],
-    }, [curve.map((_, k) => k * step_pct), curve.map((mv) => mv / 1000)], $("curve-chart"));
+    plot.draw({
+      from: 0, to: 100, x: curve.map((_, k) => k * step_pct), least: 0.1,
+      xs: (from, to, most) => round(from, to, most).values.map((pct) => [pct, `${pct} %`]),
+      ys: number, color: css("--mute"), rule: css("--rule"),
+      lines: [{ values: curve.map((mv) => mv / 1000), color: css("--ink"), line: 3 }],
+    });
   }
 
   async function forget() {
@@ -69,6 +58,5 @@ export function createCurve({ $, app, ask, change, make, number, say, set }) {
   $("curve-forget").onclick = forget;
   $("curve").ontoggle = show;
   dark.addEventListener("change", draw);
-  addEventListener("resize", draw);
   return { show, translate: draw };
 }

@@ -6,7 +6,7 @@ import { CODES, REASON_UNITS } from "catalog";
 
 import * as lib from "./lib.js";
 
-const { $, app, duration, fill, make, number, say, set, toast } = lib;
+const { $, app, duration, fill, get, make, number, part, say, set, toast } = lib;
 
 const POLL_MS = 2000;
 const KEPT = 500;
@@ -49,27 +49,27 @@ function fillChoices() {
 }
 
 async function load() {
-  try {
-    if (boot !== app.model.boot) {
-      boot = app.model.boot;
-      events = [];
-      next = 0;
-    }
-    const answer = await (await fetch(`/api/events?after=${next}`)).json();
-    if (answer.events.length) {
-      // A repeated event comes again: the number of its first occurrence is that of the last one
-      // minus the repeats.
-      const [{ number: last, count }] = answer.events;
-      const before = events.filter((event) => event.number <= last - count);
-      events = before.concat(answer.events).slice(-KEPT);
-      list();
-      setTimeout(loadTrips, RECORDED_MS);
-    }
-    next = answer.next;
-  } catch {
-    // the banner shows it
-  }
+  await part("events", loadEvents());
   if (!$("view-events").hidden) timer = setTimeout(load, POLL_MS);
+}
+
+async function loadEvents() {
+  if (boot !== app.model.boot) {
+    boot = app.model.boot;
+    events = [];
+    next = 0;
+  }
+  const answer = await get(`/api/events?after=${next}`);
+  if (answer.events.length) {
+    // A repeated event comes again: the number of its first occurrence is that of the last one
+    // minus the repeats.
+    const [{ number: last, count }] = answer.events;
+    const before = events.filter((event) => event.number <= last - count);
+    events = before.concat(answer.events).slice(-KEPT);
+    list();
+    setTimeout(loadTrips, RECORDED_MS);
+  }
+  next = answer.next;
 }
 
 function list() {
@@ -89,12 +89,9 @@ function list() {
 
 async function loadTrips() {
   if (!$("records").open) return;
-  try {
-    ({ records: trips, missed } = await (await fetch("/api/blackbox")).json());
-    listTrips();
-  } catch {
-    // the banner shows it
-  }
+  const found = await part("records", get("/api/blackbox"));
+  if (found) ({ records: trips, missed } = found);
+  listTrips();
 }
 
 function listTrips() {
@@ -122,9 +119,7 @@ function titleOf({ n, reason, value, boot: started, time, uptime_ms }) {
 
 async function open(trip) {
   try {
-    const answer = await fetch(`/api/blackbox/${trip.id}`);
-    if (!answer.ok) throw answer;
-    const record = await answer.json();
+    const record = await get(`/api/blackbox/${trip.id}`);
     chart ??= (await import("./charts.js")).createTrip(lib);
     chosen = trip.id;
     $("record").hidden = false;

@@ -14,6 +14,32 @@ export const app = {
   codes: null, // the tables that the numbers of a frame point into
 };
 
+// ---- requests ----------------------------------------------------------------------------
+
+export const WAIT_MS = 10000;
+
+export async function get(path, form = "json") {
+  const answer = await fetch(path, { signal: AbortSignal.timeout(WAIT_MS) });
+  if (!answer.ok) throw answer;
+  return answer[form]();
+}
+
+// Waits for a part of the page; as long as one is missing, the page says which.
+export async function part(name, loading) {
+  try {
+    const found = await loading;
+    part.lost.delete(name);
+    return found;
+  } catch {
+    part.lost.add(name);
+    return null;
+  } finally {
+    $("lost").hidden = !part.lost.size;
+    set($("lost-text"), say("lost", { v: [...part.lost].map((key) => say(key)).join(", ") }));
+  }
+}
+part.lost = new Set();
+
 // ---- words -------------------------------------------------------------------------------
 
 export const fill = (text, values) => (
@@ -85,7 +111,7 @@ export function build(template, parent) {
   const fields = {};
   for (const element of root.querySelectorAll("[data-f]")) fields[element.dataset.f] = element;
   parent.append(root);
-  const keys = root.querySelectorAll("button");
+  const keys = root.querySelectorAll("[data-action]");
   return { root, fields, icons: root.querySelectorAll("use"), keys };
 }
 

@@ -3,7 +3,9 @@
 // The logs on the SD card: listed, looked into, downloaded, deleted.
 
 import { ask, change } from "./client.js";
-import { $, make, number, say, toast } from "./lib.js";
+import { $, WAIT_MS, app, get, make, number, part, say, toast } from "./lib.js";
+import { loadSettings, nightFile, nightName, nightNow, save } from "./night.js";
+import { load, nightsOf } from "./nightlog.js";
 
 const POLL_MS = 10000;
 const TAIL_BYTES = 4096;
@@ -11,19 +13,20 @@ const KILO = 1024;
 const MEGA = KILO * KILO;
 
 let found = null;
+let nights = [];
 let previewed = null;
 let timer = null;
 
 export async function show() {
   clearTimeout(timer);
-  try {
-    found = await (await fetch("/api/logs")).json();
+  if (!app.settings) await part("logs", loadSettings());
+  const told = await part("logs", get("/api/logs"));
+  if (told) {
+    found = told;
     // The newest day first; what has no day, by the number of its start, after the days.
     found.logs.sort((a, b) => (a.name < b.name ? 1 : -1));
     found.logs.sort((a, b) => isDay(b) - isDay(a));
     list();
-  } catch {
-    // the banner shows it
   }
   if (!$("view-logs").hidden) timer = setTimeout(show, POLL_MS);
 }
@@ -55,6 +58,7 @@ export function cardText({ state, free_mb, size_mb, log, losses }) {
 
 function list() {
   $("card-line").textContent = say("pair", { b: say("card"), s: cardText(found.card) });
+  listNights();
   const active = document.activeElement?.id;
   $("log-list").replaceChildren(...found.logs.map((log) => {
     const { name } = log;
@@ -75,10 +79,49 @@ function list() {
   if (active) $(active)?.focus();
 }
 
+function listNights() {
+  nights = nightsOf(found.logs);
+  $("nights").hidden = !nights.length;
+  const names = nights.map(({ from, to }) => nightName([from, to]));
+  const choice = $("night-choice");
+  if (names.join() !== [...choice.options].map(({ text }) => text).join()) {
+    const { value } = choice;
+    choice.replaceChildren(...nights.map(({ from }, k) => new Option(names[k], from)));
+    if (value) choice.value = value;
+    if (choice.selectedIndex < 0) choice.selectedIndex = 0;
+  }
+  look();
+}
+
+// The charts reach back for a day.
+function look() {
+  $("night-look").disabled = Number($("night-choice").value) !== nightNow()[0];
+}
+
+async function loadNight() {
+  const night = nights[$("night-choice").selectedIndex];
+  const key = $("night-fetch");
+  key.disabled = true;
+  try {
+    const parts = await load(night, (share, size) => toast(say("nightLoading", {
+      v: number(100 * share, 0), n: sizeOf(size),
+    })));
+    save(nightFile(night.from), parts);
+  } catch {
+    toast(say("nightLost"));
+  }
+  key.disabled = false;
+}
+
+$("night-choice").onchange = look;
+$("night-look").onclick = () => { location.hash = `#charts-night`; };
+$("night-fetch").onclick = loadNight;
+
 async function preview(name) {
   let text = null;
   try {
-    const answer = await fetch(`/api/logs/${name}?tail=${TAIL_BYTES}`);
+    const signal = AbortSignal.timeout(WAIT_MS);
+    const answer = await fetch(`/api/logs/${name}?tail=${TAIL_BYTES}`, { signal });
     if (answer.ok) text = await answer.text();
   } catch {
     // shown below

@@ -5,12 +5,14 @@
 import { ALARMS, STATES } from "catalog";
 
 import { alarmText } from "./alarms.js";
-import { ask, change } from "./client.js";
+import { ask, change, rename } from "./client.js";
 import {
   $, amps, app, build, icon, is, make, number, numbers, say, sentence, set, timeOf, toast, volts,
   wait,
 } from "./lib.js";
-import { flowOf } from "./stream.js";
+import { drawCurves } from "./past.js";
+import { flowOf, refresh } from "./stream.js";
+import * as table from "./table.js";
 
 const HOT_C = 50;
 const TIRED_PCT = 80; // of the label's capacity
@@ -26,6 +28,8 @@ export function create() {
     tiles.push(tile);
     const card = build("card", $("cards"));
     card.root.id = `battery-${n}`;
+    card.fields.spark.href = `#charts-${n}`;
+    card.fields.rename.onclick = () => label(n);
     for (const key of card.keys) key.onclick = () => press(n, key.dataset.action);
     cards.push(card);
   }
@@ -39,6 +43,9 @@ export function create() {
 export function translate() {
   [...$("boards").children].forEach((key, b) => set(key, say("cutOff", { n: b + 1 })));
   cards.forEach((card, i) => {
+    const battery = say("battery", { n: i + 1 });
+    card.fields.spark.ariaLabel = say("pair", { b: battery, s: say("charts") });
+    card.fields.rename.ariaLabel = say("rename", { n: i + 1 });
     for (const key of card.keys) {
       const action = key.dataset.action;
       const name = say(action === "on" ? "onHint" : action);
@@ -66,6 +73,8 @@ export function draw() {
   $("read-only").hidden = model.writable;
   set($("read-only"), app.words.refused.no_password);
   model.batteries.forEach(drawBattery);
+  drawCurves();
+  table.draw();
 }
 
 // "63 % ± 4, about 3 h 10 at this load, until 23:40"
@@ -144,6 +153,7 @@ function drawBattery(battery, i) {
   set(fields.soc, battery.soc_pct === null ? "" : soc(battery));
   gauge(fields.gauge, battery);
   set(fields.count, counts(battery).join(" · "));
+  fields.rename.hidden = !model.writable;
   for (const key of keys) {
     const { action } = key.dataset;
     const locked = state === "locked";
@@ -177,6 +187,13 @@ function rank(n) {
 async function cutOff(n) {
   const question = say("askCutOff", { v: `${4 * n - 3}–${4 * n}` });
   if (await ask(question, say("cutOffYes"))) change(`/api/boards/${n}/disconnected`, { n });
+}
+
+async function label(n) {
+  const text = await rename(say("rename", { n }), app.model.batteries[n - 1].label);
+  if (text === null) return;
+  const body = { [`batteries.${n}.label`]: text };
+  if (await change("/api/settings", { method: "PATCH", body })) refresh();
 }
 
 async function press(n, action) {

@@ -26,7 +26,7 @@ const USUAL = new RegExp(`^(${[
 ].join("|")})$`);
 const TRIPS = 4;
 
-export function create({ $, app, ask, change, fill, make, refresh, set, toast }) {
+export function create({ $, app, ask, change, fill, get, make, part, refresh, set, toast }) {
   let schema = null;
   let saved = null;
   let draft = {}; // key to what is to be saved instead
@@ -41,18 +41,15 @@ export function create({ $, app, ask, change, fill, make, refresh, set, toast })
   const unitOf = ({ unit }) => UNITS[unit] || [unit, 1];
 
   async function show() {
-    try {
-      [schema, saved] = [await read("/api/settings/schema"), await read("/api/settings")];
-    } catch {
-      toast(say("unreadable"));
-      return;
-    }
+    const found = await part("settings", load());
+    if (!found) return;
+    [schema, saved] = found;
     propose({});
     drawForm();
   }
 
-  async function read(path) {
-    return (await fetch(path)).json();
+  async function load() {
+    return [await get("/api/settings/schema"), await get("/api/settings")];
   }
 
   function draw() {
@@ -402,19 +399,19 @@ export function create({ $, app, ask, change, fill, make, refresh, set, toast })
   async function support() {
     $("support").disabled = true;
     const found = { made: new Date().toISOString(), agent: navigator.userAgent };
-    const get = async (path) => {
+    const add = async (path) => {
       try {
-        found[path] = await read(path);
+        found[path] = await get(path);
       } catch (error) {
-        found[path] = String(error);
+        found[path] = error.status || String(error);
       }
       return found[path];
     };
     for (const name of ["settings", "state", "system", "events", "calibration"]) {
-      await get(`/api/${name}`);
+      await add(`/api/${name}`);
     }
-    const { records = [] } = await get("/api/blackbox");
-    for (const { id } of records.slice(0, TRIPS)) await get(`/api/blackbox/${id}`);
+    const { records = [] } = await add("/api/blackbox");
+    for (const { id } of records.slice(0, TRIPS)) await add(`/api/blackbox/${id}`);
     download("support", found);
     $("support").disabled = false;
   }

@@ -4,7 +4,6 @@
 
 export const FORM = {
   en: {
-    unreadable: "The controller does not answer.",
     save: "Save", saveSome: "Save ({v})", discard: "Discard", saved: "Saved.",
     nothing: "Nothing is changed.",
     changes: "What changes", restarts: "↻ In force after a restart.",
@@ -44,7 +43,6 @@ export const FORM = {
     "why_board": "Each bit only once.",
   },
   fr: {
-    unreadable: "Le contrôleur ne répond pas.",
     save: "Enregistrer", saveSome: "Enregistrer ({v})", discard: "Annuler", saved: "Enregistré.",
     nothing: "Rien n’a changé.",
     changes: "Ce qui change", restarts: "↻ Prend effet après un redémarrage.",

@@ -3,7 +3,7 @@
 // Data from the rig: the live stream or, when that is refused, polling. Keeps `app.model`, the
 // object of /api/state, up to date and tells the listener.
 
-import { $, app } from "./lib.js";
+import { $, app, get, say, set } from "./lib.js";
 
 const STALE_MS = 3000;
 const RECONNECT_MS = 7000;
@@ -97,8 +97,7 @@ async function poll() {
 
 export async function refresh() {
   try {
-    const answer = await fetch("/api/state");
-    if (answer.ok) takeState(await answer.json());
+    takeState(await get("/api/state"));
   } catch {
     // the banner shows it
   }
@@ -108,6 +107,7 @@ function watch() {
   const now = performance.now();
   const stale = now - freshAt > STALE_MS;
   $("stale").hidden = !stale;
+  if (stale) set($("stale-age"), say("staleAge", { v: Math.floor((now - freshAt) / 1000) }));
   document.body.classList.toggle("stale", stale);
   if (stale && !polling && now - Math.max(freshAt, triedAt) > RECONNECT_MS) connect();
 }

@@ -3,7 +3,7 @@
 // The controller itself: versions, memory, tasks, wiring, clock, restart.
 
 import { change, now } from "./client.js";
-import { $, app, duration, make, number, say, toast } from "./lib.js";
+import { $, app, duration, get, make, number, part, say, toast } from "./lib.js";
 import { cardText } from "./logs.js";
 import { restart } from "./pending.js";
 import * as update from "./update.js";
@@ -15,12 +15,8 @@ let report = null;
 export async function show() {
   clearTimeout(timer);
   update.show();
-  try {
-    report = await (await fetch("/api/system")).json();
-    list();
-  } catch {
-    // the banner shows it
-  }
+  report = await part("system", get("/api/system")) ?? report;
+  translate();
   if (!$("view-system").hidden) timer = setTimeout(show, POLL_MS);
 }
 

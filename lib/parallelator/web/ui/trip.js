@@ -3,14 +3,12 @@
 // The record of a trip as two charts: voltage and current of its battery and of the output, from
 // ten seconds before the trip to five after. Part of charts.js, which events.js loads.
 
-import uPlot from "uplot";
+import { createPlot, round } from "./plot.js";
 
-const HEIGHT = 200;
 const MOST_V = 65.535; // stands for this or more
 
 export function create({ $, amps, number, say, set, volts }) {
   const dark = matchMedia("(prefers-color-scheme: dark)");
-  let charts = [];
   let record = null;
   let rows = []; // [s from the trip, V and A of the battery, V and A of the output]
 
@@ -21,39 +19,23 @@ export function create({ $, amps, number, say, set, volts }) {
     (volt === MOST_V ? "≥ " : "") + volts(volt === null ? null : volt * 1000)
   );
 
-  function drawTrip(plot) {
-    const x = Math.round(plot.valToPos(0, "x", true));
-    const { ctx, bbox } = plot;
-    ctx.save();
-    ctx.fillStyle = css("--tripped");
-    ctx.fillRect(x - 1, bbox.top, 2 * devicePixelRatio, bbox.height);
-    ctx.restore();
-  }
+  const plots = ["record-voltage", "record-current"].map((id) => (
+    createPlot($(id), { pointed: (s) => { if (s !== null) tell(s); } })
+  ));
 
-  function chart(place, own, output) {
-    const axis = () => ({ stroke: css("--mute"), grid: { stroke: css("--rule") } });
-    const options = {
-      width: place.clientWidth, height: HEIGHT, legend: { show: false },
-      cursor: { sync: { key: "trip" }, points: { show: false }, y: false, drag: { x: false } },
-      scales: { x: { time: false, range: [-10, 5] } },
-      axes: [
-        { ...axis(), space: 50, values: (_, ticks) => ticks.map((s) => `${signed(s, 0)} s`) },
-        { ...axis(), size: 54, values: (_, ticks) => ticks.map((tick) => signed(tick, 1)) },
-      ],
-      series: [
-        {},
-        { stroke: css("--ink"), width: 3, spanGaps: true, points: { show: false } },
-        { stroke: css("--waiting"), width: 2, spanGaps: true, points: { show: false } },
-      ],
-      hooks: { drawAxes: [drawTrip], setCursor: [follow] },
+  const xs = (from, to, most) => (
+    round(from, to, most).values.map((s) => [s, `${signed(s, 0)} s`])
+  );
+
+  function content(output, own) {
+    const lines = [[output, "--ink", 3, ""], [own, "--waiting", 1.5, String(record.n)]]
+      .map(([column, color, line, name]) => (
+        { values: rows.map((row) => row[column]), color: css(color), line, name }
+      ));
+    return {
+      from: -10, to: 5, x: rows.map(([s]) => s), xs, ys: signed, least: 0.5, gaps: false, lines,
+      color: css("--mute"), rule: css("--rule"), marks: [{ x: 0, color: css("--tripped") }],
     };
-    const columns = [0, output, own].map((k) => rows.map((row) => row[k]));
-    return new uPlot(options, columns, place);
-  }
-
-  function follow(plot) {
-    const { left, idx } = plot.cursor;
-    if (idx !== null && left >= 0) tell(plot.posToVal(left, "x"));
   }
 
   // The readings that were the newest `at` seconds after the trip.
@@ -64,6 +46,7 @@ export function create({ $, amps, number, say, set, volts }) {
       values.forEach((_, k) => { values[k] = row[k + 1] ?? values[k]; });
     }
     const [v, a, busV, busA] = values;
+    plots.forEach((plot) => plot.point(at));
     set($("record-time"), `${signed(at, 2)} s`);
     set($("record-own"), `${say("battery", { n: record.n })} ${voltage(v)} ${current(a)}`);
     set($("record-output"), `${say("output")} ${voltage(busV)} ${current(busA)}`);
@@ -72,8 +55,7 @@ export function create({ $, amps, number, say, set, volts }) {
   }
 
   function draw() {
-    charts.forEach((plot) => plot.destroy());
-    charts = [chart($("record-voltage"), 1, 3), chart($("record-current"), 2, 4)];
+    plots.forEach((plot, k) => plot.draw(content(3 + k, 1 + k)));
     tell(Number($("record-at").value));
   }
 
@@ -88,13 +70,8 @@ export function create({ $, amps, number, say, set, volts }) {
     draw();
   }
 
-  $("record-at").oninput = () => {
-    const at = Number($("record-at").value);
-    charts.forEach((plot) => plot.setCursor({ left: plot.valToPos(at, "x"), top: 10 }, false));
-    tell(at);
-  };
-  const again = () => { if (record && $("record-voltage").clientWidth) draw(); };
+  $("record-at").oninput = () => tell(Number($("record-at").value));
+  const again = () => { if (record) draw(); };
   dark.addEventListener("change", again);
-  addEventListener("resize", again);
   return { show, translate: again };
 }

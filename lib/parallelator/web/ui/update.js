@@ -4,7 +4,7 @@
 
 import { ask, change, refusalText } from "./client.js";
 import { textOf } from "./events.js";
-import { $, amps, app, say, set } from "./lib.js";
+import { $, amps, app, get, say, set } from "./lib.js";
 
 const PIECE = 2048; // memory of a small controller
 const TRIES = 20;
@@ -38,7 +38,7 @@ const pause = () => new Promise((done) => { setTimeout(done, PAUSE_MS); });
 // How far an upload has come, null when nobody answers; `offered` only when it is whole.
 async function progress() {
   try {
-    const { phase, offered: version, received } = await (await fetch("/api/update")).json();
+    const { phase, offered: version, received } = await get("/api/update");
     return { received, offered: phase === "ready" ? version : null };
   } catch {
     return null;
@@ -152,7 +152,7 @@ async function result(boot) {
     await pause();
     try {
       if (app.model.boot <= boot) continue;
-      const { events } = await (await fetch("/api/events")).json();
+      const { events } = await get("/api/events");
       const found = events.find(({ code }) => code.startsWith("update"));
       if (found) return found;
     } catch {
