@@ -141,8 +141,17 @@ class Rig:
         return self.words.event(event, self._detail(event))
 
     def take_over(self, changes: dict):
-        """Note settings that were saved; those that may change while running do so now."""
-        limits = self._limits(changes)
+        """Note settings that were saved; those that may change while running do so now: of the
+        limits, pending ones among them, all or none. Those of safe mode stay."""
+        found = dict(self.pending)
+        found.update(changes)
+        limits = {key: value for key, value in found.items() if key.startswith("limits.")}
+        if limits:
+            values = dict(self.settings)
+            values.update(limits)
+            safe = any(alarm[0].startswith("safe_") for alarm in self.snap.alarms())
+            if safe or not self.guard.adopt(values):
+                limits = {}
         for key in limits:
             self.pending.pop(key, None)
         self.settings.update(limits)
@@ -166,21 +175,6 @@ class Rig:
         protective = any(settings.is_protective(key) for key in changes)
         code = "limits_saved" if protective else "settings_saved"
         self.events.emit(code, RIG, 0, 0, len(changes))
-
-    def _limits(self, changes: dict):
-        """Of changes and what is pending the limits that are in force from now on: all or none.
-
-        Those of safe mode stay.
-        """
-        found = dict(self.pending)
-        found.update(changes)
-        found = {key: value for key, value in found.items() if key.startswith("limits.")}
-        if not found:
-            return found
-        values = dict(self.settings)
-        values.update(found)
-        safe = any(alarm[0].startswith("safe_") for alarm in self.snap.alarms())
-        return {} if safe or not self.guard.adopt(values) else found
 
     def set_time(self, unix_s: int):
         """Set the wall time as a person's browser tells it, in seconds since 1970."""

@@ -207,28 +207,25 @@ class Guard:
             bool: False when they have to wait for a restart: a sensor cannot measure up to them,
             or a connected battery is beyond one. Saving alone switches nothing off.
         """
-        limits = rules.Limits(settings)
+        limits, snap = rules.Limits(settings), self._snap
         for i in range(BATTERIES):
             chip = self._sensors.chips[i]
             if chip and self._sensors.refusal(chip, limits):
                 return False
-            if connected(self._snap, i) and self._is_beyond(limits, i):
+            voltage_mv = snap.voltage_mv[i]
+            if connected(snap, i) and (
+                rules.outside(limits, voltage_mv) != Reason.NONE
+                or not -limits.charge_ma <= snap.current_ma[i] <= limits.discharge_ma
+                or snap.temperature_c[i] > limits.temperature_trip_c
+                or self._balance.lag_mv(i, voltage_mv) > limits.imbalance_mv
+            ):
                 return False
-        self._limits.take(settings)
+        for name, limit in limits.__dict__.items():
+            setattr(self._limits, name, limit)
         self._judge.renew()
         self._sensors.prepare()
         self._presence.outdated = self._sensors.found
         return True
-
-    def _is_beyond(self, limits: "Limits", i: int):
-        snap = self._snap
-        voltage_mv = snap.voltage_mv[i]
-        return (
-            rules.outside(limits, voltage_mv) != Reason.NONE
-            or not -limits.charge_ma <= snap.current_ma[i] <= limits.discharge_ma
-            or snap.temperature_c[i] > limits.temperature_trip_c
-            or self._balance.lag_mv(i, voltage_mv) > limits.imbalance_mv
-        )
 
     # Requests
 

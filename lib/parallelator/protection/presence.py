@@ -181,7 +181,12 @@ class Presence:
         """
         self.measured = -1
         if self.outdated:
-            self._renew_next()
+            # One that does not take its limits is mended when its turn comes to be checked.
+            for i in range(BATTERIES):
+                if self.outdated >> i & 1:
+                    self.outdated &= ~(1 << i)
+                    if self._sensors.relimit(i):
+                        break
             return -1
         if self._unproven:
             return self._prove_next_alert()
@@ -205,14 +210,6 @@ class Presence:
         else:
             self._doubt(i, now)
         return self._show(i, shown)
-
-    def _renew_next(self):
-        # One that does not take its limits is mended when its turn comes to be checked.
-        for i in range(BATTERIES):
-            if self.outdated >> i & 1:
-                self.outdated &= ~(1 << i)
-                if self._sensors.relimit(i):
-                    return
 
     def _show(self, i: int, shown: int):
         self.shown = shown & (ALERT | HIGH | LOW)

@@ -76,11 +76,6 @@ class Limits:
     """
 
     def __init__(self, settings: dict):
-        self.take(settings)
-
-    def take(self, settings: dict):
-        """Be the limits of these settings from now on."""
-
         def limit(key: str):
             return settings["limits." + key]
 

@@ -137,12 +137,13 @@ class Sensors:
     def configure(self, i: int):
         """Write chip i's settings and limits again; True when they read back."""
         limits = self._limits
+        centre_mv = (limits.min_voltage_mv + limits.max_voltage_mv) // 2
         chip = self.chips[i]
         low = self.low >> i & 1
         good = chip.configure(
             limits.hard_discharge_ma,
             limits.hard_charge_ma,
-            self._centre_mv(),
+            centre_mv,
             limits.hard_low_mv,
             limits.hard_high_mv,
         )
@@ -152,9 +153,6 @@ class Sensors:
                 chip.settings = other.settings
                 break
         return good and (not low or chip.watch_low(False))
-
-    def _centre_mv(self):
-        return (self._limits.min_voltage_mv + self._limits.max_voltage_mv) // 2
 
     def prepare(self):
         """The limits have changed: work out for `relimit` what each model is told of them."""
@@ -171,10 +169,10 @@ class Sensors:
 
     def relimit(self, i: int):
         """Write the limits that were prepared into chip i; True when there is such a chip."""
-        chip = self.chips[i]
+        limits, chip = self._limits, self.chips[i]
         plan = self._plans.get(type(chip))
         if plan:
-            chip.relimit(plan, self._centre_mv())
+            chip.relimit(plan, (limits.min_voltage_mv + limits.max_voltage_mv) // 2)
         return plan is not None
 
     def watch_low(self, i: int):
