@@ -304,7 +304,9 @@ def page_paths():
         "/settings.js": {"get": page("Its settings.", "text/javascript; charset=utf-8")},
         "/qr.js": {"get": page("Its QR codes.", "text/javascript; charset=utf-8")},
         "/style.css": {"get": page("Its looks.", "text/css; charset=utf-8")},
-        "/manifest.json": {"get": page("How to put it on a home screen.", "application/json")},
+        "/manifest.json": {
+            "get": read("How to put it on a home screen.", {"type": "object"}, also=UNCHANGED)
+        },
         "/icon.svg": {"get": page("Its icon.", "image/svg+xml")},
         "/setup": {"get": page("The page for the first use.", "text/html; charset=utf-8")},
         "/setup.js": {"get": page("Its script.", "text/javascript; charset=utf-8")},

@@ -11,6 +11,7 @@ from parallelator.snapshot import RIG
 from parallelator.wording import Words
 
 _RESTART_MS = const(500)
+_CLOSING_MS = const(3000)
 _SETUP_S = const(600)
 _JUMP_S = const(2)
 
@@ -206,7 +207,10 @@ class Rig:
 
     async def _restart(self, why: str):
         if self.meter and self.meter.packs:
-            await self.meter.packs.close()
+            try:
+                await self.within(_CLOSING_MS, self.meter.packs.close())
+            except asyncio.TimeoutError:
+                pass  # a slow card: what its files have not is the last five minutes
         self.card.leave()
         await asyncio.sleep_ms(_RESTART_MS)
         self._finish(why)

@@ -144,6 +144,8 @@ def test_a_charger_that_feeds_an_output_without_a_battery(visit, rig):
     page = visit(rig)
     expect(page.locator("#verdict b")).to_have_text("Output live, not under control")
     expect(page.locator("#next")).to_have_text("Stop the charger.")
+    expect(page.locator("#next-key")).to_be_hidden()
+    assert page.locator("#notices a").first.get_attribute("href") == "#rig"
 
 
 def test_an_alarm_leads_to_where_it_is_mended(visit, rig):

@@ -508,7 +508,7 @@ def test_a_question_asked_again_at_once(visit, rig):
 def test_for_the_ear(visit, rig):
     page = visit(rig)
     names = page.evaluate("[...document.querySelectorAll('article button')].map(e => e.ariaLabel)")
-    assert len(set(names)) == 96
+    assert len(set(names)) == len(names) == 96
     assert "Battery 16: Reset" in names
     assert page.locator("#notices").get_attribute("aria-live") == "assertive"
     assert page.locator("#toast").get_attribute("role") == "status"

@@ -189,7 +189,8 @@ class Meter:
         if points != self._points:
             self._points = points
             at = (points - 1) % _POINTS
-            self._chart[at] = self.told[0] if self.told else NO_CHARGE
+            charge_pct = self.told[0] if self.told else NO_CHARGE
+            self._chart[at] = charge_pct  # pyright: ignore - the first is a number
             for i in range(BATTERIES):
                 self._chart[(i + 1) * _POINTS + at] = self._snap.soc_pct[i]
 

@@ -154,8 +154,8 @@ class Reports:
         begin = max(ring.oldest, end - max(span_s // ring.step_s, 1))
         head = {"step_ms": ring.step_s * 1000, "end_ms": end * ring.step_s * 1000}
         yield dump(head)[:-1] + ',"series":['
-        day = ring.step_s == SPANS[-1][0] and self._rig.meter
-        yield from joined(_series(ring, day, range(first, last + 1), begin, end))
+        meter = self._rig.meter if ring.step_s == SPANS[-1][0] else None
+        yield from joined(_series(ring, meter, range(first, last + 1), begin, end))
         yield "]}"
 
     async def system(self, request: "Request"):

@@ -20,7 +20,8 @@ const LOOSE = ["stuck_closed", "uncontrolled", "pin_high", "bus_unheld"];
 const PLACES = {
   config_fault: "settings", wiring_map: "settings", safe_crash: "settings",
   safe_button: "settings", sd_absent: "logs", sd_unreadable: "logs", sd_foreign: "logs",
-  sd_gpt: "logs", sd_full: "logs", card_blocked: "logs",
+  sd_gpt: "logs", sd_full: "logs", card_blocked: "logs", rig_empty: "rig", charger_high: "rig",
+  bus_unheld: "rig", bus_overload: "rig",
 };
 const RING_MS = 2000;
 
@@ -154,7 +155,7 @@ function remedy(first) {
   }
   if (code === "rig_empty") return [say("doCharge"), ...onKey(batteries)];
   const words = LOOSE.includes(code) ? text.replace(/^.*?[.!?] /, "") : text;
-  return [words, n ? say("battery", { n }) : say(place), place];
+  return place === "rig" ? [words] : [words, n ? say("battery", { n }) : say(place), place];
 }
 
 function batteryRemedy(items) {
