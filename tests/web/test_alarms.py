@@ -89,7 +89,7 @@ def test_is_the_stage_safe(visit, language):
         ("hold 9", "danger", {"en": "control: battery 9", "fr": "contrôle : batterie 9"}),
     )
     for rig in started(PASSWORD, language):
-        page = visit(rig)
+        page = visit(rig, language=language)
         for command, look, words in told:
             rig.tell("calm", command)
             expect(page.locator("#verdict")).to_have_class(look)
@@ -355,7 +355,7 @@ def test_off_can_be_undone_for_five_seconds_where_nothing_opens(visit, rig):
 def test_alarms_move_nothing_of_the_first_screen(visit, language):
     for rig in started(PASSWORD, language):
         rig.tell("charge 63 4 1830 11400 10500 12600 - - 7")
-        page = visit(rig)
+        page = visit(rig, language=language)
         page.wait_for_timeout(500)
         page.evaluate(SHIFTS)
         tiles = page.locator("#tiles").bounding_box()

@@ -13,8 +13,8 @@ BATTERY = {
 STATE = {
     "name", "version", "uptime_ms", "time", "boot", "bus", "max", "min", "mean_mv",
     "discharge_mah", "charge_mah", "batteries", "alarms", "language", "writable", "logged_in",
-    "energy", "discharge_wh", "charge_wh", "max_discharge_ma",
-    "max_charge_ma",
+    "energy", "discharge_wh", "charge_wh", "max_discharge_ma", "max_charge_ma", "unused",
+    "pending",
 }  # fmt: skip
 
 
