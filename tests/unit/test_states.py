@@ -481,6 +481,16 @@ def test_a_full_battery_stays_full_until_it_has_come_down():
     assert not states.is_full(0)
 
 
+def test_what_rose_above_the_window_after_it_opened_for_something_else_is_full():
+    states, snap, _ = rig()
+    states.connect(0b11)
+    states.trip(0, Reason.UNDERVOLTAGE, 23900)
+    snap.voltage_mv[0] = 30001
+    assert states.is_full(0)
+    snap.voltage_mv[0] = 29600
+    assert states.is_full(0)
+
+
 # Trials
 
 

@@ -221,7 +221,7 @@ class Referee:
         elif kind in _LOCAL:
             board = step["board"] if "board" in step else (step["n"] - 1) // CHANNELS
             self._trouble(at_us, board)
-            if do == "expander_corrupt":
+            if do in ("expander_corrupt", "expander_reset"):
                 for pack in self._packs:
                     if pack.i // CHANNELS == board:
                         pack.falsified_us = at_us

@@ -499,9 +499,11 @@ class States:
         return low or self._cause[i] == Reason.UNDERVOLTAGE
 
     def is_full(self, i: int):
-        """True when battery i opened because it was full, and has not come down since."""
-        low_mv = self._limits.max_voltage_mv - self._limits.ov_hysteresis_mv
-        if self._full >> i & 1 and self._snap.voltage_mv[i] <= low_mv:
+        """True when battery i is above the window, or was and has not come down since."""
+        limits, voltage_mv = self._limits, self._snap.voltage_mv[i]
+        if voltage_mv > limits.max_voltage_mv:
+            self._full |= 1 << i
+        elif voltage_mv <= limits.max_voltage_mv - limits.ov_hysteresis_mv:
             self._full &= ~(1 << i)
         return self._full >> i & 1
 
