@@ -143,7 +143,7 @@ function verdict(first) {
 // What to do about it: [text, name of its key, where the key leads or what it does]
 function remedy(first) {
   const { bus, batteries } = app.model;
-  const dark = !bus.connected && batteries.filter(is("waiting", "tripped", "locked", "off"));
+  const dark = !bus.connected && batteries.filter(({ state }) => state !== "absent");
   const [group] = dark ? alike(dark, ({ state, reason }) => `${state} ${reason}`)
     .sort((a, b) => b.length - a.length) : [];
   if (group && (!first || first.rank < OPENED || first.state)) return batteryRemedy(group);
