@@ -16,7 +16,7 @@ const LOOKS = ["note", "note", "trouble", "danger"];
 const OPENED = 4.5; // the rank of what tripped or is locked: after the troubles that come first
 const COLORS = { danger: "c4141f", trouble: "b35900" };
 // What carries although it was told not to, or may.
-const LOOSE = ["stuck_closed", "uncontrolled", "pin_high", "bus_unheld"];
+const LOOSE = 7; // the rank of what makes the output live though it is not under control
 const PLACES = {
   config_fault: "settings", wiring_map: "settings", safe_crash: "settings",
   safe_button: "settings", sd_absent: "logs", sd_unreadable: "logs", sd_foreign: "logs",
@@ -120,7 +120,7 @@ function openedText(items, present) {
 // Is the stage safe? [look, words, the batteries it is about]
 function verdict(first) {
   const { alarms, batteries, bus } = app.model;
-  const loose = alarms.filter(({ code }) => LOOSE.includes(code));
+  const loose = alarms.filter(({ code }) => ALARMS[code]?.rank === LOOSE);
   if (loose.length) {
     const live = bus.voltage_mv !== null || loose.some(({ n }) => !n);
     const about = batteries.filter(({ n }) => loose.some((alarm) => alarm.n === n));
@@ -154,7 +154,7 @@ function remedy(first) {
     return [say("doReset"), say("busReset"), () => change("/api/bus/reset")];
   }
   if (code === "rig_empty") return [say("doCharge"), ...onKey(batteries)];
-  const words = LOOSE.includes(code) ? text.replace(/^.*?[.!?] /, "") : text;
+  const words = ALARMS[code]?.rank === LOOSE ? text.replace(/^.*?[.!?] /, "") : text;
   return place === "rig" ? [words] : [words, n ? say("battery", { n }) : say(place), place];
 }
 
