@@ -100,7 +100,8 @@ def test_a_simulated_night_is_drawn_as_the_plant_had_it(simulated, tmp_path, cap
         # The last rows may not have been flushed: up to 20 s of at most 3 A.
         assert true_ah - 0.025 < float(row[1]) <= true_ah + 0.006, (row, true_ah)
         assert 24 * true_ah - 0.7 < float(row[3]) < 30 * true_ah, (row, true_ah)
-        assert 0 < int(row[6]) <= int(row[5]) < 100, row
+        # A look at the voltage may have corrected the estimate by as little as a per cent.
+        assert 0 < int(row[6]) <= int(row[5]) + 1 < 100, row
     found, picture = colours(tmp_path / "night.png")
     assert picture.width == 1200 and picture.height > 1200
     for wanted in (drawing.STATE_COLOURS["on"], drawing.TRIP, drawing.FLAW, drawing.VOLTAGE):

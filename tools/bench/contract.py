@@ -90,7 +90,7 @@ NUMBERS = (
     ("sixth and later", 600, "s", "starts._LATER_S 3"),
     ("failures to a lock of the output", 10, "", "starts._FAILURES"),
     ("within", 7200, "s", "starts._WINDOW_S"),
-    ("stuck_closed: current", 200, "mA", "guard._STUCK_MA"),
+    ("stuck_closed: current", 200, "mA", "snapshot.STRAY_MA"),
     ("stuck_closed: time", 500, "ms", "guard._STUCK_MS"),
     ("low_soon: above the lowest", 1000, "mV", "warnings._LOW_MARGIN_MV"),
     ("implausible below", 70, "%", "sensors._LOW_PCT"),
