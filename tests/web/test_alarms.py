@@ -76,9 +76,11 @@ def test_the_headline_counts_what_flows_whoever_was_told(visit, rig):
 
 @pytest.mark.parametrize("language", ("en", "fr"))
 def test_is_the_stage_safe(visit, language):
+    fine = {"en": "Everything works", "fr": "Tout fonctionne"}
+    nearly = {"en": "Almost empty", "fr": "Presque vide"}
     told = (
-        ("calm", "fine", {"en": "Everything works", "fr": "Tout fonctionne"}),
-        ("alarm clock_unset", "fine", {"en": "Everything works", "fr": "Tout fonctionne"}),
+        ("calm", "fine", fine),
+        ("alarm clock_unset", "fine", fine),
         (
             "alarm low_soon 3",
             "trouble",
@@ -87,6 +89,9 @@ def test_is_the_stage_safe(visit, language):
         ("alarm wiring_map 4", "danger", {"en": "Danger: battery 4", "fr": "Danger : batterie 4"}),
         ("alarm safe_crash", "danger", {"en": "Safe mode", "fr": "Mode sans échec"}),
         ("hold 9", "danger", {"en": "control: battery 9", "fr": "contrôle : batterie 9"}),
+        ("charge 9 3 300 9000 8000 9900 - - 7", "trouble", nearly),
+        ("charge 40 4 900 2400 1799 2700 - - 7", "trouble", nearly),
+        ("charge 11 4 900 2400 1800 2700 - - 7", "fine", fine),
     )
     for rig in started(PASSWORD, language):
         page = visit(rig, language=language)

@@ -9,14 +9,15 @@ import { change } from "./client.js";
 import {
   $, app, fill, get, icon, is, make, numbers, say, sentence, set, timeOf, wait,
 } from "./lib.js";
-import { refresh } from "./stream.js";
+import { flowOf, refresh } from "./stream.js";
 
 // Ranks of the catalogue go by twos: the second of each comes first.
 const LOOKS = ["note", "note", "trouble", "danger"];
 const OPENED = 4.5; // the rank of what tripped or is locked: after the troubles that come first
 const COLORS = { danger: "c4141f", trouble: "b35900" };
-// What carries although it was told not to, or may.
 const LOOSE = 7; // the rank of what makes the output live though it is not under control
+const LOW_PCT = 10;
+const LOW_S = 1800;
 const PLACES = {
   config_fault: "settings", wiring_map: "settings", safe_crash: "settings",
   safe_button: "settings", sd_absent: "logs", sd_unreadable: "logs", sd_foreign: "logs",
@@ -137,7 +138,14 @@ function verdict(first) {
     const known = first.known_ms !== null;
     return known ? ["note", "nowKnown", about] : ["trouble", "nowTrouble", about];
   }
-  return ["fine", "nowFine", []];
+  return runsOut() ? ["trouble", "nowLow", []] : ["fine", "nowFine", []];
+}
+
+// A tenth of the charge or less is left, or nobody can be sure of another half an hour.
+function runsOut() {
+  const { bus, energy } = app.model;
+  if (!energy || energy.soc_pct === null || flowOf(bus.current_ma) !== "discharging") return false;
+  return energy.soc_pct <= LOW_PCT || (energy.left_least_s ?? Infinity) < LOW_S;
 }
 
 // What to do about it: [text, name of its key, where the key leads or what it does]
@@ -147,6 +155,7 @@ function remedy(first) {
   const [group] = dark ? alike(dark, ({ state, reason }) => `${state} ${reason}`)
     .sort((a, b) => b.length - a.length) : [];
   if (group && (!first || first.rank < OPENED || first.state)) return batteryRemedy(group);
+  if ((!first || look(first) === "note") && runsOut()) return [say("doLow")];
   if (!first) return [say("calm")];
   if (first.state) return batteryRemedy(first.items);
   const { code, items: [{ n }], place, text } = first;
