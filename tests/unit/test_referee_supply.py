@@ -2,7 +2,7 @@
 """Tests the referee on the second promise: loads without supply, locks and counts for another's
 fault, packs that a charger does not reach. No firmware."""
 
-from parallelator.catalog import LOCKED
+from parallelator.catalog import LOCKED, TRIPPED
 from refereed import HARD, INRUSH_MA, UNEXPLAINED, Rig, running
 
 DARK = "the load has no supply"
@@ -207,6 +207,17 @@ def test_a_lock_needs_faults_of_its_own():
     rig.state[0] = LOCKED
     rig.wait(1000)
     assert rig.found() == []
+
+
+def test_a_lock_that_is_taken_back_at_once_is_none():
+    for ms, found in ((200, []), (600, [(1, "locked for another's fault")])):
+        rig = running(0.8, 0.8)
+        rig.trip(1)
+        rig.state[0] = LOCKED
+        rig.wait(ms)
+        rig.state[0] = TRIPPED
+        rig.wait(1000)
+        assert rig.found() == found, ms
 
 
 def test_counts_are_those_of_its_own_trips():

@@ -129,6 +129,27 @@ def test_empty_packs_are_tried_less_and_less_often():
         rig.wait(61000)
 
 
+def test_the_pauses_are_those_of_empty_packs_and_begin_anew_after_a_success():
+    # The first is of packs inside the window, the second of empty ones: then no pause is doubled.
+    rig = rig_of(0.8, 0.8, LOW, LOW)
+    for numbers, wrong in (((1, 2), []), ((3, 4), []), ((3, 4), []), ((3, 4), [(3, SOON)])):
+        on_trial(rig, *numbers)
+        rig.wait(50)
+        end(rig, *numbers)
+        assert [one for one in rig.found() if one[1] == SOON] == wrong, numbers
+        rig.wait(10000)
+    rig = rig_of(LOW, LOW, source=[[0, 20]])
+    on_trial(rig, 1, 2)
+    rig.wait(50)
+    rig.reason[0] = rig.reason[1] = Reason.NONE
+    rig.wait(1000)
+    end(rig, 1, 2)
+    rig.found()
+    rig.wait(1000)
+    on_trial(rig, 1, 2)
+    assert (1, SOON) not in rig.found()
+
+
 def test_a_rig_of_one_is_tried_ten_times():
     rig = rig_of(LOW)
     for k in range(12):
