@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-only
-"""What the rig tells of a charge that it does not know: the whole firmware in virtual time."""
+"""What the rig tells of a charge that it does not know: the whole firmware in virtual time.
+
+`SOAK=1` asks after an hour as well.
+"""
+
+from os import getenv
 
 from sim import slow, world
 from support import play
 
-AT_S = (20, 600, 3600)
+AT_S = (20, 600, 3600) if getenv("SOAK") else (20, 600)
 OFF_S = 400
 TICK_MS = 500
 EMPTY = {"nmc7s": 0.09, "lfp8s": 0.03}

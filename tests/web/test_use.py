@@ -240,7 +240,7 @@ def test_other_screens(visit, stage, viewport, scheme, language):
     for view in VIEWS:
         page.evaluate(f"location.hash = '#{view}'")
         expect(page.locator(f"#view-{view}")).to_be_visible()
-        page.wait_for_timeout(1000)
+        page.wait_for_timeout(400)
         page.screenshot(path=PICTURES / f"{view}-{name}.png")
         assert page.evaluate("document.documentElement.scrollWidth") == viewport["width"], view
         assert page.evaluate(SMALL) == [], view
