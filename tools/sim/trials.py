@@ -143,10 +143,14 @@ class Trials:
         self.members.remove(pack)
         self.forgive()
         self.ended_us = at_us
-        amps = self._world.plant.current_a[pack.i]
+        current_a = self._world.plant.current_a
+        amps = current_a[pack.i]
         if not self._truth.are_measured([pack], at_us):
             return
-        if pack.empty and amps > GIVES_A and at_us - self._truth.charged_us > _CHARGED_US:
+        # One that is a little fuller may give to the others that are charged with it.
+        charged = sum(current_a[other.i] for other in self._truth.conducting()) < -CARRIES_A
+        charged = charged or at_us - self._truth.charged_us < _CHARGED_US
+        if pack.empty and amps > GIVES_A and not charged:
             self._report(at_us, pack, "stays after a trial that did not charge it")
         if pack.full and amps < -4 * CARRIES_A:
             self._report(at_us, pack, "stays full after a trial that charges it")
