@@ -153,6 +153,7 @@ class Rig:
     """What `serve` asks of a rig before anybody asks for more than the stream."""
 
     boot = 1
+    meter = None
     pending = {}
     events = Events(None)
 
@@ -184,6 +185,10 @@ def test_cancel_closes_the_port_and_the_connections():
             stream.write(b"GET /api/live HTTP/1.0\r\n\r\n")
             await stream.drain()
             assert (await reader.readline()).startswith(b"HTTP/1.0 200")
+            line = b"head"
+            while line and not line.startswith(b"data: ["):  # up to the first frame
+                line = await reader.readline()
+            assert line
             task.cancel()
             try:
                 await task
