@@ -7,6 +7,7 @@ from micropython import const
 
 from parallelator import VERSION, settings
 from parallelator.catalog import ACKNOWLEDGE, row
+from parallelator.protection import rules
 from parallelator.snapshot import RIG
 from parallelator.wording import Words
 
@@ -140,21 +141,32 @@ class Rig:
         """An event of `Events.after` as a sentence in the rig's language."""
         return self.words.event(event, self._detail(event))
 
-    def take_over(self, changes: dict):
-        """Note settings that were saved; those that may change while running do so now: of the
-        limits, pending ones among them, all or none. Those of safe mode stay."""
-        found = dict(self.pending)
-        found.update(changes)
-        limits = {key: value for key, value in found.items() if key.startswith("limits.")}
-        if limits:
-            values = dict(self.settings)
-            values.update(limits)
-            safe = any(alarm[0].startswith("safe_") for alarm in self.snap.alarms())
-            if safe or not self.guard.adopt(values):
-                limits = {}
-        for key in limits:
+    async def find_limits(self, changes: dict):
+        """The limits as they are with these changes and what waits, for `take_over`.
+
+        Returns:
+            tuple or None: the settings among them, by key, the `Limits` and their plans as of the
+            `Guard`; None when there are none, or when they have to wait for a restart.
+        """
+        found = {key: limit for key, limit in self.pending.items() if key.startswith("limits.")}
+        found.update({key: limit for key, limit in changes.items() if key.startswith("limits.")})
+        if not found or any(alarm[0].startswith("safe_") for alarm in self.snap.alarms()):
+            return None
+        limits = rules.Limits(self.settings, found)
+        await asyncio.sleep_ms(0)
+        plans = self.guard.plans(limits)
+        return None if plans is None else (found, limits, plans)
+
+    def take_over(self, changes: dict, limits: "tuple | None"):
+        """Note settings that were saved; those that may change while running do so now.
+
+        Args:
+            limits: as `find_limits` has found them: all are in force from now on, or none.
+        """
+        found = limits[0] if limits and self.guard.adopt(*limits[1:]) else {}
+        for key in found:
             self.pending.pop(key, None)
-        self.settings.update(limits)
+        self.settings.update(found)
         for key, value in changes.items():
             if settings.is_live(key) and not key.startswith("limits."):
                 self.settings[key] = value

@@ -147,6 +147,11 @@ class Rig:
                 return passed_ms
         raise AssertionError((i, state, self.snap.state[i]))
 
+    def adopt(self, limits):
+        """What is answered to these limits."""
+        plans = self.guard.plans(limits)
+        return plans is not None and self.guard.adopt(limits, plans)
+
     def lose(self, i, ms):
         """Sensor i does not answer for `ms`."""
         self.wire.silent.add(i)
@@ -308,9 +313,9 @@ def test_an_overload_counts_from_the_closing_and_not_from_the_reading_before():
 
 
 def other(**limits):
-    values = settings.defaults()
-    values.update({"limits." + key: limits[key] for key in limits})
-    return values
+    return rules.Limits(
+        settings.defaults(), {"limits." + key: limit for key, limit in limits.items()}
+    )
 
 
 def test_saved_limits_are_in_force_at_once_and_open_nobody():
@@ -321,7 +326,7 @@ def test_saved_limits_are_in_force_at_once_and_open_nobody():
     rig.wire.ma[4] = 0
     rig.run(300)
     before = dict(rig.wire.limits)
-    assert rig.guard.adopt(other(max_current_ma=5000, max_voltage_mv=28000))
+    assert rig.adopt(other(max_current_ma=5000, max_voltage_mv=28000))
     rig.run(1000)
     assert all(state == ON for state in rig.snap.state), "writing limits is no trip"
     assert [code for code, _ in rig.codes if code.startswith("sensor")] == []
@@ -341,7 +346,7 @@ def test_limits_that_a_connected_battery_is_beyond_wait():
     rig.wire.ma[3] = -6000
     rig.wire.mv[7] = 25920
     rig.run(500)
-    for values in (
+    for limits in (
         other(max_discharge_current_ma=5900),
         other(max_charge_current_ma=5900),
         other(min_voltage_mv=26100),
@@ -349,15 +354,14 @@ def test_limits_that_a_connected_battery_is_beyond_wait():
         other(temperature_trip_c=24),
         other(imbalance_mv=50),
     ):
-        assert not rig.guard.adopt(values)
+        assert not rig.adopt(limits)
     rig.run(3000)
     assert all(state == ON for state in rig.snap.state), "nothing has changed"
-    assert rig.guard.adopt(other(max_current_ma=6100))
+    assert rig.adopt(other(max_current_ma=6100))
 
 
 def test_limits_beyond_what_a_sensor_measures_wait():
     rig = Rig()
-    values = other(max_current_ma=40000, max_discharge_current_ma=40000)
-    assert not rig.guard.adopt(values), "twice 40 A are beyond 2 mOhm"
-    values["limits.hard_current_pct"] = 100
-    assert rig.guard.adopt(values)
+    high = {"max_current_ma": 40000, "max_discharge_current_ma": 40000}
+    assert not rig.adopt(other(**high)), "twice 40 A are beyond 2 mOhm"
+    assert rig.adopt(other(hard_current_pct=100, **high))

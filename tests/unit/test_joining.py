@@ -516,6 +516,19 @@ def test_no_trial_below_the_floor_nor_while_another_will_start():
     assert rig.choose() == 0
 
 
+def test_no_delay_beyond_the_first_keeps_what_a_voltage_holds_from_a_trial():
+    for full in (True, False):
+        for off_s, group in ((10, 0), (11, 0b11)):
+            rig = held(29900, 29950, full=full, reconnect_delay_ms=10000)
+            rig.snap.uptime_s, rig.snap.since_s[1] = 100, 100 - off_s
+            rig.snap.eta_ms[1] = 500000
+            assert rig.choose() == group, (full, off_s)
+    rig = held(23500, 25500)
+    rig.states.empty = 0b01
+    rig.snap.uptime_s, rig.snap.eta_ms[1] = 100, 1000
+    assert rig.choose() == 0, "one that no voltage holds will start"
+
+
 def test_the_full_or_the_empty_whichever_are_more():
     rig = held(29900, 29950, 23500)
     rig.states.full, rig.states.empty = 0b011, 0b100

@@ -15,7 +15,7 @@ from sim.tasks import TaskQueue
 
 
 class GuardProbe:
-    """Wraps the methods of the guard, `Events.emit` and `RtcState.save`.
+    """Wraps methods of the guard, `Rig.take_over`, `Events.emit` and `RtcState.save`.
 
     Args:
         world: the `World`; recorder: the `Recorder`.
@@ -37,17 +37,18 @@ class GuardProbe:
         from parallelator.protection.guard import Guard
         from parallelator.records.events import Events
         from parallelator.records.rtc_state import RtcState
+        from parallelator.rig import Rig
 
         self._tick = Guard.tick
         self._submit = Guard.submit
         self._all_off = Guard.all_off
-        self._adopt = Guard.adopt
+        self._take_over = Rig.take_over
         self.emit = Events.emit
         self.guard = None
         Guard.tick = lambda guard: self.tick(guard)
         Guard.submit = lambda guard, action, i: self.submitted(guard, action, i)
         Guard.all_off = lambda guard: self.all_off(guard)
-        Guard.adopt = lambda guard, values: self.adopted(guard, values)
+        Rig.take_over = lambda rig, changes, limits: self.taken_over(rig, changes, limits)
         Events.emit = _probed_emit
         world, save = self._world, RtcState.save
 
@@ -106,12 +107,10 @@ class GuardProbe:
             self._recorder.requested(action, i)
         return refused
 
-    def adopted(self, guard, values):
-        """Limits were saved: the referee judges by those that are in force."""
-        adopted = self._adopt(guard, values)
-        if adopted:
-            self._recorder.adopted(values)
-        return adopted
+    def taken_over(self, rig, changes, limits):
+        """Settings were saved: the referee judges by the limits that are in force."""
+        self._take_over(rig, changes, limits)
+        self._recorder.adopted(rig.settings)
 
     def all_off(self, guard):
         """The firmware ends and opens every switch; not when it is only unwound by a reset."""

@@ -200,18 +200,23 @@ class Guard:
         self._snap.unused = unused
         self._presence.check_topology()
 
-    def adopt(self, settings: dict):
-        """Hold to the limits of these settings from the next tick on, the sensors within a second.
+    def plans(self, limits: "Limits"):
+        """What `adopt` needs to hold to these limits; None when a sensor cannot measure up to
+        them, and they have to wait for a restart."""
+        return self._sensors.plans(limits)
+
+    def adopt(self, limits: "Limits", plans: dict):
+        """Hold to these limits from the next tick on, the sensors within a second.
+
+        Args:
+            plans: as `plans` has found them. Apart, so that none of the two steps is long.
 
         Returns:
-            bool: False when they have to wait for a restart: a sensor cannot measure up to them,
-            or a connected battery is beyond one. Saving alone switches nothing off.
+            bool: False when a connected battery is beyond one, and they have to wait for a
+            restart: saving alone switches nothing off.
         """
-        limits, snap = rules.Limits(settings), self._snap
+        snap = self._snap
         for i in range(BATTERIES):
-            chip = self._sensors.chips[i]
-            if chip and self._sensors.refusal(chip, limits):
-                return False
             voltage_mv = snap.voltage_mv[i]
             if connected(snap, i) and (
                 rules.outside(limits, voltage_mv) != Reason.NONE
@@ -223,7 +228,7 @@ class Guard:
         for name, limit in limits.__dict__.items():
             setattr(self._limits, name, limit)
         self._judge.renew()
-        self._sensors.prepare()
+        self._sensors.prepare(plans)
         self._presence.outdated = self._sensors.found
         return True
 

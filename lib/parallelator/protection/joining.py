@@ -397,7 +397,7 @@ class Connector:
             bit = 1 << i
             waits = snap.state[i] == WAITING and not (ready >> i & 1 or self._unsteady_ms[i] > 0)
             if (snap.state[i] == TRIPPED or waits) and not self._is_odd(i):
-                if snap.eta_ms[i] and not self._starts.asked_ms or not fresh & bit:
+                if self._is_delayed(i) and not self._starts.asked_ms or not fresh & bit:
                     others |= bit
                 elif states.is_full(i):
                     if snap.voltage_mv[i] <= limits.hard_high_mv:
@@ -409,6 +409,16 @@ class Connector:
         if others and not self._starts.asked_ms:
             return 0
         return full if size(full) > size(empty) else empty
+
+    def _is_delayed(self, i: int):
+        # What a voltage holds off for longer than the first delay still takes part in trials:
+        # they alone find the charger, or the load.
+        snap, states = self._snap, self._states
+        if not snap.eta_ms[i]:
+            return False
+        first_s = self._limits.reconnect_delay_ms // 1000
+        off_s = snap.uptime_s - snap.since_s[i]
+        return off_s <= first_s or not (states.is_full(i) or states.is_empty(i))
 
     def _are_full(self, held: int):
         # Those that a voltage holds are all full or all empty.

@@ -68,6 +68,7 @@ class Limits:
 
     Args:
         settings: mapping with the keys `limits.*` of `settings.TABLE`.
+        changes: those of them, by key, that are to be others than in `settings`.
 
     Attributes (mV, mA, mOhm, ms as named):
         discharge_ma, charge_ma: the effective continuous limits, both positive.
@@ -75,9 +76,10 @@ class Limits:
         hard_high_mv, hard_low_mv: the hard limits of the voltage.
     """
 
-    def __init__(self, settings: dict):
-        def limit(key: str):
-            return settings["limits." + key]
+    def __init__(self, settings: dict, changes: "dict | None" = None):
+        def limit(name: str):
+            key = "limits." + name
+            return changes[key] if changes and key in changes else settings[key]
 
         ceiling = limit("max_current_ma")
         hard_pct = limit("hard_current_pct")

@@ -154,18 +154,25 @@ class Sensors:
                 break
         return good and (not low or chip.watch_low(False))
 
-    def prepare(self):
-        """The limits have changed: work out for `relimit` what each model is told of them."""
-        limits = self._limits
-        self._plans = {}
+    def plans(self, limits: "Limits"):
+        """What each model of the chips is told of such limits, for `prepare`: a dict; None when
+        one of them cannot measure up to them."""
+        plans = {}
         for chip in self.chips:
-            if chip and type(chip) not in self._plans:
-                self._plans[type(chip)] = chip.plan(
+            if chip and type(chip) not in plans:
+                if self.refusal(chip, limits):
+                    return None
+                plans[type(chip)] = chip.plan(
                     limits.hard_discharge_ma,
                     limits.hard_charge_ma,
                     limits.hard_low_mv,
                     limits.hard_high_mv,
                 )
+        return plans
+
+    def prepare(self, plans: dict):
+        """The limits have become those of `plans`, which `relimit` writes."""
+        self._plans = plans
 
     def relimit(self, i: int):
         """Write the limits that were prepared into chip i; True when there is such a chip."""

@@ -25,7 +25,7 @@ class Saving:
 
     Args:
         rig: the `Rig`; of it `settings` (in use), `pending` (saved, in use after the next
-            restart), `faults`, `config_files` and `take_over`.
+            restart), `faults`, `config_files`, `find_limits` and `take_over`.
     """
 
     def __init__(self, rig: "Rig", access: "Auth"):
@@ -88,6 +88,7 @@ class Saving:
             changes["web.password"] = await auth.hashed(changes["web.password"])
         try:
             await self._better_moment()
+            limits = await rig.find_limits(changes)
             faults = await write(
                 changes, rig.settings, rig.config_files, rig.card, rig.pauses.flash
             )
@@ -95,7 +96,7 @@ class Saving:
             return problem(507, "storage", "The settings could not be written; nothing changed.")
         if faults:
             return _refused(faults)
-        rig.take_over(changes)
+        rig.take_over(changes, limits)
         return answer({"saved": sorted(changes), "pending": sorted(rig.pending)})
 
     async def _better_moment(self):
