@@ -20,7 +20,7 @@ from parallelator.hardware.i2c import I2c
 from parallelator.hardware.tca9555 import Tca9555
 from parallelator.protection import guard, rules
 from parallelator.protection.switches import Switches
-from parallelator.snapshot import BATTERIES, BOARDS, RIG, Snapshot
+from parallelator.snapshot import ALL, BATTERIES, BOARDS, RIG, Snapshot
 
 PERIOD_MS = 1 << 30
 REGISTERS = {0x3E: 0x5449, 0x3F: 0x2370, 0x06: 0x1900, 0x0B: 0xA002}
@@ -310,6 +310,27 @@ def test_an_overload_counts_from_the_closing_and_not_from_the_reading_before():
         took.append(rig.until(i, TRIPPED, 6000))
     # At 1.4 times the limit the sum is full after 4584 ms.
     assert min(took) >= 4580, took
+
+
+def test_capacitors_have_20_ms_from_the_closing_however_late_in_its_tick_that_is():
+    for late_ms, opens in ((9, False), (0, True)):
+        rig = Rig()
+        rig.guard.submit("off", ALL)
+        rig.run(1000)
+        choose = rig.guard._connector.choose
+
+        def choose_late(fresh, choose=choose, late_ms=late_ms):
+            group = choose(fresh)
+            rig.time.now += late_ms if group else 0
+            return group
+
+        rig.guard._connector.choose = choose_late
+        rig.guard.submit("auto", ALL)
+        while not any(state == ON for state in rig.snap.state):
+            rig.run(10)
+        rig.wire.ma[:] = [45000] * BATTERIES
+        rig.block(20 - late_ms)
+        assert any(state == TRIPPED for state in rig.snap.state) == opens, late_ms
 
 
 def other(**limits):

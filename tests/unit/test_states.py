@@ -195,6 +195,20 @@ def test_the_load_that_opens_them_all_counts_for_none_however_long_they_ran():
     assert [snap.eta_ms[i] for i in range(3)] == [10000] * 3
 
 
+def test_a_failed_start_clears_those_that_the_same_load_opened_before():
+    for reason, trips in ((Reason.OVERLOAD, 0), (Reason.IMBALANCE, 1)):
+        states, snap, _ = rig()
+        started(states, 0b1111, 60000)
+        states.trip(3, reason, 14000)
+        snap.uptime_s += 10
+        states.trip(1, Reason.OVERCURRENT, 21000)
+        states.trip(2, Reason.OVERCURRENT, 21000)
+        states.release(0)
+        started(states, 0b1, 500)
+        states.trip(0, Reason.OVERCURRENT, 21000)
+        assert list(snap.trips[:3]) == [0, trips, trips]
+
+
 def test_a_lock_by_the_loads_fault_is_taken_back():
     states, snap, _ = rig()
     snap.trips[1] = 4

@@ -563,7 +563,10 @@ class Referee:
         surely = (
             not doubtful
             and not self._is_night()
-            and all(pack.by_load == sign and at_us - pack.other_us > _LOAD_US for pack in longer)
+            and all(
+                pack.by_load == sign and pack.other_us < at_us - _LOAD_US - 2 * S
+                for pack in longer
+            )
         )
         if possibly or self._closings.is_starting(at_us):
             for pack in longer:

@@ -113,7 +113,7 @@ class Guard:
             self._pace = Pace(clock, i2c, self._sensors, emit)
         self._now = self._sub_ms = self._looked = 0
         self._ticks = self._next = self._urgent = 0
-        self._quiet_ms = self._map_ms = 0
+        self._quiet_ms = self._map_ms = self._begun = 0
         self._closed = self._fresh = self._unfed = 0
         self._outage = Outage(
             i2c, snap, switches, self._sensors, self._states, self._judge, limits, emit
@@ -374,6 +374,7 @@ class Guard:
             closed = self._states.connect(group)
         else:
             self._quiet_ms = _QUIET_MS
+            self._begun = self._ms()
             self._starts.begin(group)
             self.keep()  # a load that takes the controller down must not do so for ever
             closed = self._states.connect(group)
@@ -534,10 +535,16 @@ class Guard:
             self._zero.closed(i)
             if self._outage.doubted >> i & 1 and self._outage.read(i):
                 self._urgent |= 1 << i
-            if self._quiet_ms <= 0:
+            if not self._is_quiet():
                 self._judge_sample(i, current_ma, dt)
         else:
             self._attend(i, current_ma, dt)
+
+    def _is_quiet(self):
+        # The tick that closes does so near its end: counting ticks would be short of 20 ms.
+        return self._quiet_ms > 0 or (
+            self._starts.starting() and self._diff(self._ms(), self._begun) < _QUIET_MS
+        )
 
     def _prove(self, alerts: int):
         if self._quiet_ms > 0 or alerts and self._starts.inrush_ma():

@@ -196,7 +196,14 @@ class States:
             # Two of those that started together, or all of them: the load takes too much.
             others &= self.on
             self._fall(others)
-            over &= starts.group if self.on | self.held else self._recent(over)
+            if self.on | self.held:
+                over &= starts.group
+            else:
+                # Those that the same load opened before were not at fault, either.
+                loaded = self._recent(self._loaded)
+                over = self._recent(over)
+                if not self._recent(0xFFFF) & ~(over | others | loaded):
+                    over |= loaded
             self._fail_output(others | over)
         elif not self.on | self.held:
             self._fall_dark()
