@@ -319,7 +319,7 @@ def test_capacitors_have_20_ms_from_the_closing_however_late_in_its_tick_that_is
         rig.run(1000)
         choose = rig.guard._connector.choose
 
-        def choose_late(fresh, choose=choose, late_ms=late_ms):
+        def choose_late(fresh, rig=rig, choose=choose, late_ms=late_ms):
             group = choose(fresh)
             rig.time.now += late_ms if group else 0
             return group

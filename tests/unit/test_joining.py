@@ -569,8 +569,9 @@ def test_no_full_one_above_the_hard_limit_takes_part():
     assert held(30901, full=True).choose() == 0
 
 
-def test_half_of_them_at_least():
+def test_half_of_them_or_two_at_least():
     assert held(23500, 22000, 21000).choose() == 0, "one of three"
+    assert held(23500, 22400, 21800, 21800, 21100).choose() == 0b01100, "two that fit, of five"
     assert held(23500, 22000).choose() == 0b01, "one of two"
 
 

@@ -2,7 +2,7 @@
 """Tests the referee on the second promise: loads without supply, locks and counts for another's
 fault, packs that a charger does not reach. No firmware."""
 
-from parallelator.catalog import LOCKED, TRIPPED
+from parallelator.catalog import LOCKED, ON, TRIPPED
 from refereed import HARD, INRUSH_MA, UNEXPLAINED, Rig, running
 
 DARK = "the load has no supply"
@@ -218,6 +218,16 @@ def test_a_lock_that_is_taken_back_at_once_is_none():
         rig.state[0] = TRIPPED
         rig.wait(1000)
         assert rig.found() == found, ms
+
+
+def test_what_is_told_to_be_on_is_closed():
+    told = (2, "told to be on though it is open")
+    for state, ms, found in ((ON, 1500, False), (ON, 2600, True), (TRIPPED, 2600, False)):
+        rig = running(0.8, 0.8)
+        rig.open(2)
+        rig.state[1] = state
+        rig.wait(ms)
+        assert (told in rig.found()) == found, (state, ms)
 
 
 def test_counts_are_those_of_its_own_trips():

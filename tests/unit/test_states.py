@@ -195,6 +195,40 @@ def test_the_load_that_opens_them_all_counts_for_none_however_long_they_ran():
     assert [snap.eta_ms[i] for i in range(3)] == [10000] * 3
 
 
+def test_a_start_that_pulls_voltages_down_is_no_end_of_the_night():
+    states, snap, events = rig()
+    started(states, 0xFFFF, 500)
+    for i in range(16):
+        snap.voltage_mv[i] = 23000
+    states.trip(0, Reason.OVERCURRENT, 21000)
+    states.trip(1, Reason.OVERCURRENT, 21000)
+    assert "rig_empty" not in [event[0] for event in events]
+    assert list(snap.state) == [TRIPPED] * 16 and not any(snap.trips)
+    assert list(snap.reason) == [Reason.BUS_OVERLOAD] * 16
+
+
+def test_an_end_of_the_night_in_a_start_settles_all_that_took_part():
+    states, snap, events = rig()
+    for i in range(12):
+        snap.state[i], states._cause[i], snap.voltage_mv[i] = TRIPPED, Reason.UNDERVOLTAGE, 23000
+    started(states, 0xF000, 500)
+    for i in (12, 13):
+        states.trip(i, Reason.OVERCURRENT, 21000)
+    assert "rig_empty" in [event[0] for event in events] and states.on == 0
+    assert list(snap.state) == [TRIPPED] * 16
+
+
+def test_one_that_joined_a_start_and_fell_with_it_is_not_at_fault():
+    states, snap, _ = rig()
+    started(states, 0b11, 500)
+    states.connect(0b1100)
+    states.trip(2, Reason.OVERCURRENT, 21000)
+    states.trip(0, Reason.OVERCURRENT, 21000)
+    states.trip(1, Reason.OVERCURRENT, 21000)
+    states.trip(3, Reason.OVERCURRENT, 21000)
+    assert not any(snap.trips)
+
+
 def test_a_failed_start_clears_those_that_the_same_load_opened_before():
     for reason, trips in ((Reason.OVERLOAD, 0), (Reason.IMBALANCE, 1)):
         states, snap, _ = rig()

@@ -152,7 +152,8 @@ class Closings:
         if not self._start_failed:
             seen = sum(p.lasted_us((HARD, INRUSH)) > _CONVERSION_US for p in over) >= least
             self._start_failed = seen
-            surely = seen and not night and self.is_surely_starting(at_us)
+            told = all(at_us - max(p.excused_us, p.blind_us) > S for p in over)
+            surely = seen and told and not night and self.is_surely_starting(at_us)
             self._failures.note(at_us, surely)
         return True
 

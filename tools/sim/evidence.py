@@ -220,6 +220,7 @@ class Pack:
         lied_us: when its sensor last showed another current than there was.
         drawn: `Span` of its taking more charge than allowed though its gate is open.
         overcounted: `Span` of its being counted more trips than it can have had.
+        overclosed: `Span` of its being told to be on though its switch is open.
         overlocked: `Span` of its being locked without a fault of its own.
         able_us: since when nothing of its own keeps it from supplying a load, or None.
         starved_us: since when it is empty and a charger is there, or None.
@@ -264,6 +265,7 @@ class Pack:
         self.may_load = self.torn = False
         self.drawn = Span()
         self.overcounted = Span()
+        self.overclosed = Span()
         self.overlocked = Span()
         self.by_load = self.loose = 0
         self._count_us = -FOREVER

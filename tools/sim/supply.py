@@ -21,13 +21,14 @@ trial, its patience and its delays; onto a supplied output two minutes.
 
 *Went dark though healthy packs were on*: see `Referee`. *Locked for another's fault*: a pack is
 locked that had no fault of its own board and cannot have had enough counted trips; *counted for
-another's fault*: it is counted more trips than it can have had.
+another's fault*: it is counted more trips than it can have had. *Told to be on though it is open*:
+for longer than it takes to see that a switch does not follow.
 """
 
 from sim.evidence import CARRIES_A, FOREVER, GIVES_A, LOOSE, MS, S
 from sim.truth import PREDICTED, QUANTUM_V, STRAY_A
 
-_LOCKED = 5
+_ON, _LOCKED = 3, 5
 
 _FOUND_US = 10 * S  # the longest pause between two probes, and two seconds of valid readings
 _PATIENCE_US = 5 * S
@@ -42,6 +43,7 @@ _SPARE = 0.8
 _CHARGER_A = 0.2
 _DRAWN_US = 4 * S
 _COUNTED_US = 300 * MS
+_OPEN_US = 2 * S
 
 
 class Supply:
@@ -332,19 +334,22 @@ class Supply:
 
     def _look_at_locks(self, at_us, snap):
         limits = self._limits
+        gates = self._world.plant.switch
         for pack in self._packs:
             i = pack.i
+            idle = snap.state[i] == _ON and not gates[i] and not pack.lost
             earned = pack.faulted or pack.maybe >= limits.max_trips or pack.loose >= LOOSE
             locked = snap.state[i] == _LOCKED and not earned
             over = snap.trips[i] > pack.maybe and not pack.faulted
-            for span, wrong, what in (
-                (pack.overlocked, locked, "locked for another's fault"),
-                (pack.overcounted, over, "counted for another's fault"),
+            for span, wrong, after_us, what in (
+                (pack.overlocked, locked, _COUNTED_US, "locked for another's fault"),
+                (pack.overcounted, over, _COUNTED_US, "counted for another's fault"),
+                (pack.overclosed, idle, _OPEN_US, "told to be on though it is open"),
             ):
                 # What the load has done is taken back when the last pack has opened.
                 span.note(at_us, wrong, wrong)
                 if span.since_us is not None and not span.told:
-                    if at_us - span.since_us > _COUNTED_US:
+                    if at_us - span.since_us > after_us:
                         span.told = True
                         self._report(at_us, pack, what)
         self._failures.judge_lock(at_us, snap.bus_locked, self._packs[0], self._report)

@@ -438,7 +438,14 @@ class Connector:
         if not candidates or not starts.trial_due(count):
             return 0
         group = self.largest_group(candidates, True)
-        if 2 * size(group) < count or not group & needed or not self._stands_trial(group):
+        together = size(group)
+        # Never one of many alone; but those that no half of them fits must not stay dark.
+        if (
+            together < 2
+            and together * 2 < count
+            or not group & needed
+            or not self._stands_trial(group)
+        ):
             return 0
         kind = (FULL if self._are_full(held) else EMPTY) if held else DOUBT
         starts.begin_trial(kind, group, group & ready)

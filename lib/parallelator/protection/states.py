@@ -352,12 +352,13 @@ class States:
         self._loaded = 0
 
     def _fail_output(self, group: int):
+        self._loaded |= group
         if self._is_night_over():
             self._end_empty()
             return
         pause_ms = self._starts.fail(self._loaded_sign < 0)
         self._fell &= ~group
-        self._loaded = 0
+        self._loaded &= ~group
         for i in range(BATTERIES):
             if group >> i & 1:
                 self._refund(i)
