@@ -168,6 +168,12 @@ def inside(voltage_mv, current_ma, **changes):
     return not bench.outage.read(0)
 
 
+def test_one_that_is_charged_below_the_window_or_gives_above_it_is_inside():
+    assert inside(23000, -101) and not inside(23000, -100)
+    assert inside(30100, 100) and not inside(30100, 99)
+    assert not inside(20900, -500), "below the charge floor"
+
+
 def test_only_a_reading_inside_the_limits_counts():
     limits = Bench().limits
     most_ma, least_ma = limits.hard_discharge_ma, -limits.hard_charge_ma

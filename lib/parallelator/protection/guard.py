@@ -217,10 +217,10 @@ class Guard:
         """
         snap = self._snap
         for i in range(BATTERIES):
-            voltage_mv = snap.voltage_mv[i]
+            voltage_mv, current_ma = snap.voltage_mv[i], snap.current_ma[i]
             if connected(snap, i) and (
-                rules.outside(limits, voltage_mv) != Reason.NONE
-                or not -limits.charge_ma <= snap.current_ma[i] <= limits.discharge_ma
+                rules.outside(limits, rules.counting_mv(limits, voltage_mv, current_ma))
+                or not -limits.charge_ma <= current_ma <= limits.discharge_ma
                 or snap.temperature_c[i] > limits.temperature_trip_c
                 or self._balance.lag_mv(i, voltage_mv) > limits.imbalance_mv
             ):

@@ -101,7 +101,7 @@ class Outage:
         """Battery i of the doubted ones was read; True when it shall be read again at once."""
         limits = self._limits
         current_ma = self._snap.current_ma[i]
-        if rules.outside(limits, self._snap.voltage_mv[i]):
+        if self._outside(i):
             return True
         if rules.is_beyond_hard(limits, current_ma):
             return True
@@ -121,13 +121,17 @@ class Outage:
             return
         for i in range(BATTERIES):
             if self.doubted >> i & 1:
-                voltage_mv = self._snap.voltage_mv[i]
-                reason = rules.outside(self._limits, voltage_mv)
+                reason = self._outside(i)
                 if reason and self._snap.valid[i]:
-                    self._states.trip(i, reason, voltage_mv)
+                    self._states.trip(i, reason, self._snap.voltage_mv[i])
                 else:
                     self._states.lose(i, Reason.SENSOR_LOST)
         self.doubted = 0
+
+    def _outside(self, i: int):
+        snap, limits = self._snap, self._limits
+        counts_mv = rules.counting_mv(limits, snap.voltage_mv[i], snap.current_ma[i])
+        return rules.outside(limits, counts_mv)
 
     def recover(self):
         """I2C is stuck, but not all is silent: free it."""

@@ -228,12 +228,9 @@ class Judge:
         sample = self._sample
         sample[_DISCHARGE] = current_ma
         sample[_CHARGE] = -current_ma
-        sample[_VOLTAGE] = voltage_mv
-        if current_ma >= _GIVES_MA and voltage_mv <= lim.hard_high_mv:
-            sample[_VOLTAGE] = min(voltage_mv, lim.max_voltage_mv)
-        sample[_LOWNESS] = -voltage_mv
-        if current_ma < -_GIVES_MA and voltage_mv >= lim.charge_floor_mv:
-            sample[_LOWNESS] = -max(voltage_mv, lim.min_voltage_mv)
+        counts_mv = counting_mv(lim, voltage_mv, current_ma)
+        sample[_VOLTAGE] = counts_mv
+        sample[_LOWNESS] = -counts_mv
         sample[_UNSHARED] = unshared_ma
         sample[_HEAT] = heat
         sample[_LAG] = lag_mv
@@ -308,6 +305,16 @@ def outside(limits: "Limits", voltage_mv: int):
     if voltage_mv < limits.min_voltage_mv:
         return Reason.UNDERVOLTAGE
     return Reason.NONE
+
+
+def counting_mv(limits: "Limits", voltage_mv: int, current_ma: int):
+    """The voltage of a connected battery as far as it counts, mV: one above the window that gives
+    is not filled, and one below it that takes is not emptied."""
+    if current_ma >= _GIVES_MA and voltage_mv <= limits.hard_high_mv:
+        return min(voltage_mv, limits.max_voltage_mv)
+    if current_ma < -_GIVES_MA and voltage_mv >= limits.charge_floor_mv:
+        return max(voltage_mv, limits.min_voltage_mv)
+    return voltage_mv
 
 
 def recovered(
