@@ -198,6 +198,15 @@ def test_a_board_that_was_reset_is_set_up_again_with_all_its_switches_open():
     assert switches.fallen == 0b11 and switches.wanted == 0b10000
 
 
+def test_alert_lines_that_have_become_outputs_are_inputs_again():
+    switches, expanders = rig()
+    switches.close(0b0001)
+    expanders[0].direction = 0x10
+    switches.verify(0)
+    assert expanders[0].direction == 0xF0 and switches.restored == 1
+    assert switches.wanted == 0b0001 and not switches.fallen
+
+
 def test_an_output_that_became_an_input_or_lost_its_latch_is_not_closed_again():
     for spoil in ("direction", "latch"):
         switches, expanders = rig()

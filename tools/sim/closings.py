@@ -29,6 +29,7 @@ _OBEY_US = 30 * MS  # a wish may come while a closing is under way
 _ENTERED_US = 60 * MS  # a closing has its state by then
 _UNSEEN_US = 400 * MS  # a delay counts from the reading before the trip
 _TOGETHER_US = 20 * MS
+_FORGOTTEN_US = 30 * S  # until a battery has left the voltage that it was last seen at
 _STALLED_US = 400 * MS
 """A pause of the host, on its own clock, that may fall between the boards of one start."""
 _YOUNG_US = 350 * MS
@@ -197,7 +198,7 @@ class Closings:
         elif at_us - self._group_us <= _TOGETHER_US:
             self._add(joined, at_us, self.group[0].surely_started)
             self._judge_group(at_us)
-        elif any(pack.closed or not self._is_unseen(pack, at_us) for pack in live):
+        elif any(self._is_known(pack, at_us) for pack in live):
             join = _Join(at_us, live, told, stray, truth)
             if join.idle:
                 self._begin_group(joined, at_us, False)
@@ -219,6 +220,12 @@ class Closings:
     def _is_unseen(self, pack, at_us):
         # Its sensor does not answer for it, or has not been found again.
         return at_us - max(pack.blind_us, pack.excused_us) < _FOUND_US
+
+    def _is_known(self, pack, at_us):
+        # One whose board has been silent for long is not where it was seen last.
+        if pack.held and pack.blind and at_us - pack.held_us > _FORGOTTEN_US:
+            return False
+        return pack.closed or not self._is_unseen(pack, at_us)
 
     def _begin_doubtful(self, joined, at_us):
         """A start that may be none, for somebody may hold the output."""

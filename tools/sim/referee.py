@@ -457,9 +457,12 @@ class Referee:
         pack.open(at_us, trial)
         self._closings.settle(at_us, self._snap, TRIAL)
         if trial:
-            if faulty or any(rule in OF_LOAD for rule in causes):
+            # It ends at the first reading beyond a hard limit.
+            charged = pack.amps() < -PREDICTED * self._limits.hard_charge_a
+            beyond = charged or pack.amps() > PREDICTED * self._limits.hard_discharge_a
+            if faulty or beyond or any(rule in OF_LOAD for rule in causes):
                 self._failures.note(at_us, False)
-            if pack.amps() < -PREDICTED * self._limits.hard_charge_a:
+            if charged:
                 self._trials.forgive()
             return True
         self._note_cause(pack, at_us, causes, faulty or off)

@@ -294,14 +294,16 @@ class Switches:
         polarity = expander.polarity()
         if found is None or polarity is None:
             return
-        floating = found & ~self._alert_idle & 0xFF
+        direction = found & 0xFF
+        floating = direction & ~self._alert_idle
         stood = 0 if just_written else self._verified[b]
         lost = self._written[b] & (floating | stood & ~(found >> 8))
         fallen = self._places(b, lost)
         self.fallen |= fallen
         self.wanted &= ~fallen
         self._written[b] &= ~lost
-        if lost or floating or polarity or found >> 8 != self._written[b]:
+        misled = direction != self._alert_idle or polarity
+        if lost or misled or found >> 8 != self._written[b]:
             self._pending |= 1 << b
             self._compare_anew(b)
             expander.start(self._written[b], self._lit[b])
@@ -309,7 +311,7 @@ class Switches:
             if not stands:
                 self._wrong |= 0 if stands is None else 1 << b
                 return
-            if lost or floating or polarity:
+            if lost or misled:
                 self.restored |= 1 << b
         self._accept(b)
 
