@@ -73,8 +73,8 @@ def test_limits_reach_the_rules_from_the_settings_and_from_nowhere_else():
         for node in ast.walk(tree(path))
         if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("Limits")
     }
-    # The guard makes some of settings that are about to be saved, to see whether they fit.
-    assert makers == {"app.py", "guard.py"}
+    # The rig makes some of settings that are about to be saved, to see whether they fit.
+    assert makers == {"app.py", "rig.py"}
     for path in PROTECTION.glob("*.py"):
         for node in ast.walk(tree(path)):
             if isinstance(node, (ast.Assign, ast.AugAssign)):

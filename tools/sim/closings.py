@@ -74,7 +74,10 @@ class _Join:
         self.bus_v = truth.bus_v(live)
         read = [pack for pack in told if not pack.blind]
         carry = [pack for pack in read if abs(truth.before_a(pack, at_us)) > CARRIES_A]
-        views = (carry, truth.agreeing(carry, at_us), read, read + stray, live)
+        views = [carry, truth.agreeing(carry, at_us), read, read + stray, live]
+        if len(carry) == 2:
+            # Of two that contradict each other one that joins may fit either.
+            views += [carry[:1], carry[1:]]
         seen_v = [truth.seen_v(view, at_us) for view in views if view]
         self.slack_v = QUANTUM_V + max(abs(seen - self.bus_v) for seen in seen_v)
         self.commanded = any(pack.closed for pack in live)
@@ -157,6 +160,11 @@ class Closings:
             surely = seen and told and not night and self.is_surely_starting(at_us)
             self._failures.note(at_us, surely)
         return True
+
+    def has_failed(self, at_us):
+        """True when a start surely has failed: so many opened, or are beyond by a margin."""
+        beyond = sum(p.opened_us > self._group_us or p.is_beyond_hard() for p in self.group)
+        return self.is_surely_starting(at_us) and beyond >= min(len(self.group), 2)
 
     # Closings
 

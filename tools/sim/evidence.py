@@ -418,6 +418,12 @@ class Pack:
         """What its sensor felt last while it was closed."""
         return self._amps
 
+    def is_beyond_hard(self):
+        """True when that is surely beyond the hard limit."""
+        limits = self._limits
+        hard_a = limits.hard_discharge_a if self._amps > 0 else limits.hard_charge_a
+        return abs(self._amps) > 1.05 * hard_a
+
     def is_doubtful(self):
         """True when nothing of it answers: it makes no output live."""
         return self.blind and self.lost

@@ -471,7 +471,7 @@ class Referee:
             counted = []
         may_count = counted or faulty and self._snap is not None and not pack.lost
         pack.may_cool = bool(may_count)
-        if may_count and not (start_fails and self._closings.is_surely_starting(at_us)):
+        if may_count and not (start_fails and self._closings.has_failed(at_us)):
             surely = counted == causes and not faulty and not start_fails and not pack.off
             if counted == [OVER]:
                 surely = surely and not self._may_be_chargers(pack)
@@ -574,6 +574,8 @@ class Referee:
         if possibly or self._closings.is_starting(at_us):
             for pack in longer:
                 pack.refund(at_us, surely)
+                if pack.by_load or pack.amps() > self._limits.discharge_a:
+                    pack.empty = False  # its voltage may have been pulled down
             self._failures.note(at_us, False)
             for pack in longer:
                 pack.may_cool = True

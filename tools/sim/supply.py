@@ -175,6 +175,9 @@ class Supply:
         count = len(current)
         circulating_a = truth.circulating_a(pack, bus_v, count)
         most_a = limits.discharge_a if circulating_a > 0 else limits.charge_a
+        if max(current) < CARRIES_A and min(current) > -CARRIES_A:
+            # The others carry nothing else: it joins them as one of a start.
+            most_a = min(limits.discharge_a, limits.charge_a)
         if abs(circulating_a) > most_a * PREDICTED:
             return False
         joining_a = circulating_a + sum(current) / (count + 1)

@@ -265,7 +265,12 @@ class Connector:
         output, limits = self._output, self._limits
         if self._relief_ms > 0 or not ready:
             return 0
-        worst = self._worst_pct(output.closed, self._snap.current_ma)
+        amps = self._snap.current_ma
+        helped = output.closed
+        for i in range(BATTERIES):
+            if output.pinned >> i & 1 and amps[i] < 0 and not output.charging:
+                helped &= ~(1 << i)  # whoever joins feeds it still more
+        worst = self._worst_pct(helped, amps)
         if worst <= 100:
             return 0
         far_mv = _RELIEF_OFFSETS * limits.voltage_offset_mv
