@@ -178,6 +178,8 @@ class Rig:
             self.guard.expect(settings.unused(self.settings))
         if "language" in changes:
             self.words = Words(self.settings["language"])
+        if self.mqtt:
+            self.mqtt.settings_changed(changes)
         if self.meter and any(key.endswith(".id") for key in changes):
             self.meter.renamed = True
         if "time.zone" in changes:

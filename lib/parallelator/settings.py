@@ -148,6 +148,9 @@ LIVE = (
     "web.hosts",
     "wifi.ssid",
     "wifi.password",
+    "mqtt.interval_s",
+    "mqtt.discovery",
+    "mqtt.commands",
 )
 """What takes effect when it is saved, as labels, ids, modes, time and, see `Guard.adopt`, limits
 do; the rest waits for a restart."""

@@ -3,6 +3,7 @@
 
 import asyncio
 import json
+import sys
 import time
 
 from parallelator import catalog
@@ -12,25 +13,35 @@ from parallelator.snapshot import RIG
 from test_discovery import Rig
 
 BASE = "parallelator/stage"
+NODE = "parallelator_246f28010203"
 
 
 class Link:
     """A broker that takes everything.
 
     Attributes:
-        taken: list of (topic, payload).
+        taken: list of (topic, payload); topics: what was subscribed to.
     """
 
     pongs = 0
 
     def __init__(self):
         self.taken = []
+        self.topics = set()
 
     async def publish(self, topic, payload, retain=False):
         self.taken.append((topic.decode(), payload.decode()))
 
+    async def publish_pieces(self, topic, pieces):
+        text = "".join(pieces())
+        assert text == "".join(pieces()), "the second time it is another text"
+        self.taken.append((topic.decode(), text))
+
     async def subscribe(self, topic):
-        pass
+        self.topics.add(topic.decode())
+
+    async def unsubscribe(self, topic):
+        self.topics.remove(topic.decode())
 
     async def ping(self):
         self.taken.append(("ping", ""))
@@ -48,6 +59,7 @@ class Bench:
         rig.snap.known_boards = 1
         self.mqtt = Mqtt(rig, "246f28010203", None)
         self.link = Link()
+        self.kept = ()
 
     def emit(self, count):
         """So many events happen; their value is their number."""
@@ -61,9 +73,12 @@ class Bench:
         async def main():
             if greet:
                 await self.mqtt._greet(self.link)
-            for _ in range(2):  # the end of one thing may be the beginning of another
+            for topic, retained in self.kept:
+                self.mqtt._heard(topic.encode(), None, retained)
+            for _ in range(6):  # the end of one thing may be the beginning of another
                 while await self.mqtt._next(self.link):
                     pass
+                self.mqtt._quiet_until = self.rig.clock.ms()
 
         asyncio.run(main())
         return [topic.replace(BASE, "") for topic, _ in self.link.taken]
@@ -81,11 +96,101 @@ def test_the_order_after_a_connection():
     assert topics[:4] == ["/status", "ping", "/event", "/event"], topics
     assert topics[4:9] == ["/battery/%d" % n for n in (1, 2, 3, 4)] + ["/state"], topics
     rest = [topic for topic in topics[9:] if topic.startswith("homeassistant/")]
-    assert len(rest) == 7 + 4 * 8
+    assert len(rest) == 8 + 4 * 4, rest
     # what was told before Home Assistant knew of it is told again
     again = [topic for topic in topics[9:] if topic not in rest]
     assert sorted(again) == ["/battery/%d" % n for n in (1, 2, 3, 4)], again
     assert bench.run(greet=False) == []
+    assert bench.link.topics == {"homeassistant/status"}
+    assert "parallelator.network.discovery" not in sys.modules
+
+
+def described(topics):
+    """The places of which Home Assistant is told, and those that are removed."""
+    return [topic.split("/")[3] for topic in topics if topic.endswith("/config")]
+
+
+def test_places_that_are_not_used_are_not_offered_and_removed_where_the_broker_keeps_them():
+    bench = Bench()
+    bench.rig.snap.unused = 0b1010
+    places = set(described(bench.run()))
+    assert "battery_1" in places and "battery_2" not in places and "battery_4" not in places
+    head = "homeassistant/device/" + NODE
+    bench.kept = [(head + "/battery_2/config", True), (head + "/battery_3/config", True)]
+    bench.run()
+    removed = [topic for topic, text in bench.link.taken if topic.endswith("/config") and not text]
+    assert set(described(removed)) == {
+        "battery_2" + part for part in ("", "_more", "_energy", "_counters")
+    }, removed
+    bench.kept = ()
+    bench.rig.snap.unused = 0b1110
+    bench.mqtt.settings_changed({"batteries.3.mode": "unused"})
+    asyncio.run(bench.mqtt._settle(bench.link))
+    bench.run(greet=False)
+    removed = [topic for topic, text in bench.link.taken if topic.endswith("/config") and not text]
+    assert set(described(removed)) == {
+        "battery_3" + part for part in ("", "_more", "_energy", "_counters")
+    }, removed
+
+
+def test_what_the_broker_keeps_of_the_first_versions_is_migrated_and_cleared():
+    bench = Bench()
+    for topic in ("sensor/%s/battery_2_voltage", "switch/%s/battery_2_switch", "event/%s/event"):
+        bench.kept += (("homeassistant/" + topic % NODE + "/config", True),)
+    bench.run()
+    old = [taken for taken in bench.link.taken if taken[0].endswith("/config")]
+    old = [taken for taken in old if not taken[0].startswith("homeassistant/device/")]
+    assert len(old) == 2 * (12 + 12), len(old)
+    assert [text for _, text in old[:12]] == ['{"migrate_discovery":true}'] * 12
+    assert [text for _, text in old[12:24]] == [""] * 12
+    bench.kept = ()
+    assert not [topic for topic in bench.run() if topic.startswith("homeassistant/sensor")]
+
+
+def test_without_discovery_all_that_the_broker_keeps_is_removed():
+    bench = Bench(discovery=False)
+    bench.kept = [("homeassistant/device/%s/rig/config" % NODE, True)]
+    bench.kept += [("homeassistant/sensor/%s/battery_2_power/config" % NODE, True)]
+    bench.run()
+    found = [taken for taken in bench.link.taken if taken[0].endswith("/config")]
+    assert len(found) == 8 + 12 and not any(text for _, text in found), found
+
+
+def test_commands_are_taken_while_they_are_allowed_and_not_longer():
+    bench = Bench()
+    bench.run()
+    for commands in (True, False):
+        bench.rig.settings["mqtt.commands"] = commands
+        bench.mqtt.settings_changed({"mqtt.commands": commands})
+        assert bench.mqtt._changed
+        asyncio.run(bench.mqtt._settle(bench.link))
+        topics = {"homeassistant/status"}
+        if commands:
+            topics |= {BASE + "/battery/+/set", BASE + "/set"}
+        assert bench.link.topics == topics
+        bench.run(greet=False)
+        texts = dict(bench.link.taken)
+        switch = json.loads(texts["homeassistant/device/%s/battery_1_more/config" % NODE])
+        assert (len(switch["cmps"]["switch"]) > 1) == commands, switch
+    bench.mqtt.settings_changed({"log.interval_s": 5})
+    assert not bench.mqtt._changed
+
+
+def test_an_alarm_is_told_at_once_with_its_sentence():
+    bench = Bench(discovery=False)
+    bench.run()
+    bench.rig.snap.alarm("no_contact", 2, True)
+    bench.rig.alarms = lambda: bench.rig.words.alarms(bench.rig.snap, [])
+    assert bench.run(greet=False) == ["/battery/3", "/state"]
+    battery, state = (json.loads(text) for _, text in bench.link.taken)
+    assert [alarm["code"] for alarm in battery["alarms"]] == ["no_contact"]
+    assert "Check its fuse" in battery["alarms"][0]["text"]
+    assert state["alarm_codes"] == ["no_contact"] and state["alarm_count"] == 1
+    assert battery["state_text"] == "absent" and battery["reason_text"] == "", battery
+    bench.rig.snap.alarm("no_contact", 2, False)
+    bench.rig.snap.alarm("sd_absent", RIG, True)
+    assert bench.run(greet=False) == ["/battery/3", "/state"]
+    assert json.loads(bench.link.taken[1][1])["alarm_codes"] == ["sd_absent"]
 
 
 def test_only_what_changes_is_told_between_two_intervals():
@@ -106,7 +211,7 @@ def test_a_board_that_comes_later_is_told_of():
     bench.rig.snap.known_boards = 3
     topics = bench.run(greet=False)
     assert topics[:4] == ["/battery/%d" % n for n in (5, 6, 7, 8)]
-    assert sum(topic.endswith("/config") for topic in topics) == 4 * 8
+    assert len(described(topics)) == 4 * 4
 
 
 def test_the_oldest_events_are_lost_first_and_counted():
@@ -131,7 +236,8 @@ def test_events_that_were_sent_are_not_sent_again_on_the_next_connection():
 
 
 def test_what_nobody_asked_for_is_not_heard():
-    bench = Bench(commands=True)
+    bench = Bench()
+    bench.mqtt._commands = True
     for topic in (
         b"",
         b"x",
@@ -173,7 +279,8 @@ def test_a_command_is_obeyed_however_long_there_was_none():
         def submit(self, action, i):
             obeyed.append(i)
 
-    bench = Bench(commands=True)
+    bench = Bench()
+    bench.mqtt._commands = True
     bench.rig.guard = Guard()
     for uptime_s in (10, 11 * 86400):
         bench.rig.snap.uptime_s = uptime_s
