@@ -3,6 +3,7 @@
 
 import asyncio
 import json
+import random
 import sys
 import time
 
@@ -316,3 +317,85 @@ def test_rigs_that_lose_one_broker_do_not_come_back_at_once():
             rig._random(2000)  # spent when it started
             by_second[rig._random(10000) // 1000] += 1
         assert sum(by_second) == rigs and max(by_second) <= most, by_second
+
+
+def test_junk_is_told_a_few_times_and_then_counted_as_one():
+    bench = Bench(discovery=False)
+    bench.run()
+    bench.mqtt._commands = True
+    begun = bench.rig.events.count
+    junk = ((b"/battery/17/set", b"OFF"), (b"/battery/x/set", None), (b"/set", b"\xff\xfe"))
+    for k in range(3000):
+        place, payload = junk[k % 3]
+        bench.mqtt._heard(BASE.encode() + place, payload, False)
+    assert bench.rig.events.count - begun <= 9, bench.rig.events.count - begun
+    bench.run(greet=False)
+    assert bench.rig.events.count - begun <= 9
+    bench.rig.snap.uptime_s += 10
+    bench.run(greet=False)
+    event = json.loads([text for _, text in bench.link.taken if "mqtt_junk" in text][0])
+    assert event["code"] == "mqtt_junk" and event["value"] >= 2990, event
+    assert bench.rig.events.count - begun <= 10
+
+
+def test_whatever_is_heard_does_no_harm():
+    class Guard:
+        def submit(self, action, i):
+            assert action in catalog.ACTIONS and -1 <= i <= 16, (action, i)
+
+    random.seed(23)
+    bench = Bench(discovery=False)
+    bench.rig.guard = Guard()
+    bench.rig.restart = lambda: None
+    bench.run()
+    bench.mqtt._commands = True
+    words = (b"", b"/", b"set", b"battery", b"all", b"1", b"16", b"99999999999", b"-1", b"\xc3")
+    words += (b"homeassistant", b"device", NODE.encode(), b"config", b"battery_", b"battery_3_x")
+    payloads = (None, b"", b"OFF", b"restart", b"Reset", b"online", bytes(500), b"\xff\xfe", b"on")
+    for k in range(4000):
+        parts = [words[random.getrandbits(4)] for _ in range(random.getrandbits(3))]
+        topic = (BASE.encode() + b"/" if k & 1 else b"") + b"/".join(parts)
+        payload = payloads[random.getrandbits(8) % len(payloads)]
+        bench.rig.snap.uptime_s += k & 1
+        bench.mqtt._listening = bool(k & 2)
+        bench.mqtt._heard(topic, payload, bool(k & 4))
+    assert 0 <= bench.mqtt._kept < 1 << 17 and 0 <= bench.mqtt._old < 1 << 17
+
+
+def test_commands_for_all_and_for_the_rig():
+    found = []
+
+    class Guard:
+        def submit(self, action, i):
+            found.append((action, i))
+
+    bench = Bench(discovery=False)
+    bench.rig.guard = Guard()
+    bench.rig.restart = lambda: found.append("restart")
+    bench.run()
+    bench.mqtt._commands = True
+    for place, payload in (
+        (b"/battery/all/set", b"off"),
+        (b"/battery/all/set", b"ON"),
+        (b"/battery/all/set", b"AUTO"),
+        (b"/set", b"RESET"),
+        (b"/set", b"OFF"),
+        (b"/set", b"RESTART"),
+    ):
+        bench.mqtt._heard(BASE.encode() + place, payload, False)
+        bench.mqtt._heard(BASE.encode() + place, payload, True)  # kept by the broker
+    assert found == [("off", 16), ("auto", 16), ("reset", RIG), "restart"], found
+
+
+def test_home_assistant_is_told_again_at_most_each_half_minute():
+    bench = Bench()
+    bench.run()
+    dues = []
+    for _ in range(3):
+        bench.mqtt._heard(b"homeassistant/status", b"online", False)
+        dues.append(bench.mqtt._birth_due)
+    assert dues[0] is not None and dues == [dues[0]] * 3
+    bench.mqtt._birth_due = bench.rig.clock.ms()
+    assert len(described(bench.run(greet=False))) == 8 + 4 * 4
+    bench.mqtt._heard(b"homeassistant/status", b"online", False)
+    assert bench.rig.clock.diff(bench.mqtt._birth_due, bench.rig.clock.ms()) > 20000
