@@ -25,7 +25,7 @@ TOTALS = fields(
 EVENT = fields(**SCHEMAS["Event"]["properties"], event_type="str")
 BATTERY = fields(
     **STATE["batteries"]["items"]["properties"],
-    state_text="str",
+    state_text="str?",
     reason_text="str",
     alarms=array(fields(code={"enum": ALARM_CODES}, severity=SEVERITY, text="str")),
 )

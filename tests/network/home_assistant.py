@@ -21,11 +21,20 @@ from rigs import simulated
 NODE = "parallelator_246f28000001"
 BASE = "parallelator/Scène"
 BATTERIES = 4
+MILLI = "{{ none if value_json.%s is none else value_json.%s / 1000 }}"
 OLD = (
-    ("sensor", "rig_voltage", "/state", "{{ value_json.bus.voltage_mv / 1000 }}"),
-    ("sensor", "battery_2_voltage", "/battery/2", "{{ value_json.voltage_mv / 1000 }}"),
-    ("sensor", "battery_2_discharge", "/battery/2", "{{ value_json.discharge_mah / 1000 }}"),
-    ("switch", "battery_2_switch", "/battery/2", "{{ value_json.wish | upper }}"),
+    ("sensor", "rig_voltage", "/state", "bus.voltage_mv", "V", "voltage", "measurement"),
+    ("sensor", "battery_2_voltage", "/battery/2", "voltage_mv", "V", "voltage", "measurement"),
+    (
+        "sensor",
+        "battery_2_discharge",
+        "/battery/2",
+        "discharge_mah",
+        "Ah",
+        None,
+        "total_increasing",
+    ),
+    ("switch", "battery_2_switch", "/battery/2", None, None, None, None),
 )
 """Some of what the first versions said, one entity a message."""
 
@@ -45,6 +54,7 @@ def scenario(broker, **more):
             "name": "Scène",
             "mqtt": broker.settings(commands=True),
             "pack": {"capacity_mah": 20000},
+            "wifi": {"ssid": "stage", "password": "night-show"},
             "batteries": {"3": {"label": "Pack A12"}},
         },
         "steps": [{"at": 60, "do": "sd_remove"}, {"at": 75, "do": "sd_insert"}],
@@ -53,17 +63,21 @@ def scenario(broker, **more):
 
 def say_old(listener):
     """Leaves the descriptions of the first versions on the broker."""
-    for platform, key, place, template in OLD:
+    for platform, key, place, value, unit, device_class, state_class in OLD:
         config = {
             "name": key.replace("_", " "),
             "unique_id": f"{NODE}_{key}",
             "state_topic": BASE + place,
             "availability_topic": BASE + "/status",
-            "value_template": template,
+            "value_template": MILLI % (value, value) if value else "{{ value_json.wish | upper }}",
+            "unit_of_measurement": unit,
+            "device_class": device_class,
+            "state_class": state_class,
             "device": {"identifiers": [NODE], "name": "Scène"},
         }
+        config = {name: value for name, value in config.items() if value}
         if platform == "switch":
-            config["command_topic"] = BASE + place + "/set"
+            config |= {"command_topic": BASE + place + "/set", "payload_on": "AUTO"}
         listener.say(f"homeassistant/{platform}/{NODE}/{key}/config", json.dumps(config), True)
 
 
@@ -283,8 +297,10 @@ async def main():
             await play(hass, broker, listener, stack)
         finally:
             await hass.stop()
-            print("\nHome Assistant said:", hass.said() or "nothing")
+            said = hass.said()
+            seen("Home Assistant's log", said or "empty")
             listener.close()
+        assert not said
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from parallelator import catalog
 from parallelator.clock import Clock
 from parallelator.network.mqtt import Mqtt
 from parallelator.snapshot import RIG
+from parallelator.wording import Words
 from test_discovery import Rig
 
 BASE = "parallelator/stage"
@@ -399,3 +400,17 @@ def test_home_assistant_is_told_again_at_most_each_half_minute():
     assert len(described(bench.run(greet=False))) == 8 + 4 * 4
     bench.mqtt._heard(b"homeassistant/status", b"online", False)
     assert bench.rig.clock.diff(bench.mqtt._birth_due, bench.rig.clock.ms()) > 20000
+
+
+def test_in_another_language_no_state_is_told_before_its_words():
+    bench = Bench()
+    bench.run()
+    bench.rig.words = Words("fr")
+    bench.mqtt.settings_changed({"language": "fr"})
+    asyncio.run(bench.mqtt._settle(bench.link))
+    bench.run(greet=False)
+    place = BASE + "/battery/2"
+    told = [json.loads(text)["state_text"] for topic, text in bench.link.taken if topic == place]
+    assert told == [None, "absente"], told
+    heads = [topic for topic, _ in bench.link.taken if topic == place or "battery_2/" in topic]
+    assert heads == [place, "homeassistant/device/%s/battery_2/config" % NODE, place], heads

@@ -75,6 +75,8 @@ class Mqtt:
             _cut(_level(name), _NAME_BYTES),
         )
         self._commands = False
+        self._words = rig.words
+        self._mute = 0
         self._dice = int(number[-8:], 16) * _GOLDEN & 0x3FFFFFFF
         self._link = None
         self._lost = None
@@ -241,6 +243,12 @@ class Mqtt:
             await ask(self._topic("/battery/+/set"))
             await ask(self._topic("/set"))
         self._commands = commands
+        if self._words is not self._rig.words:
+            # Home Assistant refuses a word of a language that it has not been told yet.
+            self._words = self._rig.words
+            self._mute = _PLACES
+            for i in range(BATTERIES):
+                self._seen[i] = -1
         self._announce()
 
     def _announce(self):
@@ -321,7 +329,8 @@ class Mqtt:
         self._due[i] = self._next_due(self._due[i], now)
         view = battery_view(rig, i)
         await asyncio.sleep_ms(0)
-        view["state_text"] = words.state(view["state"])
+        mute = self._mute >> i + 1 & 1
+        view["state_text"] = None if mute else words.state(view["state"])
         view["reason_text"] = words.reason(view["reason"])
         text = json.dumps(view)
         await asyncio.sleep_ms(0)
@@ -413,6 +422,7 @@ class Mqtt:
                 self._kept &= ~place
             self._old &= ~place
             self._told |= place
+            self._mute &= ~place
             return True
         if self._description:
             self._description = None
