@@ -11,6 +11,7 @@ import asyncio
 import collections
 import contextlib
 import json
+import shutil
 import tempfile
 import time
 
@@ -243,6 +244,7 @@ async def play(hass, broker, listener, rigs):
     assert not issues, issues
 
     rig.process.kill()
+    shutil.rmtree(rig.folder)
     took = await show.until("rig_voltage", "unavailable")
     seen("rig killed", f"unavailable after {took:.0f} s")
     rig = rigs.enter_context(simulated(**scenario(broker, steps=[])))

@@ -137,11 +137,11 @@ class Description:
         counted = _COUNTED if energy.is_asked(value) else 0
         self._offered = counted | (_COMMANDS if value["mqtt.commands"] else 0)
 
-    def messages(self, n: int, old: bool):
+    def messages(self, n: int, old: int):
         """All of battery n = 1..16, or of the rig itself, 0.
 
         Args:
-            old: True when the broker keeps descriptions of single entities of it.
+            old: true when the broker keeps descriptions of single entities of it.
 
         Yields:
             (topic, what is sent there): bytes, or a function whose generator gives the text in
@@ -157,7 +157,7 @@ class Description:
         if old:
             yield from self._old(n, b"")
 
-    def removal(self, n: int, kept: bool, old: bool):
+    def removal(self, n: int, kept: int, old: int):
         """As `messages`, to remove what the broker keeps of the same."""
         for part, _ in _parts(n) if kept else ():
             yield self._topic(n, part), b""

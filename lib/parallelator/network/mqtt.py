@@ -541,7 +541,7 @@ def _let_go():
     """Free the memory of the module that describes the rig: it is needed for seconds only."""
     package = sys.modules.get("parallelator.network")
     if sys.modules.pop("parallelator.network.discovery", None) and hasattr(package, "discovery"):
-        del package.discovery
+        del package.discovery  # pyright: ignore - what the import has put there
 
 
 def _look(snap: "Snapshot", i: int):

@@ -98,7 +98,7 @@ class Link:
         user: bytes,
         password: bytes,
         will: tuple,
-        heard: "Callable[[bytes, bytes, bool], None]",
+        heard: "Callable[[bytes, bytes | None, bool], None]",
         within: "Callable[[int, Coroutine], Coroutine]",
     ):
         self._wire = Wire()
