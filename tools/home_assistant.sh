@@ -9,9 +9,11 @@ cd "$(dirname "$0")/.."
 
 venv=build/home-assistant
 [ ! -e "$venv/complete" ] || exit 0
-python=$(command -v python3.13 ||
-  compgen -G "${PYENV_ROOT:-$HOME/.pyenv}/versions/3.13.*/bin/python" | tail -n 1) ||
-  { echo "Home Assistant needs Python 3.13, in PATH or by pyenv." >&2; exit 1; }
+python=
+for found in python3.13 "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.13.*/bin/python; do
+  ! "$found" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' 2>/dev/null || python=$found
+done
+[ "$python" ] || { echo "Home Assistant needs Python 3.13, in PATH or by pyenv." >&2; exit 1; }
 "$python" -m venv --clear "$venv"
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --ignore-requires-python \
   homeassistant==2026.2.3 home-assistant-frontend==20260128.6 paho-mqtt==2.1.0

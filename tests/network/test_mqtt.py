@@ -47,7 +47,7 @@ def stage():
             "load": [[0, 0], [8, 30]],
             "settings": {
                 "name": "Été 1",
-                "mqtt": broker.settings(commands=True),
+                "mqtt": broker.settings(commands="all"),
                 "pack": {"capacity_mah": 20000},
             },
         }
@@ -153,3 +153,16 @@ def test_home_assistant_that_has_restarted_is_told_again(stage):
     stage.listener.say("homeassistant/status", "online")
     stage.listener.wait(lambda topic, _: "rig_events" in topic, since)
     stage.listener.wait(lambda topic, _: "battery_8_counters" in topic, since)
+
+
+def test_a_limit_is_changed_by_its_topic_while_the_rig_runs(stage):
+    key = "limits.max_discharge_current_ma"
+    for place, value in (("web.password", '"12345678"'), (key, '9000,"limits.imbalance_mv":60')):
+        since = len(stage.listener.heard)
+        stage.listener.say(f"{BASE}/setting/{place}/set", value)
+        assert "does not take that value" in stage.refusal(since)
+    since = len(stage.listener.heard)
+    stage.listener.say(f"{BASE}/setting/{key}/set", "9500")
+    stage.listener.wait_for(BASE + "/event", lambda e: e["code"] == "limits_saved", since)
+    answer = stage.rig.ask("GET", "/api/settings")[2]
+    assert answer["values"][key] == 9500 and answer["pending"] == [], answer

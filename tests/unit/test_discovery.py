@@ -17,6 +17,7 @@ class Rig:
     """What Mqtt asks of a rig."""
 
     meter = None
+    save = None
 
     class network:
         class wifi:

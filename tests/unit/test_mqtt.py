@@ -9,7 +9,7 @@ import time
 
 from parallelator import catalog
 from parallelator.clock import Clock
-from parallelator.network.mqtt import Mqtt
+from parallelator.network.mqtt import REFUSALS, Mqtt
 from parallelator.snapshot import RIG
 from parallelator.wording import Words
 from test_discovery import Rig
@@ -414,3 +414,47 @@ def test_in_another_language_no_state_is_told_before_its_words():
     assert told == [None, "absente"], told
     heads = [topic for topic, _ in bench.link.taken if topic == place or "battery_2/" in topic]
     assert heads == [place, "homeassistant/device/%s/battery_2/config" % NODE, place], heads
+
+
+def test_a_setting_is_taken_by_its_topic_where_all_commands_are_allowed():
+    saved = []
+    answers = {b"9000": True, b"1": False, b"10000": None}
+
+    async def save(*setting):
+        saved.append(setting)
+        return answers[setting[1]]
+
+    def say(key, payload, retained=False, commands="all"):
+        bench.mqtt._commands = commands
+        bench.mqtt._heard(b"parallelator/stage/setting/" + key + b"/set", payload, retained)
+        if bench.mqtt._setting:
+            asyncio.run(bench.mqtt._save())
+        count = bench.rig.events.count
+        told = bench.rig.events.after(count - 1) if count else None
+        return told and REFUSALS[told[6]]
+
+    bench = Bench(discovery=False)
+    bench.run()
+    key = b"limits.max_current_ma"
+    assert say(key, b"9000", commands=True) is None
+    assert say(key, b"9000") == "busy", "the page is not up yet"
+    bench.rig.save = save
+    for wrong in (b"mqtt.commands", b"web.password", b"name", b""):
+        assert say(wrong, b"9000") == "setting"
+    assert say(key, None) == say(key, b"") == say(key, b"9000", retained=True) == "setting"
+    assert saved == []
+    assert say(key, b"1") == "setting"
+    say(key, b"10000")  # that is its value already
+    say(key, b"9000")
+    assert say(key, b"10000") == "rate"
+    bench.rig.snap.uptime_s += 10
+    say(b"batteries.3.label", b"9000")
+    assert [payload for _, payload in saved] == [b"1", b"10000", b"9000", b"9000"], saved
+
+
+def test_the_topic_of_settings_is_asked_for_only_where_all_is_allowed():
+    for commands, there in ((False, False), (True, False), ("all", True)):
+        bench = Bench(discovery=False, commands=commands)
+        bench.run()
+        assert (BASE + "/setting/+/set" in bench.link.topics) == there, commands
+        assert (BASE + "/set" in bench.link.topics) == bool(commands)

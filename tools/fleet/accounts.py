@@ -89,6 +89,7 @@ def acl(rigs):
                 f"topic write {base}/battery/+",
                 f"topic read {base}/battery/+/set",
                 f"topic read {base}/set",
+                f"topic read {base}/setting/+/set",
                 f"topic readwrite homeassistant/+/parallelator_{rig.number}/+/config",
                 "topic read homeassistant/status",
             ]

@@ -3,7 +3,8 @@
 
 Topics below `<prefix>/<name>`: `status` (online or offline, retained, the will), `state` (totals
 and alarms), `battery/<n>`, `event`; `battery/<n>/set` takes ON, OFF, AUTO or RESET,
-`battery/all/set` OFF, AUTO or RESET, `set` RESET (of the output) or RESTART.
+`battery/all/set` OFF, AUTO or RESET, `set` RESET (of the output) or RESTART. Where `mqtt.commands`
+is `all`, `setting/<key>/set` takes a value in JSON for a setting of `limits` or `batteries`.
 
 Nothing is queued: state and batteries are sent as they are when their turn comes, events wait in
 their ring, which discards the oldest; what was discarded before it was sent is counted. So a
@@ -49,7 +50,10 @@ _GOLDEN = const(506952113)  # spreads neighbours: 2^32 over the golden ratio, mo
 _DEFAULT_NAME = "parallelator"
 _PASSWORD_CODES = (4, 5)
 
-REFUSALS = ("locked", "absent", "busy", "rate", "battery", "command", "retained", "rig_command")
+REFUSALS = ("locked", "absent", "busy", "rate", "battery", "command", "retained") + (
+    "rig_command",
+    "setting",
+)
 """Why a command was refused; `refused` in messages/ has their words, events their index."""
 
 
@@ -75,6 +79,8 @@ class Mqtt:
             _cut(_level(name), _NAME_BYTES),
         )
         self._commands = False
+        self._setting = None
+        self._saving_after_s = 0
         self._words = rig.words
         self._mute = 0
         self._dice = int(number[-8:], 16) * _GOLDEN & 0x3FFFFFFF
@@ -191,6 +197,8 @@ class Mqtt:
             self._up = True
             self._rig.events.emit("mqtt_up", RIG, 0, 0, 0)
             while self._lost is None:
+                if self._setting:
+                    await self._save()
                 if self._changed:
                     await self._settle(link)
                 if not await self._next(link):
@@ -238,10 +246,13 @@ class Mqtt:
         """Take the settings over as they are now, and tell Home Assistant anew."""
         self._changed = False
         commands = self._rig.settings["mqtt.commands"]
-        if bool(commands) != bool(self._commands):
-            ask = link.subscribe if commands else link.unsubscribe
-            await ask(self._topic("/battery/+/set"))
-            await ask(self._topic("/set"))
+        for place, before, now in (
+            ("/battery/+/set", self._commands, commands),
+            ("/set", self._commands, commands),
+            ("/setting/+/set", self._commands == "all", commands == "all"),
+        ):
+            if bool(before) != bool(now):
+                await (link.subscribe if now else link.unsubscribe)(self._topic(place))
         self._commands = commands
         if self._words is not self._rig.words:
             # Home Assistant refuses a word of a language that it has not been told yet.
@@ -457,6 +468,7 @@ class Mqtt:
         elif self._commands and (
             topic == self._topic("/set")
             or (topic.startswith(self._topic("/battery/")) and topic.endswith(b"/set"))
+            or (self._commands == "all" and topic.startswith(self._topic("/setting/")))
         ):
             self._hear_command(topic, payload, retained)
 
@@ -494,6 +506,9 @@ class Mqtt:
         if wanted != b"off" and not self._may():
             return
         action = next((action for action in ACTIONS if action.encode() == wanted), None)
+        if topic.startswith(self._topic("/setting/")):
+            self._hear_setting(topic, payload, retained)
+            return
         whole = topic == self._topic("/set")
         number = b"" if whole else topic[len(self._topic("/battery/")) : -4]
         i = int(number) - 1 if number.isdigit() and len(number) <= 2 else RIG
@@ -510,6 +525,28 @@ class Mqtt:
             self._submit(action, i, "command")
         else:
             self._refuse(RIG, "battery")
+
+    def _hear_setting(self, topic: bytes, payload: "bytes | None", retained: bool):
+        """Keep a setting until the task of the connection saves it: one in 10 s, because each
+        stops the guard for as long as the flash takes."""
+        key = topic[len(self._topic("/setting/")) : -4]
+        if not payload or retained or not key.startswith((b"limits.", b"batteries.")):
+            self._refuse(RIG, "setting")
+        elif self._setting or self._rig.snap.uptime_s < self._saving_after_s:
+            self._refuse(RIG, "rate")
+        else:
+            self._setting = key, payload
+
+    async def _save(self):
+        """Save the setting that was heard, as its page would, unless it has that value."""
+        (key, text), self._setting = self._setting, None
+        rig = self._rig
+        saved = await rig.save(key, text) if rig.save else False
+        if saved:
+            self._obeyed += 1
+            self._saving_after_s = rig.snap.uptime_s + _PERIOD_S
+        elif saved is False:
+            self._refuse(RIG, "setting" if rig.save else "busy")
 
     def _submit(self, action: "str | None", i: int, takes: str):
         """Obey, or refuse with what is taken there when there is no such action."""
