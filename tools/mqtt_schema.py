@@ -5,7 +5,8 @@ Objects may gain keys: a reader ignores what it does not know. The exception are
 Home Assistant, which knows exactly these.
 """
 
-from openapi import SCHEMAS, array, fields, of
+from openapi import ALARMS as ALARM_CODES
+from openapi import SCHEMAS, SEVERITY, array, fields, of
 
 STATE = SCHEMAS["State"]["properties"]
 ALARMS = STATE["alarms"] | {"maxItems": 12}
@@ -18,26 +19,44 @@ TOTALS = fields(
         )
     },
     alarm_count="int",
+    alarm_codes=array({"enum": ALARM_CODES}) | {"uniqueItems": True},
     alarms=ALARMS,
 )
 EVENT = fields(**SCHEMAS["Event"]["properties"], event_type="str")
-BATTERY = STATE["batteries"]["items"]
+BATTERY = fields(
+    **STATE["batteries"]["items"]["properties"],
+    state_text="str?",
+    reason_text="str",
+    alarms=array(fields(code={"enum": ALARM_CODES}, severity=SEVERITY, text="str")),
+)
 
 TEXT = {"type": "string", "minLength": 1}
-TOPIC = {"type": "string", "pattern": "^[^+#]+/[^+#/]+/(state|event|status|battery/[0-9]+)$"}
-DEVICE = {
-    "type": "object",
-    "properties": {
-        "identifiers": {"type": "array", "items": TEXT, "minItems": 1, "maxItems": 1},
-        "name": TEXT,
-        "manufacturer": TEXT,
-        "model": TEXT,
-        "sw_version": TEXT,
+PLACE = "(state|event|status|battery/[0-9]+)"
+TOPIC = {"type": "string", "pattern": f"^[^+#]+/[^+#/]+/{PLACE}$"}
+COMMAND = {"type": "string", "pattern": "^[^+#]+/[^+#/]+/(battery/[0-9]+/)?set$"}
+NODE = "parallelator_[0-9a-f]{12}"
+
+
+def exactly(required, more=()):
+    """An object with the keys of `required`, some of those of `more`, and no others."""
+    return {
+        "type": "object",
+        "properties": required | dict(more),
+        "required": list(required),
+        "additionalProperties": False,
+    }
+
+
+DEVICE = exactly(
+    {"ids": {"pattern": f"^{NODE}(_battery_[0-9]+)?$"}, "name": TEXT, "mf": TEXT, "sw": TEXT},
+    {
+        "mdl": TEXT,
+        "sn": {"type": "string"},
+        "cu": {"type": "string", "pattern": "^http://[^/]+/$"},
+        "via_device": {"type": "string", "pattern": f"^{NODE}$"},
     },
-    "required": ["identifiers", "name", "manufacturer", "model", "sw_version"],
-    "additionalProperties": False,
-}
-KINDS = {
+)
+UNITS = {
     "voltage": ("V", "measurement"),
     "current": ("A", "measurement"),
     "power": ("W", "measurement"),
@@ -47,77 +66,57 @@ KINDS = {
     "energy_storage": ("kWh", "measurement"),
     "duration": ("s", "measurement"),
 }
-"""Unit and state class that Home Assistant asks of a device class."""
+"""Unit and state class that Home Assistant asks of a device class of sensors."""
 
 
-def entity(required=(), **more):
-    """A configuration with the keys that all have, those of `more`, and no others."""
-    properties = {
-        "name": TEXT,
-        "unique_id": {"type": "string", "pattern": "^parallelator_[0-9a-f]{12}_[a-z0-9_]+$"},
-        "state_topic": TOPIC,
-        "availability_topic": TOPIC,
-        "device": DEVICE,
-    }
-    return {
-        "type": "object",
-        "properties": properties | more,
-        "required": [*properties, *required],
-        "additionalProperties": False,
-    }
+def entity(platform, required, more=()):
+    """A component of a device that is offered."""
+    unique = {"type": "string", "pattern": f"^{NODE}_[a-z0-9_]+$"}
+    common = {"p": {"const": platform}, "uniq_id": unique, "name": TEXT}
+    category = {"ent_cat": {"enum": ["diagnostic", "config"]}}
+    return exactly(common | required, category | dict(more))
 
 
-def measured():
-    """Device class, unit and state class belong together."""
-    alternatives = [
-        {
-            "properties": {
-                "device_class": {"const": kind},
-                "unit_of_measurement": {"const": unit},
-                "state_class": {"const": state_class},
-            },
-            "required": ["device_class", "unit_of_measurement", "state_class"],
+def components():
+    """What a component may be; one that names its platform alone is removed."""
+    found = {"val_tpl": TEXT}
+    for kind, (unit, state_class) in UNITS.items():
+        measured = {
+            "dev_cla": {"const": kind},
+            "unit_of_meas": {"const": unit},
+            "stat_cla": {"const": state_class},
         }
-        for kind, (unit, state_class) in KINDS.items()
-    ]
-    counted = {
-        "unit_of_measurement": {"const": "Ah"},
-        "state_class": {"const": "total_increasing"},
-    }
-    number = {"state_class": {"const": "measurement"}}
-    none = {"device_class": False, "unit_of_measurement": False}
-    return [
-        *alternatives,
-        {"properties": counted | {"device_class": False}, "required": [*counted]},
-        {"properties": number | none, "required": ["state_class"]},
-        {"properties": none | {"state_class": False}},
-    ]
+        yield entity("sensor", found | measured, {"sug_dsp_prc": of("int")})
+    counted = {"stat_cla": {"enum": ["measurement", "total_increasing"]}}
+    yield entity("sensor", found | counted, {"unit_of_meas": {"const": "Ah"}})
+    words = array(TEXT) | {"uniqueItems": True, "minItems": 1}
+    yield entity("sensor", found | {"dev_cla": {"const": "enum"}, "ops": words})
+    yield entity("sensor", found)
+    sentences = {"json_attr_t": TOPIC, "json_attr_tpl": TEXT}
+    yield entity("binary_sensor", found | {"dev_cla": {"const": "problem"}}, sentences)
+    yield entity("switch", found | {"pl_on": {"const": "AUTO"}, "pl_off": {"const": "OFF"}})
+    yield entity("button", {"pl_prs": {"enum": ["RESET", "RESTART"]}}, {"dev_cla": TEXT})
+    yield entity("update", found | {"dev_cla": {"const": "firmware"}, "l_ver_t": TEXT})
+    yield entity("event", {"evt_typ": array(of("str")) | {"uniqueItems": True}})
+    yield exactly({"p": {"enum": ["sensor", "switch", "button"]}})
 
 
-SENSOR = entity(
-    required=["value_template"],
-    value_template=TEXT,
-    device_class={"enum": list(KINDS)},
-    unit_of_measurement=TEXT,
-    state_class={"enum": ["measurement", "total_increasing"]},
-) | {"oneOf": measured()}
-SWITCH = entity(
-    required=["value_template", "command_topic", "payload_on", "payload_off"],
-    value_template=TEXT,
-    command_topic={"type": "string", "pattern": "^[^+#]+/battery/[0-9]+/set$"},
-    payload_on={"const": "AUTO"},
-    payload_off={"const": "OFF"},
+DISCOVERY = exactly(
+    {
+        "dev": DEVICE,
+        "o": exactly({"name": TEXT, "sw": TEXT}),
+        "avty_t": TOPIC,
+        "stat_t": TOPIC,
+        "cmps": {"type": "object", "additionalProperties": {"oneOf": list(components())}},
+    },
+    {"cmd_t": COMMAND},
 )
-HA_EVENT = entity(required=["event_types"], event_types=array(of("str")) | {"uniqueItems": True})
 
-NODE = "parallelator_[0-9a-f]{12}"
 TOPICS = {
     r".+/status": {"enum": ["online", "offline"]},
     r".+/state": TOTALS,
     r".+/event": EVENT,
     r".+/battery/([1-9]|1[0-6])": BATTERY,
-    rf"homeassistant/sensor/{NODE}/[a-z0-9_]+/config": SENSOR,
-    rf"homeassistant/switch/{NODE}/[a-z0-9_]+/config": SWITCH,
-    rf"homeassistant/event/{NODE}/event/config": HA_EVENT,
+    rf"homeassistant/device/{NODE}/[a-z0-9_]+/config": DISCOVERY,
 }
 """Regular expression of a topic to the schema of its payload; `status` is text, all else JSON."""

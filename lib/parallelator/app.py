@@ -339,9 +339,6 @@ class App:
         import umqtt.simple  # noqa: F401
 
         await asyncio.sleep_ms(guard.TICK_MS)
-        import parallelator.network.discovery  # noqa: F401
-
-        await asyncio.sleep_ms(guard.TICK_MS)
         from parallelator.network import dns, mqtt
 
         rig = self.rig

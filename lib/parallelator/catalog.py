@@ -277,6 +277,7 @@ CODES = (
     ("wifi_failed", "notice", "", _EVENT | FROM_RADIO),
     ("mqtt_up", "info", "", _EVENT | FROM_BROKER),
     ("mqtt_down", "notice", "text", _EVENT | FROM_BROKER),
+    ("mqtt_junk", "notice", "", _EVENT | FROM_BROKER),
 )
 
 NAMES = tuple(row[0] for row in CODES)

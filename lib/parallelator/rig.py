@@ -46,7 +46,8 @@ class Rig:
         boot: number of this boot; datalog: the `Datalog`; network: the `Network`, of it `wifi`
             and `hostname`; mqtt: the `Mqtt`, None without a broker; controller: a dict of its
             `mhz`, `i2c_driver`, `psram`; meter: the `Meter`, None without the capacity of the
-            batteries. They are set after the others.
+            batteries; save: `Saving.save_text` of web, None before the page is up. They are set
+            after the others.
     """
 
     def __init__(
@@ -75,10 +76,10 @@ class Rig:
         network: "Network | None" = None,
         mqtt: "Mqtt | None" = None,
         meter: "Meter | None" = None,
+        save: "Callable[[bytes, bytes], Awaitable] | None" = None,
     ):
         self.settings = values
-        self.pending = {}
-        self.known = {}
+        self.pending, self.known = {}, {}
         self.faults = faults
         self.renamed = renamed
         self.config_files = config_files
@@ -103,11 +104,11 @@ class Rig:
         self.pauses = collector.pauses
         self.collector = collector
         self.boot = 0
-        self.datalog = datalog
-        self.network = network
+        self.datalog, self.network = datalog, network
         self.mqtt = mqtt
         self.controller = {}
         self.meter = meter
+        self.save = save
         self.words = Words(values["language"])
 
     def setup_s(self):
@@ -178,6 +179,8 @@ class Rig:
             self.guard.expect(settings.unused(self.settings))
         if "language" in changes:
             self.words = Words(self.settings["language"])
+        if self.mqtt:
+            self.mqtt.settings_changed(changes)
         if self.meter and any(key.endswith(".id") for key in changes):
             self.meter.renamed = True
         if "time.zone" in changes:

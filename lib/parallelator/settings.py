@@ -112,7 +112,7 @@ RIG_TABLE = (
     ("mqtt.prefix", "parallelator", 1, 32, _BYTES),
     ("mqtt.interval_s", 10, 1, 3600, "s"),
     ("mqtt.discovery", True, None, None, ""),
-    ("mqtt.commands", False, None, None, ""),
+    ("mqtt.commands", False, (False, True, "all"), None, ""),
 )
 BATTERY_TABLE = (
     ("label", "", 0, _LABEL_CHARS, ""),
@@ -148,6 +148,9 @@ LIVE = (
     "web.hosts",
     "wifi.ssid",
     "wifi.password",
+    "mqtt.interval_s",
+    "mqtt.discovery",
+    "mqtt.commands",
 )
 """What takes effect when it is saved, as labels, ids, modes, time and, see `Guard.adopt`, limits
 do; the rest waits for a restart."""
@@ -282,13 +285,17 @@ def _allowed(row: tuple) -> str:
     if default is None:
         return low
     if isinstance(low, tuple):
-        return "one of " + ", ".join(map(str, low))
+        return "one of " + ", ".join(_named(one) for one in low)
     if low is None:
         return _kind(default)
     if isinstance(default, str):
         allowed = "text of %d to %d %s" % (low, high, unit or "characters")
         return "nothing, or " + allowed if low and not default else allowed
     return ("a whole number, %d to %d %s" % (low, high, unit)).rstrip()
+
+
+def _named(value: object):
+    return str(value).lower() if _kind(value) == FLAG else str(value)
 
 
 def _fits(row: tuple, value: object):
@@ -298,7 +305,7 @@ def _fits(row: tuple, value: object):
             return value is None or isinstance(value, bool)
         return value is None or (_is_curve(value) if low == CURVE else _are_bits(value))
     if isinstance(low, tuple):
-        return _kind(value) in ("a whole number", "text") and value in low
+        return any(_kind(value) == _kind(one) and value == one for one in low)
     if _kind(value) != _kind(default):
         return False
     if low is None:

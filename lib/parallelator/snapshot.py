@@ -69,6 +69,8 @@ class Snapshot:
         boards: (int) bit b set while expander b answers; known_boards: since boot, it or a
             sensor of its battery channels answered; sensors: mask of the sensors that answer.
         unused: (int) mask of the places where no battery is expected.
+        alarm_news: (int) whose alarms changed since mqtt told them last: bit 0 for the rig, bit
+            i + 1 for battery i.
     """
 
     def __init__(self):
@@ -100,6 +102,7 @@ class Snapshot:
         self.sensors = 0
         self.unused = 0
         self.alarmed = 0
+        self.alarm_news = 0
         self._alarm_s = array("i", [-1] * (BATTERY_ALARMS * (BATTERIES - 1) + ALARMS))
 
     def alarm(self, code: str, i: int, active: bool):
@@ -122,6 +125,7 @@ class Snapshot:
         if active == (self._alarm_s[at] >= 0):
             return False
         self._alarm_s[at] = self.uptime_s if active else -1
+        self.alarm_news |= 1 << i + 1
         if _ON_LEDS >> place & 1:
             self.alarmed = self._alarmed_on_leds()
         return True

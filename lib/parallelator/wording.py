@@ -117,10 +117,21 @@ class Words:
             fault["allowed"],
         )
 
-    def entity(self, key: str, n: "int | None" = None):
-        """What Home Assistant calls a value of battery n, or of the whole rig."""
-        name = self._word("entity", key)
-        return name if n is None else self._word("entity", "battery").format(n=n, v=name)
+    def entity(self, key: str, n: int = 0):
+        """What Home Assistant calls a value, or battery n itself."""
+        return self._word("entity", key).format(n=n)
+
+    def state(self, name: str):
+        """A state, one of the codes of STATES, in words."""
+        return self._word("state", name)
+
+    def reason(self, name: str):
+        """A reason, one of the codes of REASONS, in words."""
+        return self._word("reason", name)
+
+    def alarm(self, code: str, n: "int | None"):
+        """An alarm of battery n, or of the whole rig, as a sentence."""
+        return self._word("alarm", code).format(n=n)
 
     def alarms(self, snap: "Snapshot", faults: list, obstacles: "Iterable[tuple]" = ()):
         """Active alarms as `GET /api/state` shows them.
@@ -134,7 +145,7 @@ class Words:
         """
         for code, i, since_s in snap.alarms():
             n = None if i == RIG else i + 1
-            text = self._word("alarm", code).format(n=n)
+            text = self.alarm(code, n)
             if code == "topology":
                 text += self.missing(snap)
             details = ("",)

@@ -261,8 +261,8 @@ def test_each_rig_is_told_apart_and_may_say_all_it_has_to(fleet):
         crew.wait_for(base + "/battery/2", lambda battery: battery["state"] == "off")
         crew.wait_for(base + "/event", lambda event: event["code"] == "wish")
         node = f"parallelator_{rig.number}"
-        crew.wait(lambda topic, _, node=node: topic == f"homeassistant/event/{node}/event/config")
-        crew.wait(lambda topic, _, node=node: f"/{node}/battery_16_reason/" in topic)
+        crew.wait(lambda topic, _, node=node: f"device/{node}/rig_events/config" in topic)
+        crew.wait(lambda topic, _, node=node: f"/{node}/battery_16_counters/" in topic)
     crew.close()
     log = fleet.log("broker")
     connected = re.findall(r"New client connected from \S+ as (\S+) .*u'([^']*)'", log)
@@ -324,13 +324,13 @@ def test_a_rig_cannot_write_or_read_what_belongs_to_another(guarded):
         f"{own}/battery/1/set",
         f"{own}/else",
         "parallelator/nobody/state",
-        f"homeassistant/sensor/parallelator_{two.number}/rig_voltage/config",
+        f"homeassistant/device/parallelator_{two.number}/rig/config",
         "homeassistant/status",
         "elsewhere",
     ]
     allowed = [
         *(f"{own}/{place}" for place in ("status", "state", "event", "battery/1")),
-        f"homeassistant/sensor/parallelator_{one.number}/rig_voltage/config",
+        f"homeassistant/device/parallelator_{one.number}/rig/config",
     ]
     for topic in forbidden + allowed:
         rig.publish(topic, "x", qos=1).wait_for_publish(PATIENCE_S)
@@ -340,8 +340,8 @@ def test_a_rig_cannot_write_or_read_what_belongs_to_another(guarded):
     crew.say(f"{other}/battery/1/set", "OFF")
     crew.say(f"{own}/battery/1/set", "OFF")
     crew.say("homeassistant/status", "online")
-    until(lambda: len(heard) >= 2)
-    assert heard == [f"{own}/battery/1/set", "homeassistant/status"]
+    until(lambda: len(heard) >= 3)
+    assert heard == [allowed[-1], f"{own}/battery/1/set", "homeassistant/status"]
     rig.loop_stop()
     crew.close()
 

@@ -47,13 +47,13 @@ def stage():
             "load": [[0, 0], [8, 30]],
             "settings": {
                 "name": "Été 1",
-                "mqtt": broker.settings(commands=True),
+                "mqtt": broker.settings(commands="all"),
                 "pack": {"capacity_mah": 20000},
             },
         }
         with simulated(**plan) as rig:
             listener.wait_for(BASE + "/state", lambda state: state["bus"]["connected"] == 8)
-            listener.wait(lambda topic, _: "battery_8_switch" in topic)
+            listener.wait(lambda topic, _: "battery_8_counters" in topic)
             yield Stage(broker, rig, listener)
         listener.close()
 
@@ -84,7 +84,7 @@ def test_the_schema_is_not_for_everything():
 
 def test_what_a_late_listener_needs_is_retained_and_nothing_else(stage):
     late = Listener(stage.broker)
-    late.wait(lambda topic, _: "battery_8_switch" in topic)
+    late.wait(lambda topic, _: "battery_8_counters" in topic)
     late.wait_for(BASE + "/state")
     late.wait_for(BASE + "/battery/8")
     kept = {topic for topic, _, retained in late.heard if retained}
@@ -92,23 +92,29 @@ def test_what_a_late_listener_needs_is_retained_and_nothing_else(stage):
     assert BASE + "/status" in kept
     rest = [topic for topic in kept if not topic.endswith("/config")]
     assert rest == [BASE + "/status"]
-    assert len(kept) == 1 + 12 + 8 * 12
+    assert len(kept) == 1 + 8 + 8 * 4
 
 
 def test_every_entity_is_about_something_that_is_published(stage):
     heard = {topic: payload for topic, payload, _ in stage.listener.heard}
-    configs = [json.loads(text) for topic, text in heard.items() if topic.endswith("/config")]
-    assert len({config["unique_id"] for config in configs}) == len(configs) == 12 + 8 * 12
-    assert {str(config["device"]) for config in configs} == {str(configs[0]["device"])}
-    assert configs[0]["device"]["name"] == "Été 1"
-    for config in configs:
-        assert heard[config["availability_topic"]] == "online"
-        value = json.loads(heard[config["state_topic"]])
-        for place in re.findall(r"value_json\.([a-z_.]+)", config.get("value_template", "")):
-            found = value
-            for key in place.split("."):
-                found = found[key]
-    types = next(config["event_types"] for config in configs if "event_types" in config)
+    messages = [json.loads(text) for topic, text in heard.items() if topic.endswith("/config")]
+    devices = {message["dev"]["ids"]: message["dev"] for message in messages}
+    assert len(devices) == 9
+    assert sorted(device["name"] for device in devices.values())[:2] == [
+        "Été 1",
+        "Été 1 Battery 1",
+    ]
+    entities = [entity for message in messages for entity in message["cmps"].values()]
+    assert len({entity["uniq_id"] for entity in entities}) == len(entities) == 36 + 8 * 16
+    for message in messages:
+        assert heard[message["avty_t"]] == "online"
+        value = json.loads(heard[message["stat_t"]])
+        for entity in message["cmps"].values():
+            for place in re.findall(r"value_json\.([a-z_.]+)", entity.get("val_tpl", "")):
+                found = value
+                for key in place.split("."):
+                    found = found[key]
+    types = next(entity["evt_typ"] for entity in entities if "evt_typ" in entity)
     events = [json.loads(m[1]) for m in stage.listener.heard if m[0] == BASE + "/event"]
     assert events and {event["event_type"] for event in events} <= set(types)
 
@@ -145,5 +151,18 @@ def test_a_message_that_is_too_long_or_no_text_changes_nothing(stage):
 def test_home_assistant_that_has_restarted_is_told_again(stage):
     since = len(stage.listener.heard)
     stage.listener.say("homeassistant/status", "online")
-    stage.listener.wait(lambda topic, _: "rig_voltage" in topic, since)
-    stage.listener.wait(lambda topic, _: "battery_8_switch" in topic, since)
+    stage.listener.wait(lambda topic, _: "rig_events" in topic, since)
+    stage.listener.wait(lambda topic, _: "battery_8_counters" in topic, since)
+
+
+def test_a_limit_is_changed_by_its_topic_while_the_rig_runs(stage):
+    key = "limits.max_discharge_current_ma"
+    for place, value in (("web.password", '"12345678"'), (key, '9000,"limits.imbalance_mv":60')):
+        since = len(stage.listener.heard)
+        stage.listener.say(f"{BASE}/setting/{place}/set", value)
+        assert "does not take that value" in stage.refusal(since)
+    since = len(stage.listener.heard)
+    stage.listener.say(f"{BASE}/setting/{key}/set", "9500")
+    stage.listener.wait_for(BASE + "/event", lambda e: e["code"] == "limits_saved", since)
+    answer = stage.rig.ask("GET", "/api/settings")[2]
+    assert answer["values"][key] == 9500 and answer["pending"] == [], answer

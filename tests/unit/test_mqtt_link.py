@@ -2,6 +2,7 @@
 """MQTT packets, byte for byte, and how invalid ones are treated."""
 
 import asyncio
+import gc
 import random
 import time
 
@@ -126,7 +127,7 @@ def test_messages_are_heard():
 
 def test_a_long_message_is_skipped_and_the_next_one_heard():
     bench = after(message(b"a", bytes(5000)), b"\xd0\x00", message(b"b", b"ON"))
-    assert bench.heard == [(b"b", b"ON", False)]
+    assert bench.heard == [(b"a", None, False), (b"b", b"ON", False)]
     assert bench.link.skipped == 1 and bench.link.pongs == 1
 
 
@@ -161,3 +162,83 @@ def test_noise_does_no_harm():
         assert bench.end in (EOFError, Garbage)
         for topic, payload, _ in bench.heard:
             assert len(topic) + len(payload) + 2 <= 31
+
+
+def packet(first, body):
+    """A packet with a length of two bytes at most."""
+    length = len(body)
+    size = bytes((length,)) if length < 128 else bytes((length & 127 | 128, length >> 7))
+    return bytes((first,)) + size + body
+
+
+def test_whatever_a_broker_sends_ends_well():
+    bodies = (b"", b"\x00", b"\x00\x00", b"\x00\x01a", b"\xff\xff", b"\x00\x00\x80", bytes(130))
+    for first in range(256):
+        for body in bodies:
+            bench = after(packet(first, body), message(b"b", b"ON"))
+            assert bench.end in (EOFError, Garbage), (first, body)
+            if bench.end is Garbage:
+                assert bench.heard == [], (first, body)
+            else:
+                assert bench.heard[-1] == (b"b", b"ON", False), (first, body)
+                assert first & 0xF6 == 0x30 or first in (0xD0, 0x90, 0xB0), first
+
+
+def test_a_message_without_end_is_skipped_without_memory():
+    class Endless(Stream):
+        """A message of 268 MB, the longest there is, of which so much is sent."""
+
+        left = 300000
+        most = 0
+
+        async def readexactly(self, size):
+            if self._data:
+                return await Stream.readexactly(self, size)
+            self.left -= size
+            if self.left < 0:
+                raise EOFError
+            gc.collect()
+            self.most = max(self.most, gc.mem_alloc())
+            return bytes(size)
+
+    for topic in (b"a/battery/1/set", b""):
+        head = b"\x20\x02\x00\x00\x30\xff\xff\xff\x7f" + bytes((0, len(topic))) + topic
+        bench = Bench()
+        bench.stream = Endless(head)
+        gc.collect()
+        before = gc.mem_alloc()
+
+        async def main(bench=bench):
+            await bench.open()
+            await bench.link.receive()
+
+        try:
+            asyncio.run(main())
+        except EOFError:
+            pass
+        assert bench.stream.left < 0 and bench.heard == [(topic, None, False)], bench.heard
+        assert bench.stream.most - before < 4000, bench.stream.most - before
+
+
+def test_a_long_message_with_a_wrong_topic_is_skipped_as_well():
+    for size in (b"\xff\xff", b"\x03\x00", b"\x02\x57"):
+        bench = after(packet(0x30, size + bytes(598)), message(b"b", b"ON"))
+        assert bench.heard == [(b"b", b"ON", False)] and bench.link.skipped == 1, size
+
+
+def test_a_message_in_pieces_is_that_message():
+    texts = ["x" * 300, "é" * 200, "", "end"]
+
+    async def main():
+        bench = await Bench(b"\x20\x02\x00\x00").open()
+        bench.stream.written = b""
+        await bench.link.publish_pieces(b"a/b", lambda: iter(texts))
+        pieces = bench.stream.written
+        bench.stream.written = b""
+        await bench.link.publish(b"a/b", "".join(texts).encode(), True)
+        assert pieces == bench.stream.written
+        bench.stream.written = b""
+        await bench.link.unsubscribe(b"a/#")
+        return bench.stream.written
+
+    assert asyncio.run(main()) == b"\xa2\x07\x00\x01\x00\x03a/#"

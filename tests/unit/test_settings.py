@@ -258,3 +258,11 @@ def test_each_sensor_model_has_a_driver():
     models = [row[2] for row in settings.TABLE if row[0] == "sensor.model"][0]
     names = [ina_models.driver(model).NAME for model in models]
     assert names == ["INA237", "INA237", "INA228", "INA226", "INA219"]
+
+
+def test_true_is_no_number_among_what_is_allowed():
+    for value, fits in ((True, True), (False, True), ("all", True), (1, False), (0, False)):
+        _, faults, _ = settings.check({"mqtt.commands": value}, settings.defaults())
+        assert (not faults) == fits, value
+    _, faults, _ = settings.check({"mqtt.commands": 1}, settings.defaults())
+    assert faults[0]["allowed"] == "one of false, true, all", faults

@@ -41,6 +41,7 @@ APART = (
     "parallelator.energy.meter",
     "parallelator.energy.packs",
     "parallelator.hardware.ina_others",
+    "parallelator.network.discovery",
     "parallelator.protection.pace",
     "parallelator.web.bundle",
     "parallelator.web.update",

@@ -32,6 +32,7 @@ PROGRAMS = {
     "home-assistant": (
         "read parallelator/#",
         "write parallelator/+/battery/+/set",
+        "write parallelator/+/set",
         "read homeassistant/#",
         "write homeassistant/status",
     ),
@@ -87,7 +88,9 @@ def acl(rigs):
                 *(f"topic write {base}/{place}" for place in ("status", "state", "event")),
                 f"topic write {base}/battery/+",
                 f"topic read {base}/battery/+/set",
-                f"topic write homeassistant/+/parallelator_{rig.number}/+/config",
+                f"topic read {base}/set",
+                f"topic read {base}/setting/+/set",
+                f"topic readwrite homeassistant/+/parallelator_{rig.number}/+/config",
                 "topic read homeassistant/status",
             ]
         )

@@ -2,7 +2,9 @@
 """Publishes the rig on an MQTT broker and obeys its commands. Run by app when a broker is set.
 
 Topics below `<prefix>/<name>`: `status` (online or offline, retained, the will), `state` (totals
-and alarms), `battery/<n>`, `event`; and `battery/<n>/set` takes ON, OFF, AUTO or RESET.
+and alarms), `battery/<n>`, `event`; `battery/<n>/set` takes ON, OFF, AUTO or RESET,
+`battery/all/set` OFF, AUTO or RESET, `set` RESET (of the output) or RESTART. Where `mqtt.commands`
+is `all`, `setting/<key>/set` takes a value in JSON for a setting of `limits` or `batteries`.
 
 Nothing is queued: state and batteries are sent as they are when their turn comes, events wait in
 their ring, which discards the oldest; what was discarded before it was sent is counted. So a
@@ -11,15 +13,15 @@ broker that is slow, hangs or is gone costs a few kilobytes and no time of anybo
 
 import asyncio
 import json
+import sys
 from array import array
 
 from micropython import const
 
-from parallelator import catalog, energy
+from parallelator import catalog
 from parallelator.catalog import ACTIONS, MQTT_PROBLEMS
-from parallelator.network import discovery
 from parallelator.network.mqtt_link import Denied, Garbage, Link, tls_context
-from parallelator.snapshot import BATTERIES, BOARDS, CHANNELS, RIG
+from parallelator.snapshot import ALL, BATTERIES, CHANNELS, RIG
 from parallelator.views import battery_view, event_view, rig_view
 
 _FIRST_MS = const(2000)
@@ -30,17 +32,28 @@ _POLL_MS = const(100)
 _PACE_MS = const(20)
 _PING_MS = const(15000)  # half of what the broker is told to wait for
 _PONG_MS = const(10000)
+_BIRTH = b"homeassistant/status"
+"""Home Assistant publishes `online` here when it has started."""
 _BIRTH_MS = const(5000)
+_REST_MS = const(30000)
+_KEPT_MS = const(2000)
+_DEVICE = b"device"
+_PLACES = const(0x1FFFF)  # bit 0 for the rig, bit n for battery n
 _ALARMS = const(12)
+_HTTP = const(80)
 _NAME_BYTES = const(64)
 _PREFIX_BYTES = const(32)
 _BATTERIES_MAY = const(40)
+_REFUSALS_MAY = const(8)
 _PERIOD_S = const(10)
 _GOLDEN = const(506952113)  # spreads neighbours: 2^32 over the golden ratio, modulo 2^30
 _DEFAULT_NAME = "parallelator"
 _PASSWORD_CODES = (4, 5)
 
-REFUSALS = ("locked", "absent", "busy", "rate", "battery", "command", "retained")
+REFUSALS = ("locked", "absent", "busy", "rate", "battery", "command", "retained") + (
+    "rig_command",
+    "setting",
+)
 """Why a command was refused; `refused` in messages/ has their words, events their index."""
 
 
@@ -57,7 +70,7 @@ class Mqtt:
         self._rig = rig
         self._resolve = resolve
         value = rig.settings
-        node = "parallelator_" + number
+        self._node = "parallelator_" + number
         name = value["name"]
         if name == _DEFAULT_NAME:  # two rigs that nobody named must not share a topic
             name += "-" + number[-6:]
@@ -65,12 +78,11 @@ class Mqtt:
             _cut(value["mqtt.prefix"].strip("/"), _PREFIX_BYTES),
             _cut(_level(name), _NAME_BYTES),
         )
-        self._node = node.encode()
-        self._device = discovery.Device(
-            node, self._base, name, rig.words, energy.is_asked(rig.settings)
-        )
-        self._commands = value["mqtt.commands"]
-        self._interval_ms = value["mqtt.interval_s"] * 1000
+        self._commands = False
+        self._setting = None
+        self._saving_after_s = 0
+        self._words = rig.words
+        self._mute = 0
         self._dice = int(number[-8:], 16) * _GOLDEN & 0x3FFFFFFF
         self._link = None
         self._lost = None
@@ -80,9 +92,18 @@ class Mqtt:
         self._state_due = 0
         self._ping_due = 0
         self._pings = 0
-        self._boards = 0
-        self._configs = iter(())
+        self._description = None
+        self._messages = None
+        self._told = 0
+        self._kept = 0
+        self._old = 0
+        self._listening = False
+        self._quiet_until = 0
         self._birth_due = None
+        self._rest_until = 0
+        self._changed = False
+        self._refused = 0
+        self._silenced = 0
         self._allowed = 0
         self._allowed_until_s = 0
         self._up = False
@@ -162,7 +183,7 @@ class Mqtt:
         self._stage = None
         user, password = value["mqtt.user"].encode(), value["mqtt.password"].encode()
         will = (self._topic("/status"), b"offline")
-        link = Link(self._node, user, password, will, self._heard, self._rig.within)
+        link = Link(self._node.encode(), user, password, will, self._heard, self._rig.within)
         self._link = link
         await asyncio.sleep_ms(0)
         await link.open(address, value["mqtt.port"], context, value["mqtt.host"])
@@ -176,6 +197,10 @@ class Mqtt:
             self._up = True
             self._rig.events.emit("mqtt_up", RIG, 0, 0, 0)
             while self._lost is None:
+                if self._setting:
+                    await self._save()
+                if self._changed:
+                    await self._settle(link)
                 if not await self._next(link):
                     await asyncio.sleep_ms(_POLL_MS)
             raise self._lost
@@ -191,23 +216,57 @@ class Mqtt:
 
     async def _greet(self, link: "Link"):
         """Subscribe, publish `online`, and make every message due at once."""
-        if self._commands:
-            await link.subscribe(self._topic("/battery/+/set"))
-        if self._rig.settings["mqtt.discovery"]:
-            await link.subscribe(discovery.BIRTH)
-        await link.publish(self._topic("/status"), b"online", True)
         now = self._rig.clock.ms()
+        self._commands = False
+        self._birth_due = None
+        self._rest_until = now
+        self._kept = self._old = 0
+        await link.subscribe(self._descriptions())
+        self._listening = True
+        self._quiet_until = self._rig.clock.add(now, _KEPT_MS)
+        await link.subscribe(_BIRTH)
+        await self._settle(link)
+        await link.publish(self._topic("/status"), b"online", True)
         for i in range(BATTERIES):
             self._seen[i] = -1
         self._state_due = now
         self._ping_due = now
         self._pings = 0
-        self._birth_due = None
+
+    def _descriptions(self):
+        """The topics of all that Home Assistant may have been told of this rig."""
+        return b"homeassistant/+/%s/+/config" % self._node.encode()
+
+    def settings_changed(self, changes: dict):
+        """Settings were saved; those that are shown or used here take effect soon."""
+        heads = ("batteries.", "mqtt.", "name", "language", "pack.")
+        self._changed = self._changed or any(key.startswith(heads) for key in changes)
+
+    async def _settle(self, link: "Link"):
+        """Take the settings over as they are now, and tell Home Assistant anew."""
+        self._changed = False
+        commands = self._rig.settings["mqtt.commands"]
+        for place, before, now in (
+            ("/battery/+/set", self._commands, commands),
+            ("/set", self._commands, commands),
+            ("/setting/+/set", self._commands == "all", commands == "all"),
+        ):
+            if bool(before) != bool(now):
+                await (link.subscribe if now else link.unsubscribe)(self._topic(place))
+        self._commands = commands
+        if self._words is not self._rig.words:
+            # Home Assistant refuses a word of a language that it has not been told yet.
+            self._words = self._rig.words
+            self._mute = _PLACES
+            for i in range(BATTERIES):
+                self._seen[i] = -1
         self._announce()
 
     def _announce(self):
-        self._boards = 0
-        self._configs = self._device.rig() if self._rig.settings["mqtt.discovery"] else iter(())
+        """Tell Home Assistant of everything, from the beginning."""
+        self._told = 0
+        self._messages = self._description = None
+        self._state_due = self._rig.clock.ms()
 
     async def _next(self, link: "Link"):
         """Send what is most urgent; False when there is nothing to send."""
@@ -221,6 +280,7 @@ class Mqtt:
             self._ping_due = clock.add(now, _PING_MS)
             await link.ping()
             return True
+        self._note_news(now)
         event = self._rig.events.after(self._event)
         if event:
             await asyncio.sleep_ms(0)
@@ -236,6 +296,20 @@ class Mqtt:
             return True
         return await self._send_config(link, now)
 
+    def _note_news(self, now: int):
+        """Whose alarms changed is told at once; and what was refused in silence, once it ends."""
+        snap = self._rig.snap
+        news = snap.alarm_news
+        if news:
+            snap.alarm_news = 0
+            self._state_due = now
+            for i in range(BATTERIES):
+                if news >> i + 1 & 1:
+                    self._seen[i] = -1
+        if self._silenced and snap.uptime_s >= self._allowed_until_s:
+            self._rig.events.emit("mqtt_junk", RIG, 0, 0, self._silenced)
+            self._silenced = 0
+
     def _is_due(self, i: int, now: int):
         snap = self._rig.snap
         if not snap.known_boards >> i // CHANNELS & 1:
@@ -245,8 +319,9 @@ class Mqtt:
     def _next_due(self, due: int, now: int):
         # Counted from the last due time, or each delay would make the interval longer.
         clock = self._rig.clock
-        timely = 0 <= clock.diff(now, due) < self._interval_ms
-        return clock.add(due if timely else now, self._interval_ms)
+        interval_ms = self._rig.settings["mqtt.interval_s"] * 1000
+        timely = 0 <= clock.diff(now, due) < interval_ms
+        return clock.add(due if timely else now, interval_ms)
 
     async def _send_event(self, link: "Link", event: tuple):
         self._dropped += event[6] if event[2] == "events_lost" else 0
@@ -259,62 +334,121 @@ class Mqtt:
         await self._send(link, "/event", json.dumps(view))
 
     async def _send_battery(self, link: "Link", i: int, now: int):
-        rig = self._rig
+        rig, words = self._rig, self._rig.words
         await asyncio.sleep_ms(0)
         self._seen[i] = _look(rig.snap, i)
         self._due[i] = self._next_due(self._due[i], now)
         view = battery_view(rig, i)
         await asyncio.sleep_ms(0)
-        await self._send(link, "/battery/%d" % (i + 1), json.dumps(view))
+        mute = self._mute >> i + 1 & 1
+        view["state_text"] = None if mute else words.state(view["state"])
+        view["reason_text"] = words.reason(view["reason"])
+        text = json.dumps(view)
+        await asyncio.sleep_ms(0)
+        alarms = []
+        for code, of, _ in rig.snap.alarms():
+            if of == i:
+                text_of = words.alarm(code, i + 1)
+                alarms.append({"code": code, "severity": catalog.severity(code), "text": text_of})
+                await asyncio.sleep_ms(0)
+        text = '%s, "alarms": %s}' % (text[:-1], json.dumps(alarms))
+        await self._send(link, "/battery/%d" % (i + 1), text)
 
     async def _state(self):
         await asyncio.sleep_ms(0)
         view = rig_view(self._rig)
         await asyncio.sleep_ms(0)
         parts = []
+        codes = []
         count = 0
         for alarm in self._rig.alarms():
             if catalog.is_told(alarm["code"], catalog.MQTT):
                 if count < _ALARMS:
                     parts.append(json.dumps(alarm))
+                if alarm["code"] not in codes:
+                    codes.append(alarm["code"])
                 count += 1
             await asyncio.sleep_ms(0)
         view["alarm_count"] = count
+        view["alarm_codes"] = codes
         return '%s, "alarms": [%s]}' % (json.dumps(view)[:-1], ", ".join(parts))
 
     async def _send_config(self, link: "Link", now: int):
-        """Publish the next message of those that Home Assistant needs."""
-        clock = self._rig.clock
-        if self._birth_due is not None and clock.diff(now, self._birth_due) >= 0:
+        """Publish the next message of those that Home Assistant needs; False when there is none.
+
+        First the broker is heard: what it keeps of this rig, in the form of today or of the first
+        versions, is replaced or removed.
+        """
+        diff = self._rig.clock.diff
+        if diff(now, self._quiet_until) < 0:
+            return False
+        if self._listening:
+            self._listening = False
+            await link.unsubscribe(self._descriptions())
+        if self._birth_due is not None and diff(now, self._birth_due) >= 0:
             self._birth_due = None
+            self._rest_until = self._rig.clock.add(now, _REST_MS)
             self._announce()
         await asyncio.sleep_ms(0)
-        for message in self._configs:
+        if self._messages is None and not self._next_place():
+            return False
+        for message in self._messages:
             await asyncio.sleep_ms(0)
             if message is None:
                 continue
-            topic, text = message[0], json.dumps(message[1])
-            await asyncio.sleep_ms(0)
-            text = text.encode()
-            await link.publish(topic.encode(), text, True)
+            if isinstance(message, int):
+                self._quiet_until = self._rig.clock.add(now, message)
+                return False
+            topic, content = message
+            if isinstance(content, bytes):
+                await link.publish(topic.encode(), content, True)
+            else:
+                await link.publish_pieces(topic.encode(), content)
             self._sent += 1
             await asyncio.sleep_ms(_PACE_MS)
             return True
-        return self._rig.settings["mqtt.discovery"] and self._next_board()
+        self._messages = None
+        return True
 
-    def _next_board(self):
-        """Begin to announce a board that has been found; False when all are announced."""
-        for b in range(BOARDS):
-            if self._rig.snap.known_boards >> b & 1 and not self._boards >> b & 1:
-                self._boards |= 1 << b
-                self._configs = self._board(b)
-                return True
+    def _next_place(self):
+        """Begin to tell of the rig or of the next battery; False when all is told."""
+        for n in range(BATTERIES + 1):
+            place = 1 << n
+            offered = self._rig.settings["mqtt.discovery"]
+            if n:
+                offered = offered and not self._rig.snap.unused >> n - 1 & 1
+            if self._told & place or not (offered or (self._kept | self._old) & place):
+                continue
+            if n and offered and not self._rig.snap.known_boards >> (n - 1) // CHANNELS & 1:
+                continue
+            self._describe()
+            old = self._old & place
+            if offered:
+                self._messages = self._description.messages(n, old)
+                self._kept |= place
+                if n:
+                    self._seen[n - 1] = -1  # told again now that Home Assistant knows it
+            else:
+                self._messages = self._description.removal(n, self._kept & place, old)
+                self._kept &= ~place
+            self._old &= ~place
+            self._told |= place
+            self._mute &= ~place
+            return True
+        if self._description:
+            self._description = None
+            _let_go()
         return False
 
-    def _board(self, b: int):
-        for i in range(b * CHANNELS, (b + 1) * CHANNELS):
-            yield from self._device.battery(i + 1, self._commands)
-            self._seen[i] = -1  # published again now that Home Assistant knows it
+    def _describe(self):
+        if self._description is None:
+            from parallelator.network.discovery import Description
+
+            url = ""
+            ip, port = self._rig.network.wifi.ip, self._rig.settings["web.port"]
+            if ip:
+                url = "http://%s%s/" % (ip, "" if port == _HTTP else ":%d" % port)
+            self._description = Description(self._rig, self._node, self._base, url)
 
     async def _send(self, link: "Link", place: str, text: str):
         await asyncio.sleep_ms(0)
@@ -324,47 +458,127 @@ class Mqtt:
     def _topic(self, place: str):
         return (self._base + place).encode()
 
-    # Commands
+    # What is heard
 
-    def _heard(self, topic: bytes, payload: bytes, retained: bool):
-        if topic == discovery.BIRTH:
-            if payload == b"online" and not retained:
-                due = self._rig.clock.add(self._rig.clock.ms(), self._random(_BIRTH_MS))
-                self._birth_due = due
-            return
-        place = self._topic("/battery/")
-        if not (self._commands and topic.startswith(place) and topic.endswith(b"/set")):
-            return
-        number = topic[len(place) : -4]
-        wanted = payload.lower()
-        action = next((action for action in ACTIONS if action.encode() == wanted), None)
-        i = int(number) - 1 if number.isdigit() and len(number) <= 2 else RIG
-        if not 0 <= i < BATTERIES:
-            self._refuse(RIG, "battery")
-        elif retained:
-            self._refuse(i, "retained")
-        elif action is None:
-            self._refuse(i, "command")
-        elif action == "off" or self._may():
-            refused = self._rig.guard.submit(action, i)
-            if refused:
-                self._refuse(i, refused)
-            else:
-                self._obeyed += 1
+    def _heard(self, topic: bytes, payload: "bytes | None", retained: bool):
+        if topic == _BIRTH:
+            self._hear_birth(payload, retained)
+        elif topic.startswith(b"homeassistant/"):
+            self._hear_description(topic, payload, retained)
+        elif self._commands and (
+            topic == self._topic("/set")
+            or (topic.startswith(self._topic("/battery/")) and topic.endswith(b"/set"))
+            or (self._commands == "all" and topic.startswith(self._topic("/setting/")))
+        ):
+            self._hear_command(topic, payload, retained)
 
-    def _may(self):
-        """False for the 41st command in 10 s and all that follow; the first one is an event."""
+    def _hear_birth(self, payload: "bytes | None", retained: bool):
+        clock = self._rig.clock
+        now = clock.ms()
+        if payload == b"online" and not retained and self._birth_due is None:
+            rest_ms = max(clock.diff(self._rest_until, now), 0)
+            self._birth_due = clock.add(now, rest_ms + self._random(_BIRTH_MS))
+
+    def _hear_description(self, topic: bytes, payload: "bytes | None", retained: bool):
+        """Note of whom the broker keeps a description."""
+        parts = topic.split(b"/")
+        if not retained or payload == b"" or len(parts) != 5 or not self._listening:
+            return
+        name = parts[3].split(b"_")
+        number = name[1] if name[0] == b"battery" and len(name) > 1 else b"0"
+        place = 1 << int(number) if number.isdigit() and len(number) <= 2 else 0
+        if parts[1] == _DEVICE:
+            self._kept |= place & _PLACES
+        else:
+            self._old |= place & _PLACES
+        clock = self._rig.clock
+        soon = clock.add(clock.ms(), _KEPT_MS // 2)
+        if clock.diff(soon, self._quiet_until) > 0:
+            self._quiet_until = soon
+
+    def _hear_command(self, topic: bytes, payload: "bytes | None", retained: bool):
         now_s = self._rig.snap.uptime_s  # unlike ticks it never wraps, however rare commands are
         if now_s >= self._allowed_until_s:
             self._allowed_until_s = now_s + _PERIOD_S
+            self._refused = 0
             self._allowed = _BATTERIES_MAY
+        wanted = payload and payload.lower()
+        if wanted != b"off" and not self._may():
+            return
+        action = next((action for action in ACTIONS if action.encode() == wanted), None)
+        if topic.startswith(self._topic("/setting/")):
+            self._hear_setting(topic, payload, retained)
+            return
+        whole = topic == self._topic("/set")
+        number = b"" if whole else topic[len(self._topic("/battery/")) : -4]
+        i = int(number) - 1 if number.isdigit() and len(number) <= 2 else RIG
+        if retained:
+            self._refuse(max(i, 0), "retained")
+        elif whole and wanted == b"restart":
+            self._obeyed += 1
+            self._rig.restart()
+        elif whole:
+            self._submit("reset" if action == "reset" else None, RIG, "rig_command")
+        elif number == b"all":
+            self._submit(None if action == "on" else action, ALL, "rig_command")
+        elif 0 <= i < BATTERIES:
+            self._submit(action, i, "command")
+        else:
+            self._refuse(RIG, "battery")
+
+    def _hear_setting(self, topic: bytes, payload: "bytes | None", retained: bool):
+        """Keep a setting until the task of the connection saves it: one in 10 s, because each
+        stops the guard for as long as the flash takes."""
+        key = topic[len(self._topic("/setting/")) : -4]
+        if not payload or retained or not key.startswith((b"limits.", b"batteries.")):
+            self._refuse(RIG, "setting")
+        elif self._setting or self._rig.snap.uptime_s < self._saving_after_s:
+            self._refuse(RIG, "rate")
+        else:
+            self._setting = key, payload
+
+    async def _save(self):
+        """Save the setting that was heard, as its page would, unless it has that value."""
+        (key, text), self._setting = self._setting, None
+        rig = self._rig
+        saved = await rig.save(key, text) if rig.save else False
+        if saved:
+            self._obeyed += 1
+            self._saving_after_s = rig.snap.uptime_s + _PERIOD_S
+        elif saved is False:
+            self._refuse(RIG, "setting" if rig.save else "busy")
+
+    def _submit(self, action: "str | None", i: int, takes: str):
+        """Obey, or refuse with what is taken there when there is no such action."""
+        refused = self._rig.guard.submit(action, i) if action else takes
+        if refused:
+            self._refuse(RIG if i == ALL else i, refused)
+        else:
+            self._obeyed += 1
+
+    def _may(self):
+        """False for the 41st message in 10 s and all that follow; the first one is an event."""
         self._allowed -= 1
         if self._allowed == -1:
             self._refuse(RIG, "rate")
+        elif self._allowed < 0:
+            self._silenced += 1
         return self._allowed >= 0
 
     def _refuse(self, i: int, code: str):
-        self._rig.events.emit("command_refused", i, 0, 0, REFUSALS.index(code))
+        """Answer by an event; after some within 10 s the others are only counted."""
+        self._refused += 1
+        if self._refused <= _REFUSALS_MAY:
+            self._rig.events.emit("command_refused", i, 0, 0, REFUSALS.index(code))
+        else:
+            self._silenced += 1
+
+
+def _let_go():
+    """Free the memory of the module that describes the rig: it is needed for seconds only."""
+    package = sys.modules.get("parallelator.network")
+    if sys.modules.pop("parallelator.network.discovery", None) and hasattr(package, "discovery"):
+        del package.discovery  # pyright: ignore - what the import has put there
 
 
 def _look(snap: "Snapshot", i: int):

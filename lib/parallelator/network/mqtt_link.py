@@ -15,11 +15,15 @@ from micropython import const
 _CONNACK = const(0x20)
 _PUBLISH = const(0x30)
 _SUBACK = const(0x90)
+_UNSUBSCRIBE = const(0xA2)
+_UNSUBACK = const(0xB0)
 _PINGRESP = const(0xD0)
 _REFUSED = const(0x80)
 _ACCEPTED = b"\x20\x02\x00\x00"
+_RETAINED = const(0x31)
 _PACKET = const(512)
 _CHUNK = const(128)
+_SEGMENT = const(512)
 _LENGTH_BYTES = const(4)
 _ANSWER_MS = const(10000)
 _STALL_MS = const(10000)
@@ -78,7 +82,8 @@ class Link:
     Args:
         client_id, user, password: bytes; an empty user connects without one.
         will: (topic, payload) that the broker publishes, retained, when the connection breaks.
-        heard: function (topic, payload, retained) called with each message, all bytes.
+        heard: function (topic, payload, retained) called with each message: bytes, the payload
+            None when the message is too long.
         within: as of `scheduler.Scheduler`.
 
     Attributes:
@@ -93,7 +98,7 @@ class Link:
         user: bytes,
         password: bytes,
         will: tuple,
-        heard: "Callable[[bytes, bytes, bool], None]",
+        heard: "Callable[[bytes, bytes | None, bool], None]",
         within: "Callable[[int, Coroutine], Coroutine]",
     ):
         self._wire = Wire()
@@ -156,6 +161,45 @@ class Link:
         await asyncio.sleep_ms(0)
         await self._flush()
 
+    async def publish_pieces(self, topic: bytes, pieces: "Callable[[], Iterable[str]]"):
+        """Send a retained message that is never in memory as a whole, at QoS 0.
+
+        Args:
+            topic: where to; pieces: function that gives the text in pieces, the same each time.
+
+        Raises:
+            OSError, asyncio.TimeoutError: the connection cannot be used any more.
+        """
+        length = 2 + len(topic)
+        for piece in pieces():
+            length += len(piece.encode())
+            await asyncio.sleep_ms(0)
+        write = self._wire.write
+        write(bytes((_RETAINED,)))
+        while length > 0x7F:
+            write(bytes((length & 0x7F | 0x80,)))
+            length >>= 7
+        write(bytes((length, len(topic) >> 8, len(topic) & 0xFF)))
+        write(topic)
+        waiting = 0
+        for piece in pieces():
+            data = piece.encode()
+            write(data)
+            waiting += len(data)
+            await asyncio.sleep_ms(0)
+            if waiting > _SEGMENT:
+                await self._flush()
+                waiting = 0
+        await self._flush()
+
+    async def unsubscribe(self, topic: bytes):
+        """Ask for no more messages of a topic filter."""
+        self._client.pid += 1
+        pid = self._client.pid
+        head = bytes((_UNSUBSCRIBE, 4 + len(topic), pid >> 8, pid & 0xFF, 0, len(topic)))
+        self._wire.write(head + topic)
+        await self._flush()
+
     async def subscribe(self, topic: bytes):
         """Ask for the messages of a topic filter of at most 122 bytes, at QoS 0."""
         pid = self._client.pid + 1
@@ -182,6 +226,8 @@ class Link:
             self.pongs += 1
         elif head[0] == _SUBACK and body and len(body) == 3:
             self.refused += body[2] >= _REFUSED
+        elif head[0] == _UNSUBACK and body and len(body) == 2:
+            pass
         else:
             raise Garbage
 
@@ -193,7 +239,6 @@ class Link:
 
     def _take(self, head: bytes, body: "bytes | None"):
         if body is None:
-            self.skipped += 1
             return
         # Bits 1 and 2 are the QoS: none but 0 was asked for.
         if head[0] & 6 or len(body) < 2 or len(body) < 2 + (body[0] << 8 | body[1]):
@@ -206,7 +251,8 @@ class Link:
         self._heard(topic, payload, self._retained)
 
     async def _packet(self):
-        """The next packet: (fixed header, the rest); the rest is None if a message is too long.
+        """The next packet: (fixed header, the rest). A message that is too long is skipped, its
+        rest is None.
 
         Raises:
             OSError, EOFError: the connection is broken; Garbage: a length of more than four
@@ -227,6 +273,13 @@ class Link:
             return head, await read(length) if length else b""
         if head[0] & 0xF0 != _PUBLISH:
             raise Garbage
+        size = await read(2)
+        size = size[0] << 8 | size[1]
+        length -= 2
+        self.skipped += 1
+        if size <= min(length, _PACKET):
+            self._heard(await read(size), None, bool(head[0] & 1))
+            length -= size
         while length:
             length -= len(await read(min(length, _CHUNK)))
         return head, None

@@ -169,6 +169,7 @@ class Api:
         self.logs = Logs(rig, access)
         self.trips = Trips(rig)
         self.saving = Saving(rig, access)
+        rig.save = self.saving.save_text
         self.setup = Setup(rig, access, self.saving)
         self.captive_redirect = self.setup.captive_redirect
         self.app = app = Routes(self)

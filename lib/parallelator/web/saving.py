@@ -10,7 +10,8 @@ import os
 
 from micropython import const
 
-from parallelator import config, settings
+from parallelator import config, json_reader, settings
+from parallelator.json_error import JsonError
 from parallelator.records import fatfile
 
 from . import answer, auth, calmly, dump, joined, json_object, problem
@@ -71,6 +72,27 @@ class Saving:
         """What `change` does with a flat dict, for callers that have checked the permission."""
         async with self._one_at_a_time:
             return await self._save(changes)
+
+    async def save_text(self, key: bytes, text: bytes):
+        """Save one setting as MQTT brings it, if it may change while the rig runs.
+
+        Args:
+            key: of the setting; text: its value in JSON.
+
+        Returns:
+            bool or None: True when it was saved, False when it is refused, None when it has that
+            value already.
+        """
+        try:
+            name = key.decode()
+            changes = await calmly(json_reader.reading_object(b'{"%s":%s}' % (key, text)))
+        except (JsonError, UnicodeError):
+            return False
+        if list(changes) != [name] or not settings.is_live(name):
+            return False
+        if name in self._rig.settings and self._rig.settings[name] == changes[name]:
+            return None
+        return (await self.save(changes)).status_code == 200
 
     async def _save(self, flat: dict):
         rig = self._rig

@@ -17,7 +17,8 @@ export const FORM = {
     faulty: "Nothing was saved. Look at the fields in red.", allowed: "Allowed: {v}",
     fileFault: "Fault in {v}: {n}",
     "choice_\t": "tabulator", choice_nmc: "NMC", choice_lfp: "LFP",
-    choice_unused: "place not used", choice_en: "English", choice_fr: "Français",
+    choice_unused: "place not used", choice_false: "no", choice_true: "yes",
+    choice_all: "yes, and settings", choice_en: "English", choice_fr: "Français",
     profile: "Kind of batteries", profileOwn: "another, as set below",
     profileHint: "Fills in cells and voltage limits. Nothing is saved before you press Save.",
     profileLead: "Voltage limits only: charge and time left are not known of lead, so the "
@@ -57,7 +58,8 @@ export const FORM = {
     faulty: "Rien n’a été enregistré. Vérifiez les champs en rouge.",
     allowed: "Permis\u00a0: {v}", fileFault: "Erreur dans {v}\u00a0: {n}",
     "choice_\t": "tabulation", choice_nmc: "NMC", choice_lfp: "LFP",
-    choice_unused: "emplacement inutilisé", choice_en: "English", choice_fr: "Français",
+    choice_unused: "emplacement inutilisé", choice_false: "non", choice_true: "oui",
+    choice_all: "oui, et les réglages", choice_en: "English", choice_fr: "Français",
     profile: "Type de batteries", profileOwn: "autre, comme réglé ci-dessous",
     profileHint: "Remplit les éléments et les limites de tension. Rien n’est enregistré avant que "
       + "vous n’appuyiez sur Enregistrer.",
