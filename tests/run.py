@@ -41,10 +41,13 @@ COMPUTING = ("sim", "cpython", "unit")
 """Folders, that with the longest files first. Those of WAITING mostly wait, for a browser, a
 broker or a board."""
 PARALLEL = 2
-"""Files of each kind at a time: on two cores those that wait fill what the others leave."""
+"""Files of each kind at a time: on two cores those that wait fill what the others leave. When all
+of a kind are begun, the other kind has their place."""
 PYTEST_NOTHING_SELECTED = 5
 COMPILED = ("lib", "tools/sim", "build/mpy-lib")
-"""What the tests of the whole firmware import again with each of its hundreds of starts."""
+"""What rigs import again with each of their hundreds of starts."""
+OF_COMPILED = ("sim", "web")
+"""Folders of the tests that start so many."""
 
 
 def on_micropython(path):
@@ -149,18 +152,17 @@ def verdict(path, text, code, reported):
     return passed, failed, ""
 
 
-async def run_file(path, options, copies, compiled, slots):
+async def run_file(path, options, copies, compiled):
     """Run one test file, print its line (and its output if it failed); return its counts."""
-    async with slots:
-        with tempfile.TemporaryDirectory() as folder:
-            log, report = Path(folder, "log"), Path(folder, "report.xml")
-            started = time.monotonic()
-            arguments = command(path, options, copies, report)
-            modules = {"MICROPYPATH": compiled} if on_whole_firmware(path) else {}
-            code = await execute(arguments, log, options.timeout, ENVIRONMENT | modules)
-            seconds = time.monotonic() - started
-            output = log.read_text(errors="replace").replace(copies, "")
-            passed, failed, why = verdict(path, options.k, code, counts(path, output, report))
+    with tempfile.TemporaryDirectory() as folder:
+        log, report = Path(folder, "log"), Path(folder, "report.xml")
+        started = time.monotonic()
+        arguments = command(path, options, copies, report)
+        modules = {"MICROPYPATH": compiled} if path.parent.name in OF_COMPILED else {}
+        code = await execute(arguments, log, options.timeout, ENVIRONMENT | modules)
+        seconds = time.monotonic() - started
+        output = log.read_text(errors="replace").replace(copies, "")
+        passed, failed, why = verdict(path, options.k, code, counts(path, output, report))
     name = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
     if failed:
         print(f"FAIL  {name}  {passed} passed, {failed} failed  {seconds:.1f} s  {why}")
@@ -171,19 +173,28 @@ async def run_file(path, options, copies, compiled, slots):
     return passed, failed
 
 
+async def run_in_turn(first, then, *how):
+    """Run the files that are left in the lists, those of `first` first; return their counts."""
+    results = []
+    while left := first or then:
+        results.append(await run_file(left.pop(0), *how))
+    return results
+
+
 async def run_all(paths, options):
     """Run the test files; return the sums (passed, failed)."""
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, asyncio.current_task().cancel)
-    waiting, computing = asyncio.Semaphore(PARALLEL), asyncio.Semaphore(PARALLEL)
+    waiting = [path for path in paths if path.parent.name in WAITING]
+    computing = [path for path in paths if path.parent.name not in WAITING]
     with tempfile.TemporaryDirectory() as copies:
         for folder in {path.parent for path in paths if on_micropython(path)}:
             asserts.copy(folder, Path(copies))
-        compiled = any(map(on_whole_firmware, paths)) and compile_modules(Path(copies, "compiled"))
-        runs = []
-        for path in paths:
-            slots = waiting if path.parent.name in WAITING else computing
-            runs.append(run_file(path, options, copies, compiled, slots))
-        results = await asyncio.gather(*runs)
+        starts = any(path.parent.name in OF_COMPILED for path in paths)
+        compiled = starts and compile_modules(Path(copies, "compiled"))
+        how = options, copies, compiled
+        runs = PARALLEL * [(waiting, computing), (computing, waiting)]
+        ended = await asyncio.gather(*(run_in_turn(*lists, *how) for lists in runs))
+    results = [counted for results in ended for counted in results]
     return sum(passed for passed, _ in results), sum(failed for _, failed in results)
 
 

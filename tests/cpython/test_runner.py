@@ -91,6 +91,19 @@ def test_leaves_a_process_behind():
     open({pid_file!r}, "w").write(str(process.pid))
 """
 
+PYTEST_MEETING = """
+import time
+from pathlib import Path
+
+def test_the_others_run_too():
+    folder = Path(__file__).parent
+    Path(__file__).with_suffix(".here").touch()
+    deadline = time.monotonic() + 30
+    while len(list(folder.glob("*.here"))) < 4:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+"""
+
 # (folder, source, passed, failed, text that the output must have)
 FILES = {
     "good": ("unit", PASSING, 2, 0, "ok "),
@@ -198,6 +211,14 @@ def test_k_selects_by_test_name_and_by_file_name(run, tmp_path):
     assert (code, output.splitlines()[-1]) == (0, "2 passed, 0 failed")
     code, output = run("-k", "nowhere")
     assert (code, output.splitlines()[-1]) == (1, "0 passed, 0 failed")
+
+
+@pytest.mark.parametrize("folder", ["cpython", "web"])
+def test_four_files_run_at_a_time_be_they_of_one_kind(run, tmp_path, folder):
+    for k in range(4):
+        write(tmp_path, folder, f"test_{k}.py", PYTEST_MEETING)
+    code, output = run()
+    assert (code, output.splitlines()[-1]) == (0, "4 passed, 0 failed")
 
 
 def test_a_missing_file_is_an_error(tmp_path):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-only
 """Fixtures of the web tests: fake rigs and a browser."""
 
+import collections
 import itertools
 import os
 import re
@@ -58,10 +59,40 @@ def browser():
         chromium.close()
 
 
+def opened(browser, locale, zone):
+    """A context whose first page opens all others: they share its process, warm from the last."""
+    context = browser.new_context(locale=locale, timezone_id=zone)
+    keeper = context.new_page()
+    keeper.route("**", lambda route: route.fulfill(body="", content_type="text/html"))
+    keeper.goto("http://127.0.0.1/")
+    return context
+
+
+def forget(context, origin):
+    """Makes the context as good as new: no page, cookie, file or setting of the rig is left."""
+    keeper, *pages = context.pages
+    for page in pages:
+        page.close()
+    context.clear_cookies()
+    session = context.new_cdp_session(keeper)
+    session.send("Storage.clearDataForOrigin", {"origin": origin, "storageTypes": "all"})
+    session.send("Network.clearBrowserCache")
+    session.detach()
+
+
+@pytest.fixture(scope="session")
+def contexts():
+    """Contexts that no test uses, by locale and zone: to open one costs more than a page."""
+    return collections.defaultdict(list)
+
+
 @pytest.fixture
-def visit(browser):
-    """Opens a rig's page; a page that logs an error or asks elsewhere fails the test."""
-    contexts = []
+def visit(browser, contexts):
+    """Opens a rig's page; a page that logs an error or asks elsewhere fails the test.
+
+    Each visit is one of another phone, which has never seen the rig.
+    """
+    lent = []
     faults = []
 
     def note(message):
@@ -72,11 +103,14 @@ def visit(browser):
         rig, viewport=PHONE, scheme="light", wait=True, language="en", view="rig", zone=None
     ):
         locale = {"en": "en-GB", "fr": "fr-FR"}.get(language, language)
-        context = browser.new_context(
-            viewport=viewport, color_scheme=scheme, locale=locale, timezone_id=zone
-        )
-        contexts.append(context)
-        page = context.new_page()
+        free = contexts[locale, zone]
+        context = free.pop() if free else opened(browser, locale, zone)
+        lent.append((free, context, rig.url))
+        with context.expect_page() as shown:
+            context.pages[0].evaluate("void open('about:blank')")
+        page = shown.value
+        page.set_viewport_size(viewport)
+        page.emulate_media(color_scheme=scheme)
         page.on("console", note)
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.on(
@@ -92,8 +126,9 @@ def visit(browser):
         return page
 
     yield visit
-    for context in contexts:
-        context.close()
+    for free, context, origin in lent:
+        forget(context, origin)
+        free.append(context)
     assert faults == []
 
 

@@ -92,6 +92,9 @@ class Rig(Client):
     def __init__(self, password="", language="en", port=None, page=True):
         super().__init__(port or free_port())
         modules = ROOT / "build/mpy-lib" if page else sysconfig.get_path("purelib")
+        modules = f"{ROOT / 'lib'}:{modules}:.frozen"
+        if page:
+            modules = os.environ.get("MICROPYPATH", modules)  # tests/run.py has compiled them
         self._folder = tempfile.TemporaryDirectory()
         self.folder = Path(self._folder.name)
         self.process = subprocess.Popen(
@@ -102,7 +105,7 @@ class Rig(Client):
                 password,
                 language,
             ],
-            env=os.environ | {"MICROPYPATH": f"{ROOT / 'lib'}:{modules}:.frozen"},
+            env=os.environ | {"MICROPYPATH": modules},
             cwd=self.folder,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -143,10 +143,10 @@ def test_everything_that_a_dark_rig_asks_for_is_in_sight(visit, scheme, language
         ],
         "trial": [f"put {n} {'on trial' if n < 9 else 'tripped undervoltage'}" for n in every],
     }
-    for what, commands in told.items():
-        for rig in started(PASSWORD, language):
-            rig.tell(*commands)
-            page = visit(rig, PHONE, scheme, language=language)
+    for rig in started(PASSWORD, language):
+        page = visit(rig, PHONE, scheme, language=language)
+        for what, commands in told.items():
+            rig.tell("calm", *commands)
             verdict = page.locator("#verdict")
             expect(verdict).to_contain_text(wanted[what][language].replace(" :", "\u00a0:"))
             box = verdict.bounding_box()

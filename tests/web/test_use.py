@@ -10,7 +10,7 @@ import zoneinfo
 import pytest
 from playwright.sync_api import expect
 
-from conftest import DESKTOP, PHONE, PICTURES
+from conftest import DESKTOP, PHONE, PICTURES, forget, opened
 from rigs import ROOT
 from views import SMALL, VIEWS, faults, log_in
 
@@ -115,6 +115,22 @@ def test_the_login_can_be_cancelled(visit, rig):
     page.locator("#account").click()
     page.locator("#gate").get_by_role("button", name="Cancel").click()
     expect(page.locator("#gate")).to_be_hidden()
+
+
+def test_a_visit_leaves_nothing_to_the_next(browser, rig):
+    context = opened(browser, "en-GB", None)
+    page = context.new_page()
+    page.goto(rig.url)
+    log_in(page)
+    page.evaluate("localStorage.setItem('language', 'fr')")
+    assert context.cookies() != []
+    forget(context, rig.url)
+    assert len(context.pages) == 1 and context.cookies() == []
+    page = context.new_page()
+    page.goto(rig.url)
+    expect(page.locator("#account")).to_have_text("Log in")
+    assert page.evaluate("localStorage.getItem('language')") is None
+    context.close()
 
 
 def test_how_old_the_data_are_and_what_to_try(visit, rig):
