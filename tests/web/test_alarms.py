@@ -69,7 +69,10 @@ def test_the_headline_counts_what_flows_whoever_was_told(visit, rig):
     expect(page.locator("#voltage")).to_have_text(re.compile(r"^26\.\d\d V$"))
     expect(page.locator("#power")).to_have_text(re.compile(r"^1,5\d\d W$"))
     expect(page.locator("#connected")).to_have_text("1/16 connected")
-    expect(page.locator("#next")).to_contain_text("pull its fuse")
+    rig.tell("lose 3")
+    expect(page.locator("#tiles a").nth(2)).to_have_class("absent")
+    assert page.locator("#connected").text_content() == "1/16 connected", "one is lost"
+    expect(page.locator("#next")).to_contain_text("pull the fuse")
     for place in ("#verdict", "#total", "#tiles", "#all-off"):
         assert in_sight(page, place), place
 

@@ -20,14 +20,19 @@ from playwright.sync_api import expect, sync_playwright
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "tests/web")]
 
-from bench import page_tasks  # noqa: E402 - found by the path above
+from bench import page_audit, page_heap, page_states, page_tasks  # noqa: E402 - found by the path above
 
 FOUND = ROOT / "build/page-bench"
 DOCUMENT = ROOT / "tests/README.md"
 BEGIN = "<!-- page: written by tools/bench/page.py -->"
 END = "<!-- page: end -->"
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run")
-PARTS = {"tasks": page_tasks}
+PARTS = {
+    "tasks": page_tasks,
+    "states": page_states,
+    "heap": page_heap,
+    "audit": page_audit,
+}
 """Each has `measure` (browser, folder for its files, only), which yields rows with what they
 `missed`, and `table` of such rows."""
 

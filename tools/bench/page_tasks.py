@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-only
 """Ten tasks of somebody who sees the page for the first time, on a phone: taps, scrolls, seconds.
 
-Each is what a person does from the open page, not logged in, on a simulated rig in real time. A
-scroll is a swipe that moves the page by most of a window, whenever what is looked for is outside
-of the window or covered. The seconds are a model: what the page took to answer, on this host, plus
+Each is what a person does from the open page, not logged in, on a rig that takes as long as a plain
+ESP32. A scroll is a swipe that moves the page by most of a window, whenever what is looked for is
+outside of the window or covered. The seconds are a model: what the page took to answer, plus
 constants for each tap, swipe, glance and character.
 """
 
@@ -14,7 +14,9 @@ import subprocess
 import time
 
 from playwright.sync_api import expect
-from rigs import MICROPYTHON, PASSWORD, ROOT, simulated
+
+from bench.page_rig import paced
+from rigs import MICROPYTHON, PASSWORD, ROOT
 
 PHONE = {"width": 360, "height": 740}
 TAP_S, SWIPE_S, GLANCE_S, KEY_S = 1.2, 1.0, 2.0, 0.3
@@ -227,7 +229,7 @@ def phone(browser, rig, **options):
 
 def measure(browser, folder, only=""):
     """Yield a row of figures of each task whose name has `only` in it."""
-    with simulated(sd=card(folder), **SCENARIO) as rig:
+    with paced(sd=card(folder), **SCENARIO) as rig:
         rig.ask("POST", "/api/time", {"unix_s": int(time.time())}, **rig.login())
         rig.until(lambda state: state["batteries"][2]["state"] == "tripped", 60)
         rig.until(lambda state: (state["energy"] or {}).get("left_s") is not None, 120)

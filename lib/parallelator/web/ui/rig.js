@@ -65,7 +65,7 @@ export function draw() {
   set($("power"), `${number(model.bus.power_w, 0)} W`);
   $("all").hidden = !model.writable;
   $("all-auto").disabled = !model.batteries.some(({ wish }) => wish === "off");
-  const present = model.batteries.filter((battery) => battery.state !== "absent").length;
+  const present = model.batteries.filter(({ reason }) => reason !== "not_found").length;
   set($("connected"), say("connected", { v: model.bus.connected, n: present }));
   set($("charge"), charge(model));
   set($("left"), left(model.energy, flow));
