@@ -104,6 +104,9 @@ def test_is_the_stage_safe(visit, language):
             expect(page.locator("#verdict b")).to_contain_text(
                 words[language].replace(" :", "\u00a0:")
             )
+        rig.tell("charge 9 3 300 9000 8000 9900 - - 7", "alarm low_soon 3", "alarm low_soon 4")
+        expect(page.locator("#verdict b")).to_have_text(nearly[language])
+        expect(page.locator("#next")).to_contain_text({"en": "Plug", "fr": "Branchez"}[language])
 
 
 def test_the_key_of_what_to_do_next(visit, rig):

@@ -4,8 +4,8 @@
     micropython -X heapsize=64m tools/bench/paced.py --scenario F --port P --flash DIR --sd IMAGE
         --hurry S
 
-Everything takes as long as on a plain ESP32 (see the cost model), and a host that is late makes the
-rig slower, not late. The first S seconds pass as fast as they can. It runs until it is killed.
+Everything takes as long as on a plain ESP32 (see the cost model), and a host that is late makes
+the rig slower, not late. The first S seconds pass as fast as they can. It runs until it is killed.
 """
 
 import sys
@@ -66,4 +66,4 @@ def main(args):
     )
 
 
-main(dict(zip(sys.argv[1::2], sys.argv[2::2])))
+main({sys.argv[k]: sys.argv[k + 1] for k in range(1, len(sys.argv), 2)})

@@ -5,12 +5,13 @@
     tools/bench/page.py [--part NAME ...] [--only TEXT] [--print]
 
 Debian's Chromium uses the unchanged firmware on simulated rigs; pictures go to build/pictures/,
-tables to build/page-bench/. The exit code is 0 when every promise is kept. `--only` takes the tasks
-or states whose name contains TEXT. The document gets the table of each part that was measured last;
-`--print` leaves it alone, and so does `--only`.
+tables to build/page-bench/. The exit code is 0 when every promise is kept. `--only` takes the
+tasks or states whose name contains TEXT. The document gets what was measured last of each part
+and each of its rows; `--print` leaves it alone.
 """
 
 import argparse
+import json
 import sys
 import tempfile
 from pathlib import Path
@@ -20,7 +21,7 @@ from playwright.sync_api import expect, sync_playwright
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "tests/web")]
 
-from bench import page_audit, page_heap, page_states, page_tasks  # noqa: E402 - found by the path above
+from bench import page_audit, page_heap, page_phones, page_states, page_tasks  # noqa: E402 - found by the path above
 
 FOUND = ROOT / "build/page-bench"
 DOCUMENT = ROOT / "tests/README.md"
@@ -30,11 +31,21 @@ FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--
 PARTS = {
     "tasks": page_tasks,
     "states": page_states,
+    "phones": page_phones,
     "heap": page_heap,
     "audit": page_audit,
 }
 """Each has `measure` (browser, folder for its files, only), which yields rows with what they
 `missed`, and `table` of such rows."""
+
+
+def remembered(name, rows, only):
+    """The rows of a part; of some that were taken alone, with those of before."""
+    path = FOUND / f"{name}.json"
+    kept = json.loads(path.read_text()) if only and path.exists() else {}
+    kept |= {row["name"]: row for row in rows}
+    path.write_text(json.dumps(kept))
+    return list(kept.values())
 
 
 def main():
@@ -52,14 +63,13 @@ def main():
         for name in options.part:
             with tempfile.TemporaryDirectory() as folder:
                 rows = list(PARTS[name].measure(browser, Path(folder), options.only))
-            text = "\n".join(PARTS[name].table(rows))
+            text = "\n".join(PARTS[name].table(remembered(name, rows, options.only)))
             print(text, end="\n\n\n", flush=True)
-            if not options.only:
-                (FOUND / f"{name}.txt").write_text(text)
+            (FOUND / f"{name}.txt").write_text(text)
             missed += [f"{row['name']}: {what}" for row in rows for what in row["missed"]]
         browser.close()
     kept = [FOUND / f"{name}.txt" for name in PARTS]
-    if not (options.print_only or options.only) and all(path.exists() for path in kept):
+    if not options.print_only and all(path.exists() for path in kept):
         before, _, rest = DOCUMENT.read_text().partition(BEGIN)
         _, _, after = rest.partition(END)
         text = "\n\n\n".join(path.read_text() for path in kept)

@@ -2,7 +2,7 @@
 """Lighthouse's marks for the page on a phone: performance, accessibility, best practices.
 
 Lighthouse and its parts (190 MB) are installed into build/lighthouse/ as tools/bench/package.json
-pins them. It plays a slow phone on a slow network of its own (its preset for mobile), over the rig.
+pins them. It plays a slow phone on a slow network (its preset for mobile), over the rig.
 """
 
 import json
@@ -10,9 +10,8 @@ import os
 import shutil
 import subprocess
 
-from rigs import ROOT
-
 from bench.page_rig import paced
+from rigs import ROOT
 
 INSTALLED = ROOT / "build/lighthouse"
 LEAST = {"performance": 90, "accessibility": 90, "best-practices": 90}
@@ -60,15 +59,7 @@ def measure(browser, folder, only=""):
         rig.until(lambda state: state["bus"]["connected"] == 16, 60)
         for path in ("/", "/setup"):
             found = judged(rig.url + path, folder)
-            marks = {
-                name: round(100 * found["categories"][name]["score"]) for name in LEAST
-            }
-            short = [
-                f"{audit['id']} {audit['score']}"
-                for audit in found["audits"].values()
-                if audit["score"] is not None and audit["score"] < 0.9
-            ]
-            print(path, marks, short)
+            marks = {name: round(100 * found["categories"][name]["score"]) for name in LEAST}
             yield {
                 "name": path,
                 "marks": marks,

@@ -5,8 +5,8 @@
 
 Sixteen batteries under load, MQTT each second, the log on a card, a plain ESP32 in virtual time.
 Each phone asks as a browser does: the page, then style and program together, then words and live
-stream together. Then each logs in and taps in turns with the others. What radio and browser take is
-not in it. Prints a line of JSON, times in ms.
+stream together. Then each logs in and taps in turns with the others. What radio and browser take
+is not in it. Prints a line of JSON, times in ms.
 """
 
 import json
