@@ -78,8 +78,7 @@ class Rig:
         meter: "Meter | None" = None,
     ):
         self.settings = values
-        self.pending = {}
-        self.saves = 0
+        self.pending, self.saves = {}, 0
         self.known = {}
         self.faults = faults
         self.renamed = renamed

@@ -8,6 +8,7 @@ from playwright.sync_api import expect
 
 from conftest import PHONE
 from rigs import PASSWORD, simulated, started
+from views import faults
 
 SOUND = """
 window.tones = 0;
@@ -148,6 +149,8 @@ def test_who_may_not_change_anything_is_only_led(visit, open_rig):
         expect(page.locator(place)).to_be_hidden()
     open_rig.tell("calm", "alarm low_soon 4")
     expect(page.locator("#next-key")).to_have_text("Battery 4")
+    expect(page.locator("#to-setup")).to_be_visible()
+    assert faults(page) == []
 
 
 def test_a_charger_that_feeds_an_output_without_a_battery(visit, rig):

@@ -259,6 +259,6 @@ def table(rows):
     for row in rows:
         yield "%(name)-26s %(taps)5d %(swipes)8d %(keys)12d %(seconds)8.0f" % row
     yield ""
-    yield "A model: 1.2 s a tap, 1 s a swipe, 2 s a glance that reads, 0.3 s a character typed, and"
-    yield "what the page took to answer. Six of the tasks ask for the password, which has eight"
-    yield "characters. A list to choose from counts as two taps."
+    yield "A model: 1.2 s a tap, 1 s a swipe, 2 s a glance that reads, 0.3 s a character typed;"
+    yield "beside that what the page took to answer. Six tasks ask for the password, which has"
+    yield "eight characters. A list to choose from counts as two taps."
