@@ -68,8 +68,8 @@ def main():
             (FOUND / f"{name}.txt").write_text(text)
             missed += [f"{row['name']}: {what}" for row in rows for what in row["missed"]]
         browser.close()
-    kept = [FOUND / f"{name}.txt" for name in PARTS]
-    if not options.print_only and all(path.exists() for path in kept):
+    kept = [path for name in PARTS if (path := FOUND / f"{name}.txt").exists()]
+    if not options.print_only:
         before, _, rest = DOCUMENT.read_text().partition(BEGIN)
         _, _, after = rest.partition(END)
         text = "\n\n\n".join(path.read_text() for path in kept)

@@ -152,7 +152,11 @@ STATES = {
         lambda state: states(state) == {"absent"},
     ),
     "safe mode": (
-        {"load": [[0, 60]], "steps": [at(s, "controller_reset") for s in (0.6, 1.8, 3)]},
+        {
+            "load": [[0, 60]],
+            "steps": [at(s, "controller_reset") for s in (0.6, 1.8, 3)],
+            "clock": False,
+        },
         has("safe_crash"),
     ),
     "one battery": (
