@@ -146,7 +146,7 @@ STATES = {
         lambda state: state["batteries"][4]["state"] == "locked",
     ),
     "no card": ({"load": [[0, 60]], "steps": [at(5, "sd_remove")]}, has("sd_absent")),
-    "clock not set": ({"load": [[0, 60]], "clock": False}, has("clock_unset")),
+    "clock not set": ({"load": [[0, 60]], "clock": False, "hurry_s": 1000}, has("clock_unset")),
     "no sensors": (
         {"steps": [at(0, "sensor_nack", n=n) for n in EVERY]},
         lambda state: states(state) == {"absent"},
@@ -223,12 +223,13 @@ def looks(browser, name):
     with paced(**plan) as rig:
         if clock:
             rig.ask("POST", "/api/time", {"unix_s": int(time.time())}, **rig.login())
+        rig.until(reached, LONGEST_S)
         pages = [(*look, opened(browser, rig.url + path, places[-1], *look)) for look in LOOKS]
         over = True
         while over:  # a state that ends meanwhile comes again
             rig.until(reached, LONGEST_S)
             said = [taken(rig, name, places, *look) for look in pages]
-            over = not reached(rig.ask("GET", "/api/state")[2])
+            over = not reached(rig.until(lambda state: True))
         for (viewport, language, page), text in zip(pages, said, strict=True):
             wrong = list(examine(page, viewport, (viewport, language) == LOOKS[0]))
             page.context.close()
