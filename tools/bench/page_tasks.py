@@ -112,7 +112,7 @@ def energy_and_time(me):
 
 
 def why_is_3_off(me):
-    me.reads("#verdict", "battery 3.*hot")
+    me.reads("#verdict", r"battery 3\s+Too hot")
 
 
 def acknowledge(me):
