@@ -276,7 +276,7 @@ def sheets():
 
 def table(rows):
     """Lines of the table."""
-    yield "What a person reads first, in twenty states of the rig"
+    yield f"What a person reads first, in {len(rows)} of {len(STATES)} states of the rig"
     for row in sorted(rows, key=lambda row: list(STATES).index(row["name"])):
         yield ""
         yield row["name"]
