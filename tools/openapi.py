@@ -112,7 +112,7 @@ SCHEMAS = {
     "State": fields(
         name="str", version="str", language={"enum": ["en", "fr"]}, uptime_ms="int", time="str?",
         boot="int", writable="bool", logged_in="bool", max_discharge_ma="int", max_charge_ma="int",
-        pending="int", unused=array(of("int")),
+        pending="int", saves="int", unused=array(of("int")),
         bus=fields(voltage_mv="int?", current_ma="int", power_w="num?", connected="int"),
         max=PEAK, min=PEAK, mean_mv="int?", discharge_mah="int", charge_mah="int",
         discharge_wh="num?", charge_wh="num?",

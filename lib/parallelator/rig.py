@@ -31,7 +31,8 @@ class Rig:
 
     Attributes:
         settings: the settings in use; `web.port` is the TCP port.
-        pending: dict of those that are saved but not in use before a restart.
+        pending: dict of those that are saved but not in use before a restart; saves: how often
+            settings were saved since the start.
         config_files, faults, renamed, slot: as above; `switch(folder)` as of `app.run`;
             `button_held()` as of `controller`.
         clock: the `Clock`; snap: the `Snapshot`; events: the `Events`; history: the `History`;
@@ -79,7 +80,8 @@ class Rig:
         save: "Callable[[bytes, bytes], Awaitable] | None" = None,
     ):
         self.settings = values
-        self.pending, self.known = {}, {}
+        self.pending, self.saves = {}, 0
+        self.known = {}
         self.faults = faults
         self.renamed = renamed
         self.config_files = config_files
@@ -164,6 +166,7 @@ class Rig:
         Args:
             limits: as `find_limits` has found them: all are in force from now on, or none.
         """
+        self.saves += 1
         found = limits[0] if limits and self.guard.adopt(*limits[1:]) else {}
         for key in found:
             self.pending.pop(key, None)

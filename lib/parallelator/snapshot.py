@@ -155,7 +155,7 @@ def _words():
 
 
 def missing(snap: "Snapshot", report: "Callable[[str, int], object] | None"):
-    """Name what a complete rig of the known boards lacks.
+    """Name what a complete rig of the known boards lacks; a board stands for its sensors.
 
     Args:
         report: function (what, number) called with "board" 1..4 or "sensor" 1..16, or None.
@@ -171,6 +171,7 @@ def missing(snap: "Snapshot", report: "Callable[[str, int], object] | None"):
             count += 1
             if report:
                 report("board", b + 1)
+            continue
         for i in range(b * CHANNELS, b * CHANNELS + CHANNELS):
             if not (snap.sensors | snap.unused) >> i & 1:
                 count += 1

@@ -168,13 +168,13 @@ class Words:
 
     def missing(self, snap: "Snapshot"):
         """What a complete rig of the known boards lacks, in words, each with a leading space."""
-        parts = []
-
-        def name(what: str, n: int):
-            parts.append(" " + self._word("missing", what).format(n=n))
-
-        missing(snap, name)
-        return "".join(parts)
+        parts = {"board": [], "sensor": []}
+        missing(snap, lambda what, n: parts[what].append(str(n)))
+        return "".join(
+            " " + self._word("missing", what).format(n=", ".join(parts[what]))
+            for what in ("board", "sensor")
+            if parts[what]
+        )
 
 
 def log_name(number: int):

@@ -17,6 +17,7 @@ class Rig:
     snap = Snapshot()
     settings = Labels()
     pending = {"limits.max_trips": 3}
+    saves = 2
 
     def alarms(self):
         return ({"code": code, "n": 3} for code in ("stuck_closed", "no_contact"))
@@ -36,7 +37,7 @@ def test_the_pieces_are_one_object_and_none_holds_two_batteries():
         assert [one["n"] for one in whole["batteries"]] == list(range(1, 17))
         assert whole["batteries"][2]["label"] == "batteries.3.label"
         assert whole["logged_in"] == logged_in and whole["writable"] and whole["name"] == "rig"
-        assert whole["pending"] == 1
+        assert (whole["pending"], whole["saves"]) == (1, 2)
         assert whole["unused"] == [3], "a sensor answers at the other"
         assert [alarm["code"] for alarm in whole["alarms"]] == ["stuck_closed", "no_contact"]
 

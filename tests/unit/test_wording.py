@@ -60,6 +60,17 @@ def test_the_topology_alarm_names_what_is_missing():
     assert "board 1" not in alarm["text"] and "battery 3" not in alarm["text"]
 
 
+def test_a_board_that_is_missing_stands_for_its_sensors():
+    snap = Snapshot()
+    snap.known_boards = 0b1111
+    snap.boards = 0b0011
+    snap.sensors = 0b11101101
+    snap.alarm("topology", RIG, True)
+    (alarm,) = Words("en").alarms(snap, [])
+    told = alarm["text"].partition("Missing")
+    assert told[1] + told[2] == "Missing: board 3, 4. Missing: sensor of battery 2, 5."
+
+
 def test_alarms_of_a_battery_of_the_rig_and_of_a_file_are_filled_in():
     snap = Snapshot()
     snap.uptime_s = 7

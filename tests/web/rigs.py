@@ -153,10 +153,8 @@ class Simulation(Client):
         with (self.folder / "log").open("wb") as log:
             self.process = subprocess.Popen(
                 [
-                    *(MICROPYTHON, "-X", "heapsize=64m", ROOT / "tools/sim/run.py"),
-                    *("--clock", "virtual" if virtual else "real", "--port", str(self.port)),
-                    *("--speed", str(speed)),
-                    *("--scenario", self.folder / "scenario.json"),
+                    *(MICROPYTHON, "-X", "heapsize=64m", *self.program(virtual, speed)),
+                    *("--port", str(self.port), "--scenario", self.folder / "scenario.json"),
                     *("--flash", self.folder / "flash", "--report", self.folder / "report.json"),
                     *(("--sd", sd) if sd else ()),
                 ],
@@ -164,6 +162,11 @@ class Simulation(Client):
                 stderr=subprocess.STDOUT,
             )
         self.wait(self.process)
+
+    def program(self, virtual, speed):
+        """What runs it, and how its time passes."""
+        clock = "virtual" if virtual else "real"
+        return ROOT / "tools/sim/run.py", "--clock", clock, "--speed", str(speed)
 
     def until(self, true, seconds=30):
         """Waits until `true(state)` of what /api/state answers; returns that state."""
@@ -200,9 +203,9 @@ class Simulation(Client):
 
 
 @contextlib.contextmanager
-def simulated(**scenario):
+def simulated(kind=Simulation, **scenario):
     """A Simulation, ended afterwards."""
-    rig = Simulation(**scenario)
+    rig = kind(**scenario)
     try:
         yield rig
     except BaseException:

@@ -8,6 +8,7 @@ from playwright.sync_api import expect
 
 from conftest import PHONE
 from rigs import PASSWORD, simulated, started
+from views import faults
 
 SOUND = """
 window.tones = 0;
@@ -69,7 +70,10 @@ def test_the_headline_counts_what_flows_whoever_was_told(visit, rig):
     expect(page.locator("#voltage")).to_have_text(re.compile(r"^26\.\d\d V$"))
     expect(page.locator("#power")).to_have_text(re.compile(r"^1,5\d\d W$"))
     expect(page.locator("#connected")).to_have_text("1/16 connected")
-    expect(page.locator("#next")).to_contain_text("pull its fuse")
+    rig.tell("lose 3")
+    expect(page.locator("#tiles a").nth(2)).to_have_class("absent")
+    assert page.locator("#connected").text_content() == "1/16 connected", "one is lost"
+    expect(page.locator("#next")).to_contain_text("pull the fuse")
     for place in ("#verdict", "#total", "#tiles", "#all-off"):
         assert in_sight(page, place), place
 
@@ -101,6 +105,9 @@ def test_is_the_stage_safe(visit, language):
             expect(page.locator("#verdict b")).to_contain_text(
                 words[language].replace(" :", "\u00a0:")
             )
+        rig.tell("charge 9 3 300 9000 8000 9900 - - 7", "alarm low_soon 3", "alarm low_soon 4")
+        expect(page.locator("#verdict b")).to_have_text(nearly[language])
+        expect(page.locator("#next")).to_contain_text({"en": "Plug", "fr": "Branchez"}[language])
 
 
 def test_the_key_of_what_to_do_next(visit, rig):
@@ -142,6 +149,8 @@ def test_who_may_not_change_anything_is_only_led(visit, open_rig):
         expect(page.locator(place)).to_be_hidden()
     open_rig.tell("calm", "alarm low_soon 4")
     expect(page.locator("#next-key")).to_have_text("Battery 4")
+    expect(page.locator("#to-setup")).to_be_visible()
+    assert faults(page) == []
 
 
 def test_a_charger_that_feeds_an_output_without_a_battery(visit, rig):

@@ -47,7 +47,11 @@ CHARGES = (
     ("idle", "charge 98 2 2860 - - - - - -", "98 % ± 2, 2.9 kWh left"),
     ("load 4200", HALF, "63 % ± 4, about 3 h 10 at this load, until "),
     ("load 4200", "charge 55 22 1500 9000 4200 15000 - - 3", "55 % ± 22, at least 1 h 10 "),
+    ("load 4200", "charge 7 5 230 861 0 2429 - - 15", "7 % ± 5, at most 40 min at this load"),
+    ("load 4200", "charge 7 5 230 861 0 - - - 15", "7 % ± 5, it may end within minutes"),
     ("load -4000", "charge 71 5 2000 - - - 6600 8900 -", "71 % ± 5, full in 1 h 50 to 2 h 30"),
+    ("load -400", "charge 97 5 2000 - - - 0 8900 -", "97 % ± 5, full within 2 h 30"),
+    ("load -400", "charge 100 5 2000 - - - 0 8900 -", "100 % ± 5, full"),
     ("idle", "charge - - - - - - - - -", "Charge: not known yet"),
     ("idle", "charge", "Charge: enter the capacity of the batteries in Settings."),
 )

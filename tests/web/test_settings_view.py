@@ -265,6 +265,18 @@ def test_save_is_always_in_reach_and_never_covered(visit, rig):
         assert on_top == ["save"] * 3, share
 
 
+def test_every_phone_learns_at_once_what_another_has_saved(visit, rig):
+    page = visit(rig)
+    expect(page.locator("#battery-3 [data-f=label]")).to_have_text("Stage <left>")
+    session = rig.login()
+    body = {"wifi.hostname": "stage", "batteries.3.label": "Left"}
+    assert rig.ask("PATCH", "/api/settings", body, **session)[0] == 200
+    expect(page.locator("#pending-text")).to_have_text("A setting waits for a restart.")
+    expect(page.locator("#battery-3 [data-f=label]")).to_have_text("Left")
+    rig.ask("PATCH", "/api/settings", {"wifi.hostname": "parallelator"}, **session)
+    expect(page.locator("#pending")).to_be_hidden()
+
+
 def test_every_setting_has_a_name_in_both_languages(visit, rig):
     page = opened(visit, rig)
     keys = {row["key"] for row in rig.ask("GET", "/api/settings/schema")[2]}

@@ -248,6 +248,14 @@ def test_nothing_jumps_while_it_loads(visit, rig, view, viewport, language):
         assert page.evaluate(SHIFTS) < 0.1
 
 
+def test_nothing_jumps_while_the_set_up_loads(visit, rig):
+    page = visit(rig, language="fr")
+    page.goto(f"{rig.url}/setup")
+    expect(page.locator("#password-hint")).to_be_visible()
+    expect(page.locator("#password-hint")).to_have_text(re.compile("."))
+    assert page.evaluate(SHIFTS) < 0.1
+
+
 @SIZES
 def test_other_screens(visit, stage, viewport, scheme, language):
     page = visit(stage, viewport, scheme, language=language)

@@ -12,8 +12,9 @@ skips to the latest frame, and the server drops one that reads nothing for ten s
 unnamed: a frame of at most 1500 bytes,
     [uptime_s, bus, alarms, n_alarms, slow, battery 1, ..., battery 16]
     bus     = [voltage_mv, current_ma, power_w, connected, n of the highest, n of the lowest,
-               mean_mv, discharge_mah, charge_mah, energy, known]; energy: values of `energy` of
-               codes, or null; known: how many alarms an operator has acknowledged
+               mean_mv, discharge_mah, charge_mah, energy, known, saves]; energy: values of
+               `energy` of codes, or null; known: how many alarms an operator has acknowledged;
+               saves: how often settings were saved since the start
     alarms  = [[code, n], ...], the first twelve of n_alarms
     slow    = [n, temperature_c, on_s, switchings, r_mohm, soc_pct, soc_error_pct] of another
                battery in each frame
@@ -41,7 +42,7 @@ class Live:
     """Builds the one frame that all streams send.
 
     Args:
-        rig: its `snap`, `alarms` and `meter` are used.
+        rig: its `snap`, `alarms`, `meter` and `saves` are used.
 
     Attributes:
         frame: the latest event, bytes ready to send.
@@ -150,6 +151,7 @@ async def frame(rig: "Rig", slow: int):
         total["charge_mah"],
         meter and views.energy(meter),
         known,
+        rig.saves,
     )
     await asyncio.sleep_ms(0)
     parts = [f"data: [{snap.uptime_s},{dump(bus)},{dump(shown)},{count}"]

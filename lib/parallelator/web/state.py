@@ -22,6 +22,7 @@ def pieces(rig: "Rig", writable: bool, logged_in: bool):
     head["max_discharge_ma"] = _most(rig, "discharge")
     head["max_charge_ma"] = _most(rig, "charge")
     head["pending"] = len(rig.pending)
+    head["saves"] = rig.saves
     unused = rig.snap.unused & ~rig.snap.sensors
     head["unused"] = [i + 1 for i in range(BATTERIES) if unused >> i & 1]
     yield dump(head)[:-1] + ',"batteries":['

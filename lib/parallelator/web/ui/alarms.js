@@ -134,12 +134,18 @@ function verdict(first) {
     return [look(first) || "note", words, []];
   }
   if (look(first) === "danger") return ["danger", "nowDanger", about];
+  if (isLow(first)) return ["trouble", "nowLow", []];
   if (look(first) === "trouble") {
     const known = first.known_ms !== null;
     return known ? ["note", "nowKnown", about] : ["trouble", "nowTrouble", about];
   }
-  return runsOut() ? ["trouble", "nowLow", []] : ["fine", "nowFine", []];
+  return ["fine", "nowFine", []];
 }
+
+// The rig runs out, and nothing worse is wrong.
+const isLow = (first) => (
+  (!first || look(first) === "note" || first.code === "low_soon") && runsOut()
+);
 
 // A tenth of the charge or less is left, or nobody can be sure of another half an hour.
 function runsOut() {
@@ -155,7 +161,7 @@ function remedy(first) {
   const [group] = dark ? alike(dark, ({ state, reason }) => `${state} ${reason}`)
     .sort((a, b) => b.length - a.length) : [];
   if (group && (!first || first.rank < OPENED || first.state)) return batteryRemedy(group);
-  if ((!first || look(first) === "note") && runsOut()) return [say("doLow")];
+  if (isLow(first)) return [say("doLow")];
   if (!first) return [say("calm")];
   if (first.state) return batteryRemedy(first.items);
   const { code, items: [{ n }], place, text } = first;
@@ -168,12 +174,14 @@ function remedy(first) {
 }
 
 function batteryRemedy(items) {
-  const { words } = app;
+  const { model, words } = app;
   const [battery] = items;
   const { n, state, reason, clears, eta_ms } = battery;
   const end = eta_ms ? wait(battery) : words.clears[clears];
   const one = items.length === 1;
-  const what = one ? say("pair", { b: say("battery", battery), s: words.reason[reason] })
+  // The headline of a rig that is on names the battery already.
+  const what = one && !model.bus.connected
+    ? say("pair", { b: say("battery", battery), s: words.reason[reason] })
     : sentence(words.reason[reason]);
   const text = `${what}. ${end || ""}`;
   if (reason === "bus_overload") return [text, ...onKey(items)];

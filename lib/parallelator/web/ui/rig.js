@@ -15,6 +15,7 @@ import { flowOf, refresh } from "./stream.js";
 import * as table from "./table.js";
 
 const HOT_C = 50;
+const SOON_S = 300;
 const TIRED_PCT = 80; // of the label's capacity
 const HOLD_MS = 1000;
 const BUSY_MS = 300;
@@ -65,7 +66,7 @@ export function draw() {
   set($("power"), `${number(model.bus.power_w, 0)} W`);
   $("all").hidden = !model.writable;
   $("all-auto").disabled = !model.batteries.some(({ wish }) => wish === "off");
-  const present = model.batteries.filter((battery) => battery.state !== "absent").length;
+  const present = model.batteries.filter(({ reason }) => reason !== "not_found").length;
   set($("connected"), say("connected", { v: model.bus.connected, n: present }));
   set($("charge"), charge(model));
   set($("left"), left(model.energy, flow));
@@ -81,18 +82,23 @@ export function draw() {
 function left(energy, flow) {
   if (!energy) return say("capacityUnset");
   if (energy.soc_pct === null) return say("socUnknown");
-  return [soc(energy), leftTime(energy, flow)].join(", ");
+  return [soc(energy), time(energy, flow)].join(", ");
 }
 
-function leftTime({ left_wh, left_s, left_least_s, left_most_s, full_least_s, full_most_s }, flow) {
+function time(energy, flow) {
+  const { soc_pct, left_wh, left_s, left_least_s, left_most_s, full_least_s, full_most_s } = energy;
   if (flow === "charging" && full_most_s !== null) {
-    return say("fullIn", { v: hours(full_least_s), n: hours(full_most_s) });
+    if (soc_pct === 100) return say("full");
+    return say(full_least_s < SOON_S ? "fullWithin" : "fullIn", {
+      v: hours(full_least_s), n: hours(full_most_s),
+    });
   }
   if (flow !== "discharging" || left_s === null) {
     return say("energyLeft", { v: number(left_wh, 1, 1000) });
   }
   if (left_most_s === null || left_most_s > 1.5 * left_least_s) {
-    return say("leastLeft", { v: hours(left_least_s) });
+    if (left_least_s >= SOON_S) return say("leastLeft", { v: hours(left_least_s) });
+    return left_most_s === null ? say("endsSoon") : say("mostLeft", { v: hours(left_most_s) });
   }
   return say("timeLeft", { v: hours(left_s), t: timeOf(Date.now() + left_s * 1000) });
 }

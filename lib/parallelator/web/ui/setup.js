@@ -59,6 +59,7 @@ async function load() {
   } catch {
     tell(say("offline"), true);
   }
+  document.body.classList.remove("loading");
   setTimeout(load, POLL_MS);
 }
 

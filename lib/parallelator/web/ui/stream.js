@@ -35,6 +35,7 @@ function takeFrame([uptimeS, bus, alarms, alarmCount, slow, ...rows]) {
   fresh(uptimeS * 1000);
   const [
     voltage_mv, current_ma, power_w, connected, max, min, mean_mv, out, into, told, acknowledged,
+    saves,
   ] = bus;
   Object.assign(model, {
     uptime_ms: uptimeS * 1000, bus: { voltage_mv, current_ma, power_w, connected }, mean_mv,
@@ -43,7 +44,7 @@ function takeFrame([uptimeS, bus, alarms, alarmCount, slow, ...rows]) {
   });
   const shown = model.alarms.slice(0, alarms.length).map(({ code, n }) => [code, n]);
   const known = model.alarms.filter(({ known_ms }) => known_ms !== null).length;
-  if (alarmCount !== model.alarms.length || known !== acknowledged
+  if (alarmCount !== model.alarms.length || known !== acknowledged || saves !== model.saves
     || String(shown) !== String(alarms)) refresh();
   rows.forEach((row, i) => {
     const [state, reason, wish, clears, voltage, current, since, eta, trips, outMah, inMah] = row;

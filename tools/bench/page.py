@@ -1,0 +1,83 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-only
+"""Is the page as good as promised? Uses it, prints the tables, writes them into tests/README.md.
+
+    tools/bench/page.py [--part NAME ...] [--only TEXT] [--print]
+
+Debian's Chromium uses the unchanged firmware on simulated rigs; pictures go to build/pictures/,
+tables to build/page-bench/. The exit code is 0 when every promise is kept. `--only` takes the
+tasks or states whose name contains TEXT. The document gets what was measured last of each part
+and each of its rows; `--print` leaves it alone.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+from playwright.sync_api import expect, sync_playwright
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "tests/web")]
+
+from bench import page_audit, page_heap, page_phones, page_states, page_tasks  # noqa: E402 - found by the path above
+
+FOUND = ROOT / "build/page-bench"
+DOCUMENT = ROOT / "tests/README.md"
+BEGIN = "<!-- page: written by tools/bench/page.py -->"
+END = "<!-- page: end -->"
+FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run")
+PARTS = {
+    "tasks": page_tasks,
+    "states": page_states,
+    "phones": page_phones,
+    "heap": page_heap,
+    "audit": page_audit,
+}
+"""Each has `measure` (browser, folder for its files, only), which yields rows with what they
+`missed`, and `table` of such rows."""
+
+
+def remembered(name, rows, only):
+    """The rows of a part; of some that were taken alone, with those of before."""
+    path = FOUND / f"{name}.json"
+    kept = json.loads(path.read_text()) if only and path.exists() else {}
+    kept |= {row["name"]: row for row in rows}
+    path.write_text(json.dumps(kept))
+    return list(kept.values())
+
+
+def main():
+    """Measure, print, write; return 1 when a promise is not kept."""
+    parser = argparse.ArgumentParser(description="Use the page, and measure it.")
+    parser.add_argument("--part", choices=PARTS, nargs="+", default=list(PARTS))
+    parser.add_argument("--only", default="", metavar="TEXT")
+    parser.add_argument("--print", action="store_true", dest="print_only")
+    options = parser.parse_args()
+    FOUND.mkdir(parents=True, exist_ok=True)
+    expect.set_options(timeout=30000)
+    missed = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
+        for name in options.part:
+            with tempfile.TemporaryDirectory() as folder:
+                rows = list(PARTS[name].measure(browser, Path(folder), options.only))
+            text = "\n".join(PARTS[name].table(remembered(name, rows, options.only)))
+            print(text, end="\n\n\n", flush=True)
+            (FOUND / f"{name}.txt").write_text(text)
+            missed += [f"{row['name']}: {what}" for row in rows for what in row["missed"]]
+        browser.close()
+    kept = [path for name in PARTS if (path := FOUND / f"{name}.txt").exists()]
+    if not options.print_only:
+        before, _, rest = DOCUMENT.read_text().partition(BEGIN)
+        _, _, after = rest.partition(END)
+        text = "\n\n\n".join(path.read_text() for path in kept)
+        DOCUMENT.write_text(f"{before}{BEGIN}\n```text\n{text}\n```\n{END}{after}")
+    for line in missed:
+        print("not kept:", line)
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: GPL-3.0-only
+"""Lighthouse's marks for the page on a phone: performance, accessibility, best practices.
+
+Lighthouse and its parts (190 MB) are installed into build/lighthouse/ as tools/bench/package.json
+pins them. It plays a slow phone on a slow network (its preset for mobile), over the rig.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+
+from bench.page_rig import paced
+from rigs import ROOT
+
+INSTALLED = ROOT / "build/lighthouse"
+LEAST = {"performance": 90, "accessibility": 90, "best-practices": 90}
+"""Promised, of 100."""
+LEAST_INDEX = 500
+"""Lighthouse's measure of the host, which it slows down by four; a phone of the middle has as
+much. Of a host that is slower itself, or busy, the times say nothing about the page."""
+TIMES = {
+    "first-contentful-paint": "first paint, s",
+    "largest-contentful-paint": "largest paint, s",
+    "total-blocking-time": "blocked, s",
+}
+FLAGS = "--headless --no-sandbox --disable-gpu"
+
+
+def install():
+    """Bring build/lighthouse up to what tools/bench/package.json says."""
+    wanted = (ROOT / "tools/bench/package.json").read_bytes()
+    have = INSTALLED / "package.json"
+    if have.exists() and have.read_bytes() == wanted and (INSTALLED / "node_modules").is_dir():
+        return
+    shutil.rmtree(INSTALLED, ignore_errors=True)
+    INSTALLED.mkdir(parents=True)
+    have.write_bytes(wanted)
+    options = ("--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error")
+    subprocess.run(["npm", "install", "--ignore-scripts", *options], cwd=INSTALLED, check=True)
+
+
+def judged(url, folder):
+    """What Lighthouse finds at an address."""
+    out = folder / "report.json"
+    subprocess.run(
+        [
+            *(INSTALLED / "node_modules/.bin/lighthouse", url, "--quiet"),
+            *("--output=json", f"--output-path={out}", f"--chrome-flags={FLAGS}"),
+            f"--only-categories={','.join(LEAST)}",
+        ],
+        env=os.environ | {"CHROME_PATH": "/usr/bin/chromium"},
+        check=True,
+    )
+    return json.loads(out.read_text())
+
+
+def measure(browser, folder, only=""):
+    """Yield a row of each page; browser, only: not used."""
+    install()
+    with paced(settings={"pack": {"capacity_mah": 20000}}, load=[[0, 60]]) as rig:
+        rig.until(lambda state: state["bus"]["connected"] == 16, 60)
+        for path in ("/", "/setup"):
+            found = judged(rig.url + path, folder)
+            audits, index = found["audits"], found["environment"]["benchmarkIndex"]
+            marks = {name: round(100 * found["categories"][name]["score"]) for name in LEAST}
+            missed = [f"{name} {marks[name]}" for name in LEAST if marks[name] < LEAST[name]]
+            if index < LEAST_INDEX:
+                marks["performance"] = None
+                missed.append(f"performance not measured: the host has an index of {index:.0f}")
+            yield {
+                "name": path,
+                "marks": marks,
+                "times": [audits[name]["numericValue"] / 1000 for name in TIMES],
+                "shift": audits["cumulative-layout-shift"]["numericValue"],
+                "index": index,
+                "missed": missed,
+            }
+
+
+def table(rows):
+    """Lines of the table."""
+    yield "Lighthouse, mobile, of 100 (at least 90 each)"
+    yield ""
+    heads = (*LEAST, *TIMES.values(), "layout shift", "index of the host")
+    yield "%-8s" % "page" + "".join("%*s" % (len(head) + 2, head) for head in heads)
+    for row in rows:
+        cells = ["-" if mark is None else str(mark) for mark in row["marks"].values()]
+        cells += ["%.1f" % s for s in row["times"]]
+        cells += ["%.3f" % row["shift"], "%.0f" % row["index"]]
+        pairs = zip(heads, cells, strict=True)
+        yield "%-8s" % row["name"] + "".join("%*s" % (len(h) + 2, cell) for h, cell in pairs)
+    yield ""
+    yield (
+        "-: not measured, the host is slower than the phone that it is to play (index under %d)."
+        % (LEAST_INDEX)
+    )
