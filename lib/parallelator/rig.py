@@ -80,8 +80,7 @@ class Rig:
         save: "Callable[[bytes, bytes], Awaitable] | None" = None,
     ):
         self.settings = values
-        self.pending, self.saves = {}, 0
-        self.known = {}
+        self.pending, self.known, self.saves = {}, {}, 0
         self.faults = faults
         self.renamed = renamed
         self.config_files = config_files

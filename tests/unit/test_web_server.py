@@ -154,6 +154,7 @@ class Rig:
 
     boot = 1
     meter = None
+    saves = 0
     pending = {}
     events = Events(None)
 
