@@ -426,6 +426,7 @@ def test_telegraf_takes_what_is_there(fleet):
     config = tomllib.loads((HERE / "telegraf.conf").read_text())
     source = config["inputs"]["mqtt_consumer"][0]
     assert source["username"] in accounts.PROGRAMS
+    assert source["startup_error_behavior"] == "retry"
     reader = listener_on(fleet, "reader")
     crew = listener_on(fleet, "home-assistant")
     crew.say("parallelator/rig-001/battery/1/set", "nonsense")  # makes an event

@@ -211,7 +211,7 @@ class Reports:
         rig = self._rig
         yield _head("info", "gauge", "Version of the firmware.")
         yield 'parallelator_info{version="%s"} 1\n' % VERSION
-        yield _single("uptime_seconds", "gauge", "Time so far.", rig.snap.uptime_s)
+        yield from _single("uptime_seconds", "gauge", "Time so far.", rig.snap.uptime_s)
         yield from self._output()
         alarms = set()
         count = 0
@@ -219,7 +219,7 @@ class Reports:
             alarms.add((alarm["code"], alarm["severity"], alarm["n"] or 0))
             count += 1
             yield ""
-        yield _single("alarms", "gauge", "Active alarms.", count)
+        yield from _single("alarms", "gauge", "Active alarms.", count)
         yield _head("alarm", "gauge", "1 for each active alarm; battery is empty for the rig.")
         for code, severity, n in sorted(alarms):
             yield _ALARM % (code, severity, n or "")
@@ -232,7 +232,7 @@ class Reports:
         if rig.mqtt:
             report = rig.mqtt.report()
             for name, key, kind, text in _MQTT_METRICS:
-                yield _single("mqtt_" + name, kind, text, int(report[key]))
+                yield from _single("mqtt_" + name, kind, text, int(report[key]))
         yield _head("battery_state", "gauge", "1 for the present state and why.")
         for i in range(BATTERIES):
             state, reason, clears = state_view(rig.snap, i)
@@ -263,23 +263,23 @@ class Reports:
         rig = self._rig
         bus_mv, current_ma = bus(rig.snap)
         volts = None if bus_mv is None else "%.3f" % (bus_mv / 1000)
-        yield _single("voltage_volts", "gauge", "Voltage of the output.", volts)
+        yield from _single("voltage_volts", "gauge", "Voltage of the output.", volts)
         amperes = "%.3f" % (current_ma / 1000)
-        yield _single(
+        yield from _single(
             "current_amperes", "gauge", "Current of the output, positive when drawn.", amperes
         )
         text = "Trials of the output since one last succeeded."
-        yield _single("trials", "gauge", text, rig.guard.trials)
+        yield from _single("trials", "gauge", text, rig.guard.trials)
         for name, text in _I2C:
-            yield _single("i2c_%s_total" % name, "counter", text, getattr(rig.i2c, name))
+            yield from _single("i2c_%s_total" % name, "counter", text, getattr(rig.i2c, name))
         text = "Strength of the Wi-Fi network."
-        yield _single("wifi_rssi_dbm", "gauge", text, _rssi_dbm(rig.network))
+        yield from _single("wifi_rssi_dbm", "gauge", text, _rssi_dbm(rig.network))
 
     def _charge(self, meter: "Meter"):
         # What is not known has no sample.
         for (name, text, scale), value in zip(_CHARGE, energy(meter)):
             known = None if value is None else "%.2f" % (value * scale)
-            yield _single(name, "gauge", text, known)
+            yield from _single(name, "gauge", text, known)
         for k, (name, text) in enumerate(_CHARGES):
             yield _head("battery_" + name, "gauge", text)
             for i in range(BATTERIES):
@@ -333,8 +333,9 @@ def _rssi_dbm(network: "Network"):
 
 def _single(name: str, kind: str, text: str, value: "object"):
     """A metric with one sample, with none when the value is not known: None."""
-    head = _head(name, kind, text)
-    return head if value is None else head + "parallelator_%s %s\n" % (name, value)
+    yield _head(name, kind, text)
+    if value is not None:
+        yield "parallelator_%s %s\n" % (name, value)
 
 
 def _gauge(snap: "Snapshot", name: str, i: int):
