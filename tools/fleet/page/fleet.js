@@ -19,7 +19,7 @@ const WORDS = {
   en: {
     danger: "Danger", offline: "Offline", trouble: "Trouble", notice: "Notice", info: "Good",
     rigs: "{n} rigs", rig: "1 rig", none: "No rig is in rigs.json yet.",
-    in_danger: "{n} in danger", in_offline: "{n} offline", in_trouble: "{n} with trouble",
+    in_danger: "{n} in danger", in_offline: "{n} offline", in_trouble: "{n} in trouble",
     good: "all good", charging: "charging", left: "left", connected: "connected",
     since: "Offline since {v}, for {d}.", never: "Offline for more than a day, or never seen.",
     more: "and {n} more", silence: "Prometheus does not answer. The figures are of {v}.",
@@ -29,7 +29,7 @@ const WORDS = {
   fr: {
     danger: "Danger", offline: "Hors ligne", trouble: "Problème", notice: "À savoir", info: "OK",
     rigs: "{n} parcs", rig: "1 parc", none: "Aucun parc dans rigs.json pour l’instant.",
-    in_danger: "{n} en danger", in_offline: "{n} hors ligne", in_trouble: "{n} en panne partielle",
+    in_danger: "{n} en danger", in_offline: "{n} hors ligne", in_trouble: "{n} avec un problème",
     good: "tout va bien", charging: "en charge", left: "d’autonomie", connected: "connectées",
     since: "Hors ligne depuis {v}, soit {d}.", never: "Hors ligne depuis plus d’un jour, ou jamais vu.",
     more: "et {n} de plus", silence: "Prometheus ne répond pas. Valeurs de {v}.",
@@ -110,6 +110,7 @@ function urgent(a, b) {
 
 function lasting(seconds) {
   const minutes = Math.floor(seconds / 60);
+  if (minutes < 1) return "< 1 min";
   if (minutes < 60) return `${minutes} min`;
   if (minutes < 48 * 60) {
     return `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, "0")}`;
@@ -148,7 +149,8 @@ function make(tag, name, text) {
 
 function figure(text, unit, after = "") {
   const element = make("span");
-  element.append(make("b", "", text), " " + unit, after && make("small", "", " " + after));
+  element.append(make("b", "", text), " " + unit);
+  if (after) element.append(make("small", "", " " + after));
   return element;
 }
 
@@ -160,7 +162,7 @@ function figures(rig) {
   const left = rig.parallelator_time_to_empty_seconds;
   if (volts !== undefined) shown.append(figure(number(volts, 1), "V"));
   if (amperes !== undefined) {
-    shown.append(figure(number(Math.abs(amperes), 1), "A", amperes < -0.05 && word("charging")));
+    shown.append(figure(number(Math.abs(amperes), 1), "A", amperes < -0.05 ? word("charging") : ""));
   }
   if (charge !== undefined) {
     const bar = make("meter");
@@ -170,9 +172,6 @@ function figures(rig) {
     shown.append(element);
   }
   if (left !== undefined) shown.append(figure(lasting(left), "", word("left")));
-  if (rig.present) {
-    shown.append(figure(`${rig.connected ?? 0}/${rig.present}`, "", word("connected")));
-  }
   return shown;
 }
 
@@ -191,7 +190,11 @@ function draw(rig) {
   link.className = rig.urgency;
   link.href = address(rig);
   const top = make("div", "top");
-  top.append(make("b", "", rig.name), make("span", "badge", word(rig.urgency)));
+  top.append(make("b", "", rig.name));
+  if (rig.up && rig.present) {
+    top.append(make("small", "", `${rig.connected ?? 0}/${rig.present} ${word("connected")}`));
+  }
+  top.append(make("span", "badge", word(rig.urgency)));
   link.replaceChildren(top);
   if (!rig.up) {
     link.append(make("p", "why", since(rig)));
