@@ -10,6 +10,7 @@ from playwright.sync_api import expect, sync_playwright
 from fake_fleet import FakeFleet, told
 from fleet import accounts, engines
 from rigs import ROOT
+from views import faults
 
 PICTURES = ROOT / "build/screenshots"
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run")
@@ -56,14 +57,14 @@ def page_of(browser, fleet, look):
     viewport, scheme, locale = LOOKS[look]
     context = browser.new_context(viewport=viewport, color_scheme=scheme, locale=locale)
     page = context.new_page()
-    asked, faults = [], []
+    asked, errors = [], []
     page.on("request", lambda request: asked.append(request.url))
-    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("pageerror", lambda error: errors.append(str(error)))
     home = f"http://127.0.0.1:{fleet.prometheus_port}/"
     page.goto(home + "user/")
     yield page
     context.close()
-    assert faults == [] and all(url.startswith((home, "data:")) for url in asked), (faults, asked)
+    assert errors == [] and all(url.startswith((home, "data:")) for url in asked), (errors, asked)
 
 
 def names(page):
@@ -98,6 +99,7 @@ def test_a_single_rig_that_is_well(tmp_path, browser):
                 expect(page.locator("#rigs a")).to_have_attribute(
                     "href", f"http://{fake.rigs[0].address}"
                 )
+                assert faults(page) == []
                 page.screenshot(path=PICTURES / f"fleet-1-{look}.png")
 
 
@@ -123,6 +125,7 @@ def test_the_most_urgent_come_first(tmp_path, browser, n):
                 assert not re.search("false|undefined|NaN|null", text), text
                 width = page.evaluate("document.documentElement.scrollWidth")
                 assert width <= viewport["width"]
+                assert faults(page) == []
                 page.screenshot(path=PICTURES / f"fleet-{n}-{look}.png", full_page=n == 10)
 
 

@@ -167,6 +167,7 @@ function figures(rig) {
   if (charge !== undefined) {
     const bar = make("meter");
     bar.value = charge;
+    bar.ariaHidden = "true"; // the number says it
     const element = figure(number(100 * charge, 0), "% ");
     element.append(bar);
     shown.append(element);
