@@ -27,6 +27,10 @@ STUCK = {
     "en-GB": "Battery 7 carries current although it is switched off.",
     "fr-FR": "Du courant traverse la batterie 7 alors qu’elle est coupée.",
 }
+LOCKED = {
+    "en-GB": "Battery 5: locked, far too much current.",
+    "fr-FR": "Batterie 5 : verrouillée, courant beaucoup trop fort.",
+}
 expect.set_options(timeout=60000)
 
 
@@ -78,7 +82,9 @@ def spoil(fake, fleet):
     engines.wait_for(lambda: engines.ask(url, f"count(up == 1) == {len(fake.rigs)}"), 60)
     fake.texts[DANGER] = told(2, [("stuck_closed", "danger", 7), ("sd_full", "trouble", "")])
     fake.texts[OFFLINE] = None
-    fake.texts[TROUBLE] = told(4, [("clock_unset", "notice", "")], 1, 5400)
+    fake.texts[TROUBLE] = told(
+        4, [("clock_unset", "notice", ""), ("sd_full", "trouble", "")], 1, 5400
+    )
     engines.wait_for(lambda: engines.ask(url, "count(up == 0) == 1"), 60)
 
 
@@ -111,10 +117,10 @@ def test_the_most_urgent_come_first(tmp_path, browser, n):
         for look, (viewport, _, locale) in LOOKS.items():
             with page_of(browser, fleet, look) as page:
                 shown = page.locator("#rigs li")
-                expect(shown.nth(2)).to_contain_text("5")
                 expect(shown).to_have_count(n)
                 expect(shown.nth(0)).to_contain_text(STUCK[locale])
                 expect(shown.nth(2)).to_contain_text("1 h 30")
+                expect(shown.nth(2)).to_contain_text(LOCKED[locale])
                 assert names(page) == ["rig-002", "rig-003", "rig-004", *good]
                 off = {"en-GB": r"Offline since \d\d:\d\d, for (< )?\d min\.",
                        "fr-FR": r"Hors ligne depuis \d\d:\d\d, soit (< )?\d min\."}  # fmt: skip

@@ -84,7 +84,8 @@ async function look() {
   for (const [labels, value] of connected) of(labels).connected = value;
   for (const [labels, value] of present) of(labels).present = value;
   for (const { labels, annotations } of alerts) {
-    found.get(labels.rig)?.alerts.push({ urgency: labels.urgency, annotations });
+    const { urgency, severity, battery } = labels;
+    found.get(labels.rig)?.alerts.push({ urgency, severity, battery, annotations });
   }
   if ([...found.values()].some((rig) => !rig.up)) {
     for (const [labels, value] of await ask(SEEN)) {
@@ -96,9 +97,15 @@ async function look() {
   return found;
 }
 
+// Of alerts that are as urgent, those first that wake somebody up, then those of a battery.
+function graver(a, b) {
+  return ORDER.indexOf(a.urgency) - ORDER.indexOf(b.urgency)
+    || (b.severity === "critical") - (a.severity === "critical") || !!b.battery - !!a.battery;
+}
+
 // Sorts the alerts of a rig, and tells how urgent the rig is.
 function judge(rig) {
-  rig.alerts.sort((a, b) => ORDER.indexOf(a.urgency) - ORDER.indexOf(b.urgency));
+  rig.alerts.sort(graver);
   rig.urgency = rig.up ? rig.alerts[0]?.urgency ?? "info" : "offline";
   rig.most = rig.alerts.filter(({ urgency }) => urgency === rig.urgency).length;
 }
