@@ -28,7 +28,7 @@ logs: build/logs.stamp
 
 fleet: build/page.stamp
 	@tools/apt.sh mosquitto prometheus
-	@$(VENV)/python tools/fleet/run.py $(RIGS)
+	@setpriv --pdeathsig TERM $(VENV)/python tools/fleet/run.py $(RIGS)
 
 page: build/page.stamp
 

@@ -49,10 +49,14 @@ class Pauses:
         """The longest pause of a kind, 0 = there was none."""
         return self._worst_ms[kind]
 
+    def count(self, kind: int):
+        """How many there were of a kind."""
+        return sum(self._counts[kind * _CLASSES : (kind + 1) * _CLASSES])
+
     def p999_ms(self, kind: int):
         """What 99.9 % of a kind's pauses did not exceed, rounded up by a quarter at most."""
         first = kind * _CLASSES
-        beyond = sum(self._counts[first : first + _CLASSES]) // 1000
+        beyond = self.count(kind) // 1000
         for k in range(_CLASSES - 1, -1, -1):
             beyond -= self._counts[first + k]
             if beyond < 0:

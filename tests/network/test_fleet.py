@@ -11,6 +11,7 @@ import time
 import tomllib
 import urllib.parse
 import urllib.request
+from pathlib import Path
 from types import SimpleNamespace
 
 import paho.mqtt.client as paho
@@ -18,7 +19,7 @@ import pytest
 import yaml
 
 from brokers import MOSQUITTO, PATIENCE_S, Listener, certificates
-from fleet import accounts, engines
+from fleet import accounts, dashboard, engines
 from parallelator import catalog
 from rigs import ROOT
 
@@ -88,8 +89,7 @@ def promtool(*arguments):
 
 
 def test_promtool_passes_configuration_and_rules_and_their_unit_tests(tmp_path):
-    for name in ("prometheus.yml", "rules.yml"):
-        shutil.copy(HERE / name, tmp_path)
+    shutil.copy(HERE / "prometheus.yml", tmp_path)
     cases = tmp_path / "cases.yml"
     shutil.copy(ROOT / "tests/network/fleet_rules.yml", cases)
     accounts.write(tmp_path, [engines.unit(1, 80)])
@@ -115,15 +115,39 @@ def test_promtool_passes_configuration_and_rules_and_their_unit_tests(tmp_path):
     assert code == 1 and "BatteryLocked" in said, said
 
 
+def test_each_alert_is_as_urgent_as_the_catalogue_says_and_speaks_both_languages():
+    for rule in yaml.safe_load(accounts.rules())["groups"][0]["rules"]:
+        urgency = rule["labels"]["urgency"]
+        if "parallelator_alarm{" in rule["expr"]:
+            assert urgency == "{{ $labels.severity }}", rule
+        elif found := re.search(r'battery_state\{state="(\w+)"(.*)\}', rule["expr"]):
+            row = next(row for row in catalog.STATES if row[0] == found[1])
+            # one that has gone is worse than a place where none was found
+            assert urgency == ("trouble" if found[2] else row[1]), rule
+        else:
+            assert urgency in catalog.SEVERITIES, rule
+        assert set(rule["annotations"]) == {"summary", "summary_fr"}
+    text = accounts.rules()
+    for language in ("en", "fr"):
+        words = json.loads((ROOT / f"lib/parallelator/messages/{language}.json").read_text())
+        for code in catalog.NAMES[: catalog.ALARMS]:
+            sentence = words["alarm"][code].replace("{n}", "{{ $labels.battery }}")
+            assert f"`{code}` }}}}{sentence}{{{{ else" in text, code
+        for code in catalog.names(catalog.REASONS)[1:]:
+            assert f"`{code}` }}}}{words['reason'][code]}{{{{ else" in text, code
+
+
 # What dashboard and rules speak of
 
 
 def served(fleet):
-    """Metric to labels of all that the rigs serve."""
+    """Metric to labels of all that the rigs serve, what is not known yet included."""
     found = {}
     for rig in fleet.rigs:
         with urllib.request.urlopen(f"http://{rig.address}/metrics") as answer:
             text = answer.read().decode()
+        for name in re.findall(r"^# TYPE (\w+)", text, re.MULTILINE):
+            found.setdefault(name, {"battery"} if "_battery_" in name else set())
         for name, labels in SAMPLE.findall(text):
             found.setdefault(name, set()).update(re.findall(r"(\w+)=", labels))
     return found
@@ -164,26 +188,13 @@ def shown(panel):
         yield from (name for name in names if not name.startswith("Value"))
 
 
-def dashboard():
-    """The dashboard, and its panels."""
-    whole = json.loads((HERE / "grafana.json").read_text())
-    return whole, whole["panels"]
-
-
-def filled(expression):
-    """A dashboard's expression as Grafana sends it."""
-    for name, value in (("$__range", "60s"), ("$__rate_interval", "20s"), ("$rig", ".*")):
-        expression = expression.replace(name, value)
-    return expression
-
-
 def test_every_metric_and_label_of_dashboard_and_rules_is_served(fleet):
     def complete():
         found = served(fleet)
         return found if "parallelator_mqtt_connected" in found else None
 
     known = until(complete) | OWN
-    _, panels = dashboard()
+    panels = dashboard.read()["panels"]
     wrong = []
     for panel in panels:
         labels = set(GIVEN)
@@ -192,7 +203,7 @@ def test_every_metric_and_label_of_dashboard_and_rules_is_served(fleet):
             for metric, _ in SELECTOR.findall(target["expr"]):
                 labels |= known.get(metric, set())
         wrong += [f"{panel['title']}: {label}" for label in shown(panel) if label not in labels]
-    for rule in yaml.safe_load((HERE / "rules.yml").read_text())["groups"][0]["rules"]:
+    for rule in yaml.safe_load(accounts.rules())["groups"][0]["rules"]:
         wrong += faults(rule["expr"], known)
         labels = GIVEN.union(*(known[metric] for metric, _ in SELECTOR.findall(rule["expr"])))
         for text in rule["annotations"].values():
@@ -210,7 +221,7 @@ def test_every_metric_and_label_of_dashboard_and_rules_is_served(fleet):
 
 
 def test_every_panel_of_the_dashboard_shows_something(fleet):
-    whole, panels = dashboard()
+    whole = dashboard.read()
     variables = {entry["name"]: entry for entry in whole["templating"]["list"]}
     assert {"datasource", "rig"} == set(variables)
     metric, label = re.fullmatch(
@@ -218,16 +229,22 @@ def test_every_panel_of_the_dashboard_shows_something(fleet):
     ).groups()
     names = until(lambda: len(found := ask(fleet, metric)) == RIGS and found)
     assert {row["metric"][label] for row in names} == {rig.name for rig in fleet.rigs}
-    targets = [target for panel in panels for target in panel.get("targets", ())]
-    assert len(targets) >= 20
-    for query in [filled(target["expr"]) for target in targets]:
-        until(lambda query=query: ask(fleet, query) or "ALERTS" in query)
+    expressions = list(dashboard.expressions(whole))
+    assert len(expressions) >= 45
+    for _, expression in expressions:
+        query = dashboard.filled(expression, "60s", "20s")
+        if not dashboard.may_be_empty(expression):
+            until(lambda query=query: ask(fleet, query))
+        ask(fleet, query)  # a wrong one is an error
     for note in whole["annotations"]["list"]:
-        ask(fleet, filled(note["expr"]))
+        ask(fleet, dashboard.filled(note["expr"], "60s", "20s"))
+    exempt = [why for why in dashboard.EMPTY if any(why in text for _, text in expressions)]
+    assert exempt == list(dashboard.EMPTY)
 
 
 def test_the_dashboard_keeps_to_the_schema():
-    whole, panels = dashboard()
+    whole = dashboard.read()
+    panels = whole["panels"]
     assert whole["schemaVersion"] >= 36 and whole["uid"] and whole["title"]
     assert len({panel["id"] for panel in panels}) == len(panels)
     taken = set()
@@ -409,6 +426,7 @@ def test_telegraf_takes_what_is_there(fleet):
     config = tomllib.loads((HERE / "telegraf.conf").read_text())
     source = config["inputs"]["mqtt_consumer"][0]
     assert source["username"] in accounts.PROGRAMS
+    assert source["startup_error_behavior"] == "retry"
     reader = listener_on(fleet, "reader")
     crew = listener_on(fleet, "home-assistant")
     crew.say("parallelator/rig-001/battery/1/set", "nonsense")  # makes an event
@@ -431,26 +449,76 @@ def test_telegraf_takes_what_is_there(fleet):
         assert entry["tags"].count("/") == entry["measurement"].count("/") == levels
 
 
-def test_the_fleet_command_says_where_to_look_and_ends_cleanly():
+def command(rigs):
+    """The fleet command with so many rigs, and what it said up to its last line."""
     run = subprocess.Popen(
-        [ROOT / "build/venv/bin/python", HERE / "run.py", "2"],
+        [ROOT / "build/venv/bin/python", HERE / "run.py", str(rigs)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
     said = ""
-    while "Ctrl-C" not in said:
+    while "at a glance" not in said:
         line = run.stdout.readline()
         assert line, said
         said += line
+    return run, said
+
+
+def running(folder):
+    """Processes of a fleet whose files are in `folder`."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = path.read_bytes()
+        except OSError:
+            continue  # it has just ended
+        if bytes(folder) + b"/" in line:
+            found.append(line)
+    return found
+
+
+def test_the_fleet_command_says_where_to_look_and_ends_cleanly():
+    run, said = command(2)
     pages = re.findall(r"http://(\S+)  rig-", said)
     assert len(pages) == 2 and "Prometheus" in said and "Broker" in said, said
+    address = said.splitlines()[-1].removeprefix("All rigs at a glance: ")
+    for name, kind in (("", "text/html"), ("fleet.js", "javascript")):
+        with urllib.request.urlopen(address + name) as answer:
+            assert kind in answer.headers["Content-Type"]
     for page in pages:
         until(lambda page=page: engines.listens(int(page.split(":")[1])))
     run.send_signal(signal.SIGINT)
     rest, _ = run.communicate(timeout=60)
     assert run.returncode == 0 and "2 of 2 rigs have opened every switch." in rest, rest
     assert not any(engines.listens(int(page.split(":")[1])) for page in pages)
+
+
+@pytest.mark.parametrize("number", ["SIGTERM", "SIGHUP", "SIGQUIT", "SIGKILL", "SIGUSR1"])
+def test_the_fleet_command_leaves_nothing_whatever_ends_it(number):
+    run, _ = command(1)
+    folder = ROOT / f"build/fleet/{run.pid}"
+    assert len(running(folder)) == 3, running(folder)
+    run.send_signal(signal.Signals[number])
+    run.send_signal(signal.Signals[number])
+    run.wait(60)
+    until(lambda: not running(folder))
+    in_order = number in ("SIGTERM", "SIGHUP", "SIGQUIT")
+    assert run.returncode == (0 if in_order else -signal.Signals[number])
+    assert folder.exists() != in_order
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_the_fleet_command_leaves_nothing_when_it_ends_while_it_starts():
+    run = subprocess.Popen(
+        [ROOT / "build/venv/bin/python", HERE / "run.py", "1"], stdout=subprocess.DEVNULL
+    )
+    folder = ROOT / f"build/fleet/{run.pid}"
+    until(lambda: running(folder))
+    run.terminate()
+    run.wait(60)
+    until(lambda: not running(folder))
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def test_the_fleet_command_refuses_nonsense():

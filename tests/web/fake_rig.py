@@ -150,6 +150,22 @@ class Wifi:
         Wifi.scanning = True
 
 
+class Radio:
+    """MicroPython's `network`, as far as a station on a network is asked for its signal."""
+
+    STA_IF = 0
+
+    @staticmethod
+    def WLAN(interface):
+        """The station."""
+        return Radio
+
+    @staticmethod
+    def status(what):
+        """Its signal in dBm."""
+        return -51
+
+
 class Network:
     """The network side of a rig; it asks nobody for the time."""
 
@@ -181,6 +197,7 @@ class Guard:
         self._events = events
         self.full = False
         self.presses = False
+        self.trials = 0
 
     def trip_pending(self):
         """As the guard's."""
@@ -527,6 +544,7 @@ async def listen(rig):
 
 async def main(port, password="", language="en"):
     """Runs for ever."""
+    sys.modules["network"] = Radio
     rig = FakeRig(int(port), password, language)
     asyncio.create_task(rig.live())
     asyncio.create_task(rig.history.run())

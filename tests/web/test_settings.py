@@ -4,9 +4,14 @@
 import hashlib
 import json
 import re
+import socket
 import time
 
 from rigs import PASSWORD, simulated
+
+JSON = "application/json"
+PLAIN = "text/plain; charset=UTF-8"
+EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def patch(rig, session, body):
@@ -235,8 +240,11 @@ def test_the_charge_of_a_day_is_in_its_history(rig):
 
 def test_metrics_and_log_are_texts(rig):
     rig.tell("trip 5", "lose 7", "alarm config_fault", "alarm config_fault", "alarm low_soon 4")
+    rig.tell("freeze")
+    bus = rig.ask("GET", "/api/state")[2]["bus"]
     _, headers, text = rig.ask("GET", "/metrics")
-    assert headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+    rig.tell("run")
+    assert headers["Content-Type"] == EXPOSITION
     metrics = text.decode()
     assert 'parallelator_battery_info{battery="3",label="Stage <left>"} 1\n' in metrics
     assert 'parallelator_battery_trips{battery="5"} 1\n' in metrics
@@ -252,6 +260,13 @@ def test_metrics_and_log_are_texts(rig):
     assert "\nparallelator_time_to_empty_seconds " not in metrics, "it is not known"
     assert 'parallelator_battery_connected{battery="7"} 0\n' in metrics
     assert 'parallelator_battery_discharge_coulombs_total{battery="1"} 0\n' in metrics
+    for line in (
+        *("trials 0", "wifi_rssi_dbm -51", "i2c_transactions_total 4711", "i2c_errors_total 3"),
+        *("i2c_timeouts_total 2", "i2c_recoveries_total 1"),
+        f"voltage_volts {bus['voltage_mv'] / 1000:.3f}",
+        f"current_amperes {bus['current_ma'] / 1000:.3f}",
+    ):
+        assert f"\nparallelator_{line}\n" in metrics, line
     for n, state, reason, clears in (
         (1, "on", "", ""),
         (5, "tripped", "overload", "delay"),
@@ -265,6 +280,7 @@ def test_metrics_and_log_are_texts(rig):
             rf'^parallelator_{kind}_seconds{{quantile="(.*)"}} (.*)$', metrics, re.M
         )
         assert [quantile for quantile, _ in found] == ["0.999", "1"]
+        assert re.search(rf"^parallelator_{kind}_seconds_count \d+$", metrics, re.M), kind
         assert 0 <= float(found[0][1]) <= float(found[1][1]), found
     alarms = re.findall(r"^parallelator_alarm\{(.*)\} 1$", metrics, re.MULTILINE)
     assert alarms == [
@@ -272,7 +288,7 @@ def test_metrics_and_log_are_texts(rig):
         'code="low_soon",severity="trouble",battery="4"',
     ]
     names = re.findall(r"^# TYPE (\w+) (gauge|counter|summary)$", metrics, re.MULTILINE)
-    assert len(names) == len(set(names)) == 27
+    assert len(names) == len(set(names)) == 35
     assert all(re.fullmatch(r'\w+(\{.*\})? [-\d.]+', line)
                for line in metrics.splitlines() if not line.startswith("#"))  # fmt: skip
     rig.tell("extreme")  # what has come together since the start, without what was kept
@@ -282,6 +298,33 @@ def test_metrics_and_log_are_texts(rig):
     _, headers, text = rig.ask("GET", "/log")
     assert headers["Content-Type"] == "text/plain; charset=utf-8"
     assert "Battery 5: opened, too much current for too long" in text.decode()
+
+
+def test_every_answer_of_the_metrics_tells_its_type(rig):
+    rig.tell("ap 127.0.0.1")
+    host = b"Host: 192.168.1.23\r\n"
+    for request, status, kind in (
+        (b"GET /metrics HTTP/1.1\r\n" + host, 200, EXPOSITION),
+        (b"GET /metrics HTTP/1.0\r\n", 200, EXPOSITION),
+        (b"GET /metrics?x=1 HTTP/1.1\r\n" + host, 200, EXPOSITION),
+        (b"HEAD /metrics HTTP/1.1\r\n" + host, 200, EXPOSITION),
+        (b"POST /metrics HTTP/1.1\r\nContent-Length: 0\r\n" + host, 405, JSON),
+        (b"GET /metrics HTTP/1.1\r\nContent-Length: 300\r\n" + host, 413, JSON),
+        (b"GET /metrics HTTP/1.1\r\n", 400, JSON),
+        (b"GET /metrics HTTP/9.9\r\n" + host, 505, JSON),
+        (b"GET /metrics/ HTTP/1.1\r\n" + host, 404, JSON),
+        (b"OPTIONS /metrics HTTP/1.1\r\n" + host, 200, PLAIN),
+        (b"GET /metrics HTTP/1.1\r\nHost: example.org\r\n", 302, PLAIN),
+        (b"GET /metrics HTTP/1.1\r\n" + host + 50 * b"X: y\r\n", 431, JSON),
+    ):
+        head = rig.raw(request + b"\r\n").partition(b"\r\n\r\n")[0].decode()
+        kinds = re.findall(r"^Content-Type: (.*?)\r?$", head, re.MULTILINE)
+        assert (int(head.split()[1]), kinds) == (status, [kind]), (request, head)
+    links = [socket.create_connection(("127.0.0.1", rig.port)) for _ in range(8)]
+    head = rig.raw(b"GET /metrics HTTP/1.0\r\n\r\n").decode()
+    assert " 503 " in head and f"\r\nContent-Type: {JSON}\r\n" in head, head
+    for link in links:
+        link.close()
 
 
 def test_the_switches_of_the_first_firmware(rig):

@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-only
-"""Makes the broker's accounts and the list for Prometheus from one list of rigs.
+"""Makes the broker's accounts and the files for Prometheus from one list of rigs.
 
     tools/fleet/accounts.py RIGS.csv FOLDER
 
 RIGS.csv has a header and a line per rig: `name,number,address`. The name is the rig's setting
 `name`; the number is its MAC address, twelve hexadecimal digits; the address is where its page
-is, with the port. FOLDER gets `acl` and `passwords` for mosquitto, `rigs.json` for Prometheus, and
-`secrets.csv`, the passwords in the clear: copy each into its rig, then put the file away.
-Passwords that are there already are kept. `run.py` uses the functions.
+is, with the port. FOLDER gets `acl` and `passwords` for mosquitto, `rigs.json` and `rules.yml`
+for Prometheus, and `secrets.csv`, the passwords in the clear: copy each into its rig, then put the
+file away. Passwords that are there already are kept. `run.py` uses the functions.
 """
 
 import csv
@@ -20,6 +20,8 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+HERE = Path(__file__).resolve().parent
+MESSAGES = HERE.parents[1] / "lib/parallelator/messages"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,23}")
 NUMBER = re.compile(r"[0-9a-f]{12}")
 ADDRESS = re.compile(r"[^\s:/]+:[0-9]{1,5}")
@@ -105,6 +107,30 @@ def targets(rigs):
     return json.dumps(groups, indent=1) + "\n"
 
 
+def rules():
+    """The alerts of rules.yml with the words of codes and reasons in their places."""
+    text = (HERE / "rules.yml").read_text()
+    for language in ("en", "fr"):
+        words = json.loads((MESSAGES / f"{language}.json").read_text())
+        for label, key in (("code", "alarm"), ("reason", "reason")):
+            text = text.replace(f"{{{{ {label}_{language} }}}}", chosen(label, words[key]))
+    return text
+
+
+def chosen(label, words):
+    """A template that writes the word for the value of a label; one without a word as it is.
+
+    Args:
+        words: value to word, in which {n} is the battery.
+    """
+    cases = [
+        f"if eq $labels.{label} `{value}` }}}}{word.replace('{n}', '{{ $labels.battery }}')}"
+        for value, word in words.items()
+        if value
+    ]
+    return "{{ " + "{{ else ".join(cases) + f"{{{{ else }}}}{{{{ $labels.{label} }}}}{{{{ end }}}}"
+
+
 def passwords(path, names):
     """A password for each name, those in the file at `path` kept; the file is written anew."""
     known = {}
@@ -119,7 +145,7 @@ def passwords(path, names):
 
 
 def write(folder, rigs):
-    """Write the four files; returns name to password.
+    """Write the files; returns name to password.
 
     Raises:
         subprocess.CalledProcessError: mosquitto_passwd failed; OSError.
@@ -128,6 +154,7 @@ def write(folder, rigs):
     chosen = passwords(folder / "secrets.csv", [*(rig.name for rig in rigs), *PROGRAMS])
     (folder / "acl").write_text(acl(rigs))
     (folder / "rigs.json").write_text(targets(rigs))
+    (folder / "rules.yml").write_text(rules())
     hashed = folder / "passwords"
     _private(hashed)
     hashed.write_text("".join(f"{name}:{password}\n" for name, password in chosen.items()))

@@ -12,6 +12,8 @@ import signal
 import socket
 import subprocess
 import time
+import urllib.parse
+import urllib.request
 from pathlib import Path
 
 from fleet import accounts
@@ -24,6 +26,7 @@ PASSWORD = "backstage"
 """Of the page of every simulated rig."""
 SCRAPE_S = 15
 """How often Prometheus asks each rig, as prometheus.yml has it."""
+END_WITH_PARENT = ("setpriv", "--pdeathsig", "TERM", "--")
 PATIENCE_S = 30
 TRIES = 3
 
@@ -44,6 +47,39 @@ def listens(port):
     """True when somebody does on this machine."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def ask(url, query):
+    """The result of a PromQL query; a wrong one is an error.
+
+    Args:
+        url: of a Prometheus.
+    """
+    text = urllib.parse.urlencode({"query": query})
+    with urllib.request.urlopen(f"{url}/api/v1/query?{text}", timeout=10) as answer:
+        return json.load(answer)["data"]["result"]
+
+
+def wait_for(true, seconds=PATIENCE_S):
+    """Wait until `true()` returns something; returns it.
+
+    Raises:
+        TimeoutError: it did not.
+    """
+    end = time.monotonic() + seconds
+    while not (found := true()):
+        if time.monotonic() > end:
+            raise TimeoutError
+        time.sleep(0.2)
+    return found
+
+
+def _ready(port):
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/-/ready", timeout=10):
+            return True
+    except OSError:
+        return False
 
 
 def broker_config(folder, port, tls_port=None):
@@ -88,6 +124,8 @@ def scenario(k, rig, mqtt):
         "settings": {
             "name": rig.name,
             "serial_messages": False,
+            "pack": {"capacity_mah": 60000},
+            "wifi": {"ssid": "stage"},
             "web": {"password": PASSWORD},
             "mqtt": mqtt,
         },
@@ -119,7 +157,6 @@ class Fleet:
         (folder / "prometheus.yml").write_text(
             config.replace("scrape_timeout: 10s", f"scrape_timeout: {min(scrape_s, 10)}s")
         )
-        shutil.copy(HERE / "rules.yml", folder)
 
     def start(self):
         """Start everything, and wait until all of it listens.
@@ -128,14 +165,7 @@ class Fleet:
             RuntimeError: something does not; what it said is in the text.
         """
         self.start_broker()
-        self._launch(
-            "prometheus",
-            "prometheus",
-            f"--config.file={self.folder}/prometheus.yml",
-            f"--storage.tsdb.path={self.folder}/prometheus",
-            f"--web.listen-address=127.0.0.1:{self.prometheus_port}",
-        )
-        self._await("prometheus", self.prometheus_port)
+        self.start_prometheus()
         for k, rig in enumerate(self.rigs, 1):
             mqtt = {
                 "host": "127.0.0.1",
@@ -152,6 +182,19 @@ class Fleet:
             self._launch(rig.name, *program, plan, port, flash)
         for rig in self.rigs:
             self._await(rig.name, int(rig.address.split(":")[1]))
+
+    def start_prometheus(self):
+        """Start Prometheus alone, with the fleet page."""
+        self._launch(
+            "prometheus",
+            "prometheus",
+            f"--config.file={self.folder}/prometheus.yml",
+            f"--storage.tsdb.path={self.folder}/prometheus",
+            f"--web.listen-address=127.0.0.1:{self.prometheus_port}",
+            f"--web.user-assets={HERE}/page",
+        )
+        self._await("prometheus", self.prometheus_port)
+        wait_for(lambda: _ready(self.prometheus_port))
 
     def start_broker(self):
         """Start the broker alone, also after it was stopped; its log goes on."""
@@ -179,9 +222,10 @@ class Fleet:
     def _launch(self, name, program, *arguments):
         path = os.environ["PATH"] + ":/usr/sbin"
         with (self.folder / f"{name}.log").open("ab") as log:
-            # In a session of its own: Ctrl-C is for run.py, which ends them in order.
+            # In a session of its own: Ctrl-C is for run.py, which ends them in order. The kernel
+            # ends it when whoever started it has ended without that.
             self.processes[name] = subprocess.Popen(
-                [shutil.which(program, path=path), *arguments],
+                [*END_WITH_PARENT, shutil.which(program, path=path), *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -3,10 +3,14 @@
 """A broker, a Prometheus and n simulated rigs on this machine, until Ctrl-C. `make fleet RIGS=n`.
 
 tools/fleet/run.py [RIGS]
+
+Whatever signal ends it, nothing that it started is left.
 """
 
+import contextlib
 import os
 import shutil
+import signal
 import sys
 import time
 from pathlib import Path
@@ -17,6 +21,8 @@ from fleet.engines import PASSWORD, ROOT, Fleet  # noqa: E402 - found through th
 
 MOST = 200
 SHOWN = 3
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+"""They end it in order, with every switch open. Of any other one the kernel tells the children."""
 
 
 def told(fleet):
@@ -33,6 +39,8 @@ def told(fleet):
     yield f"Grafana     import tools/fleet/grafana.json, data source {prometheus}"
     yield f"Files       {fleet.folder.relative_to(ROOT)}: configuration, accounts, logs"
     yield "Ctrl-C opens every switch and ends all of it."
+    yield ""
+    yield f"All rigs at a glance: {prometheus}/user/"
 
 
 def watch(fleet):
@@ -41,8 +49,19 @@ def watch(fleet):
     while True:
         for name in set(fleet.dead()) - known:
             known.add(name)
-            print(f"{name} has ended: {fleet.folder.relative_to(ROOT)}/{name}.log", flush=True)
+            say(f"{name} has ended: {fleet.folder.relative_to(ROOT)}/{name}.log")
         time.sleep(1)
+
+
+def say(text):
+    """Print, if there still is a terminal."""
+    with contextlib.suppress(OSError):
+        print(text, flush=True)
+
+
+def interrupt(number, frame):
+    """What a signal does: as Ctrl-C."""
+    raise KeyboardInterrupt
 
 
 def main():
@@ -51,20 +70,24 @@ def main():
     if not text.isdigit() or not 1 <= int(text) <= MOST:
         print(f"RIGS={text}: allowed are 1 to {MOST}")
         return 2
+    for number in SIGNALS:
+        signal.signal(number, interrupt)
     fleet = Fleet(ROOT / f"build/fleet/{os.getpid()}", int(text))
     try:
         fleet.start()
-        print("\n".join(told(fleet)), flush=True)
+        say("\n".join(told(fleet)))
         watch(fleet)
     except KeyboardInterrupt:
-        print("\nEnding.", flush=True)
+        say("\nEnding.")
     except RuntimeError as error:
-        print(error)
+        say(error)
         return 1
     finally:
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_IGN)  # once is enough: it takes some seconds
         fleet.stop()
     opened = sum("Every switch is open." in fleet.log(rig.name) for rig in fleet.rigs)
-    print(f"{opened} of {len(fleet.rigs)} rigs have opened every switch.")
+    say(f"{opened} of {len(fleet.rigs)} rigs have opened every switch.")
     if opened < len(fleet.rigs):
         return 1
     shutil.rmtree(fleet.folder)

@@ -7,6 +7,7 @@ STATION = 0
 ACCESS_POINT = 1
 _JOIN_US = 2000000
 _SCAN_US = 1560000  # 13 channels of 120 ms
+_USUAL_DBM = -58
 _IDLE = 1000
 _CONNECTING = 1001
 _GOT_IP = 1010
@@ -85,6 +86,12 @@ class Air:
             else:
                 self._status = _GOT_IP
         return self._status
+
+    def dbm(self):
+        """How strong the joined network is; OSError when there is none, as of the driver."""
+        if self.status() != _GOT_IP:
+            raise OSError(EPERM)
+        return self.networks[self._wanted[0]][1] if self.networks else _USUAL_DBM
 
     def scan(self):
         """Tuples as of the driver; blocks the caller's thread while it looks."""

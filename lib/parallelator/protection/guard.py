@@ -142,6 +142,11 @@ class Guard:
             + self._zero.kept
         )
 
+    @property
+    def trials(self):
+        """How many trials there were since one last succeeded."""
+        return self._starts.trials
+
     def trip_pending(self):
         """True while a connected battery is beyond a limit: nothing must delay the guard then."""
         return self._judge.trip_pending(self._states.on)

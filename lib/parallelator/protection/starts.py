@@ -50,6 +50,7 @@ class Starts:
         group: mask of those that closed together last; age_ms: time since then, a minute at most
             and after a failure.
         trial: mask of the batteries that are on trial; kind: EMPTY, FULL or DOUBT, of the last.
+        trials: those since one last succeeded.
         by_charge: True when the output failed last because it gave too much.
         wide: True when the next start takes whoever stands it, since the last one failed.
         asked_ms: what is left of the minute after an operator's *On* or *reset* of a dead output,
@@ -73,7 +74,7 @@ class Starts:
         self._failing_ms = 0
         self._trial_pause_ms = 0
         self._empty_pause_ms = limits.trial_interval_ms
-        self._trials = 0
+        self.trials = 0
         self._reads = 0
         self._sure = 0
         self.group = 0
@@ -104,7 +105,7 @@ class Starts:
         kept[2] = self.fails
         kept[3] = self._in_a_row
         kept[4] = self.pause_ms
-        kept[5] = self._trials
+        kept[5] = self.trials
         kept[6] = self._trial_pause_ms
         kept[7] = self._empty_pause_ms
         kept[8] = self.by_charge
@@ -123,7 +124,7 @@ class Starts:
         self.fails = kept[2]
         self._in_a_row = kept[3]
         self.pause_ms = kept[4]
-        self._trials = kept[5]
+        self.trials = kept[5]
         self._trial_pause_ms = kept[6]
         self._empty_pause_ms = kept[7]
         self.by_charge = kept[8] > 0
@@ -173,7 +174,7 @@ class Starts:
         """An operator's *On* or *reset*: what is dead is tried at once, locked or not."""
         self.asked_ms = _ASKED_PATIENCE_MS
         self._snap.bus_locked = False
-        self.pause_ms = self._trial_pause_ms = self._trials = 0
+        self.pause_ms = self._trial_pause_ms = self.trials = 0
         self._empty_pause_ms = self._limits.trial_interval_ms
 
     # The first second
@@ -250,13 +251,13 @@ class Starts:
             return True
         if not self._limits.trial_interval_ms or self._trial_pause_ms:
             return False
-        return candidates > 1 or self._trials < _TRIALS_ALONE
+        return candidates > 1 or self.trials < _TRIALS_ALONE
 
     def begin_trial(self, kind: int, group: int, sure: int):
         """`group` closes on trial; those of `sure` stay unless the output takes too much."""
-        if not self._trials:
+        if not self.trials:
             self._emit("trial", RIG, 0, Reason.TRIAL, kind)
-        self._trials += 1
+        self.trials += 1
         self.by_charge = False  # the next one waits, unless this one meets such a charger again
         self.kind = kind
         self.trial = group
@@ -311,7 +312,7 @@ class Starts:
         self.trial = 0
         if stays:
             self._emit("trial_done", RIG, 0, Reason.TRIAL, self.kind)
-            self._trials = 0
+            self.trials = 0
             self._empty_pause_ms = self._limits.trial_interval_ms
             self._trial_pause_ms = 0
         elif self.kind == EMPTY:

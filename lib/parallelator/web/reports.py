@@ -14,7 +14,7 @@ from microdot import Response
 from parallelator import VERSION, catalog, snapshot
 from parallelator.pauses import KINDS
 from parallelator.records.history import SPANS
-from parallelator.snapshot import BATTERIES
+from parallelator.snapshot import BATTERIES, bus
 from parallelator.views import celsius, charge, energy, event_view, state_view
 
 from . import answer, dump, joined, problem, whole
@@ -59,6 +59,12 @@ _PAUSES = (
     "Time by which the protection was late.",
 )
 """What each of `pauses.KINDS` is."""
+_I2C = (
+    ("transactions", "Calls to the chips since the start."),
+    ("errors", "Calls that failed since the start, also those that came through at the next try."),
+    ("timeouts", "Calls that ran out of time since the start."),
+    ("recoveries", "Recoveries of a stuck bus since the start."),
+)
 _MQTT_METRICS = (
     ("connected", "connected", "gauge", "1 while the broker takes messages."),
     ("connections_total", "connections", "counter", "Connections to the broker so far."),
@@ -205,16 +211,15 @@ class Reports:
         rig = self._rig
         yield _head("info", "gauge", "Version of the firmware.")
         yield 'parallelator_info{version="%s"} 1\n' % VERSION
-        yield _head("uptime_seconds", "gauge", "Time so far.")
-        yield "parallelator_uptime_seconds %d\n" % rig.snap.uptime_s
+        yield from _single("uptime_seconds", "gauge", "Time so far.", rig.snap.uptime_s)
+        yield from self._output()
         alarms = set()
         count = 0
         for alarm in rig.alarms():
             alarms.add((alarm["code"], alarm["severity"], alarm["n"] or 0))
             count += 1
             yield ""
-        yield _head("alarms", "gauge", "Active alarms.")
-        yield "parallelator_alarms %d\n" % count
+        yield from _single("alarms", "gauge", "Active alarms.", count)
         yield _head("alarm", "gauge", "1 for each active alarm; battery is empty for the rig.")
         for code, severity, n in sorted(alarms):
             yield _ALARM % (code, severity, n or "")
@@ -223,11 +228,11 @@ class Reports:
             yield _head(name + "_seconds", "summary", _PAUSES[kind])
             yield _PAUSE % (name, "0.999", rig.pauses.p999_ms(kind) / 1000)
             yield _PAUSE % (name, "1", rig.pauses.worst_ms(kind) / 1000)
+            yield "parallelator_%s_seconds_count %d\n" % (name, rig.pauses.count(kind))
         if rig.mqtt:
             report = rig.mqtt.report()
             for name, key, kind, text in _MQTT_METRICS:
-                yield _head("mqtt_" + name, kind, text)
-                yield "parallelator_mqtt_%s %d\n" % (name, report[key])
+                yield from _single("mqtt_" + name, kind, text, int(report[key]))
         yield _head("battery_state", "gauge", "1 for the present state and why.")
         for i in range(BATTERIES):
             state, reason, clears = state_view(rig.snap, i)
@@ -253,12 +258,28 @@ class Reports:
                     value = value * 18 // 5
                 yield _BATTERY % (name, i + 1, value)
 
+    def _output(self):
+        """What the rig gives, and how its wire and its radio do."""
+        rig = self._rig
+        bus_mv, current_ma = bus(rig.snap)
+        volts = None if bus_mv is None else "%.3f" % (bus_mv / 1000)
+        yield from _single("voltage_volts", "gauge", "Voltage of the output.", volts)
+        amperes = "%.3f" % (current_ma / 1000)
+        yield from _single(
+            "current_amperes", "gauge", "Current of the output, positive when drawn.", amperes
+        )
+        text = "Trials of the output since one last succeeded."
+        yield from _single("trials", "gauge", text, rig.guard.trials)
+        for name, text in _I2C:
+            yield from _single("i2c_%s_total" % name, "counter", text, getattr(rig.i2c, name))
+        text = "Strength of the Wi-Fi network."
+        yield from _single("wifi_rssi_dbm", "gauge", text, _rssi_dbm(rig.network))
+
     def _charge(self, meter: "Meter"):
         # What is not known has no sample.
         for (name, text, scale), value in zip(_CHARGE, energy(meter)):
-            yield _head(name, "gauge", text)
-            if value is not None:
-                yield "parallelator_%s %.2f\n" % (name, value * scale)
+            known = None if value is None else "%.2f" % (value * scale)
+            yield from _single(name, "gauge", text, known)
         for k, (name, text) in enumerate(_CHARGES):
             yield _head("battery_" + name, "gauge", text)
             for i in range(BATTERIES):
@@ -296,6 +317,25 @@ def _series(ring: "Ring", meter: "Meter | None", numbers: range, begin: int, end
 
 def _head(name: str, kind: str, text: str):
     return "# HELP parallelator_%s %s\n# TYPE parallelator_%s %s\n" % (name, text, name, kind)
+
+
+def _rssi_dbm(network: "Network"):
+    """How strong the Wi-Fi network is, None while there is none."""
+    if not network.wifi.ip:
+        return None
+    from network import STA_IF, WLAN
+
+    try:
+        return WLAN(STA_IF).status("rssi")
+    except OSError:
+        return None  # it was lost a moment ago
+
+
+def _single(name: str, kind: str, text: str, value: "object"):
+    """A metric with one sample, with none when the value is not known: None."""
+    yield _head(name, kind, text)
+    if value is not None:
+        yield "parallelator_%s %s\n" % (name, value)
 
 
 def _gauge(snap: "Snapshot", name: str, i: int):

@@ -69,6 +69,9 @@ class WLAN:
         if what == "stations":
             self._only(AP_IF)
             return [(bytes(5) + bytes((k,)),) for k in range(self._air.clients)]
+        if what == "rssi":
+            self._only(STA_IF)
+            return self._air.dbm()
         if what is not None:
             raise ValueError
         return self._air.status() if self._interface == STA_IF else None
