@@ -28,6 +28,7 @@ class Rig:
     """What a frame tells of."""
 
     meter = None
+    saves = 0
 
     def __init__(self, snap):
         self.snap = snap
