@@ -317,9 +317,9 @@ def test_an_opening_that_changed_nothing_is_told_by_20_millivolts():
     assert output.moved == 1, "what was not valid is compared with nothing"
 
 
-def pinned_after(voltage_mv, current_ma, live=True):
+def pinned_after(voltage_mv, current_ma, live=True, on=0b10):
     """Whether pack 0 still counts as one that cannot be opened; the output is at 26.03 V."""
-    output = observed((26000, 0), (26000, 1000 if live else 0), on=0b10)
+    output = observed((26000, 0), (26000, 1000 if live else 0), on=on)
     output.pinned = 1
     output.watch_open(0, voltage_mv, current_ma, 0)
     return output.pinned == 1
@@ -330,7 +330,8 @@ def test_a_pack_without_current_that_differs_from_the_output_is_open():
     assert pinned_after(25830, 0) and not pinned_after(25829, 0)
     assert not pinned_after(26231, 50) and pinned_after(26231, 51)
     assert not pinned_after(26231, -50) and pinned_after(26231, -51)
-    assert pinned_after(26500, 0, live=False)
+    assert pinned_after(26200, 0, live=False) and not pinned_after(26201, 0, live=False)
+    assert pinned_after(26500, 0, live=False, on=0), "nobody to compare with"
 
 
 def test_what_cannot_be_opened_is_remembered_until_it_is_seen_open():

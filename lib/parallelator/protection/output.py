@@ -215,8 +215,8 @@ class Output:
             # The mean of a conversion that the opening may have fallen into.
             self._opening &= ~bit
             return
-        if self.pinned & bit and self.live and -IDLE_MA <= current_ma <= IDLE_MA:
-            if abs(voltage_mv - self.rest_mv) > _APART_MV:
+        if self.pinned & bit and -IDLE_MA <= current_ma <= IDLE_MA:
+            if self._is_apart(voltage_mv):
                 self.pinned &= ~bit
         step_ma = current_ma - self._steady_ma[i]
         # A sensor that shows too much charge loses its pack's own current when it opens: that
@@ -253,6 +253,16 @@ class Output:
         self._steady_ma[i] = current_ma
         self._steady_mv[i] = voltage_mv
         self._others_ma[i] = self.total_ma
+
+    def _is_apart(self, voltage_mv: int):
+        # From the output; or, as long as nobody carries, from one that is connected to it.
+        if self.live:
+            return abs(voltage_mv - self.rest_mv) > _APART_MV
+        others = self.closed & ~self.pinned
+        for k in range(BATTERIES):
+            if others >> k & 1:
+                return abs(voltage_mv - self._snap.voltage_mv[k]) > _APART_MV
+        return False
 
     def pin(self, mask: int):
         """The switches of `mask` are driven, whatever they are told: they cannot be opened."""
