@@ -55,7 +55,8 @@ class Air:
         """Switch an interface on or off."""
         costs = self._world.costs
         if on != self.active[interface]:
-            self._world.spend(costs.radio_mode_us if any(self.active) else costs.radio_start_us)
+            us = costs.radio_mode_us if any(self.active) else costs.radio_start_us
+            self._world.turn_radio(us)
         self.active[interface] = on
         if interface == ACCESS_POINT and not on:
             self.clients = 0

@@ -279,6 +279,10 @@ class World:
         self.spend(us)
         self.flash_us.append((begin_us, self.now_us))
 
+    def turn_radio(self, us):
+        """An interface of the radio is switched on or off: its caller waits."""
+        self.spend(us)
+
     def random(self):
         """A number above 0 and below 1, the same sequence for the same seed (xorshift32)."""
         x = self._state

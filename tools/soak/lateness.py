@@ -12,7 +12,7 @@ once more. An over-current of several may last 100 ms."""
 _WINDOW_US = 320000
 """So long after a start each ALERT is cleared and its current read, in each tick."""
 _BLOCKED_US = 10000
-"""What other tasks may block for together, flash writes aside: two steps of 5 ms."""
+"""What other tasks may block for together, the flash and the radio aside: two steps of 5 ms."""
 _NOT_OURS = "_serve"
 """asyncio's own task that takes connections in: the guard does not go before its steps."""
 _MOST_OURS = 1
@@ -25,7 +25,8 @@ class Meter(world.World):
 
     Attributes, since the last `clear`:
         drawn_us, resumptions: what other tasks took, and how often; idle_us: spent waiting.
-        collected_us: spent on garbage; written_us: on writes to the flash.
+        collected_us: spent on garbage; written_us: on writes to the flash; turned_us: on
+        switching the radio.
         ours, others: how many of the resumptions began when the next tick was due, by whose.
 
     Attributes, of the whole run:
@@ -39,7 +40,7 @@ class Meter(world.World):
 
     def clear(self):
         self.drawn_us = self.resumptions = self.ours = self.others = self.idle_us = 0
-        self.collected_us = self.written_us = 0
+        self.collected_us = self.written_us = self.turned_us = 0
         self.tick_due_us = self.now_us + _TICK_US
         self.known_errors = self.wires.errors
         self.known_resets = self.resets
@@ -52,6 +53,10 @@ class Meter(world.World):
     def write_flash(self, us):
         super().write_flash(us)
         self.written_us += us
+
+    def turn_radio(self, us):
+        super().turn_radio(us)
+        self.turned_us += us
 
     def restarted(self):
         super().restarted()
@@ -149,9 +154,10 @@ class Explainer(recorder.Recorder):
         elif blocked_us <= _BLOCKED_US:
             cause = "collection" if rig.collected_us else "other tasks"
         else:
-            beside_us = gap_us - rig.written_us
-            told = rig.written_us and beside_us <= _TICK_US + _BLOCKED_US
-            cause = "flash write" if told else None
+            apart_us = rig.written_us + rig.turned_us
+            beside_us = gap_us - apart_us - rig.collected_us
+            told = apart_us and beside_us <= _TICK_US + _BLOCKED_US
+            cause = ("flash write" if rig.written_us else "radio") if told else None
         if cause:
             self.causes[cause] = self.causes.get(cause, 0) + 1
         else:
