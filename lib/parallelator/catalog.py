@@ -57,6 +57,7 @@ CLEARS = (
     "full",
     "load",
     "board",
+    "cool",
 )
 """What ends a state."""
 
@@ -82,7 +83,7 @@ REASONS = (
     ("overload", "mA", None, "tripped locked"),
     ("switch_fault", "mA", None, "locked"),
     ("wiring_map", "mA", None, "locked"),
-    ("overtemperature", "C", None, "tripped locked"),
+    ("overtemperature", "C", "cool", "tripped locked"),
     ("imbalance", "mV", None, "tripped"),
     ("false_alert", "mA", None, "tripped"),
     ("trial", "", None, "on"),
