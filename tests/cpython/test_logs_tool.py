@@ -115,10 +115,11 @@ def test_an_image_with_a_partition_table(simulated, tmp_path):
     struct.pack_into("<BBBBBBBBII", table, 446, 0, 0, 0, 0, 6, 0, 0, 0, 64, 131072)
     table[510:512] = b"\x55\xaa"
     (tmp_path / "disk.img").write_bytes(table + image.read_bytes())
-    plain, read_plain = sources.opened(str(image))
-    names, read = sources.opened(str(tmp_path / "disk.img"))
-    assert names == plain == ["boot-0001.csv", "events.csv"]
-    assert [read(name) for name in names] == [read_plain(name) for name in names]
+    plain, disk = sources.opened(str(image)), sources.opened(str(tmp_path / "disk.img"))
+    assert disk.names == plain.names == ["boot-0001.csv", "events.csv"]
+    for name in disk.names:
+        with disk.open(name) as one, plain.open(name) as other:
+            assert one.read() == other.read() != b""
 
 
 def test_the_health_of_packs_is_read_from_the_card(card, tmp_path, capsys):
@@ -254,9 +255,10 @@ def test_a_rig_is_asked_for_one_night_only(rig, tmp_path, capsys):
 def test_names_in_capitals_are_read(tmp_path, capsys):
     for name, data in fixture.flawed().items():
         (tmp_path / name.upper()).write_bytes(data)
-    names, read = sources.opened(str(tmp_path))
-    assert names == sorted(fixture.flawed())
-    assert read("2026-07-16.csv") == fixture.flawed()["2026-07-16.csv"]
+    source = sources.opened(str(tmp_path))
+    assert source.names == sorted(fixture.flawed())
+    with source.open("2026-07-16.csv") as file:
+        assert file.read() == fixture.flawed()["2026-07-16.csv"]
     assert night.main([str(tmp_path), "-o", str(tmp_path / "a.png")]) == 0
     assert "Night of Thursday 16 July" in capsys.readouterr().out
     one = tmp_path / "2026-07-14.CSV"

@@ -8,6 +8,8 @@ from logs.words import span
 KINDS = {
     "damage": "Damaged",
     "clock": "Clock",
+    "copy": "Copies",
+    "other": "Other files",
     "gap": "Missing rows",
     "day": "Missing days",
 }
