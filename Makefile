@@ -9,6 +9,7 @@ SPEED = 1
 BATTERIES =
 SOURCE =
 NIGHT =
+RIG =
 OUT = night.html
 RIGS = 3
 
@@ -24,7 +25,8 @@ sim: build/page.stamp
 		--scenario $(SCENARIO) $(if $(BATTERIES),--batteries $(BATTERIES))
 
 logs: build/logs.stamp
-	@$(VENV)/python tools/logs/night.py "$(SOURCE)" --out "$(OUT)" $(if $(NIGHT),--night "$(NIGHT)")
+	@$(VENV)/python tools/logs/night.py "$(SOURCE)" --out "$(OUT)" $(if $(NIGHT),--night "$(NIGHT)") \
+		$(if $(RIG),--rig "$(RIG)")
 
 fleet: build/page.stamp
 	@tools/apt.sh mosquitto prometheus
@@ -87,8 +89,9 @@ soak: build/test.stamp build/page.stamp
 	-$(VENV)/python tools/memory.py --seconds 600
 	SOAK=1 $(VENV)/python tests/run.py --show --timeout 36000 $(shell grep -rl SOAK tests --include='test_*.py')
 
-bench: build/page.stamp
+bench: build/page.stamp build/logs.stamp
 	$(VENV)/python tools/bench/run.py
+	$(VENV)/python tools/bench/logs.py
 	$(VENV)/python tools/bench/web.py
 	$(VENV)/micropython -X heapsize=8m tools/bench/json_steps.py
 

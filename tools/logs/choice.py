@@ -76,7 +76,9 @@ def choose(source, wanted, rig, until):
     below = below.pop() if len(below) == 1 else ""
     wanted_names, window = _night(source, own, wanted, until)
     events = [
-        name for name in source.names if is_events(name) and (not below or name.startswith(below))
+        name
+        for name in source.names
+        if is_events(name) and (not below or name.rpartition("/")[0] == below)
     ]
     others = [log.name for log in own if log.name not in wanted_names]
     return Choice(wanted_names + events, window, others, names, below, flaws)
@@ -209,13 +211,17 @@ def _last_evening(source, names, zone):
 
 def _reaches(source, name, first, last):
     """True when the log of a boot reaches into a window, or may."""
-    tail = source.tail(name)
-    if not tail:
+    if source.remote:
         return True
-    lines = tail.split(b"\n")
-    log = parse_log(name, b"\n".join([source.head(name).split(b"\n", 1)[0], *lines[1:]]))
+    log = _end(source, name, ALWAYS)
     if log.offset is None:
         return False
     end = log.rows["uptime_s"].max()
     until = log.offset + pd.Timedelta(seconds=0 if end != end else end)
     return log.offset <= last and until >= first
+
+
+def _end(source, name, window):
+    """The last rows of a log as a `Log`."""
+    head = source.head(name).split(b"\n", 1)[0]
+    return parse_log(name, head + b"\n" + source.tail(name).partition(b"\n")[2], window)

@@ -142,7 +142,7 @@ def local(times, zone):
 
 
 def offset(moment, zone):
-    """What a POSIX zone, None for UTC, adds to a Timestamp of UTC; 0 for a zone that is damaged."""
+    """What a POSIX zone adds to a Timestamp of UTC; nothing if it is None or damaged."""
     try:
         seconds = ZONE.offset_s(ZONE.parsed(zone), int(moment.timestamp())) if zone else 0
     except ValueError:

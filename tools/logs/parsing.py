@@ -386,16 +386,7 @@ def _table(name, columns, numbers, lines, flaws):
         None.
     """
     foreign = None
-    words = {column: "category" for column in columns if column.startswith(("time", "state"))}
-    table = pd.read_csv(
-        io.StringIO("\n".join([",".join(columns), *lines])),
-        quoting=csv.QUOTE_NONE,
-        keep_default_na=False,
-        na_values=[""],
-        dtype=words,
-        low_memory=False,
-    )
-    table.insert(0, "line", numbers)
+    table = _frame(columns, numbers, lines)
 
     def refuse(column, bad, allowed):
         if not bad.any():
@@ -442,6 +433,20 @@ def _table(name, columns, numbers, lines, flaws):
             table[column] = table[column].mask(bad)
     table = table[~lost & table["uptime_ms"].notna()]
     return _typed(_long(table) if wide else table), foreign
+
+
+def _frame(columns, numbers, lines):
+    """These lines as a table, with their numbers."""
+    table = pd.read_csv(
+        io.StringIO("\n".join([",".join(columns), *lines])),
+        quoting=csv.QUOTE_NONE,
+        keep_default_na=False,
+        na_values=[""],
+        dtype={name: "category" for name in columns if name.startswith(("time", "state"))},
+        low_memory=False,
+    )
+    table.insert(0, "line", numbers)
+    return table
 
 
 def _typed(table):
