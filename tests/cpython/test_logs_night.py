@@ -350,3 +350,73 @@ def test_the_health_of_a_pack_is_that_of_the_night_wherever_it_was():
     assert told("2026-07-14") == {1: ("A", 95, 5)}
     assert told("2026-07-15") == {1: ("B", None, None), 2: ("A", 90, 10)}
     assert told(None) == told("2026-08-01") == {1: ("B", None, None), 2: ("A", 85, 50)}
+
+
+ABOUT = "# times are UTC; zone CET-1CEST,M3.5.0,M10.5.0/3; boot 1; rig 246f28000001; name left"
+
+
+def test_a_clock_that_was_set_back_leaves_no_hour_twice():
+    hour = timedelta(hours=1)
+    rows = fixture.rows(range(10, 600)) + fixture.rows(range(600, 4200), START - hour)
+    found = join(d14=fixture.log(rows))
+    said = "the clock jumped back by 1 h 00 min, to 2026-07-14 19:10:00; 2360 rows dated later"
+    assert texts(found.flaws, "clock") == [f"{said} left aside"]
+    night = nights.night_of(found)
+    times = night.rows[night.rows["battery"] == 1]["time"]
+    assert times.is_monotonic_increasing and times.is_unique
+    assert len(found.boots) == 1 and not texts(found.flaws, "gap")
+
+
+@pytest.mark.parametrize("year", [1970, 2000])
+def test_rows_of_a_clock_that_was_never_set_are_told_and_left_aside(year):
+    wrong = fixture.rows(range(10, 20), START.replace(year=year))
+    found = join(d14=fixture.log(wrong + fixture.rows(range(20, 60))))
+    assert texts(found.flaws, "clock") == [
+        f"line 2: the clock was wrong, {year}-07-14 20:00:10; 40 rows left aside"
+    ]
+    assert len(found.rows) == 160 and nights.night_of(found).title.endswith("14 July 2026")
+    files = {"2026-07-14.csv": fixture.log(fixture.rows(range(9)))}
+    named = fixture.joined(files, [*files, f"{year}-01-01.csv"])
+    said = [(flaw.file, flaw.text) for flaw in named.flaws if flaw.kind == "clock"]
+    text = f"the clock was wrong, {year}-01-01: the whole log is left aside"
+    assert said == [(f"{year}-01-01.csv", text)] and len(named.flaws) == 1
+
+
+def test_rows_that_are_there_twice_are_read_once():
+    rows = fixture.rows(range(10, 300))
+    files = {
+        "2026-07-14.csv": fixture.log(rows),
+        "2026-07-14 (2).csv": fixture.log(rows[: 4 * 100]),
+        "night 2026-07-14.csv": fixture.log(rows[4 * 50 :] + fixture.rows(range(300, 310))),
+    }
+    found = fixture.joined(files)
+    assert len(found.rows) == 4 * 300 and len(found.boots) == 1
+    said = sorted((flaw.file, flaw.text) for flaw in found.flaws)
+    assert [file for file, _ in said] == ["2026-07-14 (2).csv", "night 2026-07-14.csv"]
+    assert all("once more: left aside" in text for _, text in said), said
+
+
+def test_the_night_begins_at_noon_where_the_rig_is():
+    zone = ABOUT.replace("CET-1CEST,M3.5.0,M10.5.0/3", "<-10>10")
+    rows = [ABOUT, *fixture.rows(range(10)), *fixture.rows(range(9), START + timedelta(hours=3))]
+    assert len(nights.night_of(join(d14=fixture.log(rows)), "2026-07-14").rows) == 76
+    night = nights.night_of(join(d14=fixture.log([zone, *rows[1:]])), "2026-07-13")
+    assert len(night.rows) == 40
+    assert "rig left (246f28000001), its clock is UTC−10" in report.text(
+        join(d14=fixture.log([zone, *rows[1:]])), night
+    )
+
+
+def test_ids_and_labels_are_those_that_the_log_tells():
+    about = ["# battery 2; id A-7; label by the bass", "# battery 3; id ; label x"]
+    night = nights.night_of(join(d14=fixture.log([*about, *fixture.rows(range(10))])))
+    rows = {n: cells[-2:] for n, cells in report.pack_rows(night)}
+    assert rows == {1: ["–", "–"], 2: ["by the bass", "A-7"], 3: ["x", "–"], 4: ["–", "–"]}
+
+
+def test_a_night_is_read_through_a_window():
+    late = START.replace(hour=13)
+    data = fixture.log(fixture.rows(range(0, 4 * 3600, 60), START.replace(hour=10)))
+    window = pd.Timestamp(late), pd.Timestamp(late + timedelta(hours=24))
+    found = fixture.joined({"2026-07-14.csv": data}, window=window)
+    assert found.rows["time"].min() == late and len(found.rows) == 4 * 60 and not found.flaws

@@ -313,3 +313,65 @@ def test_a_night_in_which_nothing_was_measured(tmp_path, capsys, out):
     assert night.main([str(tmp_path), "-o", str(tmp_path / out)]) == 0
     assert "0 packs · 0.0 Ah (0 Wh) out" in capsys.readouterr().out
     assert (tmp_path / out).stat().st_size > 3000
+
+
+def about(number, name):
+    """The line by which a log tells its rig."""
+    return f"# times are UTC; zone UTC0; boot 1; rig {number}; name {name}"
+
+
+def drawn(folder, capsys, *more):
+    """What the tool says of a folder."""
+    assert night.main([str(folder), "-o", str(folder / "night.html"), *more]) == 0
+    return capsys.readouterr().out
+
+
+def test_two_rigs_in_one_folder_are_told_apart(tmp_path, capsys):
+    left, right = (fixture.rows(range(10, 60), packs=packs) for packs in ((1, 2), (1, 2, 3)))
+    (tmp_path / "2026-07-14.csv").write_bytes(fixture.log([about("aa01", "left"), *left]))
+    later = fixture.log([about("bb02", "right"), *right])
+    (tmp_path / "2026-07-14 (2).csv").write_bytes(later)
+    said = drawn(tmp_path, capsys)
+    assert "rig left (aa01)" in said and "2 packs" in said
+    assert "left out, RIG= chooses: right (bb02)" in said
+    said = drawn(tmp_path, capsys, "--rig", "right")
+    assert "rig right (bb02)" in said and "3 packs" in said
+    assert night.main([str(tmp_path), "--rig", "middle"]) == 1
+    assert "no rig middle; there are: left (aa01), right (bb02)" in capsys.readouterr().err
+
+
+def test_two_rigs_that_do_not_say_who_they_are(tmp_path, capsys):
+    for name, packs in (("2026-07-14.csv", (1, 2)), ("2026-07-14 (2).csv", (1, 2, 3))):
+        moment = fixture.START.replace(minute=len(packs))
+        (tmp_path / name).write_bytes(fixture.log(fixture.rows(range(9), moment, packs)))
+    said = drawn(tmp_path, capsys)
+    assert "2 packs" in said and "left out, RIG= chooses: 2026-07-14 (2).csv" in said
+    assert "3 packs" in drawn(tmp_path, capsys, "--rig", "(2)")
+    for name, packs in (("left", (1,)), ("right", (1, 2, 3, 4))):
+        folder = tmp_path / "rigs" / name / "log"
+        folder.mkdir(parents=True)
+        (folder / "2026-07-14.csv").write_bytes(fixture.log(fixture.rows(range(9), packs=packs)))
+    assert "4 packs" in drawn(tmp_path / "rigs", capsys, "--rig", "right")
+
+
+def test_copies_are_read_and_strangers_named(tmp_path, capsys):
+    rows = fixture.rows(range(10, 60))
+    (tmp_path / "2026-07-14 (2).csv").write_bytes(fixture.log(rows))
+    (tmp_path / "2026-07-15 - Copie.csv").write_bytes(
+        fixture.log(fixture.rows(range(9), fixture.START.replace(day=15)), ";")
+    )
+    (tmp_path / "pictures.csv").write_bytes(b"name")
+    (tmp_path / "2026-07-14.xlsx").write_bytes(b"PK")
+    said = drawn(tmp_path, capsys)
+    assert "Night of Wednesday 15 July 2026" in said
+    assert "Other files: pictures.csv, not read, its name has neither day nor boot" in said
+    assert "Other files: 2026-07-14.xlsx, not read, a spreadsheet's own format" in said
+    assert "Night of Tuesday 14 July" in drawn(tmp_path, capsys, "--night", "2026-07-14")
+
+
+def test_only_the_logs_of_the_night_are_read(card, capsys, tmp_path):
+    file = card / "log/2026-07-14.csv"
+    said = drawn(card, capsys)
+    assert "2026-07-16.csv (" in said and "2026-07-14.csv (" not in said
+    assert "boot-0002.csv (" in said and "boot-0001.csv (" not in said
+    assert file.exists()

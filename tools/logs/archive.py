@@ -184,7 +184,7 @@ class _Piece:
 
     def key(self):
         """Within a file the order of the rows is what happened, whatever the clock said."""
-        return self.dated, self.latest, self.log.name, self.begin
+        return self.dated, self.latest, len(self.log.name), self.log.name, self.begin
 
     def column(self, name):
         """Its part of a column."""
@@ -226,18 +226,20 @@ def _without_copies(pieces, flaws):
     """The pieces without the rows that another has already; says so once a file."""
     kept, told = [], set()
     for piece in pieces:
-        before = next((other for other in kept if _repeats(other, piece)), None)
-        if before is None:
-            kept.append(piece)
-            continue
-        if (piece.log.name, before.log.name) not in told and piece.log is not before.log:
-            told.add((piece.log.name, before.log.name))
-            text = f"has rows of {before.log.name} once more: left aside"
-            flaws.append(Flaw("copy", text, piece.log.name, 0, piece.first, piece.last))
-        more = int(np.searchsorted(piece.column("uptime_s"), before.last_s, "right"))
-        if piece.begin + more < piece.end:
-            rest = _Piece(piece.log, piece.begin + more, piece.end, piece.dated, piece.latest)
-            kept.append(rest)
+        while piece:
+            before = next((other for other in kept if _repeats(other, piece)), None)
+            if before is None:
+                kept.append(piece)
+                break
+            if piece.log.name not in told:
+                told.add(piece.log.name)
+                text = f"has rows of {before.log.name} once more: left aside"
+                flaws.append(Flaw("copy", text, piece.log.name, 0, piece.first, piece.last))
+            begin = piece.begin + int(
+                np.searchsorted(piece.column("uptime_s"), before.last_s, "right")
+            )
+            more = begin < piece.end
+            piece = more and _Piece(piece.log, begin, piece.end, piece.dated, piece.latest)
     return kept
 
 

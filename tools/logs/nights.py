@@ -8,7 +8,7 @@ import pandas as pd
 
 import firmware
 from logs import lives
-from logs.parsing import CATALOG, STATES
+from logs.parsing import CATALOG, STATES, About
 
 ZONE = firmware.zone()
 
@@ -40,8 +40,9 @@ class Night:
         packs: DataFrame indexed by battery: out_ah, in_ah, out_wh, in_wh, first_pct and last_pct
             (charge in the first and last row that knows it, NaN without one), on_h, low_v, high_v,
             peak_a (the largest current, with its sign), trips; with `files` those of
-            `lives.COLUMNS` as well.
+            `lives.COLUMNS` as well; `id` and `label` where the log tells them.
         flaws: those in it, and those without a time; others: those elsewhere.
+        about: `parsing.About` of its rig; rigs: names of all whose logs lie there, it first.
     """
 
     title: str
@@ -56,6 +57,8 @@ class Night:
     packs: pd.DataFrame
     flaws: list
     others: list
+    about: About
+    rigs: list
 
 
 def night_of(archive, wanted=None, files=None):
@@ -88,7 +91,20 @@ def night_of(archive, wanted=None, files=None):
     if files:
         evening = f"{end - _HALF_DAY:%Y-%m-%d}" if dated else None
         packs = packs.join(lives.health(files, evening))
-    return Night(title, start, end, dated, rows, boots, bands, trips, alarms, packs, flaws, others)
+    packs = _named(packs, archive.about)
+    whose = archive.about, archive.rigs
+    parts = (rows, boots, bands, trips, alarms, packs, flaws, others)
+    return Night(title, start, end, dated, *parts, *whose)
+
+
+def _named(packs, about):
+    """With the ids and labels that the log tells."""
+    for column, k in (("id", 0), ("label", 1)):
+        told = pd.Series({n: about.packs[n][k] or None for n in about.packs}, dtype=object)
+        if told.notna().any():
+            known = packs[column] if column in packs else pd.Series(dtype=object)
+            packs[column] = told.reindex(packs.index).combine_first(known)
+    return packs
 
 
 def _is_trouble(events):

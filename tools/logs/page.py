@@ -63,6 +63,7 @@ def draw(night, path):
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{escape(night.title)}</title><style>{_STYLE}</style></head><body>
 <h1>{escape(night.title)}</h1>
+<p>{escape(report.rig_line(night))}</p>
 <p>{escape(report.headline(night))}</p>
 {_keys(night)}
 {_flaws("Flaws of this log", flaws, "ol")}
