@@ -370,8 +370,37 @@ def test_copies_are_read_and_strangers_named(tmp_path, capsys):
 
 
 def test_only_the_logs_of_the_night_are_read(card, capsys, tmp_path):
-    file = card / "log/2026-07-14.csv"
     said = drawn(card, capsys)
     assert "2026-07-16.csv (" in said and "2026-07-14.csv (" not in said
     assert "boot-0002.csv (" in said and "boot-0001.csv (" not in said
-    assert file.exists()
+
+
+@pytest.mark.parametrize("language, night_words", [("en", "Night of"), ("fr", "Nuit du")])
+def test_what_is_printed_is_a_page_a_night(tmp_path, capsys, language, night_words):
+    """In local time: 20:00 UTC on 14 July is 22:00 in France."""
+    zone = about("aa01", "left").replace("UTC0", "CET-1CEST,M3.5.0,M10.5.0/3")
+    label = "# battery 2; id A-7; label <bass>"
+    packs = tuple(range(1, 17))
+    for day in (14, 15):
+        rows = fixture.rows(range(10, 3600, 10), fixture.START.replace(day=day), packs)
+        trip = f"2026-07-{day}T20:30:00Z,1800000,3,27000,0,tripped,0,0"
+        data = fixture.log([zone, label, *rows[:2864], trip, *rows[2864:]])
+        (tmp_path / f"2026-07-{day}.csv").write_bytes(data)
+    drawn(tmp_path, capsys, "--night", "all", "--language", language)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"]
+        )
+        page = browser.new_page()
+        page.set_default_timeout(200000)
+        page.goto((tmp_path / "night.html").as_uri())
+        assert page.locator(".sheet:visible").count() == 0
+        page.emulate_media(media="print")
+        titles = page.locator(".sheet h1:visible").all_inner_texts()
+        assert len(titles) == 2 and all(night_words in title for title in titles), titles
+        assert page.locator("body > :not(.sheet):visible").count() == 0
+        text = page.locator(".sheet").first.inner_text()
+        assert "<bass> · A-7" in text and "UTC+2" in text and "22:30:00" in text, text
+        pdf = page.pdf(prefer_css_page_size=True)
+        assert len(re.findall(rb"/Type\s*/Page[^s]", pdf)) == 2
+        browser.close()

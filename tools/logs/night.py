@@ -19,7 +19,7 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from logs import archive, choice, nights, report, sources  # noqa: E402 - found by the path above
+from logs import archive, choice, nights, report, sheet, sources  # noqa: E402 - found by the path above
 
 
 def read(place, wanted, rig, until):
@@ -40,6 +40,16 @@ def read(place, wanted, rig, until):
     return found, nights.night_of(found, wanted, sources.lives(place, chosen.below))
 
 
+def each(found, night):
+    """The nights of a `Night` that is more than one of an archive, each as one; or it alone."""
+    if not night.dated:
+        return [night]
+    evenings = nights.evening_of(night.rows["time"], found.about.zone).unique()
+    if len(evenings) == 1:
+        return [night]
+    return [nights.night_of(found, f"{evening:%Y-%m-%d}") for evening in sorted(evenings)]
+
+
 def main(arguments=None, now=None):
     """Read, report, draw; returns the exit code.
 
@@ -54,6 +64,9 @@ def main(arguments=None, now=None):
         "--night", help="date of the evening, name of a boot log, or all; default: the last night"
     )
     parser.add_argument("--rig", help="name, number or folder of one of several rigs")
+    parser.add_argument(
+        "--language", choices=sheet.LANGUAGES, default="en", help="of the sheets that are printed"
+    )
     options = parser.parse_args(arguments)
     if options.out.suffix not in (".html", ".png"):
         parser.error(f"-o {options.out}: the name must end in .html or .png")
@@ -68,7 +81,8 @@ def main(arguments=None, now=None):
     else:
         from logs import page as picture
     try:
-        picture.draw(night, options.out)
+        sheets = [sheet.sheet(one, options.language) for one in each(found, night)]
+        picture.draw(night, options.out, sheets)
     except OSError as error:
         print(error, file=sys.stderr)
         return 1
