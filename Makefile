@@ -21,7 +21,7 @@ SCHEMA = $(VENV)/check-jsonschema --builtin-schema vendor.github-
 # Every target in small letters is a command; what is a file lies under build/.
 .PHONY: $(shell sed -n 's/^\([a-z][a-z]*\):.*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
-# UPDATES=1: a rig that can be updated, make update SIM=1 HOST=localhost:8080 PASSWORD=backstage
+# UPDATES=1: a rig that can be updated, make update SIM=1 HOST=localhost:8080
 sim: build/page.stamp $(if $(UPDATES),build/device.stamp)
 	$(if $(UPDATES),$(ON_DEVICE)/simulated.py install $(UPDATED) $(SEALED))
 	@$(VENV)/micropython -X heapsize=64m tools/sim/run.py \
