@@ -23,7 +23,7 @@ class Choice:
         others: names of the rig's logs that are not needed.
         rigs: names of all rigs, that of the one chosen first.
         below: folder of its logs, "" where there is one only.
-        flaws: list of `Flaw`: what lies there and cannot be read, and copies.
+        flaws: list of `Flaw`: what lies there and is not read.
     """
 
     names: list
@@ -67,8 +67,8 @@ def choose(source, wanted, rig, until):
     logs = [_looked_at(source, name) for name in source.names if not is_events(name)]
     if not logs:
         return Choice(source.names, ALWAYS, [], [], "", [])
-    rigs, flaws = _rigs(logs)
-    flaws += [_stranger(name) for name in source.others]
+    rigs = _rigs(logs)
+    flaws = [_stranger(name) for name in source.others]
     name = _chosen_rig(rigs, rig, until)
     own = rigs.pop(name)
     below = {log.folder for log in own}
@@ -94,7 +94,7 @@ def _looked_at(source, name):
 
 
 def _rigs(logs):
-    """The logs by the name of their rig: dict of lists, and a `Flaw` for each copy.
+    """The logs by the name of their rig: dict of lists.
 
     A log that does not say whose it is belongs to the only rig of its folder; one that has the day
     of another there, and other rows, to one more.
@@ -103,21 +103,19 @@ def _rigs(logs):
     for log in logs:
         if log.number:
             told.setdefault(log.folder, {}).setdefault(log.number, log)
-    groups, flaws, seen = {}, [], {}
+    groups, seen = {}, set()
     for log in sorted(logs, key=lambda log: (not log.number, len(log.name), log.name)):
         near = told.get(log.folder, {})
         key = log.number or (next(iter(near)) if len(near) == 1 else log.folder)
-        twin = seen.get((key, log.folder, log.plain, log.first))
-        if twin:
-            # `archive.join` reads both and takes each row once.
-            groups[key].append(log)
-            continue
+        same = key, log.folder, log.plain, log.first
         taken = {(other.folder, other.plain) for other in groups.get(key, ()) if other.plain}
-        if not log.number and (log.folder, log.plain) in taken and not _further(log.name):
+        # Of a copy, with the same first row, `archive.join` takes each row once.
+        known = log.number or same in seen or _further(log.name)
+        if not known and (log.folder, log.plain) in taken:
             key = f"{key}/{log.name}" if key else log.name
-        seen[key, log.folder, log.plain, log.first] = log
+        seen.add(same)
         groups.setdefault(key, []).append(log)
-    return {_title(key, group): group for key, group in groups.items()}, flaws
+    return {_title(key, group): group for key, group in groups.items()}
 
 
 def _further(name):
