@@ -9,8 +9,11 @@ SPEED = 1
 BATTERIES =
 SOURCE =
 NIGHT =
+RIG =
+LANGUAGE =
 OUT = night.html
 RIGS = 3
+UPDATED = build/sim/updated
 
 VENV = build/venv/bin
 SCHEMA = $(VENV)/check-jsonschema --builtin-schema vendor.github-
@@ -18,13 +21,17 @@ SCHEMA = $(VENV)/check-jsonschema --builtin-schema vendor.github-
 # Every target in small letters is a command; what is a file lies under build/.
 .PHONY: $(shell sed -n 's/^\([a-z][a-z]*\):.*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
-sim: build/page.stamp
+# UPDATES=1: a rig that can be updated, make update SIM=1 HOST=localhost:8080
+sim: build/page.stamp $(if $(UPDATES),build/device.stamp)
+	$(if $(UPDATES),$(ON_DEVICE)/simulated.py install $(UPDATED) $(SEALED))
 	@$(VENV)/micropython -X heapsize=64m tools/sim/run.py \
 		--clock real --port $(PORT) --speed $(SPEED) \
-		--scenario $(SCENARIO) $(if $(BATTERIES),--batteries $(BATTERIES))
+		--scenario $(SCENARIO) $(if $(BATTERIES),--batteries $(BATTERIES)) \
+		$(if $(UPDATES),--flash $(CURDIR)/$(UPDATED))
 
 logs: build/logs.stamp
-	@$(VENV)/python tools/logs/night.py "$(SOURCE)" --out "$(OUT)" $(if $(NIGHT),--night "$(NIGHT)")
+	@$(VENV)/python tools/logs/night.py "$(SOURCE)" --out "$(OUT)" $(if $(NIGHT),--night "$(NIGHT)") \
+		$(if $(RIG),--rig "$(RIG)") $(if $(LANGUAGE),--language $(LANGUAGE))
 
 fleet: build/page.stamp
 	@tools/apt.sh mosquitto prometheus
@@ -49,13 +56,13 @@ flash: build/flash.stamp build/device.stamp
 deploy: build
 	$(ON_DEVICE)/deploy.py $(DEVICE) $(SEALED)
 
-bundle: build
-	$(ON_DEVICE)/bundle.py $(SEALED)
+bundle: $(if $(SIM),build/device.stamp build/page.stamp,build)
+	$(ON_DEVICE)/$(if $(SIM),simulated.py bundle,bundle.py) $(SEALED)
 
-# make update HOST=192.168.4.1 [PASSWORD=...] [CONFIRM=1] [BUNDLE=FILE]
+# make update HOST=192.168.4.1 [PASSWORD=...] [CONFIRM=1] [BUNDLE=FILE] [SIM=1]
 update: $(if $(BUNDLE),build/sim.stamp,bundle)
 	$(if $(HOST),,$(error HOST= is the address of the rig, for example HOST=parallelator.local))
-	$(ON_DEVICE)/update.py "$(HOST)" $(BUNDLE) $(if $(CONFIRM),--confirm)
+	$(ON_DEVICE)/update.py "$(HOST)" $(or $(BUNDLE),$(if $(SIM),build/simulated.bundle)) $(if $(CONFIRM),--confirm)
 
 monitor: build/device.stamp
 	$(ON_DEVICE)/monitor.py $(DEVICE)
@@ -88,8 +95,9 @@ soak: build/test.stamp build/page.stamp
 	-$(VENV)/python tools/memory.py --seconds 600
 	SOAK=1 $(VENV)/python tests/run.py --show --timeout 36000 $(shell grep -rl SOAK tests --include='test_*.py')
 
-bench: build/page.stamp
+bench: build/page.stamp build/logs.stamp
 	$(VENV)/python tools/bench/run.py
+	$(VENV)/python tools/bench/logs.py
 	$(VENV)/python tools/bench/web.py
 	$(VENV)/micropython -X heapsize=8m tools/bench/json_steps.py
 

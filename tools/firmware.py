@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-only
 """The firmware's own tables for the tools of this host, which run on CPython."""
 
+import importlib
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,10 +11,17 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def catalog():
     """The module parallelator.catalog: every code, and what is to be known of it."""
+    return _module("catalog")
+
+
+def zone():
+    """The module parallelator.zone: local time from a POSIX TZ string."""
+    return _module("zone")
+
+
+def _module(name):
     sys.modules.setdefault("micropython", SimpleNamespace(const=lambda value: value))
     folder = str(ROOT / "lib")
     if folder not in sys.path:
         sys.path.insert(0, folder)
-    from parallelator import catalog
-
-    return catalog
+    return importlib.import_module(f"parallelator.{name}")

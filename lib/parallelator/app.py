@@ -206,6 +206,7 @@ class App:
             self.settings,
             rig.boot,
             rig.event_text,
+            self.controller.number(),
         )
         day = self.history.rings[-1]
         chart_store = ChartStore(day, self.card, self.clock, self.snap, rig.boot)

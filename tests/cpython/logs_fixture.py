@@ -1,10 +1,19 @@
 # SPDX-License-Identifier: GPL-3.0-only
 """Logs as the firmware writes them, made up for the tests of tools/logs."""
 
+import io
 from datetime import datetime, timedelta
+
+from logs import archive
 
 LONG = "time,uptime_ms,battery,voltage_mv,current_ma,state,discharge_mah,charge_mah"
 START = datetime(2026, 7, 14, 20, 0, 0)
+
+
+def joined(files, *arguments, **more):
+    """What `archive.join` makes of files in memory: name to bytes."""
+    opened = {name: lambda data=data: io.BytesIO(data) for name, data in files.items()}
+    return archive.join(opened, *arguments, **more)
 
 
 def stamp(when):

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import logs_fixture as fixture
-from logs import archive, drawing, lives, nights, report
+from logs import drawing, lives, nights, report
 
 START = fixture.START
 
@@ -17,7 +17,7 @@ START = fixture.START
 def join(**files):
     """Joins files named by keywords: d14 is 2026-07-14.csv, b1 is boot-0001.csv."""
     names = {"d": "2026-07-%s.csv", "b": "boot-%04d.csv"}
-    return archive.join(
+    return fixture.joined(
         {
             names[key[0]] % (key[1:] if key[0] == "d" else int(key[1:])): data
             for key, data in files.items()
@@ -30,7 +30,7 @@ def texts(flaws, kind):
 
 
 def test_every_flaw_of_an_archive_is_named_once():
-    found = archive.join(fixture.flawed())
+    found = fixture.joined(fixture.flawed())
     lines = "\n".join(line for _, line in report.flaw_lines(found.flaws))
     assert lines == (
         "Damaged: 2026-07-14.csv, line 408: torn, “2026-07-14T20:02:21Z,141000,3,2”\n"
@@ -43,7 +43,7 @@ def test_every_flaw_of_an_archive_is_named_once():
 
 
 def test_the_last_night_is_drawn_unless_another_is_asked_for():
-    found = archive.join(fixture.flawed())
+    found = fixture.joined(fixture.flawed())
     last = nights.night_of(found)
     assert last.title == "Night of Thursday 16 July 2026"
     assert last.flaws == [] and len(last.others) == 5
@@ -57,11 +57,11 @@ def test_the_last_night_is_drawn_unless_another_is_asked_for():
 
 
 def test_states_are_bands_that_end_where_rows_end():
-    night = nights.night_of(archive.join(fixture.flawed()))
+    night = nights.night_of(fixture.joined(fixture.flawed()))
     bands = night.bands[night.bands["battery"] == 3]
     assert list(bands["state"]) == ["on", "tripped", "on"]
     assert list((bands["end"] - bands["start"]).dt.total_seconds()) == [98, 10, 290]
-    first = nights.night_of(archive.join(fixture.flawed()), "2026-07-14")
+    first = nights.night_of(fixture.joined(fixture.flawed()), "2026-07-14")
     bands = first.bands[first.bands["battery"] == 1]
     ends = [(band.end - START).total_seconds() for band in bands.itertuples()]
     assert ends == [300, 600, 4500]
@@ -70,13 +70,13 @@ def test_states_are_bands_that_end_where_rows_end():
 def test_a_trip_that_no_event_tells_is_seen_in_the_rows():
     files = fixture.flawed()
     del files["events.csv"]
-    night = nights.night_of(archive.join(files))
+    night = nights.night_of(fixture.joined(files))
     assert night.trips[["battery", "text"]].values.tolist() == [[3, "no reason in the events"]]
 
 
 def test_events_find_the_boot_they_are_of():
     night = timedelta(hours=3)
-    found = archive.join(
+    found = fixture.joined(
         {
             "boot-0003.csv": fixture.log(fixture.rows(range(3, 90), None)),
             "boot-0004.csv": fixture.log(fixture.rows(range(3, 50), None)),
@@ -150,7 +150,7 @@ def test_days_that_were_not_read_are_not_missing():
         f"2026-07-{d}.csv": fixture.log(fixture.rows([1], START.replace(day=d))) for d in (10, 14)
     }
     names = [f"2026-07-{d}.csv" for d in range(10, 15)]
-    assert archive.join(files, names).flaws == []
+    assert fixture.joined(files, names).flaws == []
 
 
 def test_a_row_of_one_battery_is_missing():
@@ -171,7 +171,7 @@ def test_a_counter_that_falls_is_damage():
 
 def test_nothing_to_read_says_so():
     with pytest.raises(ValueError, match="no row of a log"):
-        archive.join({"2026-07-14.csv": b"rubbish"})
+        fixture.joined({"2026-07-14.csv": b"rubbish"})
 
 
 @settings(max_examples=20)
@@ -272,7 +272,7 @@ def test_thinning_keeps_every_extreme_in_order(values, points):
 
 
 def test_numbers_of_flaws_do_not_cover_each_other():
-    night = nights.night_of(archive.join(fixture.flawed()), "2026-07-14")
+    night = nights.night_of(fixture.joined(fixture.flawed()), "2026-07-14")
     marks = drawing.flaw_marks(night, report.flaw_lines(night.flaws), 0.05)
     assert sorted(k for k, _, _ in marks) == [1, 2, 3, 4]
     times = [at for _, _, at in marks]
@@ -286,7 +286,7 @@ FUTURE = fixture.log(fixture.rows(range(300, 305), START.replace(year=2068)))
 
 def test_the_last_night_is_never_one_in_the_future():
     files = fixture.flawed() | {"2068-07-14.csv": FUTURE}
-    found = archive.join(files, until=UNTIL)
+    found = fixture.joined(files, until=UNTIL)
     night = nights.night_of(found)
     assert night.title == "Night of Thursday 16 July 2026"
     said = "from 2068-07-14 on it lies in the future of this computer's clock"
@@ -298,20 +298,20 @@ def test_the_last_night_is_never_one_in_the_future():
 
 
 def test_a_log_that_was_not_read_is_told_to_lie_in_the_future_too():
-    found = archive.join(fixture.flawed(), ["2068-07-14.csv", "2026-07-16.csv"], UNTIL)
+    found = fixture.joined(fixture.flawed(), ["2068-07-14.csv", "2026-07-16.csv"], UNTIL)
     assert "2068-07-14.csv" in [flaw.file for flaw in found.flaws if flaw.kind == "clock"]
     assert texts(found.flaws, "day") == ["2026-07-15: no log of this day"]
 
 
 def test_a_computer_whose_clock_is_wrong_draws_the_last_night_and_says_so():
-    found = archive.join({"2068-07-14.csv": FUTURE}, until=UNTIL)
+    found = fixture.joined({"2068-07-14.csv": FUTURE}, until=UNTIL)
     night = nights.night_of(found)
     assert night.title == "Night of Saturday 14 July 2068"
     assert ["in the future" in text for text in texts(night.flaws, "clock")] == [True]
 
 
 def test_a_rig_may_be_a_little_ahead():
-    found = archive.join(fixture.flawed(), until=pd.Timestamp("2026-07-16T20:10:00"))
+    found = fixture.joined(fixture.flawed(), until=pd.Timestamp("2026-07-16T20:10:00"))
     assert nights.night_of(found).title == "Night of Thursday 16 July 2026"
     assert len(texts(found.flaws, "clock")) == 1
 
@@ -350,3 +350,73 @@ def test_the_health_of_a_pack_is_that_of_the_night_wherever_it_was():
     assert told("2026-07-14") == {1: ("A", 95, 5)}
     assert told("2026-07-15") == {1: ("B", None, None), 2: ("A", 90, 10)}
     assert told(None) == told("2026-08-01") == {1: ("B", None, None), 2: ("A", 85, 50)}
+
+
+ABOUT = "# times are UTC; zone CET-1CEST,M3.5.0,M10.5.0/3; boot 1; rig 246f28000001; name left"
+
+
+def test_a_clock_that_was_set_back_leaves_no_hour_twice():
+    hour = timedelta(hours=1)
+    rows = fixture.rows(range(10, 600)) + fixture.rows(range(600, 4200), START - hour)
+    found = join(d14=fixture.log(rows))
+    said = "the clock jumped back by 1 h 00 min, to 2026-07-14 19:10:00; 2360 rows dated later"
+    assert texts(found.flaws, "clock") == [f"{said} left aside"]
+    night = nights.night_of(found)
+    times = night.rows[night.rows["battery"] == 1]["time"]
+    assert times.is_monotonic_increasing and times.is_unique
+    assert len(found.boots) == 1 and not texts(found.flaws, "gap")
+
+
+@pytest.mark.parametrize("year", [1970, 2000])
+def test_rows_of_a_clock_that_was_never_set_are_told_and_left_aside(year):
+    wrong = fixture.rows(range(10, 20), START.replace(year=year))
+    found = join(d14=fixture.log(wrong + fixture.rows(range(20, 60))))
+    assert texts(found.flaws, "clock") == [
+        f"line 2: the clock was wrong, {year}-07-14 20:00:10; 40 rows left aside"
+    ]
+    assert len(found.rows) == 160 and nights.night_of(found).title.endswith("14 July 2026")
+    files = {"2026-07-14.csv": fixture.log(fixture.rows(range(9)))}
+    named = fixture.joined(files, [*files, f"{year}-01-01.csv"])
+    said = [(flaw.file, flaw.text) for flaw in named.flaws if flaw.kind == "clock"]
+    text = f"the clock was wrong, {year}-01-01: the whole log is left aside"
+    assert said == [(f"{year}-01-01.csv", text)] and len(named.flaws) == 1
+
+
+def test_rows_that_are_there_twice_are_read_once():
+    rows = fixture.rows(range(10, 300))
+    files = {
+        "2026-07-14.csv": fixture.log(rows),
+        "2026-07-14 (2).csv": fixture.log(rows[: 4 * 100]),
+        "night 2026-07-14.csv": fixture.log(rows[4 * 50 :] + fixture.rows(range(300, 310))),
+    }
+    found = fixture.joined(files)
+    assert len(found.rows) == 4 * 300 and len(found.boots) == 1
+    said = sorted((flaw.file, flaw.text) for flaw in found.flaws)
+    assert [file for file, _ in said] == ["2026-07-14 (2).csv", "night 2026-07-14.csv"]
+    assert all("once more: left aside" in text for _, text in said), said
+
+
+def test_the_night_begins_at_noon_where_the_rig_is():
+    zone = ABOUT.replace("CET-1CEST,M3.5.0,M10.5.0/3", "<-10>10")
+    rows = [ABOUT, *fixture.rows(range(10)), *fixture.rows(range(9), START + timedelta(hours=3))]
+    assert len(nights.night_of(join(d14=fixture.log(rows)), "2026-07-14").rows) == 76
+    night = nights.night_of(join(d14=fixture.log([zone, *rows[1:]])), "2026-07-13")
+    assert len(night.rows) == 40
+    assert "rig left (246f28000001), its clock is UTC−10" in report.text(
+        join(d14=fixture.log([zone, *rows[1:]])), night
+    )
+
+
+def test_ids_and_labels_are_those_that_the_log_tells():
+    about = ["# battery 2; id A-7; label by the bass", "# battery 3; id ; label x"]
+    night = nights.night_of(join(d14=fixture.log([*about, *fixture.rows(range(10))])))
+    rows = {n: cells[-2:] for n, cells in report.pack_rows(night)}
+    assert rows == {1: ["–", "–"], 2: ["by the bass", "A-7"], 3: ["x", "–"], 4: ["–", "–"]}
+
+
+def test_a_night_is_read_through_a_window():
+    late = START.replace(hour=13)
+    data = fixture.log(fixture.rows(range(0, 4 * 3600, 60), START.replace(hour=10)))
+    window = pd.Timestamp(late), pd.Timestamp(late + timedelta(hours=24))
+    found = fixture.joined({"2026-07-14.csv": data}, window=window)
+    assert found.rows["time"].min() == late and len(found.rows) == 4 * 60 and not found.flaws

@@ -115,10 +115,11 @@ def test_an_image_with_a_partition_table(simulated, tmp_path):
     struct.pack_into("<BBBBBBBBII", table, 446, 0, 0, 0, 0, 6, 0, 0, 0, 64, 131072)
     table[510:512] = b"\x55\xaa"
     (tmp_path / "disk.img").write_bytes(table + image.read_bytes())
-    plain, read_plain = sources.opened(str(image))
-    names, read = sources.opened(str(tmp_path / "disk.img"))
-    assert names == plain == ["boot-0001.csv", "events.csv"]
-    assert [read(name) for name in names] == [read_plain(name) for name in names]
+    plain, disk = sources.opened(str(image)), sources.opened(str(tmp_path / "disk.img"))
+    assert disk.names == plain.names == ["boot-0001.csv", "events.csv"]
+    for name in disk.names:
+        with disk.open(name) as one, plain.open(name) as other:
+            assert one.read() == other.read() != b""
 
 
 def test_the_health_of_packs_is_read_from_the_card(card, tmp_path, capsys):
@@ -254,9 +255,10 @@ def test_a_rig_is_asked_for_one_night_only(rig, tmp_path, capsys):
 def test_names_in_capitals_are_read(tmp_path, capsys):
     for name, data in fixture.flawed().items():
         (tmp_path / name.upper()).write_bytes(data)
-    names, read = sources.opened(str(tmp_path))
-    assert names == sorted(fixture.flawed())
-    assert read("2026-07-16.csv") == fixture.flawed()["2026-07-16.csv"]
+    source = sources.opened(str(tmp_path))
+    assert source.names == sorted(fixture.flawed())
+    with source.open("2026-07-16.csv") as file:
+        assert file.read() == fixture.flawed()["2026-07-16.csv"]
     assert night.main([str(tmp_path), "-o", str(tmp_path / "a.png")]) == 0
     assert "Night of Thursday 16 July" in capsys.readouterr().out
     one = tmp_path / "2026-07-14.CSV"
@@ -311,3 +313,94 @@ def test_a_night_in_which_nothing_was_measured(tmp_path, capsys, out):
     assert night.main([str(tmp_path), "-o", str(tmp_path / out)]) == 0
     assert "0 packs · 0.0 Ah (0 Wh) out" in capsys.readouterr().out
     assert (tmp_path / out).stat().st_size > 3000
+
+
+def about(number, name):
+    """The line by which a log tells its rig."""
+    return f"# times are UTC; zone UTC0; boot 1; rig {number}; name {name}"
+
+
+def drawn(folder, capsys, *more):
+    """What the tool says of a folder."""
+    assert night.main([str(folder), "-o", str(folder / "night.html"), *more]) == 0
+    return capsys.readouterr().out
+
+
+def test_two_rigs_in_one_folder_are_told_apart(tmp_path, capsys):
+    left, right = (fixture.rows(range(10, 60), packs=packs) for packs in ((1, 2), (1, 2, 3)))
+    (tmp_path / "2026-07-14.csv").write_bytes(fixture.log([about("aa01", "left"), *left]))
+    later = fixture.log([about("bb02", "right"), *right])
+    (tmp_path / "2026-07-14 (2).csv").write_bytes(later)
+    said = drawn(tmp_path, capsys)
+    assert "rig left (aa01)" in said and "2 packs" in said
+    assert "left out, RIG= chooses: right (bb02)" in said
+    said = drawn(tmp_path, capsys, "--rig", "right")
+    assert "rig right (bb02)" in said and "3 packs" in said
+    assert night.main([str(tmp_path), "--rig", "middle"]) == 1
+    assert "no rig middle; there are: left (aa01), right (bb02)" in capsys.readouterr().err
+
+
+def test_two_rigs_that_do_not_say_who_they_are(tmp_path, capsys):
+    for name, packs in (("2026-07-14.csv", (1, 2)), ("2026-07-14 (2).csv", (1, 2, 3))):
+        moment = fixture.START.replace(minute=len(packs))
+        (tmp_path / name).write_bytes(fixture.log(fixture.rows(range(9), moment, packs)))
+    said = drawn(tmp_path, capsys)
+    assert "2 packs" in said and "left out, RIG= chooses: 2026-07-14 (2).csv" in said
+    assert "3 packs" in drawn(tmp_path, capsys, "--rig", "(2)")
+    for name, packs in (("left", (1,)), ("right", (1, 2, 3, 4))):
+        folder = tmp_path / "rigs" / name / "log"
+        folder.mkdir(parents=True)
+        (folder / "2026-07-14.csv").write_bytes(fixture.log(fixture.rows(range(9), packs=packs)))
+    assert "4 packs" in drawn(tmp_path / "rigs", capsys, "--rig", "right")
+
+
+def test_copies_are_read_and_strangers_named(tmp_path, capsys):
+    rows = fixture.rows(range(10, 60))
+    (tmp_path / "2026-07-14 (2).csv").write_bytes(fixture.log(rows))
+    (tmp_path / "2026-07-15 - Copie.csv").write_bytes(
+        fixture.log(fixture.rows(range(9), fixture.START.replace(day=15)), ";")
+    )
+    (tmp_path / "pictures.csv").write_bytes(b"name")
+    (tmp_path / "2026-07-14.xlsx").write_bytes(b"PK")
+    said = drawn(tmp_path, capsys)
+    assert "Night of Wednesday 15 July 2026" in said
+    assert "Other files: pictures.csv, not read, its name has neither day nor boot" in said
+    assert "Other files: 2026-07-14.xlsx, not read, a spreadsheet's own format" in said
+    assert "Night of Tuesday 14 July" in drawn(tmp_path, capsys, "--night", "2026-07-14")
+
+
+def test_only_the_logs_of_the_night_are_read(card, capsys, tmp_path):
+    said = drawn(card, capsys)
+    assert "2026-07-16.csv (" in said and "2026-07-14.csv (" not in said
+    assert "boot-0002.csv (" in said and "boot-0001.csv (" not in said
+
+
+@pytest.mark.parametrize("language, night_words", [("en", "Night of"), ("fr", "Nuit du")])
+def test_what_is_printed_is_a_page_a_night(tmp_path, capsys, language, night_words):
+    """In local time: 20:00 UTC on 14 July is 22:00 in France."""
+    zone = about("aa01", "left").replace("UTC0", "CET-1CEST,M3.5.0,M10.5.0/3")
+    label = "# battery 2; id A-7; label <bass>"
+    packs = tuple(range(1, 17))
+    for day in (14, 15):
+        rows = fixture.rows(range(10, 3600, 10), fixture.START.replace(day=day), packs)
+        trip = f"2026-07-{day}T20:30:00Z,1800000,3,27000,0,tripped,0,0"
+        data = fixture.log([zone, label, *rows[:2864], trip, *rows[2864:]])
+        (tmp_path / f"2026-07-{day}.csv").write_bytes(data)
+    drawn(tmp_path, capsys, "--night", "all", "--language", language)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"]
+        )
+        page = browser.new_page()
+        page.set_default_timeout(200000)
+        page.goto((tmp_path / "night.html").as_uri())
+        assert page.locator(".sheet:visible").count() == 0
+        page.emulate_media(media="print")
+        titles = page.locator(".sheet h1:visible").all_inner_texts()
+        assert len(titles) == 2 and all(night_words in title for title in titles), titles
+        assert page.locator("body > :not(.sheet):visible").count() == 0
+        text = page.locator(".sheet").first.inner_text()
+        assert "<bass> · A-7" in text and "UTC+2" in text and "22:30:00" in text, text
+        pdf = page.pdf(prefer_css_page_size=True)
+        assert len(re.findall(rb"/Type\s*/Page[^s]", pdf)) == 2
+        browser.close()

@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import expect, sync_playwright
 
 from controllers import MICROPYTHON, ROOT, Controller
-from device import build, bundle, deploy, key, update
+from device import build, bundle, deploy, key, simulated, update
 from device.update import Refusal, UpdateFault
 from test_deploy import booted, crashing, on, quiet, reseal, wanted_of
 
@@ -55,10 +55,11 @@ def newer(built, tmp_path_factory):
 
 
 class Running:
-    """The rig on a flash image, in real time, while the context lasts; `host`: its address."""
+    """The rig on a flash image, or a folder, in real time, while the context lasts; `host`: its
+    address."""
 
-    def __init__(self, image, folder):
-        self._image = image
+    def __init__(self, image, folder, kind="--image"):
+        self._image = kind, image
         self._folder = folder
         with socket.create_server(("127.0.0.1", 0)) as probe:
             port = probe.getsockname()[1]
@@ -69,7 +70,7 @@ class Running:
         scenario = self._folder / "scenario.json"
         scenario.write_text(json.dumps(SCENARIO))
         command = [MICROPYTHON, "-X", "heapsize=64m", ROOT / "tools/sim/run.py", "--clock", "real"]
-        command += ["--image", self._image, "--port", str(self._port), "--scenario", scenario]
+        command += [*self._image, "--port", str(self._port), "--scenario", scenario]
         command += ["--sd", self._folder / "sd.img", "--speed", "2"]
         with (self._folder / "log").open("wb") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
@@ -233,6 +234,21 @@ def test_the_page_refuses_a_foreign_bundle_and_takes_a_good_one(running, page, n
     )
     picture("done")
     assert running.state()["version"] == "0.2.0"
+
+
+def test_a_rig_of_the_simulator_is_updated_as_one_of_hardware(newer, built, tmp_path):
+    flash = tmp_path / "updated"
+    flash.mkdir()
+    assert simulated.install(flash, built, KEY)
+    with Running(flash, tmp_path, "--flash") as rig:
+        assert rig.state()["version"] == "0.1.0"
+        event = update.update(
+            rig.host, bundle.bundle(newer, KEY), PASSWORD, True, lambda *_, **__: 0
+        )
+        assert event["text"] == "Update finished: version 0.2.0 is in use"
+        rig.until(lambda state: state["version"] == "0.2.0")
+    assert (flash / "app").read_text() == "app-b"
+    assert not simulated.install(flash, built, KEY), "it goes on with what it was updated to"
 
 
 def test_an_upload_goes_on_after_a_broken_connection(monkeypatch):

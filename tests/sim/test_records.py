@@ -206,6 +206,27 @@ def test_the_wide_log_has_one_row_a_sample():
     assert 20000 < int(last["voltage_mv_1"]) < 30000 and last["voltage_mv_6"] == ""
 
 
+def test_each_log_tells_whose_it_is_and_where():
+    settings = {
+        "name": "stage left",
+        "time": {"zone": "CET-1CEST,M3.5.0,M10.5.0/3"},
+        "batteries": {"2": {"id": "A-7", "label": "by the bass"}, "3": {"label": "x"}},
+    }
+    run = Run(duration_s=62, time_at_s=30, batteries=4, settings=settings)
+    for name in ("boot-0001.csv", "2026-07-14.csv"):
+        lines = run.read(name).split("\n")
+        about = [k for k, line in enumerate(lines) if line.startswith("# ")]
+        assert about[:3] == [5, 6, 7], about
+        zone = "zone CET-1CEST,M3.5.0,M10.5.0/3"
+        first = "# times are UTC; %s; boot 1; rig %s; name stage left" % (zone, "246f28000001")
+        assert lines[5:8] == [
+            first,
+            "# battery 2; id A-7; label by the bass",
+            "# battery 3; id ; label x",
+        ], lines[5:8]
+        assert all(line[:2] == "20" or line[0] == "," for line in lines[1:5]), lines[1:5]
+
+
 def test_only_the_channels_of_known_boards_are_rows():
     run = Run(duration_s=32, batteries=[{"n": 1}, {"n": 2}], load=[], log={"interval_s": 5})
     rows = run.rows("boot-0001.csv")

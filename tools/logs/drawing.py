@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-only
 """What both pictures share: colours, ranges, thinned lines, labels that keep apart. Pure."""
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from logs.parsing import BATTERIES
 from logs.words import span
 
 STATE_COLOURS = {
@@ -43,22 +45,30 @@ class Strip:
 def strip_of(night, battery, points):
     """The lines of one pack, with at most about `points` points each for volts and amps."""
     rows = night.rows[night.rows["battery"] == battery]
-    return _strip(rows["time"], rows["voltage_mv"], rows["current_ma"], _breaks(rows), points)
+    columns = (rows[name].to_numpy() for name in ("time", "voltage_mv", "current_ma"))
+    return _strip(*columns, _breaks(rows), points)
 
 
 def rig_of(night, points):
     """The lines of the rig: the median voltage and the sum of the currents of what is on."""
     rows = night.rows
-    on = rows["state"].isin(("on", "uncontrolled"))
-    table = rows.assign(
-        voltage_mv=rows["voltage_mv"].where(on), current_ma=rows["current_ma"].where(on)
-    )
-    samples = table.groupby(["boot", "uptime_s"], sort=False).agg(
-        {"time": "first", "voltage_mv": "median", "current_ma": "sum", "gap": "all"}
-    )
-    samples = samples.reset_index()
-    breaks = _breaks(samples)
-    return _strip(samples["time"], samples["voltage_mv"], samples["current_ma"], breaks, points)
+    on = rows["state"].isin(("on", "uncontrolled")).to_numpy()
+    # A sample is one uptime of one boot; its rows follow each other.
+    boot, uptime_s = rows["boot"].to_numpy(), rows["uptime_s"].to_numpy()
+    begins = np.append(True, (boot[1:] != boot[:-1]) | (uptime_s[1:] != uptime_s[:-1]))
+    sample, first = np.cumsum(begins) - 1, np.flatnonzero(begins)
+    battery = rows["battery"].to_numpy()
+    volts = np.full((len(first), BATTERIES), np.nan, "float32")
+    volts[sample[on], battery[on] - 1] = rows["voltage_mv"].to_numpy()[on]
+    amps = np.zeros(len(first))
+    current = np.nan_to_num(rows["current_ma"].to_numpy())
+    np.add.at(amps, sample[on], current[on])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # samples in which nothing is on
+        volts = np.nanmedian(volts, axis=1)
+    gap = np.logical_and.reduceat(rows["gap"].to_numpy(), first)
+    breaks = gap | np.append(True, boot[first][1:] != boot[first][:-1])
+    return _strip(rows["time"].to_numpy()[first], volts, amps, breaks, points)
 
 
 def _breaks(rows):
@@ -66,9 +76,8 @@ def _breaks(rows):
 
 
 def _strip(times, millivolts, milliamps, breaks, points):
-    times = times.to_numpy()
-    volts = millivolts.to_numpy(dtype=float) / 1000
-    amps = milliamps.to_numpy(dtype=float) / 1000
+    volts = millivolts.astype(float) / 1000
+    amps = milliamps.astype(float) / 1000
     broken = np.flatnonzero(breaks)
     sides = np.concatenate((broken, broken[broken > 0] - 1))
     keep = np.unique(

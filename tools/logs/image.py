@@ -21,7 +21,7 @@ _LEFT, _RIGHT = 0.075, 0.865
 _SMALL = 7.5
 
 
-def draw(night, path):
+def draw(night, path, _sheets=()):
     """Write the picture of a `Night` to `path`."""
     flaws = report.flaw_lines(night.flaws)
     lines = [f"{k}  {line}" for k, (_, line) in enumerate(flaws, 1)]

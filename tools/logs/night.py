@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-only
 """Draws a night from the logs of a rig, and names what is missing or damaged in them.
 
-    tools/logs/night.py SOURCE [-o night.html] [--night DATE]
+    tools/logs/night.py SOURCE [-o night.html] [--night DATE] [--rig NAME]
 
 SOURCE is a card or a folder with logs, one log, an image of a card, or a rig (http://host). The
 picture is a page for a browser or, when OUT ends in .png, an image. Exits with 0, with 1 when
@@ -10,32 +10,44 @@ nothing can be drawn.
 """
 
 import argparse
+import functools
 import sys
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from logs import archive, nights, report, sources  # noqa: E402 - found by the path above
+from logs import archive, choice, nights, report, sheet, sources  # noqa: E402 - found by the path above
 
 
-def needed(names, wanted, remote, until):
-    """The names of the logs to read: all, or from a rig those that the night can be in."""
-    days = sorted(day for day in map(archive.day_of, names) if day)
-    days = [day for day in days if day <= f"{until:%Y-%m-%d}"] or days
-    if not remote or wanted == nights.ALL or not days:
-        return names
-    # A night ends on the day after, and the last log may be that of a morning.
-    day = date.fromisoformat(days[-1]) - timedelta(days=1)
-    if wanted:
-        try:
-            day = date.fromisoformat(wanted)
-        except ValueError:
-            day = None
-    near = (None, str(day), str(day and day + timedelta(days=1)))
-    return [name for name in names if archive.day_of(name) in near]
+def read(place, wanted, rig, until):
+    """The archive of what a night needs, and the night.
+
+    Args:
+        place: as of `sources.opened`; wanted, rig, until: as of `choice.choose`.
+
+    Raises:
+        SourceError, OSError, ValueError: there is nothing to draw; says why.
+    """
+    source = sources.opened(place)
+    chosen = choice.choose(source, wanted, rig, until)
+    files = {name: functools.partial(source.open, name) for name in chosen.names}
+    names = [*chosen.others, *chosen.names]
+    found = archive.join(files, names, until, chosen.window, chosen.rigs)
+    found.flaws += chosen.flaws
+    return found, nights.night_of(found, wanted, sources.lives(place, chosen.below))
+
+
+def each(found, night):
+    """The nights of a `Night` that is more than one of an archive, each as one; or it alone."""
+    if not night.dated:
+        return [night]
+    evenings = nights.evening_of(night.rows["time"], found.about.zone).unique()
+    if len(evenings) == 1:
+        return [night]
+    return [nights.night_of(found, f"{evening:%Y-%m-%d}") for evening in sorted(evenings)]
 
 
 def main(arguments=None, now=None):
@@ -51,14 +63,15 @@ def main(arguments=None, now=None):
     parser.add_argument(
         "--night", help="date of the evening, name of a boot log, or all; default: the last night"
     )
+    parser.add_argument("--rig", help="name, number or folder of one of several rigs")
+    parser.add_argument(
+        "--language", choices=sheet.LANGUAGES, default="en", help="of the sheets that are printed"
+    )
     options = parser.parse_args(arguments)
     if options.out.suffix not in (".html", ".png"):
         parser.error(f"-o {options.out}: the name must end in .html or .png")
     try:
-        names, read = sources.opened(options.source)
-        chosen = needed(names, options.night, "://" in options.source, until)
-        found = archive.join({name: read(name) for name in chosen}, names, until)
-        night = nights.night_of(found, options.night, sources.lives(options.source))
+        found, night = read(options.source, options.night, options.rig, until)
     except (sources.SourceError, OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
@@ -68,7 +81,8 @@ def main(arguments=None, now=None):
     else:
         from logs import page as picture
     try:
-        picture.draw(night, options.out)
+        sheets = [sheet.sheet(one, options.language) for one in each(found, night)]
+        picture.draw(night, options.out, sheets)
     except OSError as error:
         print(error, file=sys.stderr)
         return 1

@@ -3,10 +3,14 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
+import firmware
 from logs import lives
-from logs.parsing import CATALOG
+from logs.parsing import CATALOG, STATES, About
+
+ZONE = firmware.zone()
 
 ALL = "all"
 _HALF_DAY = pd.Timedelta(hours=12)
@@ -24,7 +28,7 @@ _SLACK_S = 12
 
 @dataclass
 class Night:
-    """What is drawn: a night from noon to noon (UTC), one boot without a date, or all.
+    """What is drawn: a night from noon to noon where the rig is, one boot without a date, or all.
 
     Attributes:
         title: in words; start, end: Timestamps of its first and last row; dated: False when only
@@ -36,8 +40,9 @@ class Night:
         packs: DataFrame indexed by battery: out_ah, in_ah, out_wh, in_wh, first_pct and last_pct
             (charge in the first and last row that knows it, NaN without one), on_h, low_v, high_v,
             peak_a (the largest current, with its sign), trips; with `files` those of
-            `lives.COLUMNS` as well.
+            `lives.COLUMNS` as well; `id` and `label` where the log tells them.
         flaws: those in it, and those without a time; others: those elsewhere.
+        about: `parsing.About` of its rig; rigs: names of all whose logs lie there, it first.
     """
 
     title: str
@@ -52,6 +57,8 @@ class Night:
     packs: pd.DataFrame
     flaws: list
     others: list
+    about: About
+    rigs: list
 
 
 def night_of(archive, wanted=None, files=None):
@@ -84,7 +91,20 @@ def night_of(archive, wanted=None, files=None):
     if files:
         evening = f"{end - _HALF_DAY:%Y-%m-%d}" if dated else None
         packs = packs.join(lives.health(files, evening))
-    return Night(title, start, end, dated, rows, boots, bands, trips, alarms, packs, flaws, others)
+    packs = _named(packs, archive.about)
+    whose = archive.about, archive.rigs
+    parts = (rows, boots, bands, trips, alarms, packs, flaws, others)
+    return Night(title, start, end, dated, *parts, *whose)
+
+
+def _named(packs, about):
+    """With the ids and labels that the log tells."""
+    for column, k in (("id", 0), ("label", 1)):
+        told = pd.Series({n: about.packs[n][k] or None for n in about.packs}, dtype=object)
+        if told.notna().any():
+            known = packs[column] if column in packs else pd.Series(dtype=object)
+            packs[column] = told.reindex(packs.index).combine_first(known)
+    return packs
 
 
 def _is_trouble(events):
@@ -100,54 +120,97 @@ def _is_trouble(events):
 def _chosen(archive, wanted):
     """(title, whether it is dated, its rows) of the night that is wanted."""
     rows = archive.rows
-    dated = rows["boot"].map([boot.dated for boot in archive.boots].__getitem__)
-    evening = (rows["time"] - _HALF_DAY).dt.normalize()
+    dated = np.array([boot.dated for boot in archive.boots])[rows["boot"]]
+    evening = evening_of(rows["time"], archive.about.zone)
     nights = {f"{night:%Y-%m-%d}": night for night in sorted(evening[dated].unique())}
-    undated = rows["file"].where(~dated).str.removesuffix(".csv")
-    names = sorted(undated.dropna().unique())
+    undated = {file.removesuffix(".csv"): file for file in rows["file"][~dated].unique()}
+    names = sorted(undated)
     real = [name for name in nights if nights[name] <= archive.until] or [*nights]
     if wanted == ALL and nights:
-        rows = rows[dated & evening.isin([nights[name] for name in real])]
+        rows = _of(rows, dated & evening.isin([nights[name] for name in real]))
         first, last = rows["time"].min(), rows["time"].max()
         return f"{first:%Y-%m-%d} to {last:%Y-%m-%d}", True, rows
     name = [*names, *real][-1] if wanted in (None, ALL) else wanted.removesuffix(".csv")
     if name in nights:
         title = f"Night of {nights[name]:%A} {nights[name].day} {nights[name]:%B %Y}"
-        return title, True, rows[dated & (evening == nights[name])]
+        return title, True, _of(rows, dated & (evening == nights[name]))
     if name in names:
-        return f"{name}, date not known", False, rows[undated == name]
+        return f"{name}, date not known", False, _of(rows, rows["file"] == undated[name])
     raise ValueError(f"no night {wanted}; there are: {', '.join([*nights, *names, ALL])}")
 
 
+def _of(rows, mask):
+    return rows if mask.all() else rows[mask]
+
+
+def evening_of(times, zone):
+    """The day of the evening of each time: a night lasts from noon to noon, where the rig is."""
+    return (local(times, zone) - _HALF_DAY).dt.normalize()
+
+
+def local(times, zone):
+    """Times of UTC on the clock of a POSIX zone, None for UTC."""
+    if zone is None:
+        return times
+    hours = times.dt.floor("h")
+    offsets = {hour: offset(hour, zone) for hour in hours.unique()}
+    return times + hours.map(offsets).astype("timedelta64[s]")
+
+
+def offset(moment, zone):
+    """What a POSIX zone adds to a Timestamp of UTC; nothing if it is None or damaged."""
+    try:
+        seconds = ZONE.offset_s(ZONE.parsed(zone), int(moment.timestamp())) if zone else 0
+    except ValueError:
+        seconds = 0
+    return pd.Timedelta(seconds=seconds)
+
+
 def _bands(rows, boots):
-    rows = rows.sort_values("battery", kind="stable")
-    same_pack = rows["battery"].eq(rows["battery"].shift())
-    goes_on = same_pack & rows["boot"].eq(rows["boot"].shift()) & ~rows["gap"]
-    interval = pd.to_timedelta(
-        rows["boot"].map([boot.interval_s for boot in boots].__getitem__), unit="s"
-    )
-    until = rows["time"].shift(-1).where(goes_on.shift(-1, fill_value=False))
-    begins = ~goes_on | rows["state"].ne(rows["state"].shift())
-    bands = rows.assign(start=rows["time"], end=until.fillna(rows["time"] + interval))
-    bands = bands.groupby(begins.cumsum())
-    return bands.agg(
-        {"battery": "first", "state": "first", "start": "first", "end": "last"}
-    ).reset_index(drop=True)
+    """The stretches of one state, battery by battery."""
+    interval = np.array([round(boot.interval_s) for boot in boots]).astype("timedelta64[s]")
+    columns = [rows[name].to_numpy() for name in ("time", "boot", "gap")]
+    codes = rows["state"].cat.codes.to_numpy()
+    parts = []
+    for n, at in sorted(rows.groupby("battery", sort=False).indices.items()):
+        time, boot, gap = (column[at] for column in columns)
+        cut = gap.copy()
+        cut[0] = True
+        cut[1:] |= boot[1:] != boot[:-1]
+        state = codes[at]
+        begins = cut.copy()
+        begins[1:] |= state[1:] != state[:-1]
+        first = np.flatnonzero(begins)
+        last = np.append(first[1:], len(at)) - 1
+        # A state lasts until the next row, if that is there.
+        after = np.minimum(last + 1, len(at) - 1)
+        open_end = (last + 1 == len(at)) | cut[after]
+        end = np.where(open_end, time[last] + interval[boot[last]], time[after])
+        names = pd.Categorical.from_codes(state[first], STATES)
+        parts.append(
+            pd.DataFrame({"battery": n, "state": names, "start": time[first], "end": end})
+        )
+    return pd.concat(parts, ignore_index=True)
 
 
 def _trips(rows, events, boots):
     """The trips among the events, and those that only the rows show."""
     told = events.loc[events["code"] == "trip", ["battery", "time", "detail"]]
     told = told.assign(text=told["detail"].map(_reason))[["battery", "time", "text"]]
-    rows = rows.sort_values("battery", kind="stable")
-    opened = rows["state"].isin(_OPENED)
-    same = rows["battery"].eq(rows["battery"].shift()) & rows["boot"].eq(rows["boot"].shift())
+    closed, opened = (
+        np.isin(rows["state"].cat.codes.to_numpy(), [STATES.index(name) for name in names])
+        for names in (_CLOSED, _OPENED)
+    )
+    times, number = rows["time"].to_numpy(), rows["boot"].to_numpy()
     unseen = []
-    for row in rows[opened & rows["state"].shift().isin(_CLOSED) & same].itertuples():
-        slack = pd.Timedelta(seconds=_SLACK_S + 2 * boots[row.boot].interval_s)
-        near = told["time"].between(row.time - slack, row.time + slack)
-        if not (near & (told["battery"] == row.battery)).any():
-            unseen.append((row.battery, row.time, "no reason in the events"))
+    for n, at in sorted(rows.groupby("battery", sort=False).indices.items()):
+        same = number[at[1:]] == number[at[:-1]]
+        for i in at[1:][opened[at[1:]] & closed[at[:-1]] & same]:
+            time = pd.Timestamp(times[i])
+            slack = pd.Timedelta(seconds=_SLACK_S + 2 * boots[number[i]].interval_s)
+            near = told["time"].between(time - slack, time + slack)
+            if not (near & (told["battery"] == n)).any():
+                unseen.append((n, time, "no reason in the events"))
     unseen = pd.DataFrame(unseen, columns=["battery", "time", "text"])
     return pd.concat([told, unseen.astype(told.dtypes)]).sort_values("time", ignore_index=True)
 
@@ -161,9 +224,11 @@ def _packs(rows, bands, trips):
     on = bands[bands["state"] == "on"]
     on_h = (on["end"] - on["start"]).dt.total_seconds().groupby(on["battery"]).sum() / 3600
     count = trips.groupby("battery").size()
-    seen = rows[rows["voltage_mv"].notna()]
     table = {}
-    for n, part in seen.groupby("battery"):
+    for n, part in rows.groupby("battery"):
+        part = part[part["voltage_mv"].notna()]
+        if part.empty:
+            continue
         current_ma = part["current_ma"].dropna()
         peak_ma = current_ma.loc[current_ma.abs().idxmax()] if len(current_ma) else float("nan")
         table[n] = {

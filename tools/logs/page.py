@@ -6,7 +6,7 @@ from html import escape
 import numpy as np
 import plotly.graph_objects as go
 
-from logs import drawing, report
+from logs import drawing, report, sheet
 
 _POINTS = 2000
 _LANE_PX, _RIG_PX, _STRIP_PX, _TITLE_PX, _AXIS_PX, _TOP_PX = 38, 130, 78, 19, 52, 84
@@ -46,8 +46,8 @@ th, td { text-align: right; padding: .15em .7em; white-space: nowrap;
 """
 
 
-def draw(night, path):
-    """Write the page of a `Night` to `path`."""
+def draw(night, path, sheets=()):
+    """Write the page of a `Night` to `path`; what is printed of it are the `sheets`."""
     flaws = report.flaw_lines(night.flaws)
     chart = _figure(night, flaws).to_html(
         full_html=False,
@@ -61,8 +61,9 @@ def draw(night, path):
         f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{escape(night.title)}</title><style>{_STYLE}</style></head><body>
+<title>{escape(night.title)}</title><style>{_STYLE}{sheet.STYLE}</style></head><body>
 <h1>{escape(night.title)}</h1>
+<p>{escape(report.rig_line(night))}</p>
 <p>{escape(report.headline(night))}</p>
 {_keys(night)}
 {_flaws("Flaws of this log", flaws, "ol")}
@@ -72,6 +73,7 @@ def draw(night, path):
 {_list("Trips", report.trip_lines(night))}
 {_list("Other alarms", report.alarm_lines(night))}
 {_list("Starts of the controller", report.boot_lines(night))}
+{"".join(sheets)}
 </body></html>
 """,
         encoding="utf-8",

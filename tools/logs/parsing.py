@@ -4,11 +4,13 @@
 Pure; for archive.py. The format is that of the firmware's records/datalog.py.
 """
 
+import codecs
 import csv
 import io
+import itertools
 import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -27,12 +29,31 @@ _FIRST_FIELDS = 5
 _BEGIN = ("time", "uptime_ms")
 _EVENT_FIELDS = ("time", "uptime_ms", "severity", "code", "battery", "detail")
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
+_RIG = re.compile(
+    r"# times are UTC[;,] ?zone (\S+)[;,] ?boot \d+[;,] ?rig (\w+)[;,] ?name (.*?)[;,\t]*"
+)
+_PACK = re.compile(r"# battery (\d{1,2})[;,] ?id (.*?)[;,] ?label (.*?)[;,\t]*")
+"""A spreadsheet may have split these lines and joined them by another separator."""
 _LINK = re.compile(r"# (\S+) is uptime_ms (\d+)[;,]+ goes on in (\S+?)[;,]*")
 _ISO = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)Z?")
 _LOCAL = re.compile(r"\d{1,4}[-./]\d{1,2}[-./]\d{2,4}(\s.*)?|\d+[.,]\d+")
 """Times as spreadsheets write them: the date of a country, or days and a fraction."""
 _CELL = re.compile(r'"([^"\n]*)"')
 _UPTIME_MS = (0, 10**13)
+_PIECE = 1 << 22
+_MOST_FLAWS = 1000
+"""As many damaged lines of a file are told, the others are counted."""
+WRONG = np.datetime64("2024-01-01", "s")
+"""No rig ran this firmware before: a clock that says so was never set, or lost its time."""
+ALWAYS = pd.Timestamp(WRONG), pd.Timestamp("2262-01-01")
+_ROW = {
+    "line": "int32",
+    "time": "datetime64[s]",
+    "uptime_s": "float64",
+    "battery": "int8",
+    "state": "int8",
+    **dict.fromkeys(_MEASURED, "float32"),
+}
 
 
 @dataclass(frozen=True)
@@ -56,70 +77,255 @@ class Flaw:
 
 
 @dataclass
+class About:
+    """What a log tells of its rig; None and {} where it does not, as those of earlier versions.
+
+    Attributes:
+        number: of the controller; name: of the rig; zone: POSIX TZ string.
+        packs: battery (1..16) to (id, label), "" where there is none.
+    """
+
+    number: str | None = None
+    name: str | None = None
+    zone: str | None = None
+    packs: dict = field(default_factory=dict)
+
+    def take(self, line):
+        """Take a comment of a log; False when it is none of these."""
+        rig, pack = _RIG.fullmatch(line), _PACK.fullmatch(line)
+        if rig:
+            self.zone, self.number, self.name = rig[1].replace(";", ","), rig[2], rig[3]
+        elif pack and 1 <= int(pack[1]) <= BATTERIES:
+            self.packs[int(pack[1])] = pack[2], pack[3]
+        return bool(rig or pack)
+
+
+@dataclass
 class Log:
     """One log file.
 
     Attributes:
-        rows: DataFrame with line, time (UTC, NaT while unknown), uptime_s (float), battery
-            (1..16), voltage_mv, current_ma, state, discharge_mah, charge_mah (NaN: unknown),
-            in the order of the file.
+        columns: those of `rows` as arrays.
         offset: wall time of uptime 0 as the last line of a boot log gives it, or None.
-        flaws: list of `Flaw`, all `damage`.
+        flaws: list of `Flaw`: `damage`, and one `clock` for rows dated before the rig was made.
+        about: `About`; size: in bytes.
     """
 
     name: str
-    rows: pd.DataFrame
+    columns: dict
     offset: pd.Timestamp | None
     flaws: list
+    about: About
+    size: int
+
+    @property
+    def rows(self):
+        """DataFrame with line, time (UTC, NaT while unknown), uptime_s (float), battery (1..16),
+        state, voltage_mv, current_ma, discharge_mah, charge_mah, soc_pct (NaN: unknown), in the
+        order of the file."""
+        return as_rows(self.columns)
 
 
-def parse_log(name, data):
-    """Read a log.
+def as_rows(columns):
+    """The DataFrame of such columns, without a copy of them."""
+    states = pd.Categorical.from_codes(columns["state"], STATES)
+    return pd.DataFrame({**columns, "state": states}, copy=False)
+
+
+def parse_log(name, file, window=ALWAYS):
+    """Read a log, a piece at a time.
 
     Args:
-        name: of the file; data: its bytes.
+        name: of the file; file: bytes, or a binary file to read them from.
+        window: (first, last) Timestamps; rows dated otherwise are left out.
 
     Returns:
         Log: with every row that can be read; each that cannot is a flaw.
     """
-    text, tail, flaws = _read(name, data)
-    if '"' in text.split("\n", 1)[0]:
-        text = _CELL.sub(r"\1", text)
-    columns, separator, headed = _layout(text, tail)
-    if separator != ",":
+    file = io.BytesIO(file) if isinstance(file, bytes) else file
+    begin = file.read(_PIECE)
+    reader = _Reader(name, begin, window)
+    for data in itertools.chain([begin], iter(lambda: file.read(_PIECE), b"")):
+        reader.feed(data)
+    return reader.finish()
+
+
+class _Reader:
+    """Collects the rows of one log.
+
+    Args:
+        name, window: as of `parse_log`; begin: the first bytes, which tell how it was saved.
+    """
+
+    def __init__(self, name, begin, window):
+        text, code, self._tail, flaws = _read(name, begin)
+        self._decoder = codecs.getincrementaldecoder(code or "utf-8")("replace")
+        self._name = name
+        self._window = window
+        self._old_mac = "\n" not in begin.decode(code or "utf-8", "replace")
+        self._quoted = '"' in text.split("\n", 1)[0]
+        if self._quoted:
+            text = _CELL.sub(r"\1", text)
+        self._columns, self._separator, self._headed = _layout(text, self._tail)
+        if not self._headed:
+            found = text.split("\n", 1)[0]
+            if self._separator != ",":
+                found = found.translate(_commas(self._separator))
+            flaws.append(Flaw("damage", f"line 1: no header, found {_shown(found)}", name, 1))
+        self._rest = ""
+        self._size = 0
+        self._lines = 0
+        self._parts = {column: [] for column in _ROW}
+        self._head = flaws
+        self._last = None
+        self._flaws = []
+        self._more = 0
+        self._foreign = None
+        self._early = None
+        self._offset = None
+        self._about = About()
+
+    def feed(self, data):
+        """Take the next bytes."""
+        self._size += len(data)
+        text = self._decoder.decode(data)
+        if self._old_mac:
+            text = text.replace("\r", "\n")
+        text = self._rest + text
+        if not self._lines:
+            text = text.removeprefix("\ufeff")
+        end = text.rfind("\n") + 1
+        self._rest = text[end:]
+        if end:
+            self._take(text[: end - 1])
+
+    def _plain(self, text):
+        if self._quoted:
+            text = _CELL.sub(r"\1", text)
         # Behind another separator a comma can only be the one of a decimal number.
-        text = text.translate({ord(","): ".", ord(separator): ","})
-    lines = text.split("\n")
-    if not headed:
-        flaws.append(Flaw("damage", f"line 1: no header, found {_shown(lines[0])}", name, 1))
-    if lines[-1]:
-        flaw = f"line {len(lines)}: torn at the end of the file, {_shown(lines[-1])}"
-        flaws.append(Flaw("damage", flaw, name, len(lines)))
-    offset = None
-    numbers, good = [], []
-    for number, line in enumerate(lines[1 if headed else 0 : -1], 2 if headed else 1):
-        line = line.removesuffix("\r").removesuffix(tail)
-        link = _LINK.fullmatch(line) if line.startswith("#") else None
-        if link:
-            since = pd.to_datetime(link[1], format=_TIME, errors="coerce")
-            offset = None if since is pd.NaT else since - pd.Timedelta(milliseconds=int(link[2]))
-        elif line.count(",") == len(columns) - 1 and line.isprintable():
-            numbers.append(number)
-            good.append(line)
-        elif number > 1:
-            flaw = f"line {number}: torn, {_shown(line)}"
-            flaws.append(Flaw("damage", flaw, name, number))
-    rows = _table(name, columns, numbers, good, flaws)
-    flaws.sort(key=lambda flaw: flaw.line)
-    return Log(name, rows, offset, flaws)
+        return text if self._separator == "," else text.translate(_commas(self._separator))
+
+    def _take(self, text):
+        """Take whole lines."""
+        count = len(self._columns) - 1
+        tail = self._tail
+        numbers, good, flaws = [], [], self._head
+        self._head = []
+        raw, lines = text.split("\n"), self._plain(text).split("\n")
+        first = self._lines + 1
+        self._lines += len(lines)
+        plain = not tail and "\r" not in text
+        commented = "#" in text
+        for number, line in enumerate(lines, first):
+            if not plain:
+                line = line.removesuffix("\r").removesuffix(tail)
+            if number == 1 and self._headed:
+                continue
+            if commented and line.startswith("#") and self._comment(raw[number - first]):
+                continue
+            if line.count(",") == count and line.isprintable():
+                numbers.append(number)
+                good.append(line)
+            elif number > 1:
+                text = f"line {number}: torn, {_shown(line)}"
+                flaws.append(Flaw("damage", text, self._name, number))
+        rows = self._table(numbers, good, flaws)
+        self._keep_flaws(flaws, rows)
+        self._keep_rows(rows)
+
+    def _comment(self, line):
+        """Take a line that tells something of the log; False when it is another."""
+        line = line.removesuffix("\r").removesuffix(self._tail).replace('"', "")
+        link = _LINK.fullmatch(line)
+        if not link:
+            return self._about.take(line)
+        since = pd.to_datetime(link[1], format=_TIME, errors="coerce")
+        self._offset = None if since is pd.NaT else since - pd.Timedelta(milliseconds=int(link[2]))
+        return True
+
+    def _table(self, numbers, lines, flaws):
+        table, foreign = _table(self._name, self._columns, numbers, lines, flaws)
+        if foreign:
+            line, text, count = foreign
+            first = self._foreign or (line, text, 0)
+            self._foreign = (*first[:2], first[2] + count)
+        return table
+
+    def _keep_flaws(self, flaws, rows):
+        """Note these with the row before each, or after it at the top of a file."""
+        flaws.sort(key=lambda flaw: flaw.line)
+        room = max(_MOST_FLAWS - len(self._flaws), 0)
+        self._more += len(flaws[room:])
+        for flaw in flaws[:room]:
+            at = max(int(np.searchsorted(rows["line"], flaw.line)) - 1, 0)
+            self._flaws.append((flaw, _moment(rows, at) if len(rows["line"]) else self._last))
+        if len(rows["line"]):
+            self._last = _moment(rows, -1)
+
+    def _keep_rows(self, rows):
+        times = rows["time"]
+        first, last = (np.datetime64(moment, "s") for moment in self._window)
+        early = times < WRONG
+        if early.any() and first >= WRONG:
+            at = int(np.argmax(early))
+            begin = self._early or (int(rows["line"][at]), times[at], 0)
+            self._early = (*begin[:2], begin[2] + int(early.sum()))
+        inside = np.isnat(times) | (times >= first) & (times <= last)
+        for column, parts in self._parts.items():
+            parts.append(rows[column] if inside.all() else rows[column][inside])
+
+    def finish(self):
+        """The log, once all was fed."""
+        text = self._rest + self._decoder.decode(b"", True)
+        if text:
+            number = self._lines + 1
+            flaw = f"line {number}: torn at the end of the file, {_shown(self._plain(text))}"
+            self._flaws.append((Flaw("damage", flaw, self._name, number), self._last))
+        self._flaws += [(flaw, None) for flaw in self._head]
+        columns = {}
+        for column, parts in self._parts.items():
+            columns[column] = np.concatenate(parts) if parts else np.empty(0, _ROW[column])
+            parts.clear()
+        flaws = [self._placed(*flaw) for flaw in self._flaws]
+        if self._more:
+            flaws.append(Flaw("damage", f"and {self._more} more lines", self._name))
+        if self._foreign:
+            flaws.append(_foreign_times(self._name, *self._foreign))
+        if self._early:
+            line, time, count = self._early
+            text = (
+                f"line {line}: the clock was wrong, {str(time).replace('T', ' ')}; "
+                f"{count} row{'s' * (count > 1)} left aside"
+            )
+            time = pd.Timestamp(time)
+            flaws.append(Flaw("clock", text, self._name, line, time, time))
+        flaws.sort(key=lambda flaw: flaw.line)
+        return Log(self._name, columns, self._offset, flaws, self._about, self._size)
+
+    def _placed(self, flaw, place):
+        if place is None:
+            return flaw
+        time = pd.Timestamp(place[0])
+        if time is pd.NaT:
+            time = (self._offset or pd.Timestamp(0)) + pd.Timedelta(seconds=place[1])
+        return replace(flaw, start=time, end=time)
+
+
+def _moment(rows, at):
+    return rows["time"][at], rows["uptime_s"][at]
+
+
+def _commas(separator):
+    return {ord(","): ".", ord(separator): ","}
 
 
 def _read(name, data):
     """The text of a file, as the rig or whoever has saved it since wrote it.
 
     Returns:
-        tuple: text without a byte order mark, its lines ending in LF or CR LF; the separators with
-        which a spreadsheet fills up every line; list of `Flaw`: it is UTF-16.
+        tuple: text without a byte order mark, its lines ending in LF or CR LF; its encoding if
+        it is UTF-16; the separators with which a spreadsheet fills up every line; list of `Flaw`:
+        it is UTF-16.
     """
     flaws = []
     code = _utf16(data)
@@ -131,7 +337,7 @@ def _read(name, data):
         text = text.replace("\r", "\n")
     header = text.split("\n", 1)[0].removesuffix("\r")
     tail = header[len(header.rstrip(_SEPARATORS)) :]
-    return text, tail, flaws
+    return text, code, tail, flaws
 
 
 def _utf16(data):
@@ -173,17 +379,14 @@ def _layout(text, tail):
 
 
 def _table(name, columns, numbers, lines, flaws):
-    """The rows of lines that have the right number of fields; adds what is wrong to `flaws`."""
-    words = {column: "category" for column in columns if column.startswith(("time", "state"))}
-    table = pd.read_csv(
-        io.StringIO("\n".join([",".join(columns), *lines])),
-        quoting=csv.QUOTE_NONE,
-        keep_default_na=False,
-        na_values=[""],
-        dtype=words,
-        low_memory=False,
-    )
-    table.insert(0, "line", numbers)
+    """The rows of lines that have the right number of fields; adds what is wrong to `flaws`.
+
+    Returns:
+        tuple: arrays by the names of _ROW; (line, text, count) of times that are not the rig's, or
+        None.
+    """
+    foreign = None
+    table = _frame(columns, numbers, lines)
 
     def refuse(column, bad, allowed):
         if not bad.any():
@@ -200,6 +403,7 @@ def _table(name, columns, numbers, lines, flaws):
         table[column] = np.where(bad, np.nan, values)
 
     def moment(column):
+        nonlocal foreign
         found = table[column].astype("category")
         texts = pd.Series(found.cat.categories, dtype="object").astype(str)
         known = pd.to_datetime(
@@ -209,8 +413,7 @@ def _table(name, columns, numbers, lines, flaws):
         bad = values.isna() & found.notna()
         local = bad & found.cat.codes.map(dict(enumerate(map(_is_local, texts)))).eq(True)
         if local.any():
-            line, text = table.loc[local, ["line", column]].iloc[0]
-            flaws.append(_foreign_times(name, line, text, int(local.sum())))
+            foreign = (*table.loc[local, ["line", column]].iloc[0], int(local.sum()))
         refuse(column, bad & ~local, "a time such as 2026-07-14T21:00:00Z")
         table[column] = values.astype("datetime64[s]")
         return bad
@@ -229,23 +432,30 @@ def _table(name, columns, numbers, lines, flaws):
             refuse(column, bad, ", ".join(STATES))
             table[column] = table[column].mask(bad)
     table = table[~lost & table["uptime_ms"].notna()]
-    return _typed(_long(table) if wide else table)
+    return _typed(_long(table) if wide else table), foreign
+
+
+def _frame(columns, numbers, lines):
+    """These lines as a table, with their numbers."""
+    table = pd.read_csv(
+        io.StringIO("\n".join([",".join(columns), *lines])),
+        quoting=csv.QUOTE_NONE,
+        keep_default_na=False,
+        na_values=[""],
+        dtype={name: "category" for name in columns if name.startswith(("time", "state"))},
+        low_memory=False,
+    )
+    table.insert(0, "line", numbers)
+    return table
 
 
 def _typed(table):
     """The columns of a log in their types, those that an old one lacks too; uptime in seconds."""
     table = table[table["battery"].notna() & table["state"].notna()]
     table = table.reindex(columns=[*table.columns, *(set(_MEASURED) - set(table.columns))])
-    return pd.DataFrame(
-        {
-            "line": table["line"],
-            "time": table["time"],
-            "uptime_s": table["uptime_ms"] / 1000,
-            "battery": table["battery"].astype("int8"),
-            "state": pd.Categorical(table["state"].astype("object"), STATES),
-            **{column: table[column].astype("float32") for column in _MEASURED},
-        }
-    ).reset_index(drop=True)
+    states = table["state"].astype(pd.CategoricalDtype(STATES)).cat.codes
+    table = table.assign(uptime_s=table["uptime_ms"] / 1000, state=states)
+    return {column: table[column].to_numpy(kind) for column, kind in _ROW.items()}
 
 
 def _is_local(text):
@@ -280,7 +490,7 @@ def parse_events(name, data):
         tuple: DataFrame with time (UTC, NaT while unknown), uptime_s, severity, code, battery (0:
         the rig) and detail, in the order of the file; list of `Flaw`, all `damage`.
     """
-    text, tail, flaws = _read(name, data)
+    text, _, tail, flaws = _read(name, data)
     header = text.split("\n", 1)[0].removesuffix("\r").removesuffix(tail)
     plain = header.replace('"', "")
     separator = next((s for s in _SEPARATORS if plain == s.join(_EVENT_FIELDS)), None)

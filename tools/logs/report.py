@@ -3,11 +3,14 @@
 
 import pandas as pd
 
+from logs import nights
 from logs.words import span
 
 KINDS = {
     "damage": "Damaged",
     "clock": "Clock",
+    "copy": "Copies",
+    "other": "Other files",
     "gap": "Missing rows",
     "day": "Missing days",
 }
@@ -26,7 +29,13 @@ COLUMNS = (
     ("trips", "trips", ".0f"),
 )
 """The table of the packs: what it is headed, the column of `Night.packs`, how it is written."""
-_LIFE = (("id", "id", ""), ("health %", "health_pct", ".0f"), ("R grown %", "growth_pct", ".0f"))
+_TOLD = (
+    ("label", "label", ""),
+    ("id", "id", ""),
+    ("health %", "health_pct", ".0f"),
+    ("R grown %", "growth_pct", ".0f"),
+)
+"""The same, of what only some cards tell."""
 _LONGEST = 40
 _MOST = 12
 """As many flaws of one kind are listed; the others are counted."""
@@ -57,6 +66,26 @@ def headline(night):
             _many(count, "flaw") + " in the log" if count else "log complete",
         )
     )
+
+
+def rig_line(night):
+    """Nothing, or one line: whose night it is, where its clock stands, which rigs are left out."""
+    about = night.about
+    parts = []
+    if about.name:
+        ahead = nights.offset(night.start, about.zone)
+        parts.append(f"rig {about.name} ({about.number}), its clock is {utc(ahead)}")
+    if len(night.rigs) > 1:
+        parts.append(f"left out, RIG= chooses: {', '.join(night.rigs[1:])}")
+    return " · ".join(parts)
+
+
+def utc(ahead):
+    """A distance from UTC as it is written: `UTC+2`, `UTC−3:30`, `UTC`."""
+    minutes = round(ahead.total_seconds() / 60)
+    hours, rest = divmod(abs(minutes), 60)
+    sign = "+" if minutes > 0 else "−"
+    return f"UTC{sign}{hours}" + (f":{rest:02}" if rest else "") if minutes else "UTC"
 
 
 def charge(packs):
@@ -125,21 +154,24 @@ def boot_lines(night):
 
 
 def columns(night):
-    """The rows of COLUMNS, and those of what a card keeps of packs with an id."""
-    return COLUMNS + _LIFE if "id" in night.packs else COLUMNS
+    """The rows of COLUMNS, and those of what else is told of the packs."""
+    return COLUMNS + tuple(row for row in _TOLD if row[1] in night.packs)
 
 
 def pack_rows(night):
     """The table of the packs as (number, texts in the order of `columns`); unknown is a dash."""
     for n, pack in night.packs.iterrows():
-        cells = (format(pack[key], form) for _, key, form in columns(night))
-        yield n, ["–" if cell == "nan" else cell for cell in cells]
+        cells = (
+            "–" if pd.isna(pack[key]) else format(pack[key], form)
+            for _, key, form in columns(night)
+        )
+        yield n, list(cells)
 
 
 def text(archive, night):
     """The whole report."""
     files = ", ".join(f"{name} ({size / 1000:.0f} kB)" for name, size in archive.files.items())
-    parts = [night.title, headline(night), f"read: {files}", ""]
+    parts = [night.title, *filter(None, [rig_line(night)]), headline(night), f"read: {files}", ""]
     head = [name for name, _, _ in columns(night)]
     table = [("pack", head), *pack_rows(night)]
     for n, cells in table:

@@ -33,6 +33,7 @@ SECTORS = 262144
 CHANNELS = 4
 FIRST_S = 1783900800  # 2026-07-13T00:00:00Z
 HEADER = "time,uptime_ms,battery,voltage_mv,current_ma,state,discharge_mah,charge_mah,soc_pct\n"
+ABOUT = "# times are UTC; zone UTC0; boot 1; rig 246f28000001; name parallelator\n"
 _CLOCK_AT_S = 20
 _SETTLED_S = 300
 _HEAP_SLACK = 2048
@@ -164,15 +165,15 @@ def faults(month, duration_s, interval_s, begin_s=0):
         seconds = min(DAY_S - begin_s, left_s)
         begin_s = 0
         samples = seconds // interval_s
-        found = month.rows[name] - 1
+        found = month.rows[name] - 2
         # The last flush may be 10 s or a sample away, the first sample as far.
         if abs(found - samples * CHANNELS) > CHANNELS * (1 + 12 // interval_s):
             wrong.append("%s: %d rows, computed %d" % (name, found, samples * CHANNELS))
         shortest = _FIXED + len(str(uptime_s)) + 2
         longest = _FIXED + len(str(uptime_s + seconds)) + 4 + 6
         # Two of the four rows of a board are of batteries that are absent.
-        low = len(HEADER) + found * (shortest - 12)
-        high = len(HEADER) + found * longest
+        low = len(HEADER + ABOUT) + found * (shortest - 12)
+        high = len(HEADER + ABOUT) + found * longest
         if not low <= month.sizes[name] <= high:
             wrong.append("%s: %d bytes, not %d..%d" % (name, month.sizes[name], low, high))
         left_s -= seconds
@@ -200,7 +201,7 @@ def main():
                 duration_s,
                 interval_s,
                 len(logs),
-                sum(month.rows[name] - 1 for name in logs),
+                sum(month.rows[name] - 2 for name in logs),
                 sum(month.sizes[name] for name in logs),
                 month.report["sd"]["bytes"],
                 month.used[0],

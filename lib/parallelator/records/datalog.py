@@ -36,8 +36,10 @@ class Datalog:
 
     Args:
         card: a `Card`; snap: the `Snapshot`; clock: a `clock.Clock`; events: the `Events`.
-        settings: mapping with the keys `log.*` of `settings.TABLE`.
+        settings: mapping with the keys of `settings.TABLE`; what it says of the rig's name, zone
+            and batteries may change.
         boot: number of this boot, 1 or more; describe: function (event) that returns its text.
+        number: of the controller, a text: whose log it is.
 
     Attributes:
         name: of the file that is being written, None while there is none.
@@ -53,6 +55,7 @@ class Datalog:
         settings: dict,
         boot: int,
         describe: "Callable[[tuple], str]",
+        number: str,
     ):
         self._card = card
         self._snap = snap
@@ -64,6 +67,8 @@ class Datalog:
         self._keep_free = settings["log.keep_free_mb"] * _MB
         self._boot = boot
         self._describe = describe
+        self._number = number
+        self._settings = settings
         self._next_event = 0
         self._due_s = self._interval_s
         self._own = None
@@ -114,6 +119,7 @@ class Datalog:
     async def _fill(self, file: "IO", day: "str | None"):
         snap = self._snap
         flushed_s = snap.uptime_s
+        told = False
         while self._day() == day and self._card.writable:
             late_s = snap.uptime_s - self._due_s
             if late_s >= 0:
@@ -122,6 +128,11 @@ class Datalog:
                 for row in await self._sample():
                     file.write(row)
                     await asyncio.sleep_ms(0)
+                if not told:
+                    told = True
+                    for line in self._about():
+                        file.write(line)
+                        await asyncio.sleep_ms(0)
             elif snap.uptime_s - flushed_s < FLUSH_S:
                 await asyncio.sleep_ms(_POLL_MS)
                 continue
@@ -145,6 +156,17 @@ class Datalog:
         else:
             names += ["battery"] + catalog.names(catalog.LOG_COLUMNS)
         return self._comma.join(names)
+
+    def _about(self):
+        """Lines that tell whose rows these are, the zone of the rig, and what its batteries are
+        called. They follow the first sample, for `beginning` looks at the second line."""
+        values = self._settings
+        whose = (values["time.zone"], self._boot, self._number, values["name"])
+        yield "# times are UTC; zone %s; boot %d; rig %s; name %s\n" % whose
+        for n in range(1, BATTERIES + 1):
+            about = values["batteries.%d.id" % n], values["batteries.%d.label" % n]
+            if any(about):
+                yield "# battery %d; id %s; label %s\n" % ((n,) + about)
 
     async def _sample(self):
         """The rows of one sample, as a list of lines."""

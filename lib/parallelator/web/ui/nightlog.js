@@ -88,8 +88,9 @@ export async function load({ from, to, logs }, tell) {
   let known = "";
   for (const [log, first, end] of spans) {
     if (first >= end) continue;
-    const head = `${(await piece(log, 0)).split("\n")[0]}\n`;
-    if (first && head !== known) parts.push(head);
+    const begin = await piece(log, 0);
+    const head = `${begin.split("\n")[0]}\n`;
+    if (first && head !== known) parts.push(head, ...(begin.match(/^# .*\n/gm) || []));
     const skip = !first && head === known ? head.length : 0;
     known = head;
     for await (const part of read(log.name, first + skip, end)) {
