@@ -344,7 +344,7 @@ def test_the_nights_on_the_card(visit, night):
         == [int((newest - k * datetime.timedelta(days=1)).timestamp()) for k in range(len(begins))]
         and 2 <= len(begins) <= 3
     )
-    rows = []
+    rows, told = [], []
     for log in sorted(log["name"] for log in night.ask("GET", "/api/logs")[2]["logs"]):
         if log[0] == "2":
             head, *lines = night.ask("GET", f"/api/logs/{log}")[2].decode().splitlines()
@@ -362,11 +362,16 @@ def test_the_nights_on_the_card(visit, night):
         span = [day, day + datetime.timedelta(days=1)]
         expected = [
             row for row in rows
-            if span[0] <= datetime.datetime.fromisoformat(row.split(",")[0]) < span[1]
+            if not row.startswith("#")
+            and span[0] <= datetime.datetime.fromisoformat(row.split(",")[0]) < span[1]
         ]  # fmt: skip
+        # Each opening of a log is followed by lines that tell whose it is and where.
+        told += [row for row in loaded if row.startswith("#")]
+        loaded = [row for row in loaded if not row.startswith("#")]
         # What was written since the page had listed the logs is not asked for.
         assert loaded == expected[: len(loaded)]
         assert len(loaded) > len(expected) - 400 and len(loaded) > 60
+    assert told and all(row.startswith(("# times are UTC; zone ", "# battery ")) for row in told)
     page.locator("#night-choice").select_option(index=0)
     now = noon_before(time.time() - 6 * 3600).timestamp()
     page.locator("#night-choice").select_option(str(int(now)))

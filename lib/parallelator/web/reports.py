@@ -319,9 +319,9 @@ def _head(name: str, kind: str, text: str):
     return "# HELP parallelator_%s %s\n# TYPE parallelator_%s %s\n" % (name, text, name, kind)
 
 
-def _rssi_dbm(network: "Network"):
+def _rssi_dbm(network: "Network | None"):
     """How strong the Wi-Fi network is, None while there is none."""
-    if not network.wifi.ip:
+    if network is None or not network.wifi.ip:
         return None
     from network import STA_IF, WLAN
 
