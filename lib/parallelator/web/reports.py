@@ -211,7 +211,7 @@ class Reports:
         rig = self._rig
         yield _head("info", "gauge", "Version of the firmware.")
         yield 'parallelator_info{version="%s"} 1\n' % VERSION
-        yield from _single("uptime_seconds", "gauge", "Time so far.", rig.snap.uptime_s)
+        yield from self._single("uptime_seconds", "gauge", "Time so far.", rig.snap.uptime_s)
         yield from self._output()
         alarms = set()
         count = 0
@@ -219,7 +219,7 @@ class Reports:
             alarms.add((alarm["code"], alarm["severity"], alarm["n"] or 0))
             count += 1
             yield ""
-        yield from _single("alarms", "gauge", "Active alarms.", count)
+        yield from self._single("alarms", "gauge", "Active alarms.", count)
         yield _head("alarm", "gauge", "1 for each active alarm; battery is empty for the rig.")
         for code, severity, n in sorted(alarms):
             yield _ALARM % (code, severity, n or "")
@@ -232,7 +232,7 @@ class Reports:
         if rig.mqtt:
             report = rig.mqtt.report()
             for name, key, kind, text in _MQTT_METRICS:
-                yield from _single("mqtt_" + name, kind, text, int(report[key]))
+                yield from self._single("mqtt_" + name, kind, text, int(report[key]))
         yield _head("battery_state", "gauge", "1 for the present state and why.")
         for i in range(BATTERIES):
             state, reason, clears = state_view(rig.snap, i)
@@ -245,7 +245,7 @@ class Reports:
         for name, text in _GAUGES:
             yield _head("battery_" + name, "gauge", text)
             for i in range(BATTERIES):
-                value = _gauge(rig.snap, name, i)
+                value = self._gauge(rig.snap, name, i)
                 if value is not None:
                     yield _BATTERY % (name, i + 1, value)
         if rig.meter:
@@ -263,23 +263,23 @@ class Reports:
         rig = self._rig
         bus_mv, current_ma = bus(rig.snap)
         volts = None if bus_mv is None else "%.3f" % (bus_mv / 1000)
-        yield from _single("voltage_volts", "gauge", "Voltage of the output.", volts)
+        yield from self._single("voltage_volts", "gauge", "Voltage of the output.", volts)
         amperes = "%.3f" % (current_ma / 1000)
-        yield from _single(
+        yield from self._single(
             "current_amperes", "gauge", "Current of the output, positive when drawn.", amperes
         )
         text = "Trials of the output since one last succeeded."
-        yield from _single("trials", "gauge", text, rig.guard.trials)
+        yield from self._single("trials", "gauge", text, rig.guard.trials)
         for name, text in _I2C:
-            yield from _single("i2c_%s_total" % name, "counter", text, getattr(rig.i2c, name))
+            yield from self._single("i2c_%s_total" % name, "counter", text, getattr(rig.i2c, name))
         text = "Strength of the Wi-Fi network."
-        yield from _single("wifi_rssi_dbm", "gauge", text, _rssi_dbm(rig.network))
+        yield from self._single("wifi_rssi_dbm", "gauge", text, self._rssi_dbm(rig.network))
 
     def _charge(self, meter: "Meter"):
         # What is not known has no sample.
         for (name, text, scale), value in zip(_CHARGE, energy(meter)):
             known = None if value is None else "%.2f" % (value * scale)
-            yield from _single(name, "gauge", text, known)
+            yield from self._single(name, "gauge", text, known)
         for k, (name, text) in enumerate(_CHARGES):
             yield _head("battery_" + name, "gauge", text)
             for i in range(BATTERIES):
@@ -290,6 +290,34 @@ class Reports:
             yield _head("battery_" + name, "counter", text)
             for i in range(BATTERIES):
                 yield _BATTERY % (name, i + 1, getattr(meter, source)[i] * 360)
+
+    def _single(self, name: str, kind: str, text: str, value: "object"):
+        """A metric with one sample, with none when the value is not known: None."""
+        yield _head(name, kind, text)
+        if value is not None:
+            yield "parallelator_%s %s\n" % (name, value)
+
+    def _rssi_dbm(self, network: "Network | None"):
+        """How strong the Wi-Fi network is, None while there is none."""
+        if network is None or not network.wifi.ip:
+            return None
+        from network import STA_IF, WLAN
+
+        try:
+            return WLAN(STA_IF).status("rssi")
+        except OSError:
+            return None  # it was lost a moment ago
+
+    def _gauge(self, snap: "Snapshot", name: str, i: int):
+        """The present value of one of _GAUGES, None when it is not known."""
+        if name == "connected":
+            return int(snapshot.connected(snap, i))
+        if name == "temperature_celsius":
+            return celsius(snap, i)
+        if name == "trips":
+            return snap.trips[i]
+        values = snap.voltage_mv if name == "voltage_volts" else snap.current_ma
+        return "%.3f" % (values[i] / 1000) if snap.valid[i] else None
 
 
 def _in_fours(texts: "Iterable"):
@@ -317,34 +345,3 @@ def _series(ring: "Ring", meter: "Meter | None", numbers: range, begin: int, end
 
 def _head(name: str, kind: str, text: str):
     return "# HELP parallelator_%s %s\n# TYPE parallelator_%s %s\n" % (name, text, name, kind)
-
-
-def _rssi_dbm(network: "Network | None"):
-    """How strong the Wi-Fi network is, None while there is none."""
-    if network is None or not network.wifi.ip:
-        return None
-    from network import STA_IF, WLAN
-
-    try:
-        return WLAN(STA_IF).status("rssi")
-    except OSError:
-        return None  # it was lost a moment ago
-
-
-def _single(name: str, kind: str, text: str, value: "object"):
-    """A metric with one sample, with none when the value is not known: None."""
-    yield _head(name, kind, text)
-    if value is not None:
-        yield "parallelator_%s %s\n" % (name, value)
-
-
-def _gauge(snap: "Snapshot", name: str, i: int):
-    """The present value of one of _GAUGES, None when it is not known."""
-    if name == "connected":
-        return int(snapshot.connected(snap, i))
-    if name == "temperature_celsius":
-        return celsius(snap, i)
-    if name == "trips":
-        return snap.trips[i]
-    values = snap.voltage_mv if name == "voltage_volts" else snap.current_ma
-    return "%.3f" % (values[i] / 1000) if snap.valid[i] else None
