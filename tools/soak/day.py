@@ -198,6 +198,8 @@ def logged(volume):
     with volume.open("/log/boot-0001.csv", "r") as file:
         file.readline()
         for line in file:
+            if line[0] == "#":
+                continue  # whose log it is
             second = int(line.split(",")[1]) // 1000
             if seconds[-1:] != [second]:
                 seconds.append(second)

@@ -104,7 +104,7 @@ def main():
         ROOT, scenario.complete(plan), True, quiet=True, sabotage=puller.hook, card=card
     )
     with card.image.volume().open("/log/boot-0001.csv", "r") as file:
-        rows = file.read().split("\n")
+        rows = [row for row in file.read().split("\n") if row[:1] != "#"]
     commas = rows[0].count(",")
     card.image.close()
     print(
