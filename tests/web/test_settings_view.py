@@ -203,7 +203,7 @@ def test_a_bar_on_every_view_says_what_waits_for_a_restart(visit):
         page = visit(rig)
         expect(page.locator("#pending")).to_be_hidden()
         session = rig.login()
-        body = {"log.layout": "wide", "mqtt.interval_s": 20, "name": "x", "limits.max_trips": 4}
+        body = {"log.layout": "wide", "mqtt.port": 1884, "name": "x", "limits.max_trips": 4}
         assert rig.ask("PATCH", "/api/settings", body, **session)[0] == 200
         page.reload()
         for language, text in (
