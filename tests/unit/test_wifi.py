@@ -40,6 +40,8 @@ class World:
     def spend(self, us):
         self.spent_us += us
 
+    turn_radio = spend
+
 
 class Store:
     """Non-volatile storage."""
