@@ -314,6 +314,14 @@ def test_help_comes_from_twice_the_offset_and_no_further():
         assert rig.choose() == group, voltage_mv
 
 
+def test_no_relief_for_a_pinned_pack_that_the_others_feed():
+    for pinned, relief in ((0b00, 1), (0b10, 0)):
+        rig = Rig((26000, 6000), (26000, -10900), (26400, 0), (25600, 0), connected=2)
+        rig.output.pinned = pinned
+        rig.choose()
+        assert rig.events.count("relief") == relief, pinned
+
+
 def test_no_relief_while_nobody_carries_too_much_or_from_too_far():
     rig = Rig((26000, 9900), (26000, 9900), (25600, 0), connected=2)
     rig.choose()

@@ -161,9 +161,11 @@ class Closings:
             self._failures.note(at_us, surely)
         return True
 
-    def has_failed(self, at_us):
-        """True when a start surely has failed: so many opened, or are beyond by a margin."""
-        beyond = sum(p.opened_us > self._group_us or p.is_beyond_hard() for p in self.group)
+    def has_failed(self, at_us, opening):
+        """True when a start surely has failed: so many opened, `opening` now, or are beyond."""
+        beyond = sum(
+            p is opening or p.opened_us > self._group_us or p.is_beyond_hard() for p in self.group
+        )
         return self.is_surely_starting(at_us) and beyond >= min(len(self.group), 2)
 
     # Closings
@@ -208,7 +210,9 @@ class Closings:
             self._judge_group(at_us)
         elif any(self._is_known(pack, at_us) for pack in live):
             join = _Join(at_us, live, told, stray, truth)
-            if join.idle:
+            if join.idle and self.is_surely_starting(at_us):
+                self._add(joined, at_us, False)  # currents beyond all reason tell of no output
+            elif join.idle:
                 self._begin_group(joined, at_us, False)
                 self._idle = True
             if truth.are_measured(joined + live, at_us):

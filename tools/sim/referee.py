@@ -471,7 +471,7 @@ class Referee:
             counted = []
         may_count = counted or faulty and self._snap is not None and not pack.lost
         pack.may_cool = bool(may_count)
-        if may_count and not (start_fails and self._closings.has_failed(at_us)):
+        if may_count and not (start_fails and self._closings.has_failed(at_us, pack)):
             surely = counted == causes and not faulty and not start_fails and not pack.off
             if counted == [OVER]:
                 surely = surely and not self._may_be_chargers(pack)
