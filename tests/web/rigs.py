@@ -184,14 +184,14 @@ class Simulation(Client):
     def stop(self):
         """Presses Ctrl-C; returns the report. It must end well, with every switch open.
 
-        As a person would, it presses once more when nothing happens: asyncio's `wait_for` can lose
-        an interrupt that comes while its wait ends.
+        As a person would, it presses again when nothing happens: asyncio's `wait_for` can lose an
+        interrupt that comes while its wait ends, and a rig without a broker waits often.
         """
-        for _ in range(2):
+        for _ in range(5):
             if self.process.poll() is None:
                 self.process.send_signal(signal.SIGINT)
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(15)
+                self.process.wait(6)
                 break
         code = self.process.wait(5)
         said = (self.folder / "log").read_text()
