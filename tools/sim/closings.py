@@ -61,7 +61,7 @@ class _Join:
         share_a: what the load takes of one more;
         bus_v: voltage at rest; slack_v: by how much the firmware's may differ from it.
         worst: the highest current as a share of its continuous limit.
-        count: how many closed together so far; relief: True when that was to relieve somebody.
+        joined: those that closed together so far; relief: True when that was to relieve somebody.
     """
 
     def __init__(self, at_us, live, told, stray, truth):
@@ -72,6 +72,7 @@ class _Join:
         self.idle = not any(truth.speaks(amps) for amps in known)
         self.worst = max(truth.load_share(amps) for amps in self.before)
         self.bus_v = truth.bus_v(live)
+        self.seen_v = [truth.seen_v([pack], at_us) for pack in live]
         read = [pack for pack in told if not pack.blind]
         carry = [pack for pack in read if abs(truth.before_a(pack, at_us)) > CARRIES_A]
         views = [carry, truth.agreeing(carry, at_us), read, read + stray, live]
@@ -82,7 +83,7 @@ class _Join:
         self.slack_v = QUANTUM_V + max(abs(seen - self.bus_v) for seen in seen_v)
         self.commanded = any(pack.closed for pack in live)
         self.share_a = sum(self.before) / (len(live) + 1)
-        self.count = 0
+        self.joined = []
         self.relief = False
 
 
@@ -285,13 +286,13 @@ class Closings:
         fresh = [pack for pack in honest if self._is_fresh(pack, at_us)]
         near_v = max(limits.offset_v, limits.spread_v) if join.idle else limits.offset_v
         distances = [abs(truth.rest_v(pack) - join.bus_v) for pack in fresh]
-        join.count += len(fresh)
+        join.joined += fresh
         far = [distance_v > near_v + join.slack_v for distance_v in distances]
         wrong = [not join.idle and self._is_too_much(pack, join) for pack in fresh]
         needed = join.worst > _BEYOND and not join.idle
-        if needed and (join.count > 1 or True in far or True in wrong):
+        if needed and (len(join.joined) > 1 or True in far or True in wrong):
             near_v = 2 * limits.offset_v
-            if join.count > 1 or True in far:
+            if len(join.joined) > 1 or True in far:
                 if (
                     join.commanded
                     and not join.relief
@@ -305,7 +306,7 @@ class Closings:
                 # Judged when all have closed, board after board.
                 self._later(pack, at_us, lambda pack=pack: self._relieves_nobody(pack, join))
         elif fresh and not join.idle:
-            soon = join.at_us - self._joined_us < limits.join_us * _SHORTER or join.count > 1
+            soon = join.at_us - self._joined_us < limits.join_us * _SHORTER or len(join.joined) > 1
             paused = join.at_us - self._group_us < self._stalled_us
             if soon and not paused and join.commanded and join.worst < _BEYOND:
                 self._later(fresh[-1], at_us, "joined before its turn")
@@ -343,9 +344,22 @@ class Closings:
     def _relieves_nobody(self, pack, join):
         """What is wrong when relief gets too much, and lowers no other's share by a fifth."""
         amps = self._world.plant.current_a
-        after = [self._truth.load_share(amps[other.i]) for other in join.live + [pack]]
-        wrong = max(after) > join.worst * _LOWERED and self._flows_too_much(pack, join)
+        flows_a = [amps[other.i] for other in join.live + [pack]]
+        wrong = self._flows_too_much(pack, join) and not (
+            self._lowers(flows_a, join) or self._lowers(self._predicted_a(join), join)
+        )
         return "joined with too much current" if wrong else None
+
+    def _lowers(self, amps, join):
+        return max(self._truth.load_share(here_a) for here_a in amps) <= join.worst * _LOWERED
+
+    def _predicted_a(self, join):
+        # Of all that are connected then, by the resistances of the settings.
+        volts = join.seen_v + [self._truth.rest_v(pack) for pack in join.joined]
+        ohm = self._limits.pack_ohm + self._limits.path_ohm
+        mean_v = sum(volts) / len(volts)
+        share_a = sum(join.before) / len(volts)
+        return [(here_v - mean_v) / ohm + share_a for here_v in volts]
 
     def _later(self, pack, at_us, what):
         """Report it unless the closing turns out to be a trial, which is judged by itself.

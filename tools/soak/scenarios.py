@@ -87,6 +87,7 @@ def _limits(draw, chemistry, r_mohm):
     charge_ma = _wide(draw, 2000, 30000)
     ceiling_ma = draw.choice((HARD_CEILING_MA, _wide(draw, 2000, 30000)))
     hard_pct = draw.choice((150, 0, draw.randint(100, 300)))
+    offset_mv = _wide(draw, 50, 2000)
     most_pct = HARD_CEILING_MA * 100 // min(max(discharge_ma, charge_ma), ceiling_ma)
     return {
         "min_voltage_mv": draw.randint(*lowest),
@@ -95,9 +96,10 @@ def _limits(draw, chemistry, r_mohm):
         "max_charge_current_ma": charge_ma,
         "max_current_ma": ceiling_ma,
         "hard_current_pct": min(hard_pct, most_pct),
-        "voltage_offset_mv": _wide(draw, 50, 2000),
+        "voltage_offset_mv": offset_mv,
         "start_spread_mv": _wide(draw, 20, 500),
-        "imbalance_mv": _wide(draw, 200, 3000),
+        # Whoever may join may stay.
+        "imbalance_mv": max(_wide(draw, 200, 3000), offset_mv),
         "uv_hysteresis_mv": draw.randint(0, 2000),
         "ov_hysteresis_mv": draw.randint(0, 1500),
         "reconnect_delay_ms": _wide(draw, 1000, 60000),
