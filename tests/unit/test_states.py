@@ -136,6 +136,27 @@ def test_uncounted_trips_wait_longer_each_time_within_the_hour():
     assert snap.eta_ms[0] == 10000
 
 
+def test_a_glitch_of_a_board_does_not_forget_what_a_battery_waits_for():
+    for reason, bad, good in (
+        (Reason.UNDERVOLTAGE, 24400, 25000),
+        (Reason.OVERVOLTAGE, 29800, 29500),
+    ):
+        states, snap, _ = rig()
+        states.connect(3)
+        states.trip(0, reason, 23000 if reason == Reason.UNDERVOLTAGE else 30500)
+        snap.eta_ms[0] = 0
+        snap.voltage_mv[0] = bad
+        states.settle(0)
+        states.lose(0, Reason.EXPANDER_LOST)
+        assert (snap.state[0], snap.reason[0]) == (ABSENT, Reason.EXPANDER_LOST)
+        snap.eta_ms[0] = 0
+        states.settle(0)
+        assert (snap.state[0], snap.reason[0]) == (TRIPPED, reason)
+        snap.voltage_mv[0] = good
+        states.settle(0)
+        assert snap.state[0] == WAITING
+
+
 def started(states, group, ago_ms=0):
     start(states, group)
     states._starts.pass_time(ago_ms)

@@ -124,7 +124,7 @@ def test_the_key_of_what_to_do_next(visit, rig):
     expect(key).to_have_text("Battery 12")
     key.click()
     expect(page.locator("#battery-12")).to_be_in_viewport()
-    expect(page.locator("#battery-12 [data-f=alarm]")).to_have_text("Battery 12 is nearly empty.")
+    expect(page.locator("#battery-12 [data-f=alarm]")).to_have_text("Nearly empty: battery 12.")
     expect(page.locator("#tiles a").nth(11)).to_have_class("on warned")
     rig.tell("calm", "lock 5")
     expect(key).to_have_text("Battery 5: Reset")

@@ -173,7 +173,7 @@ def test_batteries_alike_are_one_line_and_danger_comes_first(visit, rig):
         re.compile("^Empty: plug the charger in"),
         "Too much current for too long: batteries 2, 5–7",
         "Battery 11 locked: far too much current",
-        "Battery 3 is nearly empty.",
+        "Nearly empty: battery 3.",
         "No SD card: nothing is logged.",
         re.compile("^The time is not known"),
     ])  # fmt: skip

@@ -386,7 +386,9 @@ class States:
         snap = self._snap
         self._fall(1 << i)
         if snap.state[i] != ABSENT:
-            if not snap.eta_ms[i] or self._cause[i] not in rules.COUNTED:
+            cause = self._cause[i]
+            lasts = cause == Reason.UNDERVOLTAGE or cause in rules.COUNTED
+            if not lasts or not snap.eta_ms[i] and self._is_recovered(i):
                 self._cause[i] = reason
             snap.eta_ms[i] = max(snap.eta_ms[i], self._uncounted_delay(i))
             self._enter(i, ABSENT, reason)

@@ -103,7 +103,8 @@ export function alarmText(alarm, ...others) {
   const { language, model, words } = app;
   const translated = others.length || language !== model.language;
   const text = (translated && words.alarm[alarm.code]) || alarm.text;
-  return fill(text, { n: numbers([alarm, ...others]) });
+  const many = others.length ? text.replace(/(: batter)(y|ie)/, "$1ies") : text;
+  return fill(many, { n: numbers([alarm, ...others]) });
 }
 
 function openedText(items, present) {
