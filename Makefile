@@ -24,8 +24,8 @@ SCHEMA = $(VENV)/check-jsonschema --builtin-schema vendor.github-
 # UPDATES=1: a rig that can be updated, make update SIM=1 HOST=localhost:8080
 sim: build/page.stamp $(if $(UPDATES),build/device.stamp)
 	$(if $(UPDATES),$(ON_DEVICE)/simulated.py install $(UPDATED) $(SEALED))
-	@$(VENV)/micropython -X heapsize=64m tools/sim/run.py \
-		--clock real --port $(PORT) --speed $(SPEED) \
+	@$(VENV)/python tools/sim/console.py $(VENV)/micropython -X heapsize=64m \
+		tools/sim/run.py --attached --clock real --port $(PORT) --speed $(SPEED) \
 		--scenario $(SCENARIO) $(if $(BATTERIES),--batteries $(BATTERIES)) \
 		$(if $(UPDATES),--flash $(CURDIR)/$(UPDATED))
 

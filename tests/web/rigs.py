@@ -5,7 +5,6 @@ import contextlib
 import http.client
 import json
 import os
-import signal
 import socket
 import subprocess
 import sysconfig
@@ -157,7 +156,9 @@ class Simulation(Client):
                     *("--port", str(self.port), "--scenario", self.folder / "scenario.json"),
                     *("--flash", self.folder / "flash", "--report", self.folder / "report.json"),
                     *(("--sd", sd) if sd else ()),
+                    "--attached",
                 ],
+                stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
@@ -182,18 +183,9 @@ class Simulation(Client):
             time.sleep(0.02)
 
     def stop(self):
-        """Presses Ctrl-C; returns the report. It must end well, with every switch open.
-
-        As a person would, it presses again when nothing happens: asyncio's `wait_for` can lose an
-        interrupt that comes while its wait ends, and a rig without a broker waits often.
-        """
-        for _ in range(5):
-            if self.process.poll() is None:
-                self.process.send_signal(signal.SIGINT)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(6)
-                break
-        code = self.process.wait(5)
+        """Ends it as Ctrl-C does; returns the report. It must end well, with every switch open."""
+        self.process.stdin.close()
+        code = self.process.wait(30)
         said = (self.folder / "log").read_text()
         assert code == 0 and "Every switch is open." in said and "Traceback" not in said, said
         report = json.loads((self.folder / "report.json").read_text())

@@ -55,6 +55,7 @@ def run(
     card=None,
     image=None,
     files=None,
+    console=None,
 ):
     """Play a scenario.
 
@@ -64,7 +65,7 @@ def run(
         port: of the page; None = any, so that runs side by side do not meet.
         flash: folder that stands for the ESP32's file system, kept; None = a fresh one under
             build/ that is removed afterwards.
-        quiet: do not print the summary.
+        quiet: do not print the summary; console: a stream whose end stops the run, or None.
         sabotage: function without arguments that breaks the firmware's classes, called at every
             boot when they can be imported and before main.py runs; None = none.
         card: the `SdCard` of the rig; a fresh image is formatted first. None = no card, or one in
@@ -79,6 +80,7 @@ def run(
     """
     end_us = plan["duration_s"] and int(plan["duration_s"] * 1e6)
     world = current.world = World(plan, virtual, speed, plan["seed"], end_us)
+    world.attach(console)
     fresh = flash is None and image is None
     home, modules = os.getcwd(), list(sys.path)
     flash = _file_system(root, plan, flash, image)

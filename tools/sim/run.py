@@ -3,9 +3,10 @@
 
     micropython tools/sim/run.py [--scenario F] [--clock real|virtual] [--speed N] [--duration S]
         [--port P] [--batteries N] [--controller plain|psram|s3] [--seed N]
-        [--flash DIR | --image IMAGE] [--sd IMAGE] [--report OUT.json]
+        [--flash DIR | --image IMAGE] [--sd IMAGE] [--report OUT.json] [--attached]
 
---image runs what was deployed onto a LittleFS image instead of the repository's firmware.
+--image runs what was deployed onto a LittleFS image instead of the repository's firmware. With
+--attached the end of the standard input ends the run, as Ctrl-C does.
 
 Exits with 0 when the run ended as expected, 1 on a violation or a failed expectation, 2 on wrong
 arguments.
@@ -68,7 +69,12 @@ def main():
     card = SdCard(Image(harness.SD_SECTORS, sd)) if sd else None
     virtual = args.clock == "virtual"
     image = args.image and _absolute(args.image, cwd)
-    report = harness.run(root, plan, virtual, args.speed, port, flash, card=card, image=image)
+    report = harness.run(
+        *(root, plan, virtual, args.speed, port, flash),
+        card=card,
+        image=image,
+        console=sys.stdin if args.attached else None,
+    )
     if args.report:
         with open(_absolute(args.report, cwd), "w") as f:
             json.dump(report, f)
@@ -97,6 +103,7 @@ def _arguments():
         parser.add_argument("--" + name, type=_judged(rule), default=default)
     for name in ("scenario", "flash", "image", "sd", "report"):
         parser.add_argument("--" + name)
+    parser.add_argument("--attached", action="store_true")
     return parser.parse_args()
 
 

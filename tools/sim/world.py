@@ -10,6 +10,7 @@ while the host sleeps, is stopped or cannot keep up.
 from math import cos, exp, log, pi, sqrt
 
 import micropython
+import uselect
 import utime
 
 from sim.air import Air
@@ -122,6 +123,7 @@ class World:
         self.observers = []
         self.ending = None
         self.resetting = None
+        self._console = None
         self.script = None
         packs = [dict(pack) for pack in scenario["batteries"]]
         models = {pack["n"]: pack.pop("sensor") for pack in packs}
@@ -221,7 +223,13 @@ class World:
 
         Returns:
             the ready (stream, event) pairs.
+
+        Raises:
+            KeyboardInterrupt: the console has ended.
         """
+        if self._console and self._console.poll(0):
+            self._console = None
+            raise KeyboardInterrupt
         if self.over():
             self.ending()
             raise Finished
@@ -316,6 +324,12 @@ class World:
             self.broker.serve(at_us)
         for observer in self.observers:
             observer.stepped(at_us)
+
+    def attach(self, console):
+        """Stop the run at the end of the stream `console`, on which nothing else comes."""
+        if console:
+            self._console = uselect.poll()
+            self._console.register(console, uselect.POLLIN)
 
     # Faults
 
