@@ -413,6 +413,19 @@ def test_the_end_of_the_night_is_no_overload():
     assert told == [Reason.UNDERVOLTAGE] * 4
 
 
+def test_one_that_is_spent_shares_the_loads_fault_with_one_that_takes_far_too_much():
+    for ago_ms in (0, 60000):
+        states, snap, _ = emptied(2)
+        snap.uptime_s += 31
+        started(states, 0b1100, ago_ms)
+        tried_again(states)
+        states.trip(2, Reason.OVERCURRENT, 21000)
+        assert snap.reason[2] == Reason.UNDERVOLTAGE
+        states.trip(3, Reason.OVERCURRENT, 45000)
+        assert states._starts.fails == 1 and not any(snap.trips)
+        assert [snap.reason[i] for i in (2, 3)] == [Reason.BUS_OVERLOAD] * 2
+
+
 def test_what_a_load_pulls_below_the_window_is_not_empty():
     for reason in (Reason.OVERLOAD, Reason.OVERCURRENT):
         states, snap, events = rig(batteries=4)

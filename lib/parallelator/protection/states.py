@@ -175,6 +175,7 @@ class States:
             return
         starting = reason == Reason.OVERCURRENT and starts.starting() and starts.group & bit
         self._fall(bit)
+        self._note_load(i, reason, value)
         if self._is_spent(i, reason, value):
             reason, value = Reason.UNDERVOLTAGE, self._snap.voltage_mv[i]
         self._emit("trip", i, TRIPPED, reason, value)
@@ -188,7 +189,6 @@ class States:
             self._snap.eta_ms[i] = self._uncounted_delay(i, first_ms)
             if reason == Reason.NO_SHARE and self._repeats[i] >= _LOOSE:
                 self.lock[i] = Reason.LOOSE_CONTACT
-        self._note_load(i, reason, value)
         self.settle(i)
         others = starts.group & ~bit
         over = self._over(others) if starting else 0
@@ -343,7 +343,7 @@ class States:
         if self._snap.alarm("rig_empty", RIG, True):
             self._emit("rig_empty", RIG, 0, 0, 0)
         for i in range(BATTERIES):
-            if self._loaded >> i & 1:
+            if self._loaded >> i & 1 and self._cause[i] != Reason.UNDERVOLTAGE:
                 self._refund(i)
                 self._cause[i] = Reason.UNDERVOLTAGE
                 self._snap.eta_ms[i] = self._uncounted_delay(i)
