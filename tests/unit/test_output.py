@@ -345,6 +345,19 @@ def test_what_cannot_be_opened_is_remembered_until_it_is_seen_open():
     assert output.pinned == 0, "a closed one would carry"
 
 
+def test_of_two_that_cannot_both_be_connected_one_is_open():
+    for apart_mv, pinned in ((200, 0b11), (201, 0b10)):
+        output = observed((26000 + apart_mv, 0), (26000, 0), on=0)
+        output.pin(0b11)
+        output.watch_open(0, 26000 + apart_mv, 0, 0)
+        output.watch_open(1, 26000, 0, 0)
+        assert output.pinned == pinned, apart_mv
+    output._snap.valid[1] = 0
+    output.pin(0b11)
+    output.watch_open(0, 26201, 0, 0)
+    assert output.pinned == 0b11, "what does not answer is no witness"
+
+
 def test_a_switch_that_is_driven_whatever_it_is_told_counts_as_closed():
     output = observed((26000, 5000), on=0, stuck=0b1)
     output.pin(0b1)

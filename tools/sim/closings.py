@@ -163,11 +163,16 @@ class Closings:
         return True
 
     def has_failed(self, at_us, opening):
-        """True when a start surely has failed: so many opened, `opening` now, or are beyond."""
+        """True when a start surely has failed: so many opened, `opening` now, or are beyond for
+        long enough to be seen."""
         beyond = sum(
-            p is opening or p.opened_us > self._group_us or p.is_beyond_hard() for p in self.group
+            p is opening or p.opened_us > self._group_us or self._is_seen_beyond(p)
+            for p in self.group
         )
         return self.is_surely_starting(at_us) and beyond >= min(len(self.group), 2)
+
+    def _is_seen_beyond(self, pack):
+        return pack.is_beyond_hard() and pack.lasted_us((HARD, INRUSH)) > _CONVERSION_US
 
     # Closings
 

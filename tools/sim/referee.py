@@ -281,6 +281,8 @@ class Referee:
             for pack in self._packs:
                 if pack.lost or pack.mistaken:
                     pack.suffer(at_us)
+                if pack.mistaken:
+                    pack.falsified_us = at_us
                 if pack.blind:
                     pack.go_blind(at_us)
         if self._world.wires.clocks_left:
@@ -538,9 +540,9 @@ class Referee:
         )
 
     def _is_low(self, pack):
-        """True when it is open below the voltage limit, as far as can be told."""
+        """True when it may be open as empty: below the voltage limit, or not yet recovered."""
         volts = self._world.plant.sensed_v[pack.i]
-        return not pack.closed and volts < self._limits.low_v + QUANTUM_V
+        return not pack.closed and volts < self._limits.healthy_low_v + QUANTUM_V
 
     def _may_be_chargers(self, pack):
         return self._fullest_other_v(pack) > self._limits.high_v - _CHARGER_V - _BALANCE_V

@@ -109,7 +109,7 @@ class Supply:
             pack.lied_us = at_us
             pack.empty = False
         volts = plant.sensed_v[pack.i]
-        if volts >= self._limits.healthy_low_v:
+        if volts >= self._limits.healthy_low_v + QUANTUM_V:
             pack.empty = False
         if volts <= self._limits.healthy_high_v:
             pack.full = False

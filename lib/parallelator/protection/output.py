@@ -216,7 +216,7 @@ class Output:
             self._opening &= ~bit
             return
         if self.pinned & bit and -IDLE_MA <= current_ma <= IDLE_MA:
-            if self._is_apart(voltage_mv):
+            if self._is_apart(bit, voltage_mv):
                 self.pinned &= ~bit
         step_ma = current_ma - self._steady_ma[i]
         # A sensor that shows too much charge loses its pack's own current when it opens: that
@@ -254,13 +254,14 @@ class Output:
         self._steady_mv[i] = voltage_mv
         self._others_ma[i] = self.total_ma
 
-    def _is_apart(self, voltage_mv: int):
-        # From the output; or, as long as nobody carries, from one that is connected to it.
+    def _is_apart(self, bit: int, voltage_mv: int):
+        # From the output; or, as long as nobody carries, from one that is connected to it, or
+        # from another that seems to be: both cannot.
         if self.live:
             return abs(voltage_mv - self.rest_mv) > _APART_MV
-        others = self.closed & ~self.pinned
+        others = self.closed & ~self.pinned or self.pinned & ~bit
         for k in range(BATTERIES):
-            if others >> k & 1:
+            if others >> k & 1 and self._snap.valid[k]:
                 return abs(voltage_mv - self._snap.voltage_mv[k]) > _APART_MV
         return False
 
