@@ -314,8 +314,10 @@ class Pack:
         self._amps = amps
         fall = before - self._rate(-_A)
         if fall > _FALL * before > 0:
-            # The sample that follows takes the new current for that of the time before, too.
+            # The sample that follows takes the new current for that of the time before, too; and
+            # the first of what has ended took that for the time before it.
             self._heat_least = max(self._heat_least - fall * _SCAN_S, 0.0)
+            self._heat_most += fall * _SCAN_S
         self._sensed_us = at_us
         spans = self.spans
         self._sense_current(at_us, amps)
