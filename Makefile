@@ -40,7 +40,7 @@ fleet: build/page.stamp
 page: build/page.stamp
 
 test: build/test.stamp build/page.stamp
-	tools/apt.sh chromium fsck.fat:dosfstools mosquitto mtools openssl prometheus
+	tools/apt.sh chromium-headless-shell fsck.fat:dosfstools mosquitto mtools openssl prometheus
 	@$(VENV)/python tests/run.py
 
 # Only what is given on the command line is the port of a device: the default is the simulator's.
@@ -80,7 +80,7 @@ memory: build/device.stamp build/page.stamp
 	$(VENV)/python tools/memory.py
 
 soak: build/test.stamp build/page.stamp
-	tools/apt.sh chromium fsck.fat:dosfstools mosquitto mtools openssl prometheus
+	tools/apt.sh chromium-headless-shell fsck.fat:dosfstools mosquitto mtools openssl prometheus
 	$(VENV)/python tools/soak/campaign.py
 	$(VENV)/python tools/bench/stage.py
 	-$(VENV)/python tools/bench/energy.py
@@ -108,7 +108,7 @@ manual: build/sim.stamp
 	@$(VENV)/python tools/manual/run.py
 
 pictures: build/test.stamp build/page.stamp
-	tools/apt.sh chromium
+	tools/apt.sh chromium-headless-shell
 	$(VENV)/python tests/run.py -k "everything or a_day or on_record" \
 		tests/web/test_page.py tests/web/test_records.py
 	$(VENV)/python tools/manual/pictures.py

@@ -16,6 +16,7 @@ from PIL import Image
 from playwright.sync_api import sync_playwright
 
 import logs_fixture as fixture
+from browser import launch
 from logs import drawing, night, sources
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -164,9 +165,7 @@ def test_the_page_works_offline_on_a_phone(card, tmp_path):
     assert "4 flaws in the log" in done.stdout
     assert night.main([str(card), "-o", str(last)]) == 0
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"]
-        )
+        browser = launch(playwright)
         context = browser.new_context(
             viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True, offline=True
         )
@@ -388,9 +387,7 @@ def test_what_is_printed_is_a_page_a_night(tmp_path, capsys, language, night_wor
         (tmp_path / f"2026-07-{day}.csv").write_bytes(data)
     drawn(tmp_path, capsys, "--night", "all", "--language", language)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"]
-        )
+        browser = launch(playwright)
         page = browser.new_page()
         page.set_default_timeout(200000)
         page.goto((tmp_path / "night.html").as_uri())

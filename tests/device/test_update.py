@@ -13,6 +13,7 @@ import urllib.request
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
+from browser import launch
 from controllers import MICROPYTHON, ROOT, Controller
 from device import build, bundle, deploy, key, simulated, update
 from device.update import Refusal, UpdateFault
@@ -172,9 +173,7 @@ def test_a_rig_that_got_a_version_that_fails_says_so_and_runs_the_one_before(
 def page(running):
     """The rig's page on a phone, in French."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"]
-        )
+        browser = launch(playwright)
         context = browser.new_context(viewport={"width": 360, "height": 740})
         context.add_init_script("localStorage.setItem('language', 'fr')")
         page = context.new_page()

@@ -7,13 +7,13 @@ import re
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
+from browser import launch
 from fake_fleet import FakeFleet, told
 from fleet import accounts, engines
 from rigs import ROOT
 from views import faults
 
 PICTURES = ROOT / "build/screenshots"
-FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run")
 LOOKS = {
     "phone-light-en": ({"width": 390, "height": 844}, "light", "en-GB"),
     "phone-dark-fr": ({"width": 390, "height": 844}, "dark", "fr-FR"),
@@ -38,7 +38,7 @@ expect.set_options(timeout=60000)
 def browser():
     """Debian's Chromium."""
     with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path="/usr/bin/chromium", args=list(FLAGS))
+        yield launch(playwright)
 
 
 @contextlib.contextmanager

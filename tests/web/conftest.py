@@ -9,6 +9,7 @@ import re
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
+from browser import launch
 from rigs import PASSWORD, ROOT, simulated, started
 from views import SCENARIO
 
@@ -28,13 +29,6 @@ LOOKS = pytest.mark.parametrize(
 expect.set_options(timeout=30000)
 """A time-out for a busy host; no promise is measured by it."""
 
-BROWSER_FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--no-first-run",
-)
-
 
 @pytest.fixture
 def rig():
@@ -52,9 +46,7 @@ def open_rig():
 def browser():
     """Debian's Chromium."""
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=list(BROWSER_FLAGS)
-        )
+        chromium = launch(playwright)
         yield chromium
         chromium.close()
 

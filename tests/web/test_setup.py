@@ -9,7 +9,8 @@ import subprocess
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
-from conftest import BROWSER_FLAGS, PHONE, PICTURES
+from browser import launch
+from conftest import PHONE, PICTURES
 from rigs import PASSWORD, ROOT, simulated
 from test_page import CONTRAST
 from views import SMALL, faults
@@ -93,9 +94,7 @@ def phone():
     """Opens a page in a browser to which the rig has said that every name is its own."""
     with sync_playwright() as playwright:
         rules = f"--host-resolver-rules=MAP {PROBE} 127.0.0.1"
-        chromium = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=[*BROWSER_FLAGS, rules]
-        )
+        chromium = launch(playwright, rules)
 
         def opened(language):
             locale = {"en": "en-GB", "fr": "fr-FR"}[language]

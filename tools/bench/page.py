@@ -22,12 +22,12 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "tests/web")]
 
 from bench import page_audit, page_heap, page_phones, page_states, page_tasks  # noqa: E402 - found by the path above
+from browser import launch  # noqa: E402
 
 FOUND = ROOT / "build/page-bench"
 DOCUMENT = ROOT / "tests/README.md"
 BEGIN = "<!-- page: written by tools/bench/page.py -->"
 END = "<!-- page: end -->"
-FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run")
 PARTS = {
     "tasks": page_tasks,
     "states": page_states,
@@ -59,7 +59,7 @@ def main():
     expect.set_options(timeout=30000)
     missed = []
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
+        browser = launch(playwright)
         for name in options.part:
             with tempfile.TemporaryDirectory() as folder:
                 rows = list(PARTS[name].measure(browser, Path(folder), options.only))

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 
 from bench.page_rig import paced
+from browser import PROGRAM
 from rigs import ROOT
 
 INSTALLED = ROOT / "build/lighthouse"
@@ -49,7 +50,7 @@ def judged(url, folder):
             *("--output=json", f"--output-path={out}", f"--chrome-flags={FLAGS}"),
             f"--only-categories={','.join(LEAST)}",
         ],
-        env=os.environ | {"CHROME_PATH": "/usr/bin/chromium"},
+        env=os.environ | {"CHROME_PATH": PROGRAM},
         check=True,
     )
     return json.loads(out.read_text())
