@@ -308,8 +308,9 @@ class Pack:
         seconds = (at_us - self._sensed_us) / S if self.stirred else 0.0
         self._heat_most = self._heated(self._heat_most, _A, seconds)
         known = at_us > self.trouble_us + LOST_US and at_us > self.blind_us + LOST_US
-        if known and self._start_age_us(at_us) >= INRUSH_US:
-            self._heat_least = self._heated(self._heat_least, -_A, seconds)
+        least = self._heated(self._heat_least, -_A, seconds)
+        if least < self._heat_least or known and self._start_age_us(at_us) >= INRUSH_US:
+            self._heat_least = least
         before = self._rate(-_A)
         self._amps = amps
         fall = before - self._rate(-_A)

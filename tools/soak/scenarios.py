@@ -47,8 +47,8 @@ def scenario(number, duration_s=120):
             "wifi": {"ssid": draw.choice(("", "stage")), "password": "stage-wifi"},
             "limits": limits,
         },
-        "load": rig.profile(1.2),
-        "source": rig.profile(0.8) if draw.random() < 0.4 else [],
+        "load": rig.profile(1.2 * rig.discharge_ma),
+        "source": rig.profile(0.8 * rig.ma) if draw.random() < 0.4 else [],
         "steps": [step for kind in chosen for step in FAULTS[kind](rig)],
     }
     if draw.random() < 0.2:
@@ -120,7 +120,7 @@ class Rig:
         draw: a `Random`; duration_s: of the scenario; packs, limits: as in the scenario.
 
     Attributes:
-        ma: a current, mA, around which something happens.
+        ma: a current, mA, around which something happens; discharge_ma: what a pack may give.
     """
 
     def __init__(self, draw, duration_s, packs, limits):
@@ -129,6 +129,7 @@ class Rig:
         self._numbers = [pack["n"] for pack in packs]
         largest_ma = max(limits["max_discharge_current_ma"], limits["max_charge_current_ma"])
         self.ma = min(largest_ma, limits["max_current_ma"])
+        self.discharge_ma = min(limits["max_discharge_current_ma"], limits["max_current_ma"])
 
     def n(self):
         """Number of one of the batteries."""
@@ -142,9 +143,9 @@ class Rig:
         """A moment, s, that leaves time for what follows."""
         return round(self.draw.uniform(0, 0.8 * self.duration_s), 3)
 
-    def profile(self, share):
-        """One to four [s, A] around `share` of what the batteries may carry together."""
-        most_a = share * self.ma / 1000 * len(self._numbers)
+    def profile(self, most_ma):
+        """One to four [s, A] of up to `most_ma` for each battery."""
+        most_a = most_ma / 1000 * len(self._numbers)
         return sorted(
             [self.at(), round(self.draw.uniform(0, most_a), 2)]
             for _ in range(self.draw.randint(1, 4))
