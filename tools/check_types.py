@@ -175,11 +175,15 @@ def write(path, text):
     path.write_text(text)
 
 
-def faults(root, work=WORK):
-    """Return the faults of the firmware of the tree `root` as lines; `work` takes the copies."""
+def faults(root, work=WORK, versions=VERSIONS):
+    """Return the faults of the firmware of the tree `root` as lines.
+
+    Args:
+        work: folder for the copies; versions: those of MicroPython to check it against.
+    """
     build_page.install()
     running = {}
-    for version in VERSIONS:
+    for version in versions:
         prepare(root, version, work / version)
         running[version] = subprocess.Popen(
             [PYRIGHT, "--outputjson"], cwd=work / version, stdout=subprocess.PIPE, text=True
