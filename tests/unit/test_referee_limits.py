@@ -73,6 +73,26 @@ def test_a_sample_takes_the_current_for_that_of_the_time_before_it():
         after(ms, wrong, HOT, rig, ma=20000)
 
 
+def test_the_first_sample_after_a_short_pulse_may_count_it_once_more():
+    rig = running(0.8, 0.8, hard_current_pct=0)
+    for ma, ms in ((60000, 90), (14142, 300)):
+        rig.feel(1, ma=ma)
+        rig.wait(ms)
+    rig.open(1)
+    assert rig.found() == []
+
+
+def test_the_overload_sum_drains_while_the_board_is_silent():
+    silent = {"do": "expander_nack", "board": 0, "at": 4.5}
+    steps = [silent, dict(silent, at=9.5, on=False)]
+    for silent_ma, wrong in ((0, False), (10500, True)):
+        rig = running(0.8, 0.8, hard_current_pct=0, steps=steps)
+        for ma, ms in ((20000, 1400), (silent_ma, 5800)):
+            rig.feel(1, ma=ma)
+            rig.wait(ms)
+        after(1500, wrong, HOT, rig, ma=20000)
+
+
 def test_a_sensor_feels_no_more_than_its_range():
     # Of 200 A an INA237 on 2 mOhm feels 81.9 A: the sum is full after 73 ms instead of 12 ms.
     for ms, wrong in ((320, False), (390, True)):
