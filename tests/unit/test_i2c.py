@@ -61,6 +61,14 @@ def test_one_nack_is_retried_and_counted_whatever_its_number():
         assert (line.calls, i2c.errors, i2c.transactions, i2c.timeouts) == (2, 1, 1, 0)
 
 
+def test_the_count_of_transactions_begins_anew_before_it_becomes_an_object():
+    i2c = i2c_on(Line(NACK_US))
+    i2c.transactions = 0x1FFFFFFF
+    i2c.read(0x40, 5, bytearray(2))
+    i2c.begin()
+    assert i2c.transactions == 0
+
+
 def test_two_nacks_fail_without_a_third_try():
     for code in ERRORS:
         for call in (

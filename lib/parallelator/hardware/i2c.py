@@ -11,6 +11,8 @@ from micropython import const
 
 _SLOW_US = const(5000)
 """A call to a missing chip fails within 0.3 ms; one that takes longer than this has timed out."""
+_MOST = const(0x1FFFFFFF)
+"""Half of what is no object: at 500 a second, twelve days."""
 _FAILED_US = const(30000)
 """The time that failed calls may take in one tick."""
 
@@ -27,7 +29,8 @@ class I2c:
 
     Attributes:
         khz: the clock it runs at.
-        transactions, errors, timeouts, recoveries: counts since boot.
+        transactions, errors, timeouts, recoveries: counts since boot; the first begins anew at
+            2**29.
         byte, word: buffers of one and of two bytes for whoever reads a register.
         slips: failed calls that came through when they were tried again, or ran out of time.
         answered: True when a chip has answered since `begin`.
@@ -67,6 +70,7 @@ class I2c:
         """Start a tick: what failed calls take counts from here."""
         self._failed_us = 0
         self.answered = False
+        self.transactions &= _MOST
 
     def run_at(self, khz: int):
         """Change the clock, kHz, between two calls."""
