@@ -445,6 +445,10 @@ class Pack:
 
     # What happened to it
 
+    def misread(self):
+        """What its sensor said was falsified: any current may have been taken for a sample."""
+        self._heat_most += (_RATIO_CAP * _RATIO_CAP - 1) * _SCAN_S
+
     def suffer(self, at_us, excused=True):
         """Note a fault of its board, of I2C or of the controller.
 

@@ -295,6 +295,8 @@ class Referee:
                         pack.suffer(upset[address], address != EVERYBODY)
                         if address != EVERYBODY:
                             pack.falsified_us = upset[address]
+                        if address == _SENSORS + pack.i:
+                            pack.misread()
             upset.clear()
 
     def _find_faults(self, at_us):
