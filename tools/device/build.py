@@ -60,8 +60,8 @@ LEFT_OUT = {
         "MultiDict": "getlist",
         "Request": "_safe_readline after_request body create files form json max_body_length "
         "max_readline",
-        "Response": "already_handled default_send_file_max_age delete_cookie send_file "
-        "set_cookie types_map write",
+        "Response": "already_handled body_iter default_send_file_max_age delete_cookie send_file "
+        "send_file_buffer_size set_cookie types_map write",
     },
     "sdcard": {"SDCard": "cmd init_card init_card_v1 init_card_v2 readinto write write_token"},
 }

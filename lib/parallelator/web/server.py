@@ -319,8 +319,9 @@ class Writer:
         """For how long the rig has been waiting for its client."""
         return 0 if self._since is None else self._clock.diff(self._clock.ms(), self._since)
 
-    async def awrite(self, data: "Buffer"):
-        """Takes bytes to send; sends what waits once a segment is full, what is large at once."""
+    async def awrite(self, data: "str | Buffer"):
+        """Takes text or bytes; sends what waits once a segment is full, what is large at once."""
+        data = data.encode() if isinstance(data, str) else data
         full = len(self._waiting) + len(data) > _SEGMENT
         if full:
             await self.flush()
@@ -358,9 +359,26 @@ async def send(writer: "Writer", res: "Response"):
     await writer.awrite(_head(res))
     res.headers = None  # a live stream lasts, and needs them no more
     if not res.is_head:
-        async for chunk in res.body_iter():
-            await writer.awrite(chunk.encode() if isinstance(chunk, str) else chunk)
+        await _send_body(writer, res.body)
     await writer.flush()
+
+
+async def _send_body(writer: "Writer", body: "Any"):
+    """Sends bytes, a file, or what gives text or bytes piece by piece."""
+    if isinstance(body, bytes):
+        await writer.awrite(body)
+    elif hasattr(body, "read"):
+        while piece := body.read(_READ):
+            await writer.awrite(piece)
+    elif hasattr(body, "__anext__"):
+        async for piece in body:
+            await writer.awrite(piece)
+    else:
+        try:
+            while True:
+                await writer.awrite(next(body))
+        except StopIteration:
+            pass
 
 
 def _head(res: "Response"):
