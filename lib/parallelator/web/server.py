@@ -112,7 +112,10 @@ class HttpServer:
             else:
                 res = problem(503, "busy", "Too many connections.", None, 1)
             if res:
-                await send(client.writer, res)
+                await _send_head(writer, res)
+                if not res.is_head:
+                    await _send_body(writer, res.body)
+                await writer.flush()
                 if res.status_code >= 400 or client.left:
                     await self._linger(reader)
         except asyncio.TimeoutError:
@@ -349,8 +352,8 @@ class Writer:
             await asyncio.sleep_ms(0)
 
 
-async def send(writer: "Writer", res: "Response"):
-    """Sends a response with the headers that every answer carries, the head in one piece."""
+async def _send_head(writer: "Writer", res: "Response"):
+    """Sends the head of a response in one piece, with the headers that every answer carries."""
     await asyncio.sleep_ms(0)
     res.complete()
     if "Cache-Control" not in res.headers:
@@ -358,9 +361,6 @@ async def send(writer: "Writer", res: "Response"):
     await asyncio.sleep_ms(0)
     await writer.awrite(_head(res))
     res.headers = None  # a live stream lasts, and needs them no more
-    if not res.is_head:
-        await _send_body(writer, res.body)
-    await writer.flush()
 
 
 async def _send_body(writer: "Writer", body: "Any"):
