@@ -36,10 +36,10 @@ GOOD_CONFIG = "config.good.json"
 _WATCHDOG_MS = const(5000)
 _SETTLING_MS = const(100)
 _SETTLED_S = const(2)
-_ENDS = {"restart": "reset_asked", "update": "reset_update", "serviced": "reset_serviced"}
+_ENDS = ("restart", "reset_asked"), ("update", "reset_update"), ("serviced", "reset_serviced")
 _RETURNED = "returned "
-_RETURNS = {"hang": "update_hung", "power": "update_cut", "misnamed": "app_unknown"}
-_CAUSES = {1: "reset_power", 2: "reset_hard", 3: "reset_watchdog", 5: "reset_soft"}
+_RETURNS = ("hang", "update_hung"), ("power", "update_cut"), ("misnamed", "app_unknown")
+_CAUSES = (1, "reset_power"), (2, "reset_hard"), (3, "reset_watchdog"), (5, "reset_soft")
 _TCA_BASE = const(0x20)
 _POWERED_ON = const(1)  # machine.PWRON_RESET
 _CARD_MS = const(3000)  # the longest wait for the card before the protection starts
@@ -376,10 +376,10 @@ def _beginning(why: str, cause: int):
     """
     if why.startswith(_RETURNED):
         why = why[len(_RETURNED) :]
-        return _RETURNS.get(why, "update_failed"), why
+        return dict(_RETURNS).get(why, "update_failed"), why
     if why:
-        return _ENDS.get(why, "reset_crash"), why
-    return _CAUSES.get(cause, "reset_other"), why
+        return dict(_ENDS).get(why, "reset_crash"), why
+    return dict(_CAUSES).get(cause, "reset_other"), why
 
 
 def run(

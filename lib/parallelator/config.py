@@ -35,7 +35,10 @@ def load(paths: tuple, good_path: str):
         values = first_good((good_path, paths[0]))
     else:
         _keep(values, good_path)
-    return values, faults, renamed
+    # One that was made at its size has no room for more, which takes memory.
+    sized = dict.fromkeys(values)
+    sized.update(values)
+    return sized, faults, renamed
 
 
 def first_good(paths: tuple):

@@ -39,7 +39,8 @@ _ESCAPE = const(3)
 _HEX = const(4)
 _TAIL = const(5)
 
-_NAMES = {b"true": True, b"false": False, b"null": None}
+_NAMES = (b"true", b"false", b"null")
+_VALUES = (True, False, None)
 _WORD_MARKS = (
     b"                                "
     b"           + -. 0123456789      "
@@ -47,7 +48,8 @@ _WORD_MARKS = (
     b" abcdefghijklmnopqrstuvwxyz     "
 )
 """For each byte of ASCII whether it may be part of a word: a blank for those that may not."""
-_ESCAPES = {0x22: 0x22, 0x5C: 0x5C, 0x2F: 0x2F, 0x62: 8, 0x66: 12, 0x6E: 10, 0x72: 13, 0x74: 9}
+_ESCAPES = b'"\\/bfnrt'
+_ESCAPED = b'"\\/\b\f\n\r\t'
 
 
 def reading(
@@ -252,7 +254,7 @@ class _Reader:
         if self._want > _ITEM:
             self._refuse_word(word, following)
         if word in _NAMES:
-            self._put(_NAMES[word])
+            self._put(_VALUES[_NAMES.index(word)])
         elif word.isdigit() and (word[0] != 0x30 or len(word) == 1) or is_number(word):
             value = float(word) if b"." in word or b"e" in word or b"E" in word else int(word)
             if len(word) > _NUMBER_BYTES or value - value != 0:
@@ -331,7 +333,7 @@ class _Reader:
             self.fail_at(at, "escape", "\\" + _utf8(byte).decode() if byte < 0x80 else "\\")
         else:
             self.mode = _TEXT
-            self._token.append(_ESCAPES[byte])
+            self._token.append(_ESCAPED[_ESCAPES.find(bytes((byte,)))])
         return at + 1
 
     def _hex(self, piece: bytes, at: int):

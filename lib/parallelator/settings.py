@@ -159,19 +159,19 @@ _FOREIGN = ("wifi.ssid", "wifi.password", "mqtt.user", "mqtt.password")
 """Texts that somebody else has chosen."""
 
 # Names of the first firmware; their units are those of the new names.
-OLD_NAMES = {
-    "set_min_voltage": "limits.min_voltage_mv",
-    "set_max_voltage": "limits.max_voltage_mv",
-    "set_max_current": "limits.max_current_ma",
-    "set_max_charge_current": "limits.max_charge_current_ma",
-    "set_max_discharge_current": "limits.max_discharge_current_ma",
-    "reconnect_delay": "limits.reconnect_delay_ms",
-    "nb_switch_on": "limits.max_trips",
-    "log_time": "log.interval_s",
-    "voltage_offset": "limits.voltage_offset_mv",
-    "print_message": "serial_messages",
-    "I2C_Speed": "i2c_khz",
-}
+_OLD_NAMES = (
+    ("set_min_voltage", "limits.min_voltage_mv"),
+    ("set_max_voltage", "limits.max_voltage_mv"),
+    ("set_max_current", "limits.max_current_ma"),
+    ("set_max_charge_current", "limits.max_charge_current_ma"),
+    ("set_max_discharge_current", "limits.max_discharge_current_ma"),
+    ("reconnect_delay", "limits.reconnect_delay_ms"),
+    ("nb_switch_on", "limits.max_trips"),
+    ("log_time", "log.interval_s"),
+    ("voltage_offset", "limits.voltage_offset_mv"),
+    ("print_message", "serial_messages"),
+    ("I2C_Speed", "i2c_khz"),
+)
 _HARD_CEILING_MA = 40000
 _SENSOR_SHARE_PCT = 90
 
@@ -353,14 +353,19 @@ def check(changes: dict, base: dict):
     return values, faults, renamed
 
 
+def new_name(key: str):
+    """The name that a setting of the first firmware has now; another key as it is."""
+    return dict(_OLD_NAMES).get(key, key)
+
+
 def checking(changes: dict, values: dict, faults: list, renamed: list):
     """What `check` does, as a generator with a short step for each change; adds to the three."""
     faulty = len(faults)
     for key, value in changes.items():
         yield
-        if key in OLD_NAMES:
-            renamed.append((key, OLD_NAMES[key]))
-            key = OLD_NAMES[key]
+        if new_name(key) != key:
+            renamed.append((key, new_name(key)))
+            key = new_name(key)
         row = _row(key)
         if row is None:
             faults.append(fault_of(key, value, "no such setting"))

@@ -2,6 +2,7 @@
 """Modules joined into one do what they did apart, and what cannot be joined is refused."""
 
 import os
+import re
 import shutil
 import subprocess
 
@@ -89,7 +90,7 @@ def late():
 """
 
 
-def joined(tmp_path, apart=(), **texts):
+def joined(tmp_path, apart=(), left_out=None, **texts):
     """Join the modules of these names and texts; return the folders before and after."""
     source = tmp_path / "apart"
     sources = {name: source / f"{name}.py" for name in texts}
@@ -97,7 +98,7 @@ def joined(tmp_path, apart=(), **texts):
     sources["parallelator"].parent.mkdir(parents=True)
     for name, path in sources.items():
         path.write_text(texts.get(name, ""))
-    join.write(sources, tmp_path / "joined", apart)
+    join.write(sources, tmp_path / "joined", apart, left_out)
     return source, tmp_path / "joined"
 
 
@@ -164,6 +165,76 @@ def test_a_module_that_stays_apart_is_not_imported_at_once(tmp_path):
         joined(tmp_path, ("three",), two=TWO.partition("def late")[0], three="Late = 1", one=lines)
 
 
+UNUSED = """from two import LIMIT, late
+from array import array
+
+
+class Thing:
+    kept = 1
+    unused = 2
+
+    def shown(self):
+        return self.kept + LIMIT
+
+    def hidden(self):
+        return helper()
+
+
+def helper():
+    return late(), array("b")
+
+
+Thing.more = helper()
+
+
+def run():
+    return Thing().shown(), hasattr(Thing, "hidden"), hasattr(Thing, "more")
+"""
+
+
+def test_what_is_not_used_is_left_out(tmp_path):
+    left_out = {"one": {"": "late Thing.more helper", "Thing": "hidden unused"}}
+    two = TWO.partition("def late")[0] + "def late():\n    pass\n"
+    apart, together = joined(tmp_path, left_out=left_out, two=two, one=UNUSED)
+    assert said(apart) == b"(3, True, True)\n" and said(together) == b"(3, False, False)\n"
+    text = (together / "parallelator/joined.py").read_text()
+    assert "helper" not in text and "unused" not in text and "array" not in text
+
+
+@pytest.mark.parametrize(
+    ("left_out", "why"),
+    [
+        ({"": "helper", "Thing": "hidden"}, "one:20: helper is left out"),
+        ({"": "Thing.more nobody"}, "no \\['nobody'\\] to leave out of the module"),
+        ({"Nobody": "kept"}, "no \\['kept'\\] to leave out of Nobody"),
+    ],
+)
+def test_what_is_used_or_not_there_cannot_be_left_out(tmp_path, left_out, why):
+    with pytest.raises(join.JoinError, match=why):
+        joined(tmp_path, left_out={"one": left_out}, two=TWO, one=UNUSED)
+
+
+def test_the_firmware_uses_nothing_that_is_left_out():
+    web = "".join(path.read_text() for path in (build.LIB / "parallelator/web").glob("*.py"))
+    asked = {
+        "Microdot": r"(?:app|super\(\)|self\.app)",
+        "MultiDict": r"args",
+        "Request": r"(?:req|request|Request)",
+        "Response": r"(?:res|Response)",
+    }
+    names = build.LEFT_OUT["microdot.microdot"]
+    routes = web.partition("class Routes(Microdot):")[2].partition("\nclass ")[0]
+    own = set(re.findall(r"    def (\w+)\(", routes))
+    assert {"find_route", "default_options_handler"} <= own
+    for owner, text in asked.items():
+        used = set(re.findall(rf"\b{text}\.(\w+)", web)) - own
+        assert used and used.isdisjoint(names[owner].split()), owner
+    card = (build.LIB / "parallelator/hardware/sdcard.py").read_text()
+    for name in build.LEFT_OUT["sdcard"]["SDCard"].split():
+        own = re.search(rf"def {name}\(", card) or name in ("init_card_v1", "init_card_v2")
+        assert own and not re.search(rf"super\(\)\.{name}\b", card), name
+
+
 @pytest.mark.parametrize(
     ("lines", "why"),
     [
@@ -188,7 +259,7 @@ def together(tmp_path_factory):
     """A copy of what the simulator needs, with the firmware joined."""
     root = tmp_path_factory.mktemp("together")
     build.write_words()
-    join.write(build.ordered(), root / "lib", build.APART)
+    join.write(build.ordered(), root / "lib", build.APART, build.LEFT_OUT)
     messages = "lib/parallelator/messages"
     shutil.copytree(build.ROOT / messages, root / messages)
     for name in (*build.SOURCES, "build"):

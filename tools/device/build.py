@@ -48,6 +48,27 @@ APART = (
 )
 """What join.py leaves out of the one module: few rigs need it, and late."""
 
+_SHORT = "URLPattern abort redirect send_file"
+LEFT_OUT = {
+    "microdot": {"": _SHORT},
+    "microdot.microdot": {
+        "": _SHORT + " MUTED_SOCKET_ERRORS Response.already_handled urlencode",
+        "AsyncBytesIO": "aclose awrite read readexactly readline readuntil",
+        "Microdot": "abort after_error_request after_request before_request delete get "
+        "default_options_handler find_route handle_request mount patch post put query route run "
+        "shutdown start_server",
+        "MultiDict": "getlist",
+        "Request": "_safe_readline after_request body create files form json max_body_length "
+        "max_readline",
+        "Response": "already_handled body_iter default_send_file_max_age delete_cookie send_file "
+        "send_file_buffer_size set_cookie types_map write",
+    },
+    "sdcard": {"SDCard": "cmd init_card init_card_v1 init_card_v2 readinto write write_token"},
+}
+"""What of other authors' modules the joined firmware does without, by module and class:
+web/server.py reads requests and sends responses, web/api.py has the routes, and
+hardware/sdcard.py the rest, each in its own way."""
+
 MARCH = "xtensawin"
 """The instruction set of the ESP32 and of the ESP32-S3; only viper code depends on it."""
 
@@ -170,7 +191,7 @@ def build(into, march=MARCH):
     app = into / APP
     app.mkdir(parents=True)
     write_words()
-    join.write(ordered(), JOINED, APART)
+    join.write(ordered(), JOINED, APART, LEFT_OUT)
     for name in SOURCES:
         shutil.copy(ROOT / name, into)
     for name, source in modules():

@@ -12,8 +12,9 @@ puts constants in the place of their names. What the firmware does stays the sam
 
 `parallelator/joined.py` holds it all; beside it lies a module for each of the old ones that hands
 on what is public there, for main.py and for tests. Modules that few rigs need, and late, stay
-apart, so that they take memory only then; they use the names of the joined one. What this file
-cannot prove to be the same it refuses: `JoinError` says where.
+apart, so that they take memory only then; they use the names of the joined one. Of a module that
+others wrote, what the firmware does not use can be left out. What this file cannot prove to be the
+same it refuses: `JoinError` says where.
 """
 
 import ast
@@ -94,12 +95,21 @@ class Module:
 
     Args:
         name: with dots; path: of its source.
+        left_out: what of it not to take over: class, "" for the module, to names with blanks.
+
+    Raises:
+        JoinError: there is no such thing, or what is taken over names it.
     """
 
-    def __init__(self, name, path):
+    def __init__(self, name, path, left_out):
         self.name = name
         self.package = name if path.name == "__init__.py" else name.rpartition(".")[0]
         self.tree = ast.parse(path.read_text(), str(path))
+        for owner, names in left_out.items():
+            leave_out(self.tree, owner, names.split())
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Name) and node.id in left_out.get("", "").split():
+                raise JoinError(f"{name}:{node.lineno}: {node.id} is left out")
         self.body = self.tree.body[:]
         self.nodes = {}
         for bound, node in bindings(self.tree.body):
@@ -118,10 +128,11 @@ class Joiner:
     Args:
         sources: name to Path, each after those that it imports while it is imported.
         apart: names of those that are not joined; imported by functions only, and by each other.
+        left_out: name of a module to what of it nothing uses, as of `Module`.
     """
 
-    def __init__(self, sources, apart):
-        modules = {name: Module(name, path) for name, path in sources.items()}
+    def __init__(self, sources, apart, left_out):
+        modules = {name: Module(name, sources[name], left_out.get(name, {})) for name in sources}
         self.apart = {name: modules.pop(name) for name in apart}
         self.modules = modules
         self.constants = {}
@@ -482,6 +493,30 @@ class Renamer(ast.NodeTransformer):
     visit_ListComp = visit_SetComp = visit_DictComp = visit_GeneratorExp = comprehension
 
 
+def leave_out(tree, owner, names):
+    """Take definitions, assignments and imports out of the tree of a module.
+
+    Args:
+        owner: name of the class that they are in, "" for the module; names: theirs.
+
+    Raises:
+        JoinError: they are not all there.
+    """
+    inside = (node.body for node in (tree, *tree.body) if getattr(node, "name", "") == owner)
+    body = next(inside, [])
+    missing = set(names)
+    for node in body[:]:
+        bound = {getattr(node, "name", None), *map(ast.unparse, getattr(node, "targets", ()))}
+        if isinstance(node, ast.ImportFrom):
+            bound = {alias.name for alias in node.names}
+            node.names = [alias for alias in node.names if alias.name not in names]
+        elif not bound.isdisjoint(names):
+            body.remove(node)
+        missing -= bound
+    if missing:
+        raise JoinError(f"no {sorted(missing)} to leave out of {owner or 'the module'}")
+
+
 def is_literal(value):
     """True for what MicroPython keeps in flash when it is frozen; floats are left as they are."""
     if isinstance(value, tuple):
@@ -505,16 +540,16 @@ def nonlocals(nodes):
     return set(itertools.chain(*found))
 
 
-def write(sources, folder, apart=()):
+def write(sources, folder, apart=(), left_out=None):
     """Join modules into `folder`, made anew.
 
     Args:
-        sources, apart: as of `Joiner`.
+        sources, apart, left_out: as of `Joiner`.
 
     Raises:
         JoinError: they cannot be joined.
     """
-    joiner = Joiner(sources, apart)
+    joiner = Joiner(sources, apart, left_out or {})
     texts = joiner.join()
     packages = set()
     for name, module in joiner.modules.items():

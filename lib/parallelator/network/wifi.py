@@ -21,11 +21,11 @@ NOT_FOUND = "not_found"
 PASSWORD = "wrong_password"
 FAILED = "failed"
 STATES = (UNSET, CONNECTING, CONNECTED, NOT_FOUND, PASSWORD, FAILED)
-_REFUSALS = {
-    NOT_FOUND: "wifi_not_found",
-    PASSWORD: "wifi_password",
-    FAILED: "wifi_failed",
-}
+_REFUSALS = (
+    (NOT_FOUND, "wifi_not_found"),
+    (PASSWORD, "wifi_password"),
+    (FAILED, "wifi_failed"),
+)
 
 _STEP_MS = const(1000)
 _ATTEMPT_S = const(15)
@@ -214,9 +214,10 @@ class Wifi:
         self._wait_s = self._retry_s
         self._retry_s = min(2 * self._retry_s, _LAST_RETRY_S)
         self._state = state
-        if state != self._told and state in _REFUSALS:
+        event = dict(_REFUSALS).get(state)
+        if event and state != self._told:
             self._told = state
-            self._emit(_REFUSALS[state], RIG, 0, 0, 0)
+            self._emit(event, RIG, 0, 0, 0)
 
     def _reason(self):
         """Why the driver has given the attempt up, None while it has not."""

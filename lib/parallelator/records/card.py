@@ -21,7 +21,6 @@ _PATIENCE = const(8)  # failures in a row until a period more is waited
 _COUNT_MS = const(20)  # between two steps of a count
 _CLOSE_MS = const(500)
 _ENOSPC = const(28)  # MicroPython's, on every port; its `errno` lacks the name
-_IN_THE_WAY = (errno.EACCES, errno.EEXIST, errno.EISDIR, errno.ENOENT)
 _OBSTACLES = const(8)
 _DIRECTORY = const(0x4000)
 
@@ -161,7 +160,7 @@ class Card:
         if error.errno == _ENOSPC:
             self.writable = False
             self.note(FULL)
-        elif error.errno in _IN_THE_WAY:
+        elif error.errno in (errno.EACCES, errno.EEXIST, errno.EISDIR, errno.ENOENT):
             if len(error.args) > 1:
                 self._tell_obstacle(error)
             return True

@@ -19,12 +19,12 @@ from .trips import Trips
 
 _BODY = const(256)  # of what says one thing, such as a password or a time
 _LARGE_BODY = const(16384)
-_REFUSALS = {
-    "locked": (423, "The battery is locked. Find the cause, then reset it."),
-    "absent": (409, "The battery does not answer."),
-    "not_silent": (409, "It or a sensor of it answers, or none of its batteries is uncontrolled."),
-    "busy": (503, "Too many requests are waiting. Try again in a second."),
-}
+_REFUSALS = (
+    ("locked", 423, "The battery is locked. Find the cause, then reset it."),
+    ("absent", 409, "The battery does not answer."),
+    ("not_silent", 409, "It or a sensor of it answers, or none of its batteries is uncontrolled."),
+    ("busy", 503, "Too many requests are waiting. Try again in a second."),
+)
 _FIRST_UNIX_S = const(1577836800)  # 2020-01-01
 _LAST_UNIX_S = const(3092601600)  # 2068-01-01: an ESP32 counts 2^31 s from 2000 on
 
@@ -355,7 +355,7 @@ class Api:
         code = self._rig.guard.submit(action, i)
         if code is None:
             return None
-        status, message = _REFUSALS[code]
+        status, message = next(row[1:] for row in _REFUSALS if row[0] == code)
         return problem(status, code, message, None, 1 if code == "busy" else None)
 
 

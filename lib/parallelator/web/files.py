@@ -110,7 +110,7 @@ class Unpacked:
         return piece
 
     def close(self):
-        """Called by Microdot at the end, and by the server in any case."""
+        """Called by the server, whatever happens."""
         self._file.close()
 
 

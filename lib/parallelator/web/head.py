@@ -11,21 +11,21 @@ _HEADERS = const(40)
 _URL = const(512)
 _PATH = const(96)  # Microdot's patterns recurse once per character
 _BODY = const(16384)
-_HEADER_NAMES = {
-    "host": "Host",
-    "origin": "Origin",
-    "cookie": "Cookie",
-    "authorization": "Authorization",
-    "content-type": "Content-Type",
-    "content-length": "Content-Length",
-    "transfer-encoding": "Transfer-Encoding",
-    "content-encoding": "Content-Encoding",
-    "expect": "Expect",
-    "accept-encoding": "Accept-Encoding",
-    "if-none-match": "If-None-Match",
-    "if-range": "If-Range",
-    "range": "Range",
-}
+_HEADER_NAMES = (
+    ("host", "Host"),
+    ("origin", "Origin"),
+    ("cookie", "Cookie"),
+    ("authorization", "Authorization"),
+    ("content-type", "Content-Type"),
+    ("content-length", "Content-Length"),
+    ("transfer-encoding", "Transfer-Encoding"),
+    ("content-encoding", "Content-Encoding"),
+    ("expect", "Expect"),
+    ("accept-encoding", "Accept-Encoding"),
+    ("if-none-match", "If-None-Match"),
+    ("if-range", "If-Range"),
+    ("range", "Range"),
+)
 _HEX = "0123456789abcdefABCDEF"
 CONTROL = (400, "control", "Lines end with CR LF; NUL, CR and LF stand nowhere else.")
 
@@ -68,6 +68,7 @@ async def parse_head(text: str):
         raise Refused(400, "url", "The address has a bad % escape.")
     if len(lines) > _HEADERS:
         raise Refused(431, "head", f"A request may have {_HEADERS} headers.")
+    usual = dict(_HEADER_NAMES)
     headers = {}
     for k, line in enumerate(lines):
         if k % 2 == 1:
@@ -75,7 +76,7 @@ async def parse_head(text: str):
         name, colon, value = line.partition(":")
         if not colon or not name or " " in name or "\t" in name:
             raise Refused(400, "header", "A header is not of the form 'Name: value'.")
-        name = _HEADER_NAMES.get(name.lower())
+        name = usual.get(name.lower())
         value = value.strip()
         if name == "Cookie" and name in headers:
             value = headers[name] + "; " + value  # as RFC 9113 section 8.2.3 joins them

@@ -166,7 +166,7 @@ class Body:
         return self._piece[:count]
 
     def close(self):
-        """Let go of the log. Called by Microdot at the end, and by the server in any case."""
+        """Let go of the log. Called by the server, whatever happens."""
         if self._file:
             self._file.close()
             self._file = None

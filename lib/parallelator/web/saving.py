@@ -99,7 +99,7 @@ class Saving:
         if len(flat) > _CHANGES:
             allowed = "at most %d settings at once" % _CHANGES
             return _refused([settings.fault_of("", len(flat), allowed)])
-        changes = {settings.OLD_NAMES.get(key, key): value for key, value in flat.items()}
+        changes = {settings.new_name(key): value for key, value in flat.items()}
         values = dict(rig.settings)
         values.update(rig.pending)
         faults = []
@@ -183,7 +183,7 @@ async def _kept(path: str, running: dict, card: "Card"):
     if faults:
         fatfile.copy(card, path, path + ".bad")
         return {row[0]: running[row[0]] for row in settings.rows() if running[row[0]] != row[1]}
-    return {settings.OLD_NAMES.get(key, key): value for key, value in (found or {}).items()}
+    return {settings.new_name(key): value for key, value in (found or {}).items()}
 
 
 def _branches(tree: dict, texts: list):

@@ -112,7 +112,10 @@ class HttpServer:
             else:
                 res = problem(503, "busy", "Too many connections.", None, 1)
             if res:
-                await send(client.writer, res)
+                await _send_head(writer, res)
+                if not res.is_head:
+                    await _send_body(writer, res.body)
+                await writer.flush()
                 if res.status_code >= 400 or client.left:
                     await self._linger(reader)
         except asyncio.TimeoutError:
@@ -319,8 +322,9 @@ class Writer:
         """For how long the rig has been waiting for its client."""
         return 0 if self._since is None else self._clock.diff(self._clock.ms(), self._since)
 
-    async def awrite(self, data: "Buffer"):
-        """Takes bytes to send; sends what waits once a segment is full, what is large at once."""
+    async def awrite(self, data: "str | Buffer"):
+        """Takes text or bytes; sends what waits once a segment is full, what is large at once."""
+        data = data.encode() if isinstance(data, str) else data
         full = len(self._waiting) + len(data) > _SEGMENT
         if full:
             await self.flush()
@@ -348,8 +352,8 @@ class Writer:
             await asyncio.sleep_ms(0)
 
 
-async def send(writer: "Writer", res: "Response"):
-    """Sends a response with the headers that every answer carries, the head in one piece."""
+async def _send_head(writer: "Writer", res: "Response"):
+    """Sends the head of a response in one piece, with the headers that every answer carries."""
     await asyncio.sleep_ms(0)
     res.complete()
     if "Cache-Control" not in res.headers:
@@ -357,10 +361,24 @@ async def send(writer: "Writer", res: "Response"):
     await asyncio.sleep_ms(0)
     await writer.awrite(_head(res))
     res.headers = None  # a live stream lasts, and needs them no more
-    if not res.is_head:
-        async for chunk in res.body_iter():
-            await writer.awrite(chunk.encode() if isinstance(chunk, str) else chunk)
-    await writer.flush()
+
+
+async def _send_body(writer: "Writer", body: "Any"):
+    """Sends bytes, a file, or what gives text or bytes piece by piece."""
+    if isinstance(body, bytes):
+        await writer.awrite(body)
+    elif hasattr(body, "read"):
+        while piece := body.read(_READ):
+            await writer.awrite(piece)
+    elif hasattr(body, "__anext__"):
+        async for piece in body:
+            await writer.awrite(piece)
+    else:
+        try:
+            while True:
+                await writer.awrite(next(body))
+        except StopIteration:
+            pass
 
 
 def _head(res: "Response"):
