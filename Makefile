@@ -56,6 +56,10 @@ flash: build/flash.stamp build/device.stamp
 deploy: build
 	$(ON_DEVICE)/deploy.py $(DEVICE) $(SEALED)
 
+# make image [IMAGE=esp32]: without IMAGE, for every controller
+image: build/device.stamp build/page.stamp
+	$(ON_DEVICE)/image/make.py $(IMAGE)
+
 bundle: $(if $(SIM),build/device.stamp build/page.stamp,build)
 	$(ON_DEVICE)/$(if $(SIM),simulated.py bundle,bundle.py) $(SEALED)
 

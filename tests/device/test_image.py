@@ -1,15 +1,20 @@
 # SPDX-License-Identifier: GPL-3.0-only
-"""What an image holds: its list, its flash, and how it starts on a flash that was never used."""
+"""What an image holds: its list, its flash, and how it is built, and how it
+starts on a flash that was never used."""
 
+import hashlib
 import json
+import os
 import re
+import shutil
 import subprocess
+import sys
 
 import pytest
 
 from controllers import MICROPYTHON, ROOT
 from device import build
-from device.image import images
+from device.image import images, make
 
 IMAGE = ROOT / "tools/device/image"
 FLASH_BYTES = 4 << 20
@@ -187,3 +192,151 @@ def test_a_damaged_file_system_is_left_for_who_can_save_it(flash):
     assert said.startswith("boot: the file system is damaged: ")
     assert own is None and rom
     assert flash.read_bytes() == content
+
+
+FAKE_ENGINE = """#!/bin/sh
+echo "$@" >>"{folder}/called"
+for into; do :; done
+mkdir -p "{folder}/$into"
+cp "{folder}/firmware.bin" "{folder}/micropython.bin" "{folder}/$into"
+"""
+FAKE_IDF = """#!/bin/sh
+echo "ESP-IDF v{version}"
+"""
+
+
+def whole(image, app=b"\xe9 application"):
+    """A file like an image."""
+    content = bytearray(b"\xff" * (images.partitions()["ota_0"][2] - image.begin))
+    content[:12] = b"\xe9 bootloader"
+    at = images.TABLE_AT - image.begin
+    content[at : at + 8] = b"\xaa\x50 table"
+    return bytes(content) + app
+
+
+@pytest.fixture
+def workshop(tmp_path, monkeypatch):
+    """A folder in the place of the repository, with nothing but what this test puts into PATH."""
+    (tmp_path / "bin").mkdir()
+    for name in ("cp", "mkdir", "sh"):
+        (tmp_path / "bin" / name).symlink_to(shutil.which(name))
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.delenv("IDF_PATH", raising=False)
+    monkeypatch.setattr(images, "BUILT", tmp_path / "build/image")
+    monkeypatch.setattr(build, "ROOT", tmp_path)
+    monkeypatch.setattr(build, "build", lambda folder: None)
+    monkeypatch.setattr(sys, "argv", ["make.py"])
+    return tmp_path
+
+
+def put(path, text):
+    path.write_text(text)
+    path.chmod(0o755)
+
+
+def test_images_are_built_in_a_container_and_described(workshop, capfd):
+    put(workshop / "bin/docker", FAKE_ENGINE.format(folder=workshop))
+    (workshop / "micropython.bin").write_bytes(b"\xe9 application")
+    contents = {}
+    for image in images.IMAGES:
+        contents[image.name] = whole(image)
+        (workshop / "firmware.bin").write_bytes(contents[image.name])
+        sys.argv[1:] = [image.name]
+        assert make.main() == 0
+    called = (workshop / "called").read_text().splitlines()
+    assert len(called) == len(images.IMAGES)
+    for line, image in zip(called, images.IMAGES, strict=True):
+        assert f"--volume {workshop}:{workshop} docker.io/espressif/idf:v{images.IDF} " in line
+        arguments = f"{image.board} {image.variant} {images.MICROPYTHON} build/image/{image.name}"
+        assert line.endswith(f"{workshop}/tools/device/image/build.sh {arguments}")
+    found = json.loads((images.BUILT / images.LISTING).read_text())
+    assert found["version"] == build.version() and found["micropython"] == images.MICROPYTHON
+    assert [row["name"] for row in found["images"]] == [image.name for image in images.IMAGES]
+    sums = dict(line.split()[::-1] for line in (images.BUILT / images.SUMS).open())
+    for row in found["images"]:
+        for file in (row, row["update"]):
+            content = (images.BUILT / file["file"]).read_bytes()
+            digest = hashlib.sha256(content).hexdigest()
+            assert file["size"] == len(content)
+            assert file["sha256"] == sums.pop(file["file"]) == digest
+        assert (images.BUILT / row["file"]).read_bytes() == contents[row["name"]]
+        assert build.version() in row["file"] and row["name"] in row["update"]["file"]
+    assert not sums
+    assert "esp32s3-octal.bin: " in capfd.readouterr().out
+
+
+def test_a_sourced_esp_idf_of_the_right_version_is_used_and_no_other(workshop, monkeypatch):
+    monkeypatch.setenv("IDF_PATH", "/somewhere")
+    put(workshop / "bin/idf.py", FAKE_IDF.format(version=images.IDF))
+    assert make.way() == []
+    put(workshop / "bin/idf.py", FAKE_IDF.format(version="5.4"))
+    with pytest.raises(make.ImageFault, match=r"ESP-IDF 5\.4 is sourced"):
+        make.way()
+    put(workshop / "bin/podman", "")
+    assert make.way()[0] == "podman" and "--userns=keep-id" in make.way()
+
+
+def test_without_a_way_to_build_it_says_what_to_install(workshop, capsys):
+    assert make.main() == 1
+    said = capsys.readouterr().err
+    assert images.IDF in said and "apt-get install podman" in said and "make flash" in said
+
+
+def test_an_image_that_does_not_fit_or_is_none_is_refused(workshop, capsys):
+    put(workshop / "bin/docker", FAKE_ENGINE.format(folder=workshop))
+    (workshop / "micropython.bin").write_bytes(b"")
+    image = images.IMAGES[0]
+    sys.argv[1:] = [image.name]
+    good = whole(image)
+    slot = images.partitions()["ota_0"][3]
+    for content, fault in (
+        (whole(image, b"\xe9" * (slot + 1)), "do not fit into a slot of 1966080"),
+        (b"\x00" + good[1:], "no image at its places"),
+        (good.replace(b"\xaa\x50", b"\x00\x00"), "no table of partitions"),
+        (b"", "no image at its places"),
+    ):
+        (workshop / "firmware.bin").write_bytes(content)
+        assert make.main() == 1
+        assert fault in capsys.readouterr().err
+    assert not list(images.BUILT.glob("parallelator*"))
+
+
+def test_what_is_written_leaves_locks_and_files_alone():
+    for image in images.IMAGES:
+        written = images.parts(image, whole(image))
+        assert [row[0] for row in written] == ["bootloader", "partitions", "otadata", "app"]
+        taken = {at for _, offset, data in written for at in range(offset, offset + len(data))}
+        for label in ("nvs", "phy_init", "ota_1", "vfs"):
+            _, _, offset, size = images.partitions()[label]
+            assert taken.isdisjoint(range(offset, offset + size)), label
+        assert written[0][1:] == (image.begin, b"\xe9 bootloader")
+        assert written[3][1:] == (0x10000, b"\xe9 application")
+
+
+def test_the_script_builds_the_board_with_a_compiler_that_takes_the_joined_module(tmp_path):
+    for name in ("git", "make"):
+        put(tmp_path / name, f'#!/bin/sh\necho "{name} $@ | $MICROPY_MPYCROSS $MPY_CROSS"\n')
+    script = tmp_path / "tools/device/image/build.sh"
+    script.parent.mkdir(parents=True)
+    shutil.copy(IMAGE / "build.sh", script)
+    source = tmp_path / "build/image/micropython-1.2.3"
+    put(tmp_path / "mv", f'#!/bin/sh\n[ "$2" = "{source}" ]\n')
+    command = [script, "BOARD", "VARIANT", "1.2.3", "build/image/esp32"]
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    said = subprocess.run(command, check=True, capture_output=True, text=True, env={"PATH": path})
+    cloned, crossed, submodules, built = said.stdout.splitlines()
+    assert "--branch v1.2.3" in cloned and crossed.startswith(
+        f"make --directory={source}/mpy-cross"
+    )
+    for line, target in ((submodules, "submodules"), (built, "all")):
+        port, _, compiler = line.partition(" | ")
+        assert port.split() == [
+            "make",
+            f"--directory={source}/ports/esp32",
+            f"BOARD_DIR={tmp_path}/tools/device/image/BOARD",
+            "BOARD_VARIANT=VARIANT",
+            f"BUILD={tmp_path}/build/image/esp32",
+            target,
+        ]
+        wrapper = f"{tmp_path}/tools/device/mpy_cross.sh"
+        assert compiler == f"{wrapper} {source}/mpy-cross/build/mpy-cross"

@@ -2,6 +2,7 @@
 """The images that are built, flashed and released: one table, and what is derived from it."""
 
 import csv
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,13 @@ IDF = "5.5.2"
 
 TABLE_AT = 0x8000
 """Where the table of partitions lies on every chip."""
+
+HEAD = b"\xe9"
+TABLE_HEAD = b"\xaa\x50"
+"""How an image of ESP-IDF, a boot loader too, and a table of partitions begin."""
+
+LISTING = "images.json"
+SUMS = "SHA256SUMS"
 
 
 @dataclass(frozen=True)
@@ -72,3 +80,69 @@ def partitions():
         label, kind, subtype, offset, size = (field.strip() for field in row)
         table[label] = (kind, subtype, int(offset, 0), int(size, 0))
     return table
+
+
+def named(name):
+    """The image of IMAGES with this name."""
+    return next(image for image in IMAGES if image.name == name)
+
+
+def file_name(image, version, update=False):
+    """How the file of an image is called, or with `update` that for an update over the air."""
+    return f"parallelator-{version}-{image.name}{'-update' * update}.bin"
+
+
+def parts(image, content):
+    """What is written into the flash, as (label, offset, bytes).
+
+    All of it but locks, counts of trips and what people own. The choice between the two slots is
+    erased: the image is in the first.
+
+    Args:
+        content: bytes of the whole image.
+    """
+    table = partitions()
+    at = {label: offset - image.begin for label, (_, _, offset, _) in table.items()}
+    head = content[: at["nvs"]]
+    boot, described = head[: TABLE_AT - image.begin], head[TABLE_AT - image.begin :]
+    return [
+        ("bootloader", image.begin, boot.rstrip(b"\xff")),
+        ("partitions", TABLE_AT, described.rstrip(b"\xff")),
+        ("otadata", table["otadata"][2], b"\xff" * table["otadata"][3]),
+        ("app", table["ota_0"][2], content[at["ota_0"] :]),
+    ]
+
+
+def fault(image, content):
+    """Why a file is not this image, "" when it is."""
+    written = {label: data for label, _, data in parts(image, content)}
+    slot = partitions()["ota_0"][3]
+    if written["bootloader"][:1] != HEAD or written["app"][:1] != HEAD:
+        return "it has no image at its places"
+    if written["partitions"][:2] != TABLE_HEAD:
+        return "it has no table of partitions"
+    if len(written["app"]) > slot:
+        return f"{len(written['app'])} bytes of application do not fit into a slot of {slot}"
+    return ""
+
+
+def digest(content):
+    """What a listing says of a file."""
+    return {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def listing(folder, version):
+    """What images.json says of the images of a version in a folder; the file tells what is what
+    and where it goes, for tools that write it."""
+    found = []
+    for image in IMAGES:
+        name, update = (file_name(image, version, update) for update in (False, True))
+        if not (folder / name).exists():
+            continue
+        content = (folder / name).read_bytes()
+        row = {"name": image.name, "chip": image.chip, "psram": image.psram}
+        row |= {"file": name, "offset": image.begin, **digest(content)}
+        row["update"] = {"file": update, **digest((folder / update).read_bytes())}
+        found.append(row)
+    pinned = {"micropython": MICROPYTHON, "esp_idf": IDF}
+    return {"product": "parallelator", "version": version, **pinned, "images": found}
