@@ -101,6 +101,7 @@ soak: build/test.stamp build/page.stamp
 	$(VENV)/micropython tools/soak/mutations.py
 	-$(VENV)/python tools/soak/mutants.py
 	-$(VENV)/python tools/memory.py --seconds 600
+	PYTHONPATH=tools $(VENV)/python tools/soak/image.py
 	SOAK=1 $(VENV)/python tests/run.py --show --timeout 36000 $(shell grep -rl SOAK tests --include='test_*.py')
 
 bench: build/page.stamp build/logs.stamp
