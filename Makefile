@@ -45,13 +45,15 @@ test: build/test.stamp build/page.stamp
 
 # Only what is given on the command line is the port of a device: the default is the simulator's.
 DEVICE = $(if $(filter command,$(origin PORT)),--port $(PORT))
-CONTROLLER = ESP32_GENERIC
 FOLDER = build/backup
 SEALED = $(if $(KEY),--key "$(KEY)")
 ON_DEVICE = @PYTHONPATH=tools $(VENV)/python tools/device
 
+# make flash [IMAGE=esp32-psram] [RELEASE=0.1.0] [KEEP=1], or CONTROLLER=ESP32_GENERIC for deploy
 flash: build/flash.stamp build/device.stamp
-	$(ON_DEVICE)/flash.py $(DEVICE) --controller $(CONTROLLER) $(if $(KEEP),--keep)
+	$(ON_DEVICE)/flash.py $(DEVICE) $(if $(KEEP),--keep) $(if $(CONTROLLER),--controller $(CONTROLLER)) \
+		$(if $(IMAGE),--image $(IMAGE)) $(if $(RELEASE),--release $(RELEASE)) \
+		$(if $(RELEASES),--releases $(RELEASES))
 
 deploy: build
 	$(ON_DEVICE)/deploy.py $(DEVICE) $(SEALED)
