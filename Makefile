@@ -77,6 +77,9 @@ update: $(if $(BUNDLE),build/sim.stamp,bundle)
 monitor: build/device.stamp
 	$(ON_DEVICE)/monitor.py $(DEVICE)
 
+acceptance: build/device.stamp
+	$(ON_DEVICE)/acceptance.py $(DEVICE) $(if $(HOST),--host "$(HOST)")
+
 backup: build/device.stamp
 	$(ON_DEVICE)/backup.py save $(FOLDER) $(DEVICE)
 

@@ -13,6 +13,7 @@ import pytest
 
 from controllers import ROOT, Controller
 from device import backup, deploy, flash, link, package
+from device.image import images
 from device.link import DeviceError, attach
 
 TOOLS = ROOT / "tools/device"
@@ -155,7 +156,7 @@ def test_flash_calls_mpflash_for_every_controller(monkeypatch, capsys):
         )
     assert "--no-erase" in flash.command("/dev/x", "ESP32_GENERIC", True)
     pinned = (TOOLS / "flash.txt").read_text().splitlines()
-    assert {"mpflash==1.29.0", "esptool==5.6.0"} <= set(pinned)
+    assert {f"mpflash=={images.MICROPYTHON}", "esptool==5.6.0"} <= set(pinned)
 
 
 def test_package_json_is_current():
