@@ -15,6 +15,7 @@ from controllers import Controller
 from device import build, flash
 from device.image import board, fetch, images, make
 from device.link import DeviceError
+from fake_image import whole
 
 ESPTOOL = """#!{python}
 import json, pathlib, sys
@@ -57,15 +58,6 @@ PLAIN = {"chip": "ESP32", "kind": "ESP32-D0WD-V3 (revision v3.1)", "flash": "4MB
 S3 = {"chip": "ESP32-S3", "kind": "ESP32-S3 (QFN56) (revision v0.2)", "flash": "8MB"}
 C3 = {"chip": "ESP32-C3", "kind": "ESP32-C3 (QFN32) (revision v0.4)", "flash": "4MB"}
 VERSION = "1.2.3"
-
-
-def whole(image):
-    """A file like an image."""
-    content = bytearray(b"\xff" * (images.partitions()["ota_0"][2] - image.begin))
-    at = images.TABLE_AT - image.begin
-    content[0] = 0xE9
-    content[at : at + 8] = b"\xaa\x50 table"
-    return bytes(content) + b"\xe9" + image.name.encode()
 
 
 class Bench:

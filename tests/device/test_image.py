@@ -15,6 +15,7 @@ import pytest
 from controllers import MICROPYTHON, ROOT
 from device import build
 from device.image import images, make
+from fake_image import whole
 
 IMAGE = ROOT / "tools/device/image"
 FLASH_BYTES = 4 << 20
@@ -205,15 +206,6 @@ echo "ESP-IDF v{version}"
 """
 
 
-def whole(image, app=b"\xe9 application"):
-    """A file like an image."""
-    content = bytearray(b"\xff" * (images.partitions()["ota_0"][2] - image.begin))
-    content[:12] = b"\xe9 bootloader"
-    at = images.TABLE_AT - image.begin
-    content[at : at + 8] = b"\xaa\x50 table"
-    return bytes(content) + app
-
-
 @pytest.fixture
 def workshop(tmp_path, monkeypatch):
     """A folder in the place of the repository, with nothing but what this test puts into PATH."""
@@ -310,7 +302,7 @@ def test_what_is_written_leaves_locks_and_files_alone():
             _, _, offset, size = images.partitions()[label]
             assert taken.isdisjoint(range(offset, offset + size)), label
         assert written[0][1:] == (image.begin, b"\xe9 bootloader")
-        assert written[3][1:] == (0x10000, b"\xe9 application")
+        assert written[3][1:] == (0x10000, b"\xe9" + image.name.encode())
 
 
 def test_the_script_builds_the_board_with_a_compiler_that_takes_the_joined_module(tmp_path):

@@ -9,6 +9,7 @@ import jsonschema
 import pytest
 
 from device.image import images, release
+from fake_image import whole
 
 TEXT = ["# Change log", "", "## Unreleased", "", "more", "", "## 0.2.0 - 2026-12-01", "", "new"]
 TEXT += ["", "### Added", "", "- this", "", "## 0.1.0", "", "first", ""]
@@ -53,14 +54,8 @@ def built(tmp_path):
     """A folder of images of version 1.2.3."""
     folder = tmp_path / "built"
     folder.mkdir()
-    table = images.partitions()
     for image in images.IMAGES:
-        content = bytearray(b"\xff" * (table["ota_0"][2] - image.begin))
-        at = images.TABLE_AT - image.begin
-        content[0] = 0xE9
-        content[at : at + 2] = b"\xaa\x50"
-        content += b"\xe9" + image.name.encode()
-        (folder / images.file_name(image, "1.2.3")).write_bytes(content)
+        (folder / images.file_name(image, "1.2.3")).write_bytes(whole(image))
         (folder / images.file_name(image, "1.2.3", True)).write_bytes(image.name.encode())
     return folder
 
