@@ -28,6 +28,7 @@ RADIO_BYTES = 25 << 10
 BEGIN = (
     ("/", "page"),
     ("/app.js", "app.js"),
+    ("/setup", "setup"),
     ("/messages.json", "messages"),
     ("/messages.json?language=fr", "messages.fr"),
     ("/api/state", "before"),

@@ -69,6 +69,7 @@ def served(work, app):
     files = {
         "page": "page/index.html.gz",
         "app.js": "page/app.js.gz",
+        "setup": "page/setup.html.gz",
         "messages": "parallelator/messages/en.json",
         "messages.fr": "parallelator/messages/fr.json",
     }

@@ -4,7 +4,7 @@
 
     tools/device/image/release.py TAG
 
-build/release/ gets the images, the bundle if one was made, checksums and images.json;
+build/release/ gets the images, the bundles that were made, checksums and images.json;
 build/notes.md the section of the change log; build/site/ a page from which a browser writes the
 images, with ESP Web Tools. A tag that does not name the version, or an image that is missing, is
 an error.
@@ -142,8 +142,8 @@ def main():
     except ReleaseFault as error:
         print(f"release: {error}", file=sys.stderr)
         return 1
-    bundle = build.ROOT / f"build/parallelator-{version}.bundle"
-    gather(images.BUILT, build.ROOT / "build/release", found, [bundle] * bundle.exists())
+    bundles = sorted((build.ROOT / "build").glob(f"parallelator-{version}*.bundle"))
+    gather(images.BUILT, build.ROOT / "build/release", found, bundles)
     (build.ROOT / "build/notes.md").write_text(text)
     site = build.ROOT / "build/site"
     write_site(images.BUILT, site, found, os.environ.get("GITHUB_REPOSITORY", "OWNER/NAME"))
