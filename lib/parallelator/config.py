@@ -121,8 +121,8 @@ def reading(path: str):
     except settings.Twice as error:
         return None, settings.fault_of(str(error), "", "this setting once")
     except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ENODEV):
-            return None, None
+        if error.errno == errno.ENOENT or (error.errno == errno.ENODEV and path[0] == "/"):
+            return None, None  # the second: no card; in the flash, its file system is damaged
         return None, settings.fault_of("", "OSError %s" % error.errno, "a file that can be read")
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-only
-"""Backup, restore, monitor, flash, mip and the freeze manifest."""
+"""Backup, restore, monitor, flash and mip."""
 
 import json
 import os
@@ -8,12 +8,12 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
 from controllers import ROOT, Controller
 from device import backup, deploy, flash, link, package
+from device.image import images
 from device.link import DeviceError, attach
 
 TOOLS = ROOT / "tools/device"
@@ -156,7 +156,7 @@ def test_flash_calls_mpflash_for_every_controller(monkeypatch, capsys):
         )
     assert "--no-erase" in flash.command("/dev/x", "ESP32_GENERIC", True)
     pinned = (TOOLS / "flash.txt").read_text().splitlines()
-    assert {"mpflash==1.29.0", "esptool==5.6.0"} <= set(pinned)
+    assert {f"mpflash=={images.MICROPYTHON}", "esptool==5.6.0"} <= set(pinned)
 
 
 def test_package_json_is_current():
@@ -184,35 +184,3 @@ def test_mip_installs_the_modules_from_package_json(controller, tmp_path):
         name = f"lib/{path.relative_to(source).as_posix()}"
         assert found.pop(name) == path.stat().st_size, name
     assert not found
-
-
-def test_freeze_manifest_names_the_joined_module_and_what_hands_its_names_on():
-    frozen = set()
-    base = TOOLS
-
-    def add_package(name, base_path, opt):
-        folder = base / base_path
-        paths = (folder / name).rglob("*.py")
-        frozen.update(path.relative_to(folder.resolve()) for path in map(resolve, paths))
-
-    def add_module(name, base_path, opt):
-        assert (base / base_path / name).is_file()
-        frozen.add(resolve(base / base_path / name).relative_to(resolve(base / base_path)))
-
-    def resolve(path):
-        return path.resolve()
-
-    class Options:
-        board = True
-
-        def defaults(self, **given):
-            assert given == {"board": True}
-
-    names = {"include": lambda path: None, "package": add_package, "module": add_module}
-    names["options"] = Options()
-    exec((TOOLS / "freeze.py").read_text(), names)
-    from device import build
-
-    joined = {"microdot", "sdcard.py"}  # in the joined module, and nothing else asks for them
-    names = {name for name, _ in build.modules() if name.parts[0] not in joined}
-    assert frozen == names | {Path("parallelator/joined.py")}

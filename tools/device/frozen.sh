@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-3.0-only
 
-# Builds for `make memory`: build/frozen/micropython32.run and 64, the unix port with the
-# firmware frozen into it as tools/device/freeze.py says, and what measures it. After `make build`.
+# Builds for `make memory`: build/frozen/micropython32.run and 64, the unix port with all frozen into
+# it that image/manifest.py names, and what measures it. After `make build`.
 #
 # The source is Debian's package, whose signature apt checks; nothing of it is installed.
 set -euo pipefail
@@ -25,8 +25,6 @@ fetch() {
   apt-get "${apt[@]}" update
   (cd "$WORK" && apt-get "${apt[@]}" source --download-only "micropython=$VERSION")
   dpkg-source --no-check --extract "$WORK/micropython_$VERSION.dsc" "$SOURCE" >"$WORK/log"
-  mkdir "$SOURCE/ports/unix/boards"
-  touch "$SOURCE/ports/unix/boards/manifest.py"  # freeze.py includes the one of the ESP32
 }
 
 [ -d "$SOURCE" ] || fetch

@@ -8,10 +8,17 @@ from array import array
 
 PACK_MV = 26000
 PACK_MA = 2500
+SURGE_MA = 60000
 
 
 class I2C:
-    """As machine.I2C; it allocates nothing, and passes numbers instead of bytes."""
+    """As machine.I2C; it allocates nothing, and passes numbers instead of bytes.
+
+    Attributes:
+        surge: the battery, from 0, that SURGE_MA flow out of, -1 = none.
+    """
+
+    surge = -1
 
     def __init__(self, unit, scl, sda, freq, timeout):
         self.sensors = [array("H", bytes(32)) for _ in range(16)]
@@ -39,6 +46,11 @@ class I2C:
             buf[k] = value & 0xFF
             value >>= 8
 
+    def readfrom_mem(self, address, register, count):
+        data = bytearray(count)
+        self.readfrom_mem_into(address, register, data)
+        return data
+
     def writeto(self, address, data):
         register = data[0]
         if address < 0x40:
@@ -51,7 +63,8 @@ class I2C:
 
     def sensor(self, i, register):
         if register == 4:
-            return PACK_MA * 2 // 5 if self.closed(i) else 0  # 2 mOhm, 5 uV a step
+            drawn = SURGE_MA if i == I2C.surge else PACK_MA
+            return drawn * 2 // 5 if self.closed(i) else 0  # 2 mOhm, 5 uV a step
         if register == 5:
             return PACK_MV * 8 // 25  # 3.125 mV a step
         if register == 6:

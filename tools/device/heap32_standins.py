@@ -264,11 +264,11 @@ def numbered(function):
     return call
 
 
-def install(path):
+def install(path, folder="/flash"):
     """Put the stand-ins in their places.
 
     Args:
-        path: of the folders to import from.
+        path: of the folders to import from; folder: the root of the ESP32's flash.
     """
     if sys.platform == "webassembly":
         builtins.open = numbered(open)
@@ -277,7 +277,7 @@ def install(path):
         os.urandom = bytes
         os.mkdir("/sd")
     sys.path[:] = path
-    os.chdir("/flash")
+    os.chdir(folder)
     asyncio.start_server = start_server
     asyncio.open_connection = open_connection
     for name in ("functools", "inspect"):
@@ -318,19 +318,25 @@ def switch_everything_on():
         json.dump(config, file)
 
 
-def start():
-    """Start the firmware and its clients; return its `Rig`."""
-    from parallelator import app
+def put_card_in():
+    """The card is `Card`'s and never fails."""
     from parallelator.hardware.sdcard import SpiCard
 
     if "parallelator.joined" in sys.modules:  # what hands its names on is not of the firmware
         for name in ("hardware.sdcard", "hardware"):
             del sys.modules["parallelator." + name]
         del sys.modules["parallelator"].hardware
-    switch_everything_on()
     SpiCard.init_card = lambda card, baudrate: setattr(card, "sectors", 65536)
     SpiCard.readblocks = lambda card, number, buf: None
     SpiCard.check = lambda card: None
+
+
+def start():
+    """Start the firmware and its clients; return its `Rig`."""
+    from parallelator import app
+
+    switch_everything_on()
+    put_card_in()
     app.App.run = lambda firmware, settled: firmware  # the loop runs with the clients in it
     firmware = app.run("", 0, lambda: None, "", None)
     asyncio.create_task(firmware._main(lambda: None))

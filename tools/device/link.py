@@ -180,9 +180,9 @@ class Device:
         if memory // 1024 < needed_kb:
             raise DeviceError(
                 f"{machine} has {memory // 1024} KB of memory free. The application needs "
-                f"{needed_kb} KB as .mpy files: it would not start. Nothing was changed. With "
-                "PSRAM, use the image that knows it: make flash CONTROLLER=ESP32_GENERIC-SPIRAM. "
-                "Without, freeze the application into an image: tools/device/README.md, Memory."
+                f"{needed_kb} KB as .mpy files: it would not start. Nothing was changed. Use the "
+                "image that has it frozen: make flash. Or, with PSRAM, MicroPython that knows it: "
+                "make flash CONTROLLER=ESP32_GENERIC-SPIRAM."
             )
         return machine, block, free
 
