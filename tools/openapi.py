@@ -139,8 +139,9 @@ SCHEMAS = {
             "soc_pct": array("int?"),
         },
         "required": ["n", "voltage_mv", "current_ma"],
-        "description": "65534 mV, 655340 and -655360 mA stand for that or more; soc_pct: of a "
-        "day only, and if a capacity is set",
+        "description": "exact up to 255 mV from the median of a point and up to 2.55 A, what is "
+        "more to 0.4 %. In points that were restored from the card 65534 mV, 655340 and "
+        "-655360 mA stand for that or more; soc_pct: of a day only, and if a capacity is set",
     },
     "System": fields(
         version="str", micropython="str", machine="str", boot="int", uptime_ms="int", time="str?",
