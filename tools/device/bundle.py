@@ -1,14 +1,19 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-only
-"""Makes one file of a build, for updates over the air. Run by `make bundle`.
+"""Makes one file of a build or of an image, for updates over the air. Run by `make bundle`.
 
-    tools/device/bundle.py [--build FOLDER] [--key FILE] [--into FILE]
+    tools/device/bundle.py [--build FOLDER | --image FILE [--version VERSION]] [--key FILE]
+        [--into FILE]
 
-The first line is JSON: product, format, version, boot contract, `mpy` (format and architecture),
-oldest `micropython`, fingerprint of the key, number of files, blocks of flash, bytes that follow.
-Then for each file of the application a line with path, size and SHA-256, and its bytes, the
-manifest last. Then HMAC-SHA256 over all of that. The rig reads it in one go: web/bundle.py.
-boot.py, main.py and config.json stay what they are on the rig.
+The first line is JSON: product, format, kind, version, fingerprint of the key, number of files,
+blocks of flash, bytes that follow; for files the boot contract, `mpy` (format and architecture)
+and the oldest `micropython`, for an image the `chip`. Then for each file a line with path, size
+and SHA-256, and its bytes. Then HMAC-SHA256 over all of that. The rig reads it in one go:
+web/bundle.py.
+
+Of a build, the application's files come, the manifest last; boot.py, main.py and config.json stay
+what they are on the rig. An image is the one of the application, not one for the whole flash; it
+has all of them but config.json.
 """
 
 import argparse
@@ -18,7 +23,7 @@ import json
 import sys
 from pathlib import Path
 
-from device import build, key
+from device import build, esp_image, key
 from device.deploy import FOLDER_BLOCKS, contents
 from device.link import ARCHITECTURES, OLDEST
 
@@ -32,12 +37,27 @@ def _line(values):
     return json.dumps(values, separators=(",", ":")).encode() + b"\n"
 
 
-def parts(folder, names):
-    """The bytes of each file, its line before it."""
-    for path, name in names:
-        content = (folder / name).read_bytes()
-        digest = hashlib.sha256(content).hexdigest()
-        yield _line({"path": path, "size": len(content), "sha256": digest}) + content
+def _part(path, content):
+    """A file, its line before it."""
+    digest = hashlib.sha256(content).hexdigest()
+    return _line({"path": path, "size": len(content), "sha256": digest}) + content
+
+
+def _sealed(kind, version, key_text, parts, blocks, **more):
+    """The bytes of a bundle; `more`: what its first line says of this kind."""
+    body = b"".join(parts)
+    header = {
+        "product": PRODUCT,
+        "format": FORMAT,
+        "kind": kind,
+        "version": version,
+        "key": key.fingerprint(key_text),
+        "files": len(parts),
+        "blocks": blocks,
+        "size": len(body) + hashlib.sha256().digest_size,
+    }
+    signed = _line(header | more) + body
+    return signed + hmac.digest(key.secret(key_text), signed, "sha256")
 
 
 def bundle(folder, key_text):
@@ -52,37 +72,57 @@ def bundle(folder, key_text):
     names.append((build.MANIFEST, build.MANIFEST))
     sizes = [wanted[name][0] for _, name in names]
     folders = {parent for path, _ in names for parent in Path(path).parents}
-    body = b"".join(parts(folder, names))
-    header = {
-        "product": PRODUCT,
-        "format": FORMAT,
-        "version": listing["version"],
-        "boot": listing["boot"],
-        "mpy": [listing["mpy"], ARCHITECTURES[listing["march"]]],
-        "micropython": ".".join(map(str, OLDEST)),
-        "key": key.fingerprint(key_text),
-        "files": len(names),
-        "blocks": sum(-(-size // BLOCK) for size in sizes) + FOLDER_BLOCKS * len(folders),
-        "size": len(body) + hashlib.sha256().digest_size,
-    }
-    signed = _line(header) + body
-    return signed + hmac.digest(key.secret(key_text), signed, "sha256")
+    return _sealed(
+        "files",
+        listing["version"],
+        key_text,
+        [_part(path, (folder / name).read_bytes()) for path, name in names],
+        sum(-(-size // BLOCK) for size in sizes) + FOLDER_BLOCKS * len(folders),
+        boot=listing["boot"],
+        mpy=[listing["mpy"], ARCHITECTURES[listing["march"]]],
+        micropython=".".join(map(str, OLDEST)),
+    )
+
+
+def image_bundle(content, version, key_text):
+    """The bytes of the bundle of an image.
+
+    Args:
+        content: bytes of the image; version: of the firmware that is frozen into it; key_text: as
+            of `bundle`.
+
+    Raises:
+        ValueError: it is no image of an application, or damaged.
+    """
+    chip, _, size = esp_image.inspect(lambda at, count: content[at : at + count], len(content))
+    if size != len(content):
+        raise ValueError(f"{len(content) - size} bytes follow the image")
+    part = _part("image", content)
+    return _sealed("image", version, key_text, [part], -(-size // BLOCK), chip=chip)
 
 
 def main():
     """Make the file; return the exit code."""
     parser = argparse.ArgumentParser(description="Make a bundle for updates over the air.")
     parser.add_argument("--build", type=Path, default=build.ROOT / "build/device")
+    parser.add_argument("--image", type=Path, help="image of an application, in place of a build")
+    parser.add_argument("--version", default=build.version(), help="of the image")
     parser.add_argument("--into", type=Path, help="without it build/parallelator-VERSION.bundle")
     key.add_option(parser)
     options = parser.parse_args()
     try:
         text = key.load(options.key)
-    except key.KeyFault as error:
+        if options.image:
+            content = image_bundle(options.image.read_bytes(), options.version, text)
+        else:
+            content = bundle(options.build, text)
+    except (key.KeyFault, OSError) as error:
         print(f"bundle: {error}", file=sys.stderr)
         return 1
-    content = bundle(options.build, text)
-    into = options.into or build.ROOT / f"build/parallelator-{build.version()}.bundle"
+    except ValueError as error:
+        print(f"bundle: {options.image} is no image that a rig takes: {error}", file=sys.stderr)
+        return 1
+    into = options.into or build.ROOT / f"build/parallelator-{options.version}.bundle"
     into.write_bytes(content)
     print(f"{into.name}: {len(content)} bytes, key {key.fingerprint(text)}")
     return 0
