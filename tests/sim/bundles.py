@@ -110,8 +110,8 @@ def upload(content, slot="app-b", piece=1000, flash=lambda job: job(), image=Non
         image: the class `Image`, for a bundle of that kind and the other partition.
     """
     bundle.asyncio = bundle_files.asyncio = web.asyncio = Now
-    how = KEY, auth.pads(KEY), lambda: False, flash
-    receiver = image(*how) if image else bundle_files.Files(slot, *how)
+    target = image(flash) if image else bundle_files.Files(slot, flash)
+    receiver = bundle.Receiver(target, KEY, auth.pads(KEY), lambda: False)
     try:
         run(receiver.offer(content[:piece], len(content)))
         run(receiver.fill(content[:piece]))

@@ -55,7 +55,7 @@ def test_an_image_comes_into_the_other_partition_and_nothing_switches_by_itself(
     for piece in (250, 511, 4096, 100000):
         chip = world().partitions
         receiver = upload(made_image(image()), piece=piece, image=Image)
-        assert receiver.ready and receiver.slot == LABELS[1] and receiver.version == NEW
+        assert receiver.ready and receiver.target.slot == LABELS[1] and receiver.version == NEW
         assert chip.read(1, 0, len(image())) == image()
         chip.boot()
         assert (chip.running, chip.version) == (0, OLD)

@@ -312,7 +312,8 @@ def test_nothing_is_written_while_a_trip_is_pending_and_it_goes_on_after():
         return presses[0]
 
     def work():
-        receiver = bundle_files.Files("app-b", KEY, auth.pads(KEY), strained, lambda job: job())
+        target = bundle_files.Files("app-b", lambda job: job())
+        receiver = bundle.Receiver(target, KEY, auth.pads(KEY), strained)
         run(receiver.offer(good[:1000], len(good)))
         run(receiver.fill(good[:1000]))
         presses[0] = True

@@ -38,43 +38,40 @@ class Busy(Exception):
 
 
 class Receiver:
-    """One bundle on its way. Each kind is a subclass, which knows where the bytes go; it has
-
-    - `KIND`, as the first line names it, and `OTHERS`, code and message for one of another kind;
-    - `_judge(header)` and `_check_room(blocks)`, which raise Refused before anything has changed;
-    - `_begin()`, which makes room, `_open(path, size)` for each file, `_write(view)`, which does
-      one step and returns how many bytes it took, `_read_back()`, the SHA-256 of what the flash
-      has of the file, and `_accept()`, for what has to wait until the seal is known to be right.
+    """One bundle on its way.
 
     Args:
-        slot: the folder or partition that it goes to.
+        target: where it goes, a `Files` or an `Image`. Both have
+
+            - `KIND`, as the first line of a bundle names it, and `OTHERS`, code and message for
+              one of another kind; `slot`, the folder or partition;
+            - `judge(header)` and `check_room(blocks)`, which raise Refused while nothing has
+              changed;
+            - `begin(calm)`, which makes room; `open(path, last)` for each file; `write(view)`,
+              which does one step and returns how many bytes it took; `read_back()`, the SHA-256 of
+              what the flash has of the file; `accept()`, what waits for the seal to be right;
+              `close()`, which lets go of what will not be finished.
         key: bytes; pads: the two blocks of HMAC for it, `auth.pads(key)`.
         strained: function without arguments, True while flash must not be written.
-        flash: as of `Pauses`.
 
     Attributes:
-        slot: as above.
+        target: as above.
         version: of the bundle, once it is known.
         received: bytes taken so far; size: of all of it; ready: True when the HMAC is verified.
     """
 
-    KIND = ""
-    OTHERS = "", ""
-
     def __init__(
         self,
-        slot: str,
+        target: "Files | Image",
         key: bytes,
         pads: tuple,
         strained: "Callable[[], bool]",
-        flash: "Callable",
     ):
-        self.slot = slot
+        self.target = target
         self._mark = fingerprint(key)
         self._outer = pads[1]
         self._seal = hashlib.sha256(pads[0])
         self._strained = strained
-        self._flash = flash
         self._entry = None
         self._left = 0
         self._files = 0
@@ -97,12 +94,12 @@ class Receiver:
         header = await _object(piece[:end])
         await asyncio.sleep_ms(0)
         self._judge_origin(header)
-        self._judge(header)
+        self.target.judge(header)
         _judge_version(header["version"])
         await asyncio.sleep_ms(0)
         if size != end + header["size"]:
             raise torn("it has %d of %d bytes" % (size, end + header["size"]))
-        await self._check_room(header["blocks"])
+        await self.target.check_room(header["blocks"])
         self.version = header["version"]
         self.size = size
         self._files = header["files"]
@@ -116,8 +113,8 @@ class Receiver:
             isinstance(number, int) and number > 0 for number in whole
         ):
             raise no_bundle()
-        if header.get("kind") != self.KIND:
-            raise Refused(422, *self.OTHERS, {})
+        if header.get("kind") != self.target.KIND:
+            raise Refused(422, *self.target.OTHERS, {})
         if header.get("key") != self._mark:
             raise _foreign(str(header.get("key")), self._mark)
 
@@ -127,7 +124,7 @@ class Receiver:
         Raises:
             as `take`.
         """
-        await self._begin()
+        await self.target.begin(self._calm)
         end = piece.find(b"\n") + 1
         self._seal.update(piece[:end])
         self.received = end
@@ -148,6 +145,10 @@ class Receiver:
             self.received += count
             await asyncio.sleep_ms(0)
 
+    def close(self):
+        """Let go of what is being written and will not be finished."""
+        self.target.close()
+
     async def _calm(self):
         for _ in range(_PATIENCE_MS // _CALM_MS):
             if not self._strained():
@@ -158,7 +159,7 @@ class Receiver:
     async def _use(self, view: memoryview):
         """Do one step with the first of these bytes; returns how many it took."""
         if self._entry:
-            count = self._write(view[: self._left])
+            count = self.target.write(view[: self._left])
             self._seal.update(view[:count])
             self._left -= count
             if not self._left:
@@ -182,16 +183,16 @@ class Receiver:
 
     async def _announce(self, entry: dict):
         path, size, digest = entry.get("path"), entry.get("size"), entry.get("sha256")
-        if not (isinstance(size, int) and size > 0 and isinstance(digest, str)):
-            raise torn("a file has no good size")
+        if not (isinstance(path, str) and isinstance(size, int) and size > 0 and digest):
+            raise torn("a file has no good name or size")
         self._files -= 1
-        await self._open(path, size)
+        await self.target.open(path, self._files == 0)
         self._entry = entry
         self._left = size
 
     async def _finish(self):
         """The file is whole: compare what the flash gives back."""
-        if hexlify(await self._read_back()).decode() != self._entry["sha256"]:
+        if hexlify(await self.target.read_back()).decode() != self._entry["sha256"]:
             raise torn(self._entry["path"])
         self._entry = None
 
@@ -204,14 +205,8 @@ class Receiver:
         if difference:
             message = "The seal of this bundle is wrong: it is damaged, or somebody forged it."
             raise Refused(422, "update_seal", message, {})
-        self._accept()
+        self.target.accept()
         self.ready = True
-
-    def _accept(self):
-        pass
-
-    def close(self):
-        """Let go of what will not be finished."""
 
 
 def _judge_version(version: str):

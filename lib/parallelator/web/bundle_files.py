@@ -15,7 +15,7 @@ from micropython import const
 
 from parallelator import BOOT
 
-from .bundle import STEP, Receiver, Refused, full, numbers, torn, wrong_controller
+from .bundle import STEP, Refused, full, numbers, torn, wrong_controller
 
 MANIFEST = "manifest.json"
 _PATH = const(96)
@@ -26,8 +26,12 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./"
 _FULL = "The flash is too full: %d KB are needed, %d KB are free."
 
 
-class Files(Receiver):
-    """The files of an application on their way into a folder; arguments as of `Receiver`."""
+class Files:
+    """The files of an application on their way into a folder; see `Receiver` for what it does.
+
+    Args:
+        slot: the folder; flash: as of `Pauses`.
+    """
 
     KIND = "files"
     OTHERS = (
@@ -35,10 +39,14 @@ class Files(Receiver):
         "This rig runs files and takes a bundle of files, this is one of an image: make flash "
         "brings that, by cable.",
     )
-    _file = None
-    _path = ""
 
-    def _judge(self, header: dict):
+    def __init__(self, slot: str, flash: "Callable"):
+        self.slot = slot
+        self._flash = flash
+        self._file = None
+        self._path = ""
+
+    def judge(self, header: dict):
         kind = getattr(sys.implementation, "_mpy", 0)
         here = [kind & 0xFF, kind >> 10 & 0x0F]
         oldest = numbers(header.get("micropython"))
@@ -50,20 +58,20 @@ class Files(Receiver):
             message = "Version %s needs another boot.py: bring it by cable, make deploy." % version
             raise Refused(422, "update_boot", message, {"v": version})
 
-    async def _check_room(self, blocks: int):
+    async def check_room(self, blocks: int):
         block, _, _, free = os.statvfs(os.getcwd())[:4]
         blocks += _SPARE_BLOCKS
         free += await _held(self.slot, block)
         if blocks > free:
             raise full(_FULL, "update_full", blocks, free, block)
 
-    async def _begin(self):
-        await self._clear(self.slot)
+    async def begin(self, calm: "Callable[[], Awaitable]"):
+        await self._clear(self.slot, calm)
 
-    async def _open(self, path: str, size: int):
+    async def open(self, path: str, last: bool):
         if not is_path(path):
             raise torn("a file has no good name")
-        if (path == MANIFEST) != (self._files == 0):
+        if (path == MANIFEST) != last:
             raise torn("the manifest is not its last file")
         self._path = "%s/%s%s" % (self.slot, path, ".new" if path == MANIFEST else "")
         parts = self._path.split("/")
@@ -76,11 +84,11 @@ class Files(Receiver):
             await asyncio.sleep_ms(0)
         self._file = self._flash(lambda: open(self._path, "wb"))  # noqa: SIM115
 
-    def _write(self, view: memoryview):
+    def write(self, view: memoryview):
         self._flash(lambda: self._file.write(view))
         return len(view)
 
-    async def _read_back(self):
+    async def read_back(self):
         self._flash(self._file.close)
         self._file = None
         found = hashlib.sha256()
@@ -93,7 +101,7 @@ class Files(Receiver):
                 count = file.readinto(piece)
         return found.digest()
 
-    def _accept(self):
+    def accept(self):
         os.rename("%s/%s.new" % (self.slot, MANIFEST), "%s/%s" % (self.slot, MANIFEST))
 
     def close(self):
@@ -106,17 +114,17 @@ class Files(Receiver):
         except OSError:
             return  # a flash that is full or broken: nobody needs the file
 
-    async def _clear(self, folder: str):
+    async def _clear(self, folder: str, calm: "Callable[[], Awaitable]"):
         """Remove what is in a folder; the manifest goes first, so that nobody boots the rest."""
         entries = await _entries(folder)
         entries.sort(key=lambda entry: entry[0] != MANIFEST)
         for name, is_folder, _ in entries:
             path = "%s/%s" % (folder, name)
             if is_folder:
-                await self._clear(path)
+                await self._clear(path, calm)
                 os.rmdir(path)
             else:
-                await self._calm()
+                await calm()
                 os.remove(path)
             await asyncio.sleep_ms(0)
 

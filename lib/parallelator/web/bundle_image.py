@@ -12,16 +12,19 @@ import sys
 from esp32 import Partition
 from micropython import const
 
-from .bundle import STEP, Receiver, Refused, full, torn, wrong_controller
+from .bundle import STEP, Refused, full, torn, wrong_controller
 
 PATH = "image"
-_COUNT, _SIZE, _ERASE = const(4), const(5), const(6)
+_ERASE = const(6)
 _BLOCK = const(4096)
 _FULL = "The image takes %d KB, a partition of this rig has %d KB. Bring it by cable, make flash."
 
 
-class Image(Receiver):
-    """An image on its way into a partition; arguments as of `Receiver`, but for the slot.
+class Image:
+    """An image on its way into a partition; see `Receiver` for what it does.
+
+    Args:
+        flash: as of `Pauses`.
 
     Raises:
         Refused: the controller has one partition only.
@@ -34,36 +37,37 @@ class Image(Receiver):
         "one of the image.",
     )
 
-    def __init__(self, key: bytes, pads: tuple, strained: "Callable[[], bool]", flash: "Callable"):
+    def __init__(self, flash: "Callable"):
         try:
             self._partition = Partition(Partition.RUNNING).get_next_update()
         except OSError:
             message = "The controller has no second partition for images: make flash brings it."
             raise Refused(409, "update_slot", message, {})
-        super().__init__(self._partition.info()[4], key, pads, strained, flash)
+        self.slot = self._partition.info()[4]
+        self._flash = flash
         self._at = 0
         self._erased = 0
         self._found = hashlib.sha256()
         self._copy = bytearray(STEP)
 
-    def _judge(self, header: dict):
+    def judge(self, header: dict):
         here = "ESP32-S3" if "ESP32S3" in sys.implementation._machine else "ESP32"
         if header.get("chip") != here:
             raise wrong_controller(str(header.get("chip")), here)
 
-    async def _check_room(self, blocks: int):
-        room = self._partition.ioctl(_COUNT, 0)
+    async def check_room(self, blocks: int):
+        room = self._partition.info()[3] // _BLOCK
         if blocks > room:
             raise full(_FULL, "update_large", blocks, room, _BLOCK)
 
-    async def _begin(self):
-        pass
+    async def begin(self, calm: "Callable[[], Awaitable]"):
+        pass  # the boot loader does not look at it; blocks are erased one by one
 
-    async def _open(self, path: str, size: int):
-        if path != PATH or self._files:
+    async def open(self, path: str, last: bool):
+        if path != PATH or not last:
             raise torn("an image is one file")
 
-    def _write(self, view: memoryview):
+    def write(self, view: memoryview):
         """Erase the next block, or write into the one that is erased, and read that back."""
         partition, at = self._partition, self._at
         if at == self._erased:
@@ -79,5 +83,11 @@ class Image(Receiver):
         self._at += len(view)
         return len(view)
 
-    async def _read_back(self):
+    async def read_back(self):
         return self._found.digest()
+
+    def accept(self):
+        pass
+
+    def close(self):
+        pass

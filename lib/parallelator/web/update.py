@@ -15,7 +15,7 @@ from parallelator.views import flow
 
 from . import IDLE, answer, json_object, problem, whole
 from .auth import pads
-from .bundle import Busy, Refused
+from .bundle import Busy, Receiver, Refused
 
 KEY_FILE = "update.key"
 _FORGOTTEN_MS = const(60000)
@@ -122,15 +122,16 @@ class Update:
             # What runs may be on trial still: the slot before is what it gives way to.
             raise Refused(503, "busy", "The rig has only just started. Try again.", {})
         self._check_moment(confirmed)
-        how = key, pads(key), rig.guard.strained, rig.pauses.flash
         await asyncio.sleep_ms(0)
         if rig.slot in _OTHER:
             from .bundle_files import Files
 
-            return Files(_OTHER[rig.slot], *how)
-        from .bundle_image import Image
+            target = Files(_OTHER[rig.slot], rig.pauses.flash)
+        else:
+            from .bundle_image import Image
 
-        return Image(*how)
+            target = Image(rig.pauses.flash)
+        return Receiver(target, key, pads(key), rig.guard.strained)
 
     def _check_moment(self, confirmed: bool):
         snap = self._rig.snap
@@ -160,7 +161,7 @@ class Update:
             self._check_moment(confirmed)
         except Refused as error:
             return _refusal(error)
-        if not self._rig.switch(self._receiver.slot):
+        if not self._rig.switch(self._receiver.target.slot):
             return problem(507, "update_storage", _FLASH)
         self._rig.restart("update")
         return answer({"offered": self._receiver.version}, 202)
