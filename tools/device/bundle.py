@@ -12,8 +12,8 @@ and SHA-256, and its bytes. Then HMAC-SHA256 over all of that. The rig reads it 
 web/bundle.py.
 
 Of a build, the application's files come, the manifest last; boot.py, main.py and config.json stay
-what they are on the rig. An image is the one of the application, not one for the whole flash; it
-has all of them but config.json.
+what they are on the rig. Of an image for the whole flash, the application comes: it has the first
+two in it.
 """
 
 import argparse
@@ -31,6 +31,10 @@ PRODUCT = "parallelator"
 FORMAT = 1
 BLOCK = 4096
 """Of the ESP32's flash."""
+
+PLACES = (0, 0xF000, 0x10000)
+"""Where the application begins in a file: its own, one for the whole flash of an ESP32, which has
+nothing in the first 4 KB, and one for that of an ESP32-S3."""
 
 
 def _line(values):
@@ -92,13 +96,28 @@ def image_bundle(content, version, key_text):
             of `bundle`.
 
     Raises:
-        ValueError: it is no image of an application, or damaged.
+        ValueError: there is no application in it, or another version, or it is damaged.
     """
-    chip, _, size = esp_image.inspect(lambda at, count: content[at : at + count], len(content))
-    if size != len(content):
-        raise ValueError(f"{len(content) - size} bytes follow the image")
-    part = _part("image", content)
-    return _sealed("image", version, key_text, [part], -(-size // BLOCK), chip=chip)
+    chip, image = _application(content)
+    if version.encode() not in image:
+        raise ValueError(f"version {version} is not in it; VERSION= names another")
+    blocks = -(-len(image) // BLOCK)
+    return _sealed("image", version, key_text, [_part("image", image)], blocks, chip=chip)
+
+
+def _application(content):
+    """The chip and the bytes of the application in an image."""
+    why = ValueError("it is empty")
+    for place in PLACES:
+        part = content[place:]
+        try:
+            chip, _, size = esp_image.inspect(
+                lambda at, count, part=part: part[at : at + count].ljust(count, b"\xff"), len(part)
+            )
+            return chip, part[:size]
+        except ValueError as error:
+            why = why if place else error
+    raise why
 
 
 def main():

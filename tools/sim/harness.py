@@ -233,7 +233,8 @@ def _prepare(world, probe, sabotage):
         if world.partitions:
             package = __import__("parallelator")
             package.__file__ = "parallelator/__init__.py"
-            package.VERSION = world.partitions.version
+            if not sys.path[0].startswith("app-"):  # boot.py has found no folder of a version
+                package.VERSION = world.partitions.version
         probe.install()
         _keep_volumes()
     except Exception as error:
