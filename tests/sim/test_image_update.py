@@ -25,6 +25,9 @@ class World:
         self.cut = 0
         self.kinds = []
         self.partitions = Partitions("ESP32", esp_image.make(OLD, b"old" * 3000), self._spend)
+        self.partitions.write(1, 0, bytes(3 * BLOCK))  # what was there before
+        self.writes = 0
+        self.kinds.clear()
 
     def _spend(self, kind):
         self.writes += 1
