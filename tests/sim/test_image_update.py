@@ -192,6 +192,22 @@ def test_a_rig_with_an_image_updates_itself_under_load():
     assert len(closed) == 2, "once by each version"
 
 
+def test_a_trip_while_an_image_is_written_waits_for_one_erased_block_at_most():
+    for at in (12.29, 12.3, 12.45):
+        steps = [
+            {"at": at, "do": "inject_current", "n": 2, "ma": 40000},
+            {"at": at + 0.5, "do": "inject_current", "n": 2, "ma": 0},
+        ]
+        content = esp_image.make(NEW, bytes(range(256)) * 200)
+        rig = Rig(ROOT, made_image(content), steps=steps)
+        assert rig.report["violations"] == [] and rig.settled == [OLD, NEW]
+        begin, end = rig.report["reactions"][1][:2]
+        writes = [span for span in rig.report["flash"] if begin - 50 < span[0] < end]
+        assert begin == 1000 * at and end - begin < 80, (begin, end)
+        waits = sum(min(stop, end) - max(start, begin) for start, stop in writes if stop > begin)
+        assert waits <= 50, writes
+
+
 def test_the_power_goes_in_each_kind_of_write():
     table, wrong = campaign(ROOT, made_image(image()), lambda number, operation: number == 2)
     assert wrong == []
