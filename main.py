@@ -211,10 +211,11 @@ def pointer():
 def confirm(slot: str):
     """Have the boot loader keep the partition that runs; False when it did not take note.
 
-    It may be called at every start; a folder needs none.
+    It may be called at every start. A folder needs none, nor has an image that lies in the only
+    partition a version to return to.
     """
     try:
-        if slot and slot not in SLOTS:
+        if slot.startswith("ota_"):
             Partition.mark_app_valid_cancel_rollback()
     except OSError as error:
         print("main: image:", error)
