@@ -66,13 +66,15 @@ image: build/device.stamp build/page.stamp
 release: build/device.stamp
 	$(ON_DEVICE)/image/release.py "$(TAG)"
 
-bundle: $(if $(SIM),build/device.stamp build/page.stamp,build)
-	$(ON_DEVICE)/$(if $(SIM),simulated.py bundle,bundle.py) $(SEALED)
+# make bundle [KEY=FILE] [IMAGE=esp32 or FILE [VERSION=...]]
+OF_IMAGE = --image "$(IMAGE)" --into build/image.bundle $(if $(VERSION),--version $(VERSION))
+bundle: $(if $(SIM),build/device.stamp build/page.stamp,$(if $(IMAGE),build/device.stamp,build))
+	$(ON_DEVICE)/$(if $(SIM),simulated.py bundle,bundle.py $(if $(IMAGE),$(OF_IMAGE))) $(SEALED)
 
-# make update HOST=192.168.4.1 [PASSWORD=...] [CONFIRM=1] [BUNDLE=FILE] [SIM=1]
+# make update HOST=192.168.4.1 [PASSWORD=...] [CONFIRM=1] [BUNDLE=FILE] [IMAGE=...] [SIM=1]
 update: $(if $(BUNDLE),build/sim.stamp,bundle)
 	$(if $(HOST),,$(error HOST= is the address of the rig, for example HOST=parallelator.local))
-	$(ON_DEVICE)/update.py "$(HOST)" $(or $(BUNDLE),$(if $(SIM),build/simulated.bundle)) $(if $(CONFIRM),--confirm)
+	$(ON_DEVICE)/update.py "$(HOST)" $(or $(BUNDLE),$(if $(SIM),build/simulated.bundle),$(if $(IMAGE),build/image.bundle)) $(if $(CONFIRM),--confirm)
 
 monitor: build/device.stamp
 	$(ON_DEVICE)/monitor.py $(DEVICE)
@@ -102,6 +104,7 @@ soak: build/test.stamp build/page.stamp
 	$(VENV)/micropython -X heapsize=64m tools/soak/day.py 3600 flapping
 	$(VENV)/micropython -X heapsize=64m tools/soak/day.py 3600 refusing
 	$(VENV)/python tools/soak/power_cuts.py
+	$(VENV)/micropython -X heapsize=64m tools/soak/image_cuts.py
 	$(VENV)/micropython -X heapsize=64m tools/soak/month.py
 	$(VENV)/micropython tools/soak/mutations.py
 	-$(VENV)/python tools/soak/mutants.py

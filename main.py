@@ -8,8 +8,9 @@ An application that does not fit into the memory is not even imported: the conso
 LEDs of all boards blink, the switches stay open, and the prompt is there for mpremote.
 
 A new version is on trial until it has protected for two seconds: when it ends before that, or a
-minute passes, the version before it runs again. The two files that decide this, boot.py and this
-one, are never changed over the air.
+minute passes, the version before it runs again. Of files, the two that decide this, boot.py and
+this one, are never changed over the air. An image has its own: there the boot loader of the chip
+decides, which takes the one before at the next reset unless this file has confirmed the new one.
 """
 
 import gc
@@ -19,19 +20,21 @@ import sys
 import time
 from errno import EIO, ENOENT
 
-from esp32 import HEAP_DATA, NVS, idf_heap_info
+from esp32 import HEAP_DATA, NVS, Partition, idf_heap_info
 from machine import PWRON_RESET, WDT, Timer, reset, reset_cause
 
 TRIES = 3
 PAUSE_MS = 3000
 MAINTENANCE = "maintenance"
+UPDATE = "update"
 SERVICED = "serviced"
 RETURNED = "returned "
 MISNAMED = "misnamed"
 TEXT_BYTES = 200
 SLOTS = ("app-a", "app-b")
 POINTER = "app"
-"""Names the folder to boot, and while it is on trial the one before it and its starts so far."""
+"""Names the folder to boot, and while it is on trial the one before it and its starts so far. When
+the application is frozen into an image, it names partitions by their labels."""
 
 WATCHDOG_MS = 15000
 START_MS = 60000
@@ -65,7 +68,9 @@ def start():
         if slot:
             point(slot)
     lacking = shortage()
-    if previous and (lacking or failed(starts, why)) and point(previous):
+    given_up = previous and slot != running()  # by the boot loader
+    if previous and (lacking or given_up or failed(starts, why)) and point(previous):
+        why = "" if why == UPDATE else why  # it did not come so far as to take note of that
         why = why or lacking or ("power" if reset_cause() == PWRON_RESET else "hang")
         keep(store, "why", (RETURNED + why)[:TEXT_BYTES])
         keep(store, "starts", 0)
@@ -83,12 +88,15 @@ def start():
     def settled():
         keep(store, "starts", 0)
         Timer(START_TIMER).deinit()
-        return bool(previous) and point(slot)
+        return confirm(slot) and bool(previous) and point(slot)
 
     try:
         from parallelator import app
 
-        why = app.run(why, vain // TRIES, settled, slot, lambda folder: point(folder, slot))
+        why = app.run(why, vain // TRIES, settled, slot, lambda other: point(other, slot))
+        if why == UPDATE and slot not in SLOTS:
+            # It reads the whole image, which takes long: now every switch is open.
+            Partition(Partition.RUNNING).get_next_update().set_boot()
     except KeyboardInterrupt:
         why = MAINTENANCE
         keep(store, "starts", vain)
@@ -103,14 +111,21 @@ def start():
     reset()
 
 
-def shortage():
-    """Why the application does not fit into the memory, and what to do; "" when it does."""
+def frozen():
+    """Is the application frozen into the image? None when it cannot be imported."""
     try:
         import parallelator  # no more than its version
     except Exception:
-        return ""  # what is wrong is told below
-    frozen = parallelator.__file__.startswith("parallelator/")
-    needed_kb = FROZEN_KB if frozen else FILES_KB
+        return None  # what is wrong is told below
+    return parallelator.__file__.startswith("parallelator/")
+
+
+def shortage():
+    """Why the application does not fit into the memory, and what to do; "" when it does."""
+    inside = frozen()
+    if inside is None:
+        return ""
+    needed_kb = FROZEN_KB if inside else FILES_KB
     if free_bytes() >= needed_kb << 10:
         return ""
     gc.collect()
@@ -121,11 +136,11 @@ def shortage():
         "Too little memory: the application, %s, needs %d KB, %d are free. Every switch is off. "
         "%s Then reset. mpremote works meanwhile."
         % (
-            "frozen" if frozen else "as .mpy files",
+            "frozen" if inside else "as .mpy files",
             needed_kb,
             free_kb,
             "Remove what else runs on this controller, or use one with PSRAM."
-            if frozen
+            if inside
             else "Use a controller with PSRAM and the image that knows it (ESP32_GENERIC-SPIRAM), "
             "or an image with the application frozen (tools/device/README.md, Memory) and remove "
             "the folders app-a and app-b.",
@@ -161,15 +176,18 @@ def blink():
 
 
 def running():
-    """The folder that runs, "" when the application comes from somewhere else."""
-    return sys.path[0] if sys.path[0] in SLOTS else ""
+    """What runs: a folder, or the partition of a frozen application; "" when it is neither."""
+    if sys.path[0] in SLOTS:
+        return sys.path[0]
+    return Partition(Partition.RUNNING).info()[4] if frozen() else ""
 
 
 def pointer():
     """What POINTER says: the folder that runs, the one before it, the starts of the trial so far.
 
     The one before is "" when there is no trial. The first is None when POINTER does not name the
-    folder that runs: it cannot be read, or the folder it names is missing.
+    folder that runs: it cannot be read, or the folder it names is missing. But it is that of a
+    trial which the boot loader has given up, when the one before runs.
     """
     try:
         with open(POINTER) as file:
@@ -178,13 +196,31 @@ def pointer():
         words = []
     except OSError as error:
         words = [running()] if error.errno == ENOENT else []
-    if words[:1] != [running()]:
-        return None, "", 0
+    here = running()
     try:
-        _, previous, starts = words
-        return words[0], previous if previous in SLOTS else "", int(starts)
+        slot, previous, starts = words
+        starts = int(starts)
     except ValueError:
-        return words[0], "", 0
+        slot, previous, starts = (words or [None])[0], "", 0
+    if here in SLOTS and previous not in SLOTS:
+        previous = ""
+    given_up = here and here == previous and here not in SLOTS
+    return (slot, previous, starts) if slot == here or given_up else (None, "", 0)
+
+
+def confirm(slot: str):
+    """Have the boot loader keep the partition that runs; False when it did not take note.
+
+    It may be called at every start. A folder needs none, nor has an image that lies in the only
+    partition a version to return to.
+    """
+    try:
+        if slot.startswith("ota_"):
+            Partition.mark_app_valid_cancel_rollback()
+    except OSError as error:
+        print("main: image:", error)
+        return False
+    return True
 
 
 def point(folder: str, previous: str = "", starts: int = 0):

@@ -76,9 +76,16 @@ STRING_IO = (
     "\nclass StringIO:",
     "\nimport typing\nclass StringIO(typing.Any):",
 )
+PARTITION = (
+    # It is found by BOOT and RUNNING, too, and takes any buffer: ports/esp32/esp32_partition.c.
+    ("esp32.pyi", "self, id: str, block_size", "self, id: str | int, block_size"),
+    ("esp32.pyi", "buf: bytearray, offset", "buf: bytearray | memoryview, offset"),
+    ("esp32.pyi", "buf: bytes | bytearray, offset", "buf: bytes | bytearray | memoryview, offset"),
+)
 CORRECTIONS = {
     "1.29": (
         STRING_IO,
+        *PARTITION,
         # Ticks are whole numbers, which fit into arrays.
         ("time.pyi", "def ticks_ms() -> _TicksMs", "def ticks_ms() -> int"),
         ("time.pyi", "def ticks_us() -> _TicksUs", "def ticks_us() -> int"),
@@ -96,6 +103,7 @@ CORRECTIONS = {
     ),
     "1.25": (
         STRING_IO,
+        *PARTITION,
         # `timeout` is in ports/esp32/machine_i2c.c since MicroPython 1.12,
         (
             "machine.pyi",

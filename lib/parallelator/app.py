@@ -294,7 +294,9 @@ class App:
         """Report that the start succeeded once the guard has worked for two seconds, 20 scans."""
         while self.snap.uptime_s < _SETTLED_S:
             await asyncio.sleep_ms(_SETTLING_MS)
-        if settled():
+        ended = settled()
+        self.rig.settled = True
+        if ended:
             self.events.emit("updated", RIG, 0, 0, 0)
 
     def _start_radio(self):
@@ -401,9 +403,10 @@ def run(
             those in safe mode failed as well.
         settled: function without arguments, called once this start has succeeded; it returns
             True when that ends the trial of a new version.
-        slot: the folder that this version runs from, app-a or app-b, "" = another.
-        switch: function (folder) that makes the version in the other slot the next to start;
-            False when it could not be noted.
+        slot: the folder that this version runs from, app-a or app-b, or the partition of the
+            image that it is frozen into; "" = another.
+        switch: function (slot) that makes the version in the other slot the next to start; False
+            when it could not be noted.
 
     Returns:
         str: "restart" or "update" when somebody asked for one.

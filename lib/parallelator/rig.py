@@ -30,10 +30,11 @@ class Rig:
             others as below.
 
     Attributes:
+        settled: True once this start has succeeded, which ends the trial of a new version.
         settings: the settings in use; `web.port` is the TCP port.
         pending: dict of those that are saved but not in use before a restart; saves: how often
             settings were saved since the start.
-        config_files, faults, renamed, slot: as above; `switch(folder)` as of `app.run`;
+        config_files, faults, renamed, slot: as above; `switch(slot)` as of `app.run`;
             `button_held()` as of `controller`.
         clock: the `Clock`; snap: the `Snapshot`; events: the `Events`; history: the `History`;
             i2c: the `I2c`; card: the `Card`; blackbox: the `BlackBox`; words: the `Words`.
@@ -85,7 +86,7 @@ class Rig:
         self.renamed = renamed
         self.config_files = config_files
         self._why, self._powered_on = why, powered_on
-        self.slot = slot
+        self.slot, self.settled = slot, False
         self.switch = switch
         self.button_held = button_held
         self.clock = clock

@@ -15,7 +15,7 @@ from playwright.sync_api import expect, sync_playwright
 
 from browser import launch
 from controllers import MICROPYTHON, ROOT, Controller
-from device import build, bundle, deploy, key, simulated, update
+from device import build, bundle, deploy, esp_image, key, simulated, update
 from device.update import Refusal, UpdateFault
 from test_deploy import booted, crashing, on, quiet, reseal, wanted_of
 
@@ -248,6 +248,23 @@ def test_a_rig_of_the_simulator_is_updated_as_one_of_hardware(newer, built, tmp_
         rig.until(lambda state: state["version"] == "0.2.0")
     assert (flash / "app").read_text() == "app-b"
     assert not simulated.install(flash, built, KEY), "it goes on with what it was updated to"
+
+
+def test_a_rig_that_runs_an_image_is_updated_by_the_same_tool(newer, tmp_path):
+    flash = tmp_path / "frozen"
+    flash.mkdir()
+    (flash / "update.key").write_bytes(KEY)
+    content = bundle.image_bundle(esp_image.make("0.2.0", b"firmware" * 900), "0.2.0", KEY)
+    with Running(flash, tmp_path, "--flash") as rig:
+        assert rig.state()["version"] == "0.1.0"
+        with pytest.raises(Refusal, match="runs an image"):
+            update.update(
+                rig.host, bundle.bundle(newer, KEY), PASSWORD, True, lambda *_, **__: None
+            )
+        event = update.update(rig.host, content, PASSWORD, True, lambda *_, **__: None)
+        assert event["text"] == "Update finished: version 0.2.0 is in use"
+        rig.until(lambda state: state["version"] == "0.2.0")
+    assert (flash / "app").read_text() == "ota_1"
 
 
 def test_an_upload_goes_on_after_a_broken_connection(monkeypatch):

@@ -7,11 +7,11 @@ import sys
 from binascii import hexlify
 
 from parallelator import BOOT, web
-from parallelator.web import auth, bundle
+from parallelator.web import auth, bundle, bundle_files
 from support import ROOT
 
 KEY = bytes(range(32))
-MANIFEST = bundle.MANIFEST
+MANIFEST = bundle_files.MANIFEST
 NEW = {
     "microdot/microdot.mpy": b"m" * 700,
     "page/app.js.gz": bytes(range(256)) * 9,
@@ -57,6 +57,7 @@ def made(tree=NEW, key=KEY, entries=None, **changes):
     header = {
         "product": "parallelator",
         "format": 1,
+        "kind": "files",
         "version": "0.2.0",
         "boot": BOOT,
         "mpy": [kind & 0xFF, kind >> 10 & 0x0F],
@@ -66,6 +67,28 @@ def made(tree=NEW, key=KEY, entries=None, **changes):
         "blocks": 2 * len(listed) + 6,
         "size": len(body) + 32,
     }
+    return _signed(header, body, key, changes)
+
+
+def made_image(content, key=KEY, path="image", digest=None, **changes):
+    """A bundle of an image, its bytes `content`; `changes` as of `made`."""
+    entry = {"path": path, "size": len(content), "sha256": digest or sha(content)}
+    body = json.dumps(entry).encode() + b"\n" + content
+    header = {
+        "product": "parallelator",
+        "format": 1,
+        "kind": "image",
+        "version": "0.2.0",
+        "chip": "ESP32",
+        "key": bundle.fingerprint(key),
+        "files": 1,
+        "blocks": -(-len(content) // 4096),
+        "size": len(body) + 32,
+    }
+    return _signed(header, body, key, changes)
+
+
+def _signed(header, body, key, changes):
     header.update(changes)
     header = {name: value for name, value in header.items() if value is not None}
     return sealed(json.dumps(header).encode() + b"\n" + body, key)
@@ -80,10 +103,15 @@ def run(coroutine):
     raise AssertionError("it waited")
 
 
-def upload(content, slot="app-b", piece=1000, flash=lambda job: job()):
-    """Take a bundle into a slot; returns the `Receiver`. Raises what that raises."""
-    bundle.asyncio = web.asyncio = Now
-    receiver = bundle.Receiver(slot, KEY, auth.pads(KEY), lambda: False, flash)
+def upload(content, slot="app-b", piece=1000, flash=lambda job: job(), image=None):
+    """Take a bundle into a slot; returns the `Receiver`. Raises what that raises.
+
+    Args:
+        image: the class `Image`, for a bundle of that kind and the other partition.
+    """
+    bundle.asyncio = bundle_files.asyncio = web.asyncio = Now
+    target = image(flash) if image else bundle_files.Files(slot, flash)
+    receiver = bundle.Receiver(target, KEY, auth.pads(KEY), lambda: False)
     try:
         run(receiver.offer(content[:piece], len(content)))
         run(receiver.fill(content[:piece]))

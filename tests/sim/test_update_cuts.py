@@ -7,7 +7,20 @@ The receiver is the rig's, the pointer is moved by main.py's own functions, boot
 import os
 import sys
 
-from bundles import KEY, MANIFEST, NEW, Now, auth, bundle, made, run, sealed, starter, upload
+from bundles import (
+    KEY,
+    MANIFEST,
+    NEW,
+    auth,
+    bundle,
+    bundle_files,
+    made,
+    made_image,
+    run,
+    sealed,
+    starter,
+    upload,
+)
 from sim.flash import BLOCK, Flash
 from test_boot import boot, world_with_closed_switches
 from test_deploy_cuts import Image, powered, read
@@ -170,6 +183,8 @@ def test_bundles_that_are_not_for_this_rig_are_refused_before_anything_is_lost()
         (b"{" + b"x" * 3000, "update_format"),
         (made(product="toaster"), "update_format"),
         (made(format=2), "update_format"),
+        (made(kind=None), "update_image"),
+        (made_image(b"image" * 700), "update_image"),
         (made(version="new"), "update_format"),
         (made(version="1.2"), "update_format"),
         (made(size=None), "update_format"),
@@ -297,8 +312,8 @@ def test_nothing_is_written_while_a_trip_is_pending_and_it_goes_on_after():
         return presses[0]
 
     def work():
-        bundle.asyncio = Now
-        receiver = bundle.Receiver("app-b", KEY, auth.pads(KEY), strained, lambda job: job())
+        target = bundle_files.Files("app-b", lambda job: job())
+        receiver = bundle.Receiver(target, KEY, auth.pads(KEY), strained)
         run(receiver.offer(good[:1000], len(good)))
         run(receiver.fill(good[:1000]))
         presses[0] = True

@@ -66,7 +66,7 @@ def test_every_refusal_has_words():
 def test_every_refusal_of_an_update_has_words_and_none_is_left_over():
     code = re.compile('"(update_[a-z]+)"')
     found = set()
-    for name in ("bundle", "update", "api"):
+    for name in ("bundle", "bundle_files", "bundle_image", "update", "api"):
         with open("%s/web/%s.py" % (PACKAGE, name)) as file:
             for line in file:
                 match = code.search(line)

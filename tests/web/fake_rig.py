@@ -10,7 +10,8 @@ N STATE REASON`, `heat N`, `alarm CODE [N]`, `calm` (no alarms), `extreme` (the 
 everywhere), `freeze`, `run`, `busy`, `ready`, `password TEXT`, `hold-log NAME`, `protect NAME` (of
 a log), `pull` (the card), `setup S` (S seconds are left for a first password, and time stands
 still), `ap IP` (an access point), `press` and `release` (a trip is pending, or not any more),
-`hold-boot` and `free-boot`, `slot NAME` (what it was installed into), `idle` (no current), `load
+`hold-boot` and `free-boot`, `slot NAME` (what it was installed into: `ota_0` is the partition of
+an image, no name another place), `begin` (it has only just started), `idle` (no current), `load
 MA` (of each battery), `carry N MA` (of one), `charge V ...` (what is told of the rig's charge, as
 of `catalog.ENERGY`; `-` is not known; no value: the capacity is not set), `tire PCT` (the capacity
 of battery 1), `pass S` (S seconds go by at once), `learn SHARE HOW` (so much has left full packs;
@@ -25,7 +26,7 @@ import os
 import sys
 import time
 
-from parallelator import catalog, settings
+from parallelator import VERSION, catalog, settings
 from parallelator.catalog import Reason
 from parallelator.clock import Clock
 from parallelator.energy.calibration import Calibration
@@ -375,6 +376,7 @@ class FakeRig(Rig):
         self.boot = self.blackbox.boot = 7
         self.frozen = False
         self.boot_held = False
+        self.settled = True
         self._begin()
 
     def _begin(self):
@@ -390,6 +392,17 @@ class FakeRig(Rig):
             snap.charge_mah[i] = 12 * i
             self.blackbox.emit("joined", i, catalog.ON, Reason.NONE, 0)
         self.blackbox.emit("trip", 3, catalog.TRIPPED, Reason.OVERCURRENT, 16000)
+
+    def freeze_into_image(self):
+        """The firmware is in the first partition of the simulator's controller."""
+        tools = __file__.rsplit("/tests/web/", 1)[0] + "/tools"
+        sys.path += [tools, tools + "/sim/standins"]
+        from device import esp_image
+        from sim import current
+        from sim.partitions import Partitions
+
+        current.world = self
+        self.partitions = Partitions("ESP32", esp_image.make(VERSION), lambda kind: None)
 
     def obey(self, command, *args):
         """Does one command of the module's list."""
@@ -443,7 +456,11 @@ class FakeRig(Rig):
         elif command in ("hold-boot", "free-boot"):
             self.boot_held = command == "hold-boot"
         elif command == "slot":
-            self.slot = args[0]
+            self.slot = args[0] if args else ""
+            if self.slot.startswith("ota"):
+                self.freeze_into_image()
+        elif command == "begin":
+            self.settled = False
         elif command == "carry":
             self.snap.current_ma[i] = int(args[1])
         elif command in ("idle", "load"):

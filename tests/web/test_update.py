@@ -6,7 +6,7 @@ import json
 import pytest
 
 import updates
-from updates import FILES, KEY, OTHER, made, put, upload
+from updates import FILES, KEY, OTHER, made, made_image, put, upload
 
 BEFORE = b"what app-b held before"
 
@@ -96,7 +96,43 @@ def test_moments_that_are_not_good(keyed, session, tmp_path):
     keyed.tell("press")
     refused(keyed, 409, "update_trip", put(keyed, bundle, session))
     keyed.tell("release")
-    assert put(keyed, bundle, session, confirmed=0)[0] == 200, "nothing carries load"
+    keyed.tell("begin")
+    error = refused(keyed, 503, "busy", put(keyed, bundle, session))
+    assert "only just started" in error["message"]
+
+
+def test_what_carries_no_load_needs_no_confirmation(keyed, session, tmp_path):
+    assert put(keyed, made(tmp_path), session, confirmed=0)[0] == 200
+
+
+def test_a_rig_of_files_refuses_an_image_and_one_of_an_image_refuses_files(
+    keyed, session, tmp_path
+):
+    error = refused(keyed, 422, "update_image", put(keyed, made_image()[0], session))
+    assert "runs files" in error["message"] and "make flash" in error["message"]
+    keyed.tell("slot ota_0")
+    error = refused(keyed, 422, "update_files", put(keyed, made(tmp_path), session))
+    assert "runs an image" in error["message"]
+
+
+def test_an_image_is_uploaded_verified_and_switched_to_when_asked(keyed, session):
+    keyed.tell("slot ota_0")
+    bundle, image = made_image()
+    assert upload(keyed, bundle, session)[0] == 200
+    view = keyed.ask("GET", "/api/update")[2]
+    assert (view["phase"], view["received"]) == ("ready", len(bundle)) and len(image) > 8192
+    assert (keyed.folder / "app-b/manifest.json").read_bytes() == BEFORE
+    assert not (keyed.folder / "app").exists(), "nothing switches by itself"
+    status, _, answer = keyed.ask("POST", "/api/update", {}, **session)
+    assert (status, answer) == (202, {"offered": "0.1.0"})
+    assert (keyed.folder / "app").read_text() == "ota_1"
+    for content, code in (
+        (made_image("0.0.9")[0], "update_old"),
+        (made_image(key_text=OTHER)[0], "update_foreign"),
+        (bundle[:-1], "update_torn"),
+    ):
+        status, answer = put(keyed, content, session)
+        assert (status, answer["error"]["code"]) == (422, code)
 
 
 def test_load_must_be_confirmed_twice(rig, tmp_path):
@@ -130,7 +166,7 @@ def test_a_rig_that_cannot_be_updated_says_what_to_do(keyed, session, tmp_path):
         updates.give_key(keyed, text)
         refused(keyed, 409, "update_key", put(keyed, bundle, session))
     updates.give_key(keyed)
-    keyed.tell("slot /lib")
+    keyed.tell("slot")
     error = refused(keyed, 409, "update_slot", put(keyed, bundle, session))
     assert "by cable" in error["message"]
     status, _, answer = keyed.ask("POST", "/api/update", {}, **session)

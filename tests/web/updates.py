@@ -3,7 +3,7 @@
 
 import json
 
-from device import build, bundle
+from device import build, bundle, esp_image
 
 KEY = b"0f" * 32 + b"\n"
 OTHER = b"1e" * 32 + b"\n"
@@ -24,6 +24,12 @@ def made(folder, key_text=KEY, **changes):
     listing["files"].pop(build.MANIFEST, None)
     (folder / build.MANIFEST).write_text(json.dumps(listing | changes))
     return bundle.bundle(folder, key_text)
+
+
+def made_image(version="0.1.0", key_text=KEY):
+    """A bundle of a small image, and the image."""
+    image = esp_image.make(version, b"image" * 2000)
+    return bundle.image_bundle(image, version, key_text), image
 
 
 def give_key(rig, text=KEY):

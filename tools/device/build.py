@@ -46,6 +46,8 @@ APART = (
     "parallelator.network.discovery",
     "parallelator.protection.pace",
     "parallelator.web.bundle",
+    "parallelator.web.bundle_files",
+    "parallelator.web.bundle_image",
     "parallelator.web.update",
 )
 """What join.py leaves out of the one module: few rigs need it, and late."""

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 
+from device import esp_image
 from sim import current, tasks, threads
 from sim.broker import Broker
 from sim.chips.sdcard import SdCard
@@ -14,6 +15,7 @@ from sim.chips.sdimage import BLOCK, Image
 from sim.collector import Collector
 from sim.flash import Flash
 from sim.guard_probe import GuardProbe
+from sim.partitions import Partitions
 from sim.recorder import Recorder, summary
 from sim.referee import RefereeLimits
 from sim.scenario import Script
@@ -143,8 +145,10 @@ def _report(world, recorder, plan, quiet):
 
 def _furnish(world, plan, card, source, flash, port, files):
     """Give the rig its configuration, its card and its observers; returns the recorder."""
-    from parallelator import settings
+    from parallelator import VERSION, settings
 
+    if world.controller == "plain":
+        world.partitions = _partitions(world, VERSION)
     config = _config(source, plan, port)
     if any(step["do"].startswith("broker") for step in plan["steps"]):
         world.broker = Broker(world.random)
@@ -166,6 +170,13 @@ def _furnish(world, plan, card, source, flash, port, files):
     world.ending = recorder.freeze
     world.resetting = _cut_off_card
     return recorder
+
+
+def _partitions(world, version):
+    def spend(kind):
+        world.write_flash(world.costs.partition_us[kind])
+
+    return Partitions("ESP32", esp_image.make(version), spend)
 
 
 def _open(world, path, mode, *rest):
@@ -195,6 +206,8 @@ def _power(source, world, recorder, probe, sabotage):
 
         tasks.bind(asyncio.core)
         try:
+            if world.partitions:
+                world.partitions.boot()
             _execute(source, "boot.py")
             _prepare(world, probe, sabotage)
             _execute(source, "main.py")
@@ -216,11 +229,14 @@ def _power(source, world, recorder, probe, sabotage):
 def _prepare(world, probe, sabotage):
     """Wrap the firmware's classes; one that cannot be imported is left to main.py.
 
-    That of a controller without PSRAM looks frozen, as it must be there.
+    That of a controller without PSRAM looks frozen, as it must be there, into the image that runs.
     """
     try:
-        if world.controller == "plain":
-            __import__("parallelator").__file__ = "parallelator/__init__.py"
+        if world.partitions:
+            package = __import__("parallelator")
+            package.__file__ = "parallelator/__init__.py"
+            if not sys.path[0].startswith("app-"):  # boot.py has found no folder of a version
+                package.VERSION = world.partitions.version
         probe.install()
         _keep_volumes()
     except Exception as error:

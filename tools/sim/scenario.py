@@ -188,13 +188,17 @@ class Script:
             step = self._steps[self._next][2]
             self._next += 1
             played = True
-            for observer in self._world.observers:
-                observer.played(now_us, step)
-            if step["do"] == "request":
-                self._submit(step["action"], step["n"] - 1)
-            else:
-                STEPS[step["do"]][0](self._world, step)
+            self.play(now_us, step)
         return played
+
+    def play(self, now_us, step):
+        """Play a step now."""
+        for observer in self._world.observers:
+            observer.played(now_us, step)
+        if step["do"] == "request":
+            self._submit(step["action"], step["n"] - 1)
+        else:
+            STEPS[step["do"]][0](self._world, step)
 
 
 def _sensor(world, step):

@@ -67,6 +67,9 @@ class World:
         broken: True from a `Break` until the controller has restarted.
         broker: the `Broker` of the rig; None = it has none.
         nvs_cut: True when what is written to it from now on is lost.
+        partitions: the `Partitions` of a controller whose firmware is frozen into its image.
+        flash_cut: number of the write to the flash in the middle of which the power goes, counted
+            from the first; 0 = it stays. The entries of `flash_us` tell how many there were.
         rtc: what RTC memory holds; rtc_length: bytes of it that were written with `RTC.memory`.
         air: the networks around the rig's radio.
         servers: those of its network (servers.py), which answer whenever the rig waits.
@@ -96,6 +99,8 @@ class World:
         self.nvs_writes = 0
         self.flash_us = []
         self.nvs_cut = False
+        self.partitions = None
+        self.flash_cut = 0
         self.forget_rtc()
         self.card = None
         self.broker = None
@@ -286,6 +291,8 @@ class World:
         begin_us = self.now_us
         self.spend(us)
         self.flash_us.append((begin_us, self.now_us))
+        if len(self.flash_us) == self.flash_cut:
+            self.script.play(self.now_us, {"do": "power_cycle"})
 
     def turn_radio(self, us):
         """An interface of the radio is switched on or off: its caller waits."""

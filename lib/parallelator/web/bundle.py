@@ -3,37 +3,28 @@
 
 A bundle (tools/device/bundle.py makes one) is a line of JSON that says what it is; for each file
 a line with path, size and SHA-256, then its bytes; and HMAC-SHA256 (RFC 2104) over all of that.
-The manifest is the last file and gets its name when the HMAC is verified: until then boot.py does
-not take the slot for an application.
+There are two kinds: one of the files of the application, see bundle_files, and one of an image,
+which is its only file, see bundle_image.
 """
 
 import asyncio
-import errno
 import hashlib
-import os
-import sys
 from binascii import hexlify
 
 from micropython import const
 
-from parallelator import BOOT, VERSION, json_reader
+from parallelator import VERSION, json_reader
 from parallelator.json_error import JsonError
 
 from . import calmly
 
-MANIFEST = "manifest.json"
 PRODUCT = "parallelator"
 _FORMAT = const(1)
-_STEP = const(512)
+STEP = const(512)
 """Bytes written or read in one go: an ESP32 writes them in 2 ms."""
 
 _LINE = const(512)
-_PATH = const(96)
 _SEAL = const(32)
-_SPARE_BLOCKS = const(8)
-_FOLDER_BLOCKS = const(2)
-_FOLDER = const(0x4000)
-_LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./"
 _CALM_MS = const(20)
 _PATIENCE_MS = const(2000)
 
@@ -50,31 +41,37 @@ class Receiver:
     """One bundle on its way.
 
     Args:
-        slot: the folder that it goes to.
+        target: where it goes, a `Files` or an `Image`. Both have
+
+            - `KIND`, as the first line of a bundle names it, and `OTHERS`, code and message for
+              one of another kind; `slot`, the folder or partition;
+            - `judge(header)` and `check_room(blocks)`, which raise Refused while nothing has
+              changed;
+            - `begin(calm)`, which makes room; `open(path, last)` for each file; `write(view)`,
+              which does one step and returns how many bytes it took; `read_back()`, the SHA-256 of
+              what the flash has of the file; `accept()`, what waits for the seal to be right;
+              `close()`, which lets go of what will not be finished.
         key: bytes; pads: the two blocks of HMAC for it, `auth.pads(key)`.
         strained: function without arguments, True while flash must not be written.
-        flash: as of `Pauses`.
 
     Attributes:
+        target: as above.
         version: of the bundle, once it is known.
         received: bytes taken so far; size: of all of it; ready: True when the HMAC is verified.
     """
 
     def __init__(
         self,
-        slot: str,
+        target: "Files | Image",
         key: bytes,
         pads: tuple,
         strained: "Callable[[], bool]",
-        flash: "Callable",
     ):
-        self._slot = slot
+        self.target = target
         self._mark = fingerprint(key)
         self._outer = pads[1]
         self._seal = hashlib.sha256(pads[0])
         self._strained = strained
-        self._flash = flash
-        self._file = None
         self._entry = None
         self._left = 0
         self._files = 0
@@ -96,20 +93,30 @@ class Receiver:
         end = piece.find(b"\n", 0, _LINE) + 1
         header = await _object(piece[:end])
         await asyncio.sleep_ms(0)
-        judge(header, self._mark)
+        self._judge_origin(header)
+        self.target.judge(header)
+        _judge_version(header["version"])
         await asyncio.sleep_ms(0)
         if size != end + header["size"]:
-            raise _torn("it has %d of %d bytes" % (size, end + header["size"]))
-        block, _, _, free = os.statvfs(os.getcwd())[:4]
-        needed = header["blocks"] + _SPARE_BLOCKS
-        free += await _held(self._slot, block)
-        if needed > free:
-            v, n = needed * block // 1024, free * block // 1024
-            message = "The flash is too full: %d KB are needed, %d KB are free." % (v, n)
-            raise Refused(507, "update_full", message, {"v": v, "n": n})
+            raise torn("it has %d of %d bytes" % (size, end + header["size"]))
+        await self.target.check_room(header["blocks"])
         self.version = header["version"]
         self.size = size
         self._files = header["files"]
+
+    def _judge_origin(self, header: dict):
+        """Refuse what is no bundle, one of another kind, and one with another key."""
+        if header.get("product") != PRODUCT or header.get("format") != _FORMAT:
+            raise no_bundle()
+        whole = [header.get(name) for name in ("files", "blocks", "size")]
+        if not numbers(header.get("version")) or not all(
+            isinstance(number, int) and number > 0 for number in whole
+        ):
+            raise no_bundle()
+        if header.get("kind") != self.target.KIND:
+            raise Refused(422, *self.target.OTHERS, {})
+        if header.get("key") != self._mark:
+            raise _foreign(str(header.get("key")), self._mark)
 
     async def fill(self, piece: bytes):
         """Empty the slot and take the first bytes, which `offer` has judged.
@@ -117,7 +124,7 @@ class Receiver:
         Raises:
             as `take`.
         """
-        await self._clear(self._slot)
+        await self.target.begin(self._calm)
         end = piece.find(b"\n") + 1
         self._seal.update(piece[:end])
         self.received = end
@@ -133,20 +140,14 @@ class Receiver:
         at = 0
         while at < len(view):
             await self._calm()
-            count = await self._use(view[at : at + _STEP])
+            count = await self._use(view[at : at + STEP])
             at += count
             self.received += count
             await asyncio.sleep_ms(0)
 
     def close(self):
-        """Let go of a file that is being written and will not be finished."""
-        file = self._file
-        self._file = None
-        try:
-            if file:
-                file.close()
-        except OSError:
-            return  # a flash that is full or broken: nobody needs the file
+        """Let go of what is being written and will not be finished."""
+        self.target.close()
 
     async def _calm(self):
         for _ in range(_PATIENCE_MS // _CALM_MS):
@@ -158,9 +159,8 @@ class Receiver:
     async def _use(self, view: memoryview):
         """Do one step with the first of these bytes; returns how many it took."""
         if self._entry:
-            count = min(len(view), self._left)
+            count = self.target.write(view[: self._left])
             self._seal.update(view[:count])
-            self._flash(lambda: self._file.write(view[:count]))
             self._left -= count
             if not self._left:
                 await self._finish()
@@ -170,10 +170,10 @@ class Receiver:
             count = data.find(b"\n") + 1 or len(data)
             self._rest += data[:count]
             if len(self._rest) > _LINE:
-                raise _torn("a line is too long")
+                raise torn("a line is too long")
             if self._rest.endswith(b"\n"):
                 self._seal.update(self._rest)
-                await self._open(await _object(self._rest))
+                await self._announce(await _object(self._rest))
                 self._rest = b""
             return count
         self._rest += data[: _SEAL - len(self._rest)]
@@ -181,43 +181,19 @@ class Receiver:
             self._prove()
         return len(data)
 
-    async def _open(self, entry: dict):
+    async def _announce(self, entry: dict):
         path, size, digest = entry.get("path"), entry.get("size"), entry.get("sha256")
-        if not (is_path(path) and isinstance(size, int) and size > 0 and isinstance(digest, str)):
-            raise _torn("a file has no good name or size")
+        if not (isinstance(path, str) and isinstance(size, int) and size > 0 and digest):
+            raise torn("a file has no good name or size")
         self._files -= 1
-        if (path == MANIFEST) != (self._files == 0):
-            raise _torn("the manifest is not its last file")
+        await self.target.open(path, self._files == 0)
         self._entry = entry
         self._left = size
-        parts = ("%s/%s" % (self._slot, path)).split("/")
-        for k in range(1, len(parts)):
-            try:
-                os.mkdir("/".join(parts[:k]))
-            except OSError as error:
-                if error.errno != errno.EEXIST:
-                    raise error
-            await asyncio.sleep_ms(0)
-        self._file = self._flash(lambda: open(self._place(), "wb"))  # noqa: SIM115
-
-    def _place(self):
-        path = self._entry["path"]
-        return "%s/%s%s" % (self._slot, path, ".new" if path == MANIFEST else "")
 
     async def _finish(self):
-        """The file is whole: close it, and compare what the flash gives back."""
-        self._flash(self._file.close)
-        self._file = None
-        found = hashlib.sha256()
-        piece = memoryview(bytearray(_STEP))
-        with open(self._place(), "rb") as file:
-            count = file.readinto(piece)
-            while count:
-                found.update(piece[:count])
-                await asyncio.sleep_ms(0)
-                count = file.readinto(piece)
-        if hexlify(found.digest()).decode() != self._entry["sha256"]:
-            raise _torn(self._entry["path"])
+        """The file is whole: compare what the flash gives back."""
+        if hexlify(await self.target.read_back()).decode() != self._entry["sha256"]:
+            raise torn(self._entry["path"])
         self._entry = None
 
     def _prove(self):
@@ -229,55 +205,15 @@ class Receiver:
         if difference:
             message = "The seal of this bundle is wrong: it is damaged, or somebody forged it."
             raise Refused(422, "update_seal", message, {})
-        os.rename("%s/%s.new" % (self._slot, MANIFEST), "%s/%s" % (self._slot, MANIFEST))
+        self.target.accept()
         self.ready = True
 
-    async def _clear(self, folder: str):
-        """Remove what is in a folder; the manifest goes first, so that nobody boots the rest."""
-        entries = await _entries(folder)
-        entries.sort(key=lambda entry: entry[0] != MANIFEST)
-        for name, is_folder, _ in entries:
-            path = "%s/%s" % (folder, name)
-            if is_folder:
-                await self._clear(path)
-                os.rmdir(path)
-            else:
-                await self._calm()
-                os.remove(path)
-            await asyncio.sleep_ms(0)
 
-
-def judge(header: dict, mark: str):
-    """Refuse a bundle that is not for this rig, by its first line.
-
-    Args:
-        header: a dict; mark: the `fingerprint` of the rig's key.
-
-    Raises:
-        Refused
-    """
-    if header.get("product") != PRODUCT or header.get("format") != _FORMAT:
-        raise _no_bundle()
-    numbers = [header.get(name) for name in ("boot", "files", "blocks", "size")]
-    version = _numbers(header.get("version"))
-    if not version or not all(isinstance(number, int) and number > 0 for number in numbers):
-        raise _no_bundle()
-    if header.get("key") != mark:
-        raise _foreign(str(header.get("key")), mark)
-    kind = getattr(sys.implementation, "_mpy", 0)
-    here = [kind & 0xFF, kind >> 10 & 0x0F]
-    oldest = _numbers(header.get("micropython"))
-    if header.get("mpy") != here or not () < oldest <= sys.implementation.version[:3]:
-        needed = "MicroPython %s, .mpy %s" % (header.get("micropython"), header.get("mpy"))
-        message = "This bundle is for another controller: it needs %s or newer; .mpy here is %s."
-        raise Refused(422, "update_controller", message % (needed, here), {"v": needed})
-    named = {"v": header["version"], "n": VERSION}
-    if header["boot"] != BOOT:
-        message = "Version %s needs another boot.py: bring it by cable, make deploy." % named["v"]
-        raise Refused(422, "update_boot", message, named)
-    if version < _numbers(VERSION):
+def _judge_version(version: str):
+    if numbers(version) < numbers(VERSION):
         message = "Version %s is older than %s, which runs: older ones come by cable only."
-        raise Refused(422, "update_old", message % (named["v"], VERSION), named)
+        message %= version, VERSION
+        raise Refused(422, "update_old", message, {"v": version, "n": VERSION})
 
 
 def fingerprint(key: bytes):
@@ -285,15 +221,7 @@ def fingerprint(key: bytes):
     return hexlify(hashlib.sha256(b"parallelator update key " + key).digest()[:4]).decode()
 
 
-def is_path(path: object):
-    """True for a path that stays within the slot."""
-    if not isinstance(path, str) or len(path) > _PATH:
-        return False
-    parts = path.split("/")
-    return not path.strip(_LETTERS) and all(part and part[0] != "." for part in parts)
-
-
-def _numbers(version: object):
+def numbers(version: object):
     """(1, 2, 3) of "1.2.3", () when it is something else."""
     parts = version.split(".") if isinstance(version, str) else ()
     if len(parts) != 3 or not all(part.isdigit() and len(part) < 6 for part in parts):
@@ -305,42 +233,31 @@ async def _object(line: bytes):
     try:
         return await calmly(json_reader.reading_object(line, most_bytes=_LINE))
     except JsonError:
-        raise _no_bundle()
+        raise no_bundle()
 
 
-async def _held(folder: str, block: int):
-    """Blocks of flash that a folder takes."""
-    blocks = _FOLDER_BLOCKS
-    for name, is_folder, size in await _entries(folder):
-        if is_folder:
-            blocks += await _held("%s/%s" % (folder, name), block)
-        else:
-            blocks += -(-size // block) or 1
-        await asyncio.sleep_ms(0)
-    return blocks
-
-
-async def _entries(folder: str):
-    """(name, is it a folder, size) of what is in a folder; nothing when there is none."""
-    found = []
-    try:
-        for entry in os.ilistdir(folder):
-            found.append((entry[0], entry[1] == _FOLDER, entry[3] if len(entry) > 3 else 0))
-            await asyncio.sleep_ms(0)
-    except OSError as error:
-        if error.errno != errno.ENOENT:
-            raise error
-    return found
-
-
-def _no_bundle():
+def no_bundle():
+    """The refusal of what is no bundle."""
     message = "This is no bundle of Parallelator. Choose a file made by make bundle."
     return Refused(422, "update_format", message, {})
 
 
-def _torn(what: str):
+def torn(what: str):
+    """The refusal of a damaged bundle; `what` is wrong with it."""
     message = "The bundle is damaged or cut short: %s. Copy it again." % what
     return Refused(422, "update_torn", message, {"v": what})
+
+
+def wrong_controller(needed: str, here: str):
+    """The refusal of a bundle for another controller than the one here."""
+    message = "This bundle is for another controller: it needs %s; here is %s." % (needed, here)
+    return Refused(422, "update_controller", message, {"v": needed})
+
+
+def full(message: str, code: str, blocks: int, free: int, block: int):
+    """The refusal of a bundle that needs more blocks than are free, of `block` bytes each."""
+    v, n = blocks * block // 1024, free * block // 1024
+    return Refused(507, code, message % (v, n), {"v": v, "n": n})
 
 
 def _foreign(found: str, mark: str):

@@ -83,7 +83,7 @@ class Update:
         receiver = self._receiver
         try:
             if offset == 0:
-                receiver = self._new(confirmed)
+                receiver = await self._new(confirmed)
                 await asyncio.sleep_ms(0)
                 await receiver.offer(body, size)
                 self._forget()
@@ -109,17 +109,29 @@ class Update:
             self._seen_ms = self._rig.clock.ms()
         return answer(self.view())
 
-    def _new(self, confirmed: bool):
+    async def _new(self, confirmed: bool):
         rig = self._rig
-        if rig.slot not in _OTHER:
-            message = "This rig was not installed by make deploy: bring the new version by cable."
+        if not rig.slot:
+            message = "This rig has no place for a second version: bring the new one by cable."
             raise Refused(409, "update_slot", message, {})
         key = _stored_key()
         if not key:
             message = "The rig has no key for updates: run make deploy once, by cable."
             raise Refused(409, "update_key", message, {})
+        if not rig.settled:
+            # What runs may be on trial still: the slot before is what it gives way to.
+            raise Refused(503, "busy", "The rig has only just started. Try again.", {})
         self._check_moment(confirmed)
-        return Receiver(_OTHER[rig.slot], key, pads(key), rig.guard.strained, rig.pauses.flash)
+        await asyncio.sleep_ms(0)
+        if rig.slot in _OTHER:
+            from .bundle_files import Files
+
+            target = Files(_OTHER[rig.slot], rig.pauses.flash)
+        else:
+            from .bundle_image import Image
+
+            target = Image(rig.pauses.flash)
+        return Receiver(target, key, pads(key), rig.guard.strained)
 
     def _check_moment(self, confirmed: bool):
         snap = self._rig.snap
@@ -149,7 +161,7 @@ class Update:
             self._check_moment(confirmed)
         except Refused as error:
             return _refusal(error)
-        if not self._rig.switch(_OTHER[self._rig.slot]):
+        if not self._rig.switch(self._receiver.target.slot):
             return problem(507, "update_storage", _FLASH)
         self._rig.restart("update")
         return answer({"offered": self._receiver.version}, 202)
