@@ -133,7 +133,9 @@ def main():
     """Make the file; return the exit code."""
     parser = argparse.ArgumentParser(description="Make a bundle for updates over the air.")
     parser.add_argument("--build", type=Path, default=build.ROOT / "build/device")
-    parser.add_argument("--image", help="in place of a build: the name of a built image, or a file")
+    parser.add_argument(
+        "--image", help="in place of a build: the name of a built image, or a file"
+    )
     parser.add_argument("--version", default=build.version(), help="of the image")
     parser.add_argument("--into", type=Path, help="without it build/parallelator-VERSION.bundle")
     key.add_option(parser)
