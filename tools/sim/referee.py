@@ -129,9 +129,10 @@ class Referee:
         """A segment of the plant begins, or the firmware (its snapshot `snap`) changed a state."""
         plant = self._world.plant
         self._closings.settle(at_us, snap, TRIAL)
-        self._trials.follow(at_us, snap, TRIAL)
+        stay = self._trials.follow(at_us, snap, TRIAL)
         if (
-            plant.solutions == self._solution
+            not stay
+            and plant.solutions == self._solution
             and (snap is None or snap.state == self._states)
             and not self._closings.is_young(at_us)
         ):

@@ -105,14 +105,21 @@ class Trials:
             self._report(closed_us, pack, "a trial too often of a rig of one")
 
     def follow(self, at_us, snap, trial):
-        """Look at the trial that goes on; `trial` is the firmware's reason for it."""
-        if not self.members:
-            return
-        for pack in list(self.members):
-            if pack.closed and snap is not None and snap.reason[pack.i] != trial:
-                self._stay(pack, at_us)
+        """Look at the trial that goes on; `trial` is the firmware's reason for it.
+
+        Returns:
+            bool: True when a member stays, for which the limits of others hold from now on.
+        """
+        stay = [
+            pack
+            for pack in self.members
+            if pack.closed and snap is not None and snap.reason[pack.i] != trial
+        ]
+        for pack in stay:
+            self._stay(pack, at_us)
         if self.members and not self._told:
             self._follow(at_us)
+        return bool(stay)
 
     def _follow(self, at_us):
         limits = self._limits
