@@ -219,6 +219,7 @@ class App:
             self._start("chart_store", chart_store.run)
             if energy.is_asked(self.settings):
                 self._start("energy", lambda: self._energy(charges, rtc_state.found))
+            self._start("cascade", self._cascade)
         self._start("web", self._web)
         if self.settings["mqtt.host"]:
             self._start("mqtt", self._mqtt)
@@ -334,6 +335,13 @@ class App:
                 self.guard.resistance.forget,
             )
         await rig.meter.run(rig)
+
+    async def _cascade(self):
+        from parallelator.show.watch import Watch
+
+        if self.rig.cascade is None:
+            self.rig.cascade = Watch(self.rig)
+        await self.rig.cascade.run()
 
     async def _mqtt(self):
         # One by one, so that no tick waits for all of them.

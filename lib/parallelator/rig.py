@@ -47,8 +47,8 @@ class Rig:
         boot: number of this boot; datalog: the `Datalog`; network: the `Network`, of it `wifi`
             and `hostname`; mqtt: the `Mqtt`, None without a broker; controller: a dict of its
             `mhz`, `i2c_driver`, `psram`; meter: the `Meter`, None without the capacity of the
-            batteries; save: `Saving.save_text` of web, None before the page is up. They are set
-            after the others.
+            batteries; cascade: the `Watch` of show, None before it is up; save: `Saving.save_text`
+            of web, None before the page is up. They are set after the others.
     """
 
     def __init__(
@@ -109,6 +109,7 @@ class Rig:
         self.mqtt = mqtt
         self.controller = {}
         self.meter = meter
+        self.cascade = None
         self.save = save
         self.words = Words(values["language"])
 
@@ -122,6 +123,8 @@ class Rig:
             until_s, known_s = self.known.get(alarm["code"], (-1, 0))
             seen = alarm["since_ms"] <= until_s * 1000
             alarm["known_ms"] = known_s * 1000 if seen else None
+            if alarm["code"].startswith("cascade"):
+                alarm["text"] = self.cascade.text(alarm["code"])
             yield alarm
 
     def acknowledge(self, code: str, until_s: int):
@@ -247,6 +250,8 @@ class Rig:
             return "%s -> %s" % self.renamed[value]
         if code == "topology":
             return self.words.missing(self.snap).strip()
+        if code.startswith("cascade"):
+            return self.cascade.sentence(value)
         if code == "time_set":
             return self.clock.step(event[8], value)
         if code == "task_died":

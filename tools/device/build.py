@@ -43,6 +43,8 @@ APART = (
     "parallelator.hardware.ina_others",
     "parallelator.network.discovery",
     "parallelator.protection.pace",
+    "parallelator.show.cascade",
+    "parallelator.show.watch",
     "parallelator.web.bundle",
     "parallelator.web.update",
 )
