@@ -208,8 +208,7 @@ class App:
             rig.event_text,
             self.controller.number(),
         )
-        day = self.history.rings[-1]
-        chart_store = ChartStore(day, self.card, self.clock, self.snap, rig.boot)
+        chart_store = ChartStore(self.history.rings[-1], self.card, self.clock, self.snap, rig.boot)
         if not self.safe:
             self._start("counters", self.counters.run)
             self._start("history", self.history.run)

@@ -77,6 +77,7 @@ class Rig:
         network: "Network | None" = None,
         mqtt: "Mqtt | None" = None,
         meter: "Meter | None" = None,
+        cascade: "Watch | None" = None,
         save: "Callable[[bytes, bytes], Awaitable] | None" = None,
     ):
         self.settings = values
@@ -104,12 +105,10 @@ class Rig:
         self.within = scheduler.within
         self.pauses = collector.pauses
         self.collector = collector
-        self.boot = 0
+        self.boot, self.controller = 0, {}
         self.datalog, self.network = datalog, network
-        self.mqtt = mqtt
-        self.controller = {}
-        self.meter = meter
-        self.cascade = None
+        self.mqtt, self.meter = mqtt, meter
+        self.cascade = cascade
         self.save = save
         self.words = Words(values["language"])
 
@@ -123,7 +122,7 @@ class Rig:
             until_s, known_s = self.known.get(alarm["code"], (-1, 0))
             seen = alarm["since_ms"] <= until_s * 1000
             alarm["known_ms"] = known_s * 1000 if seen else None
-            if alarm["code"].startswith("cascade"):
+            if self.cascade and alarm["code"].startswith("cascade"):
                 alarm["text"] = self.cascade.text(alarm["code"])
             yield alarm
 
@@ -250,7 +249,7 @@ class Rig:
             return "%s -> %s" % self.renamed[value]
         if code == "topology":
             return self.words.missing(self.snap).strip()
-        if code.startswith("cascade"):
+        if self.cascade and code.startswith("cascade"):
             return self.cascade.sentence(value)
         if code == "time_set":
             return self.clock.step(event[8], value)

@@ -71,6 +71,7 @@ _RIG = (
     ("current", "sensor", "bus.current_ma/1000", "A", _OLD),
     ("power", "sensor", "bus.power_w", "W", _OLD),
     ("connected", "sensor", "bus.connected", "number", _OLD),
+    ("promise", "sensor", "promise_a", "A", 0),
 )
 _RIG_ENERGY = (
     ("soc", "sensor", "energy.soc_pct", "%", _COUNTED | _OLD),
