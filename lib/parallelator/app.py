@@ -176,8 +176,7 @@ class App:
         self._apply_modes()
         self.guard.start()
         self.clock.set_zone(self.settings["time.zone"])
-        watchdog = self.controller.watchdog(_WATCHDOG_MS)
-        self._card_until = None
+        self._card_until, watchdog = None, self.controller.watchdog(_WATCHDOG_MS)
         self._start_radio()
         protection = asyncio.create_task(
             self._scheduler.protect(self.guard, watchdog, self._collector)
@@ -208,7 +207,8 @@ class App:
             rig.event_text,
             self.controller.number(),
         )
-        chart_store = ChartStore(self.history.rings[-1], self.card, self.clock, self.snap, rig.boot)
+        day = self.history.rings[-1]
+        chart_store = ChartStore(day, self.card, self.clock, self.snap, rig.boot)
         if not self.safe:
             self._start("counters", self.counters.run)
             self._start("history", self.history.run)
