@@ -96,8 +96,8 @@ def harmed(found):
 
 
 def cascaded(found):
-    """True when another opened by a limit, or the output went dark."""
-    return bool(found["opened"] or found["dark"])
+    """True when another opened by a limit, or the output went dark; not when it was before."""
+    return bool(found["opened"] or found["dark"]) and found["said"]["on"] > 0
 
 
 async def judge(player, number):

@@ -73,7 +73,7 @@ class Witness:
             plant = world.plant
             self.said = {
                 "told": list(self._told),
-                "since_s": self._since_s,
+                "since_s": list(self._since_s),
                 "risk": watch.cascade.risk(self._lost),
                 "promise_a": watch.promise_a(),
                 "load_a": plant.load_a,

@@ -259,7 +259,7 @@ class Description:
             if holds & catalog.EVENT and holds & catalog.MQTT
         ]
         for begin in range(0, len(codes), _CODES_A_PIECE):
-            text = json.dumps(codes[begin : begin + _CODES_A_PIECE])[1:-1]
+            text = json.dumps(codes[begin : begin + _CODES_A_PIECE])[1:-1].replace(" ", "")
             yield ("," if begin else "") + text
         yield "]}"
 
