@@ -42,6 +42,7 @@ _RETURNS = {"hang": "update_hung", "power": "update_cut", "misnamed": "app_unkno
 _CAUSES = {1: "reset_power", 2: "reset_hard", 3: "reset_watchdog", 5: "reset_soft"}
 _TCA_BASE = const(0x20)
 _POWERED_ON = const(1)  # machine.PWRON_RESET
+_CASCADE_MS = const(1000)
 _CARD_MS = const(3000)  # the longest wait for the card before the protection starts
 
 
@@ -336,11 +337,16 @@ class App:
         await rig.meter.run(rig)
 
     async def _cascade(self):
-        from parallelator.show.watch import Watch
+        from parallelator.show.cascade import Cascade
 
-        if self.rig.cascade is None:
-            self.rig.cascade = Watch(self.rig)
-        await self.rig.cascade.run()
+        rig = self.rig
+        if rig.cascade is None:
+            rig.cascade = Cascade(self.snap, self.guard.limits, self.events.emit)
+        while True:
+            await asyncio.sleep_ms(_CASCADE_MS)
+            told = rig.meter and rig.meter.told
+            for _ in rig.cascade.looking(told[-1] if told else None):
+                await asyncio.sleep_ms(0)
 
     async def _mqtt(self):
         # One by one, so that no tick waits for all of them.

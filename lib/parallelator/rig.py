@@ -47,8 +47,8 @@ class Rig:
         boot: number of this boot; datalog: the `Datalog`; network: the `Network`, of it `wifi`
             and `hostname`; mqtt: the `Mqtt`, None without a broker; controller: a dict of its
             `mhz`, `i2c_driver`, `psram`; meter: the `Meter`, None without the capacity of the
-            batteries; cascade: the `Watch` of show, None before it is up; save: `Saving.save_text`
-            of web, None before the page is up. They are set after the others.
+            batteries; cascade: the `Cascade`, None before it is up; save: `Saving.save_text` of
+            web, None before the page is up. They are set after the others.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Rig:
         network: "Network | None" = None,
         mqtt: "Mqtt | None" = None,
         meter: "Meter | None" = None,
-        cascade: "Watch | None" = None,
+        cascade: "Cascade | None" = None,
         save: "Callable[[bytes, bytes], Awaitable] | None" = None,
     ):
         self.settings = values
@@ -123,7 +123,7 @@ class Rig:
             seen = alarm["since_ms"] <= until_s * 1000
             alarm["known_ms"] = known_s * 1000 if seen else None
             if self.cascade and alarm["code"].startswith("cascade"):
-                alarm["text"] = self.cascade.text(alarm["code"])
+                alarm["text"] = self.cascade.sentence(self.words, alarm["code"])
             yield alarm
 
     def acknowledge(self, code: str, until_s: int):
@@ -250,7 +250,7 @@ class Rig:
         if code == "topology":
             return self.words.missing(self.snap).strip()
         if self.cascade and code.startswith("cascade"):
-            return self.cascade.sentence(value)
+            return self.cascade.sentence(self.words, code, value)
         if code == "time_set":
             return self.clock.step(event[8], value)
         if code == "task_died":

@@ -20,16 +20,19 @@ class Listener:
         return [told for us, *told in self._told if us <= seconds * 1000000][-1]
 
     def __call__(self):
-        from parallelator.show.watch import Watch
+        from parallelator.show.cascade import Cascade
+        from parallelator.wording import Words
 
-        tell = Watch.tell
+        tell, words = Cascade.tell, Words("en")
 
-        def heard(watch, kind, risk):
-            tell(watch, kind, risk)
-            alarms = [alarm["text"] for alarm in watch._rig.alarms() if "cascade" in alarm["code"]]
-            self._told.append((current.world.now_us, watch.keeps(), watch.promise_a(), alarms))
+        def heard(cascade, kind, risk):
+            tell(cascade, kind, risk)
+            codes = [code for code, _, _ in cascade._snap.alarms() if "cascade" in code]
+            alarms = [cascade.sentence(words, code) for code in codes]
+            told = current.world.now_us, cascade.keeps(), cascade.promise_a, alarms
+            self._told.append(told)
 
-        Watch.tell = heard
+        Cascade.tell = heard
 
 
 def test_a_loss_is_told_before_it_pulls_the_others_along():

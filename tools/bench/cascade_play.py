@@ -74,10 +74,10 @@ class Witness:
             self.said = {
                 "told": list(self._told),
                 "since_s": list(self._since_s),
-                "risk": watch.cascade.risk(self._lost),
-                "promise_a": watch.promise_a(),
+                "risk": watch.risk(self._lost),
+                "promise_a": watch.promise_a,
                 "load_a": plant.load_a,
-                "on": watch.cascade.on,
+                "on": watch.on,
                 "amps": [round(a, 2) for a in plant.current_a],
                 "r_mohm": list(rig.snap.r_mohm),
                 "soc": [round(soc, 3) for soc in plant.soc],

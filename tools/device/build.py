@@ -44,7 +44,6 @@ APART = (
     "parallelator.network.discovery",
     "parallelator.protection.pace",
     "parallelator.show.cascade",
-    "parallelator.show.watch",
     "parallelator.web.bundle",
     "parallelator.web.update",
 )

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-only
-"""What the loss of one pack or board does to the others, and what the rig can promise. Pure; run
-by `watch`.
+"""What the loss of one pack or board does to the others, told before it happens, and what the rig
+can promise. Pure; run by app once the rig protects.
 
 All packs hang on one output. What one carries no more, the others take over by their conductance:
 the output falls by what is missing, divided by the conductance of those that are left. So each
@@ -26,6 +26,7 @@ from parallelator.snapshot import (
     IDLE_MA,
     NO_CHARGE,
     NO_TEMPERATURE,
+    RIG,
     carries,
 )
 
@@ -34,6 +35,10 @@ LOST = const(17)
 """A risk is one number: bits 0 to 15 are the packs that follow; DARK: nobody is left, though there
 is a load; from bit LOST on what is lost, pack 0..15, or 16 and a board. 0: nobody follows."""
 
+_CODES = ("cascade", "cascade_board")
+_HELD_S = const(5)
+_GONE_S = const(30)
+"""How long a risk is there before it is told, and away before it is told no more."""
 _SMOOTH = const(4)  # seconds over which the current of a pack is averaged
 _FAR_MV = const(3000)
 _LEAST_MOHM = const(10)
@@ -47,11 +52,13 @@ class Cascade:
     """Follows one rig.
 
     Args:
-        snap: the `Snapshot`; limits: the `rules.Limits` in force.
+        snap: the `Snapshot`; limits: the `rules.Limits` in force; emit: function (code, i, state,
+            reason, value) that records an event.
 
     Attributes:
         on: mask of the packs that carry the output; there: how many have valid readings.
-        pack, board: the worst risk by the loss of one pack and by that of one board, see LOST.
+        told: the worst risk by the loss of one pack and by that of one board, as far as their
+            alarms stand, see LOST.
         promise_a: the current that a load may draw from now on, in whole amperes, rounded down:
             none of the packs that are on is beyond its limits then, and, if there are two or
             more, none of the others would be after the loss of any one of them. A pack that is
@@ -60,13 +67,15 @@ class Cascade:
             are off do not count, and the loss of a board is not in it. None: not known yet.
     """
 
-    def __init__(self, snap: "Snapshot", limits: "Limits"):
+    def __init__(self, snap: "Snapshot", limits: "Limits", emit: "Emit"):
         self._snap = snap
         self._limits = limits
+        self._emit = emit
         self._ma, self._siemens, self._order = (array("i", bytes(4 * BATTERIES)) for _ in range(3))
         self.on = self.there = self._count = self._low_mv = 0
         self._way = 1
-        self.pack = self.board = 0
+        self.told = [0, 0]
+        self._seconds = bytearray(2)
         self.promise_a = None
 
     def looking(self, first: "int | None"):
@@ -79,16 +88,24 @@ class Cascade:
         yield from self._note()
         yield from self._promising()
         self._way = -1 if sum(self._ma) < 0 else 1
-        yield from self._arrange()
+        count = 0
+        for i in range(BATTERIES):
+            if i % CHANNELS == 0:
+                yield
+            if self.on >> i & 1:
+                insert(self._order, count, self._room_mv(i, self._way, True) << 4 | i)
+                count += 1
+        self._count = count
         pack = board = 0
         for i in range(BATTERIES):
             yield
             if self.on >> i & 1:
-                pack = self._worse(pack, self.risk(i), self.pack, first)
+                pack = self._worse(pack, self.risk(i), self.told[0], first)
         for b in range(BOARDS):
             yield
-            board = self._worse(board, self.risk(BATTERIES + b), self.board, None)
-        self.pack, self.board = pack, board
+            board = self._worse(board, self.risk(BATTERIES + b), self.told[1], None)
+        self.tell(0, pack)
+        self.tell(1, board)
 
     def _worse(self, one: int, other: int, before: int, first: "int | None"):
         """Of two risks the worse: dark is worse than many that follow, many worse than few; of
@@ -186,18 +203,6 @@ class Cascade:
             room_mv = min(room_mv, spare_mv * mohm // pack_mohm)
         return max(room_mv, -_FAR_MV)
 
-    def _arrange(self):
-        """Sort the packs that are on by their room."""
-        count = 0
-        for i in range(BATTERIES):
-            if i % CHANNELS == 0:
-                yield
-            if self.on >> i & 1:
-                room_mv = self._room_mv(i, self._way, True)
-                insert(self._order, count, room_mv << 4 | i)
-                count += 1
-        self._count = count
-
     def _fit_pct(self, i: int):
         """How much of what pack i carries may be counted on, per cent."""
         snap, limits = self._snap, self._limits
@@ -245,3 +250,58 @@ class Cascade:
                     room_mv = next_mv if i == tightest else least_mv
                     promise_ma = min(promise_ma, left_ma + room_mv * left // 100)
         self.promise_a = max(promise_ma, 0) // 1000
+
+    # What is told
+
+    def tell(self, kind: int, risk: int):
+        """A second went by with this risk, 0 = none, by the loss of a pack (kind 0) or of a board
+        (1): raise or clear its alarm."""
+        told, seconds = self.told[kind], self._seconds
+        if bool(risk) == bool(told):
+            seconds[kind] = 0
+            self.told[kind] = risk
+            return
+        seconds[kind] += 1
+        if seconds[kind] < (_GONE_S if told else _HELD_S):
+            return
+        seconds[kind] = 0
+        self.told[kind] = risk
+        self._snap.alarm(_CODES[kind], RIG, risk > 0)
+        if risk:
+            self._emit(_CODES[kind], RIG, 0, 0, risk)
+
+    def keeps(self):
+        """Whether the rig stands the loss of any one pack; None while fewer than two are there
+        or none is on."""
+        return not self.told[0] if self.on and self.there > 1 else None
+
+    def risks(self):
+        """What is told, as `GET /api/state` shows it: a list of dicts."""
+        found = []
+        for risk in self.told:
+            lost = risk >> LOST
+            if risk:
+                row = {"n": lost + 1, "board": None}
+                if lost >= BATTERIES:
+                    row = {"n": None, "board": lost - BATTERIES + 1}
+                row["follow"] = [i + 1 for i in range(BATTERIES) if risk >> i & 1]
+                row["dark"] = risk & DARK > 0
+                found.append(row)
+        return found
+
+    def sentence(self, words: "Words", code: str, risk: int = 0):
+        """The alarm or event of this code in words.
+
+        Args:
+            words: the `Words`; risk: that of the event, 0 = that of the alarm, which stands.
+        """
+        risk = risk or self.told[_CODES.index(code)]
+        lost = risk >> LOST
+        follow = [words.cascade("name", i + 1) for i in range(BATTERIES) if risk >> i & 1]
+        what = "dark" if risk & DARK else "one" if len(follow) == 1 else "many"
+        if len(follow) > 1:
+            follow[-2:] = [words.cascade("and", follow[-1], follow[-2])]
+        text = words.cascade(what, ", ".join(follow))
+        if lost < BATTERIES:
+            return words.cascade("pack", lost + 1, text)
+        return words.cascade("board", lost - BATTERIES + 1, text)

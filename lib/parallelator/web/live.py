@@ -153,7 +153,7 @@ async def frame(rig: "Rig", slow: int):
         meter and views.energy(meter),
         known,
         rig.saves,
-        cascade and cascade.promise_a(),
+        cascade and cascade.promise_a,
         cascade.told if cascade else (),
     )
     await asyncio.sleep_ms(0)

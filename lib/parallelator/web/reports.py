@@ -269,7 +269,7 @@ class Reports:
             "current_amperes", "gauge", "Current of the output, positive when drawn.", amperes
         )
         if rig.cascade:
-            promise_a, keeps = rig.cascade.promise_a(), rig.cascade.keeps()
+            promise_a, keeps = rig.cascade.promise_a, rig.cascade.keeps()
             text = "Current that a load may draw from now on."
             yield from self._single("promise_amperes", "gauge", text, promise_a)
             text = "1 while the others stand the loss of any one battery."

@@ -4,8 +4,7 @@
 from parallelator.catalog import ON
 from parallelator.protection.rules import Limits
 from parallelator.settings import defaults
-from parallelator.show.cascade import DARK, LOST
-from parallelator.show.watch import Watch
+from parallelator.show.cascade import DARK, LOST, Cascade
 from parallelator.snapshot import RIG, Snapshot
 from parallelator.wording import Words
 
@@ -13,20 +12,12 @@ SEVEN = 6 << LOST
 BOARD_2 = 17 << LOST
 
 
-class Guard:
-    limits = Limits(defaults())
-
-
 class Rig:
-    meter = None
-    guard = Guard()
-
     def __init__(self, language="en"):
         self.snap = Snapshot()
         self.words = Words(language)
-        self.events = self
         self.told = []
-        self.cascade = Watch(self)
+        self.cascade = Cascade(self.snap, Limits(defaults()), self.emit)
 
     def emit(self, code, i, state, reason, value):
         self.told.append((code, i, value))
@@ -52,7 +43,7 @@ def test_the_worst_risk_is_followed_while_it_stands():
     rig = Rig()
     rig.seconds(5, SEVEN | 1)
     rig.seconds(1, SEVEN | 3)
-    assert rig.cascade.text("cascade").startswith(
+    assert rig.cascade.sentence(rig.words, "cascade").startswith(
         "If battery 7 drops out, 1 and 2 are overloaded."
     )
     rig.seconds(3, 0)
@@ -70,7 +61,10 @@ def test_packs_and_boards_are_told_apart():
     assert rig.cascade.risks()[1] == {
         "n": None, "board": 2, "follow": [1, 2, 3, 4], "dark": True,
     }  # fmt: skip
-    assert rig.cascade.text("cascade_board") == "If board 2 drops out, the output goes dark."
+    assert (
+        rig.cascade.sentence(rig.words, "cascade_board")
+        == "If board 2 drops out, the output goes dark."
+    )
 
 
 def test_it_is_said_as_a_technician_says_it():
@@ -84,18 +78,19 @@ def test_it_is_said_as_a_technician_says_it():
         ("fr", SEVEN | 1 << 4, "Si la batterie 7 lâche, la 5 passe en surcharge. "),
         ("fr", BOARD_2 | 1, "Si la carte 2 lâche, la 1 passe en surcharge."),
     ):
-        found = Rig(language).cascade.sentence(risk)
+        rig = Rig(language)
+        found = rig.cascade.sentence(rig.words, "cascade", risk)
         assert found.startswith(said), found
 
 
 def test_n_minus_1_is_known_where_two_are_there_and_one_is_on():
     rig = Rig()
     watch = rig.cascade
-    assert watch.keeps() is None and watch.promise_a() is None
+    assert watch.keeps() is None and watch.promise_a is None
     for count, keeps in ((0, None), (1, None), (2, True)):
         for i in range(count):
             rig.snap.state[i], rig.snap.valid[i], rig.snap.voltage_mv[i] = ON, 1, 28000
-        for _ in watch.cascade.looking(None):
+        for _ in watch.looking(None):
             pass
         assert watch.keeps() is keeps, count
     rig.seconds(5, SEVEN | 1)
