@@ -40,7 +40,7 @@ _HELD_S = const(5)
 _GONE_S = const(30)
 """How long a risk is there before it is told, and away before it is told no more."""
 _SMOOTH = const(4)  # seconds over which the current of a pack is averaged
-_FAR_MV = const(3000)
+_FAR_MV = const(20000)
 _LEAST_MOHM = const(10)
 _FIT_MV = const(1000)
 _FIT_PCT = const(10)
@@ -71,7 +71,9 @@ class Cascade:
         self._snap = snap
         self._limits = limits
         self._emit = emit
-        self._ma, self._siemens, self._order = (array("i", bytes(4 * BATTERIES)) for _ in range(3))
+        self._ma = array("i", bytes(4 * BATTERIES))
+        self._siemens = array("H", bytes(2 * BATTERIES))
+        self._order = array("i", bytes(4 * BATTERIES))
         self.on = self.there = self._count = self._low_mv = 0
         self._way = 1
         self.told = [0, 0]
@@ -164,15 +166,15 @@ class Cascade:
         """How far the output falls when so much has to be carried by so much conductance."""
         if lost_ma <= 0:
             return 0
-        fall_mv = min(100 * lost_ma // conductance + 1, _FAR_MV)
+        fall_mv = min(100 * lost_ma // conductance, _FAR_MV) + 1
         if self._way > 0:
-            more_ma = sum(self._ma) // 100 * fall_mv // max(self._low_mv - fall_mv, _FAR_MV)
+            more_ma = sum(self._ma) // 100 * fall_mv // max(self._low_mv - fall_mv, 1)
             fall_mv += 10000 * more_ma // conductance
         return fall_mv
 
     def _note(self):
         """Note who is on, what each carries and how well it conducts, in 0.01 S."""
-        snap, on, low_mv = self._snap, 0, _FAR_MV * 10
+        snap, on, low_mv = self._snap, 0, 1 << 20
         for i in range(BATTERIES):
             if i % CHANNELS == 0:
                 yield
