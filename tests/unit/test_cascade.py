@@ -137,6 +137,22 @@ def test_the_only_pack_that_is_on_leaves_the_dark_and_the_only_one_there_is_no_r
     assert rig.look().pack == DARK
     rig.snap.valid[1] = 0
     assert rig.look().pack == 0
+    rig = equal(2, 20)
+    rig.snap.state[1] = WAITING
+    assert rig.look().pack == 0, "without a load there is nothing to go dark"
+
+
+def test_a_load_of_constant_power_draws_more_once_the_output_has_fallen():
+    rig = Rig([(27000, 100)] * 4, 29700)
+    assert rig.follow([0]) == 0 and rig.look().risk(0) != 0
+    assert Rig([(27000, 100)] * 4, 29000).look().risk(0) == 0
+
+
+def test_dark_is_worse_than_many_and_many_worse_than_few():
+    worse = equal(4, 0).cascade._worse
+    few, many, dark = 5 << LOST | 1, 7 << LOST | 6, 2 << LOST | DARK | 1
+    for one, other, worst in ((few, many, many), (many, dark, dark), (0, few, few), (0, 0, 0)):
+        assert worse(one, other, 0, None) == worse(other, one, 0, None) == worst
 
 
 def test_a_rig_that_is_charged_is_the_same_upside_down():
@@ -235,3 +251,13 @@ def test_each_step_is_short_and_nothing_is_kept():
     rig = equal(BATTERIES, 155000)
     steps = sum(1 for _ in rig.cascade.looking(None))
     assert steps == 4 + 4 + 1 + 4 + 16 + 4
+
+
+def test_a_weak_pack_does_not_hold_down_what_the_others_can_carry():
+    rig = equal(4, 10000)
+    rig.snap.soc_pct[0] = 5
+    rig.snap.voltage_mv[0] = rig.limits.min_voltage_mv + 1
+    assert rig.look().promise_a == 25
+    rig = equal(4, 8000)
+    rig.snap.current_ma[0], rig.snap.soc_pct[0] = 9900, 0
+    assert rig.look().promise_a == 20
