@@ -76,7 +76,8 @@ def rig(number):
     }
     boards = (count + 3) // 4
     board = boards > 1 and draw.random() < 0.25
-    lost = BOARD + draw.randrange(boards) if board else draw.randrange(count)
+    # Only full boards: one with a single battery is lost as that battery is.
+    lost = BOARD + draw.randrange(count // 4) if board else draw.randrange(count)
     return plan, lost, round(draw.uniform(60, 70), 2), draw.choice(KINDS)
 
 
@@ -100,12 +101,17 @@ def cascaded(found):
     return bool(found["opened"] or found["dark"]) and found["said"]["on"] > 0
 
 
+def _broken(found):
+    """What keeps a play from being judged, None when it can be."""
+    return found["failures"] or found["alloc"] or (None if found["said"] else "never settled")
+
+
 async def judge(player, number):
     """Play a rig, and once more with the loss that its alarm names; returns a row."""
     plan, lost, at_s, kind = rig(number)
     found = await player.play(with_loss(plan, lost, at_s, kind))
-    if found["failures"] or not found["said"]:
-        return {"number": number, "broken": found["failures"] or "never settled"}
+    if broken := _broken(found):
+        return {"number": number, "broken": broken}
     said = found["said"]
     which = lost >= BOARD
     since_s = said["since_s"][which]
@@ -123,6 +129,8 @@ async def judge(player, number):
         again = found
         if named != lost:
             again = await player.play(with_loss(plan, named, at_s, kind))
+            if broken := _broken(again):
+                return {"number": number, "broken": broken}
         row["named"].append({"lost": named, "harmed": harmed(again), "found": again})
     return row
 
@@ -150,7 +158,7 @@ def table(rows):
     false = [(row, one) for row, one in named if not one["harmed"]]
     for row in rows:
         if "broken" in row:
-            print("rig %d: %s" % (row["number"], row["broken"]))
+            print("rig %d: %s" % (row["number"], str(row["broken"])[:99]))
     for row in fell:
         if not row["warned"]:
             print("rig %d: loss of %d was not told" % (row["number"], row["lost"]))

@@ -38,12 +38,15 @@ class Witness:
         self._told = [0, 0]
         self._since_s = [None, None]
         self.said = None
+        self._risk = 0
         self.opened, self.beyond, self.dark = set(), set(), False
 
     def hook(self):
-        """Sabotage for `play`: looks after each cycle of the guard."""
+        """Sabotage for `play`: looks after each cycle of the guard, and at the end of each look
+        of the cascade."""
         from parallelator.app import App
         from parallelator.protection.guard import Guard
+        from parallelator.show.cascade import Cascade
         from sim import current
 
         tick, make = Guard.tick, App.__init__
@@ -58,6 +61,13 @@ class Witness:
             if apps and apps[0].rig.cascade:
                 self._look(current.world, apps[0].rig)
 
+        tell = Cascade.tell
+
+        def heard(cascade, kind, risk):
+            tell(cascade, kind, risk)
+            self._risk = cascade.risk(self._lost)
+
+        Cascade.tell = heard
         App.__init__ = made
         Guard.tick = watched
 
@@ -74,7 +84,7 @@ class Witness:
             self.said = {
                 "told": list(self._told),
                 "since_s": list(self._since_s),
-                "risk": watch.risk(self._lost),
+                "risk": self._risk,
                 "promise_a": watch.promise_a,
                 "load_a": plant.load_a,
                 "on": watch.on,
