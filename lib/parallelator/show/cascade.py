@@ -10,8 +10,9 @@ whichever comes first. A pack that opens makes the output fall further; so it do
 the end who opens first. A rig that is charged is the same, upside down.
 
 What the packs carry now is measured, so their rest voltages need not be known. The load is taken
-for one of constant power, which draws more from a lower output: the others can only carry less
-than is said here.
+for one of constant power, which draws more from a lower output: one of constant current is a
+little easier on them than is said here. Packs that wait do not count, though some might join in
+time.
 """
 
 from array import array
@@ -123,9 +124,9 @@ class Cascade:
         return worst
 
     def risk(self, lost: int):
-        """What follows the loss of a pack 0..15, or of board `lost` - 16, as of the last look: see
-        LOST; 0 for the only pack there is, and where the board has all packs that are on, or one
-        at most.
+        """What follows the loss of a pack 0..15, or of board `lost` - 16, as of the last look,
+        which must be over: see LOST; 0 for the only pack there is, and where the board has all
+        packs that are on, or one at most.
 
         The order of what opens does not change who is left: whoever is beyond a limit gives
         current, so its opening makes the output fall further.
