@@ -16,6 +16,7 @@ TOTALS = fields(
         for key in (
             *("name", "version", "language", "uptime_ms", "time", "boot", "bus", "max", "min"),
             *("mean_mv", "discharge_mah", "charge_mah", "energy"),
+            *("promise_a", "n_minus_1", "cascade"),
         )
     },
     alarm_count="int",

@@ -117,6 +117,21 @@ SCHEMAS = {
         max=PEAK, min=PEAK, mean_mv="int?", discharge_mah="int", charge_mah="int",
         discharge_wh="num?", charge_wh="num?",
         energy=optional(fields(**dict.fromkeys(CATALOG.ENERGY, "int?"))),
+        promise_a=of("int?") | {
+            "description": "Current that a load may draw from now on, A: nobody is beyond a limit "
+            "then, nor after the loss of any one battery where several are on",
+        },
+        n_minus_1=of("bool?") | {
+            "description": "Whether the others stand the loss of any one battery at this load; "
+            "null where fewer than two are there or none is on",
+        },
+        cascade=array(fields(
+            n="int?", board="int?", follow=array(of("int")), dark="bool",
+        )) | {
+            "maxItems": 2,
+            "description": "The worst loss of a battery and that of a board that others would "
+            "follow: who does, and whether the output goes dark",
+        },
         batteries=array(BATTERY) | {"minItems": 16, "maxItems": 16},
         alarms=array(fields(
             code={"enum": ALARMS}, severity=SEVERITY, n="int?", since_ms="int", known_ms="int?",

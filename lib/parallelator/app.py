@@ -42,6 +42,7 @@ _RETURNS = ("hang", "update_hung"), ("power", "update_cut"), ("misnamed", "app_u
 _CAUSES = (1, "reset_power"), (2, "reset_hard"), (3, "reset_watchdog"), (5, "reset_soft")
 _TCA_BASE = const(0x20)
 _POWERED_ON = const(1)  # machine.PWRON_RESET
+_CASCADE_MS = const(1000)
 _CARD_MS = const(3000)  # the longest wait for the card before the protection starts
 
 
@@ -176,8 +177,7 @@ class App:
         self._apply_modes()
         self.guard.start()
         self.clock.set_zone(self.settings["time.zone"])
-        watchdog = self.controller.watchdog(_WATCHDOG_MS)
-        self._card_until = None
+        self._card_until, watchdog = None, self.controller.watchdog(_WATCHDOG_MS)
         self._start_radio()
         protection = asyncio.create_task(
             self._scheduler.protect(self.guard, watchdog, self._collector)
@@ -219,6 +219,7 @@ class App:
             self._start("chart_store", chart_store.run)
             if energy.is_asked(self.settings):
                 self._start("energy", lambda: self._energy(charges, rtc_state.found))
+            self._start("cascade", self._cascade)
         self._start("web", self._web)
         if self.settings["mqtt.host"]:
             self._start("mqtt", self._mqtt)
@@ -336,6 +337,18 @@ class App:
                 self.guard.resistance.forget,
             )
         await rig.meter.run(rig)
+
+    async def _cascade(self):
+        from parallelator.show.cascade import Cascade
+
+        rig = self.rig
+        if rig.cascade is None:
+            rig.cascade = Cascade(self.snap, self.guard.limits, self.events.emit)
+        while True:
+            await asyncio.sleep_ms(_CASCADE_MS)
+            told = rig.meter and rig.meter.told
+            for _ in rig.cascade.looking(told[-1] if told else None):
+                await asyncio.sleep_ms(0)
 
     async def _mqtt(self):
         # One by one, so that no tick waits for all of them.

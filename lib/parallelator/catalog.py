@@ -189,6 +189,8 @@ CODES = (
     ("bus_overload", "danger", "", _RIG_ALARM),
     ("rig_empty", "trouble", "", _RIG | _FIRST),
     ("charger_high", "trouble", "mV", _RIG | _FIRST),
+    ("cascade", "trouble", "text", _RIG | _FIRST),
+    ("cascade_board", "notice", "text", _RIG | _FIRST),
     ("topology", "trouble", "text", _RIG | _ACK),
     ("i2c_fault", "trouble", "", _RIG | _ACK),
     ("deadline_missed", "trouble", "ms", _RIG | _ACK),

@@ -48,8 +48,8 @@ class Rig:
         boot: number of this boot; datalog: the `Datalog`; network: the `Network`, of it `wifi`
             and `hostname`; mqtt: the `Mqtt`, None without a broker; controller: a dict of its
             `mhz`, `i2c_driver`, `psram`; meter: the `Meter`, None without the capacity of the
-            batteries; save: `Saving.save_text` of web, None before the page is up. They are set
-            after the others.
+            batteries; cascade: the `Cascade`, None before it is up; save: `Saving.save_text` of
+            web, None before the page is up. They are set after the others.
     """
 
     def __init__(
@@ -78,6 +78,7 @@ class Rig:
         network: "Network | None" = None,
         mqtt: "Mqtt | None" = None,
         meter: "Meter | None" = None,
+        cascade: "Cascade | None" = None,
         save: "Callable[[bytes, bytes], Awaitable] | None" = None,
     ):
         self.settings = values
@@ -105,11 +106,10 @@ class Rig:
         self.within = scheduler.within
         self.pauses = collector.pauses
         self.collector = collector
-        self.boot = 0
+        self.boot, self.controller = 0, {}
         self.datalog, self.network = datalog, network
-        self.mqtt = mqtt
-        self.controller = {}
-        self.meter = meter
+        self.mqtt, self.meter = mqtt, meter
+        self.cascade = cascade
         self.save = save
         self.words = Words(values["language"])
 
@@ -123,6 +123,8 @@ class Rig:
             until_s, known_s = self.known.get(alarm["code"], (-1, 0))
             seen = alarm["since_ms"] <= until_s * 1000
             alarm["known_ms"] = known_s * 1000 if seen else None
+            if self.cascade and alarm["code"].startswith("cascade"):
+                alarm["text"] = self.cascade.sentence(self.words, alarm["code"])
             yield alarm
 
     def acknowledge(self, code: str, until_s: int):
@@ -248,6 +250,8 @@ class Rig:
             return "%s -> %s" % self.renamed[value]
         if code == "topology":
             return self.words.missing(self.snap).strip()
+        if self.cascade and code.startswith("cascade"):
+            return self.cascade.sentence(self.words, code, value)
         if code == "time_set":
             return self.clock.step(event[8], value)
         if code == "task_died":

@@ -81,6 +81,10 @@ def rig_view(rig: "Rig"):
     view["energy"] = meter and dict(zip(catalog.ENERGY, energy(meter)))
     view["discharge_wh"] = meter and sum(meter.out_dwh) / 10
     view["charge_wh"] = meter and sum(meter.in_dwh) / 10
+    cascade = rig.cascade
+    view["promise_a"] = cascade and cascade.promise_a
+    view["n_minus_1"] = cascade and cascade.keeps()
+    view["cascade"] = cascade.risks() if cascade else []
     return view
 
 

@@ -22,6 +22,7 @@ _PARTS = tuple(
         "entity",
         "console",
         "json",
+        "cascade",
     ]
 )
 """Parts of a file in messages/ that are used here; the page uses the others as well."""
@@ -120,6 +121,10 @@ class Words:
     def entity(self, key: str, n: int = 0):
         """What Home Assistant calls a value, or battery n itself."""
         return self._word("entity", key).format(n=n)
+
+    def cascade(self, key: str, n: "int | str", v: str = ""):
+        """A part of the sentence that says what a loss would do."""
+        return self._word("cascade", key).format(n=n, v=v)
 
     def state(self, name: str):
         """A state, one of the codes of STATES, in words."""

@@ -12,7 +12,7 @@ from rigs import ROOT, simulated
 
 SOAK = os.environ.get("SOAK") == "1"
 RIGS = 20 if SOAK else 3
-MESSAGES = 8 + 4 * 4
+MESSAGES = 9 + 4 * 4
 ENTITIES = 36 + 4 * 16
 
 

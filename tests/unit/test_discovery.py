@@ -16,7 +16,7 @@ NODE = "parallelator_246f280102%02x"
 class Rig:
     """What Mqtt asks of a rig."""
 
-    meter = None
+    meter = cascade = None
     save = None
 
     class network:

@@ -22,6 +22,7 @@ SECTIONS = (
     "mqtt",
     "entity",
     "json",
+    "cascade",
 )
 REFUSED = [
     "locked",

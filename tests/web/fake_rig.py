@@ -15,8 +15,9 @@ an image, no name another place), `begin` (it has only just started), `idle` (no
 MA` (of each battery), `carry N MA` (of one), `charge V ...` (what is told of the rig's charge, as
 of `catalog.ENERGY`; `-` is not known; no value: the capacity is not set), `tire PCT` (the capacity
 of battery 1), `pass S` (S seconds go by at once), `learn SHARE HOW` (so much has left full packs;
-`own`: a curve was learned, `-`: not yet, else why not). Each is answered with `ok` on standard
-output, and the first line of output is `ready`.
+`own`: a curve was learned, `-`: not yet, else why not), `risk PACK BOARD A` (what a loss would do,
+as of `cascade.LOST`, 0 = nothing, and the current on promise). Each is answered with `ok` on
+standard output, and the first line of output is `ready`.
 """
 
 import asyncio
@@ -32,6 +33,7 @@ from parallelator.clock import Clock
 from parallelator.energy.calibration import Calibration
 from parallelator.energy.charge import Charge
 from parallelator.health import Collector
+from parallelator.protection.rules import Limits
 from parallelator.records.blackbox import BlackBox
 from parallelator.records.card import FOLDER
 from parallelator.records.datalog import LOGS
@@ -40,6 +42,7 @@ from parallelator.records.history import History
 from parallelator.records.sample_ring import BUS, SampleRing
 from parallelator.rig import Rig
 from parallelator.scheduler import Scheduler
+from parallelator.show.cascade import Cascade
 from parallelator.snapshot import ALL, BATTERIES, NO_CHARGE, RIG, Snapshot
 from parallelator.web import server
 
@@ -475,6 +478,12 @@ class FakeRig(Rig):
             self.meter.health.first_pct = int(args[0])
         elif command == "learn":
             self.learn(int(args[0]), args[1])
+        elif command == "risk":
+            pack, board, promise_a = map(int, args)
+            self.risk(promise_a)
+            for _ in range(5):
+                self.cascade.tell(0, pack)
+                self.cascade.tell(1, board)
         elif command == "setup":
             self._powered_on = self.frozen = True
             self.snap.uptime_s = 600 - int(args[0])
@@ -505,11 +514,17 @@ class FakeRig(Rig):
         self.snap.alarm(code, i, True)
         self.events.emit("alert_dead", RIG, 0, 0, 0)
 
+    def risk(self, promise_a):
+        self.cascade = Cascade(self.snap, Limits(self.settings), self.events.emit)
+        self.cascade.promise_a = promise_a
+
     def extreme(self):
         """The longest texts a frame can hold."""
         snap = self.snap
         snap.uptime_s = 99999999
         self.meter = Meter(snap, (100, 100, 99999, 172799, 172799, 172799, 172799, 172799, 16))
+        self.risk(600)
+        self.cascade.told = [0x1FFFFF, 0x27FFFF]
         for i in range(BATTERIES):
             self.guard.put(i, catalog.UNCONTROLLED, Reason.SWITCH_FAULT)
             self.alarm("stuck_closed", i)

@@ -153,6 +153,34 @@ def test_who_may_not_change_anything_is_only_led(visit, open_rig):
     assert faults(page) == []
 
 
+@pytest.mark.parametrize("language", ["en", "fr"])
+def test_what_a_loss_would_pull_along_is_in_the_headline(visit, rig, language):
+    follow = 1 << 4 | 1 << 8
+    rig.tell("freeze", f"risk {6 << 17 | follow} 0 70")
+    page = visit(rig)
+    if language == "fr":
+        page.locator("#language").click()
+    said = {
+        "en": "If battery 7 drops out, 5 and 9 are overloaded.",
+        "fr": "Si la batterie 7 lâche, la 5 et la 9 passent en surcharge.",
+    }[language]
+    expect(page.locator("#next")).to_contain_text(said)
+    expect(page.locator("#notices")).to_contain_text(said)
+    enough = {"en": "enough for 70", "fr": "assez pour 70"}[language]
+    expect(page.locator("#connected")).to_contain_text(enough)
+    rig.tell("calm", f"risk 0 {17 << 17 | 0x10000 | 15} 70")
+    said = {
+        "en": "If board 2 drops out, the output goes dark.",
+        "fr": "Si la carte 2 lâche, toute la sortie s’éteint.",
+    }[language]
+    expect(page.locator("#next")).to_have_text(said)
+    expect(page.locator("#verdict")).to_have_class("fine")
+    state = rig.ask("GET", "/api/state")[2]
+    assert state["promise_a"] == 70
+    assert state["cascade"] == [{"n": None, "board": 2, "follow": [1, 2, 3, 4], "dark": True}]
+    assert faults(page) == []
+
+
 def test_a_charger_that_feeds_an_output_without_a_battery(visit, rig):
     rig.tell("alarm bus_unheld", *(f"put {n} tripped overvoltage" for n in EVERY))
     page = visit(rig)

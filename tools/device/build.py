@@ -45,6 +45,7 @@ APART = (
     "parallelator.hardware.ina_others",
     "parallelator.network.discovery",
     "parallelator.protection.pace",
+    "parallelator.show.cascade",
     "parallelator.web.bundle",
     "parallelator.web.bundle_files",
     "parallelator.web.bundle_image",

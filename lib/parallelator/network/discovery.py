@@ -71,6 +71,7 @@ _RIG = (
     ("current", "sensor", "bus.current_ma/1000", "A", _OLD),
     ("power", "sensor", "bus.power_w", "W", _OLD),
     ("connected", "sensor", "bus.connected", "number", _OLD),
+    ("promise", "sensor", "promise_a", "A", 0),
 )
 _RIG_ENERGY = (
     ("soc", "sensor", "energy.soc_pct", "%", _COUNTED | _OLD),
@@ -258,7 +259,7 @@ class Description:
             if holds & catalog.EVENT and holds & catalog.MQTT
         ]
         for begin in range(0, len(codes), _CODES_A_PIECE):
-            text = json.dumps(codes[begin : begin + _CODES_A_PIECE])[1:-1]
+            text = json.dumps(codes[begin : begin + _CODES_A_PIECE])[1:-1].replace(" ", "")
             yield ("," if begin else "") + text
         yield "]}"
 

@@ -85,7 +85,7 @@ class Guard:
         self._switches = switches
         self._emit = emit
         self._sample = sample
-        self._limits = limits
+        self.limits = self._limits = limits
         self._judge = rules.Judge(limits)
         self._balance = rules.Balance(snap, limits)
         self._warnings = Warnings(snap, limits, self._balance, emit)

@@ -12,7 +12,8 @@ skips to the latest frame, and the server drops one that reads nothing for ten s
 unnamed: a frame of at most 1500 bytes,
     [uptime_s, bus, alarms, n_alarms, slow, battery 1, ..., battery 16]
     bus     = [voltage_mv, current_ma, power_w, connected, n of the highest, n of the lowest,
-               mean_mv, discharge_mah, charge_mah, energy, known, saves]; energy: values of
+               mean_mv, discharge_mah, charge_mah, energy, known, saves, promise_a, risks];
+               energy: values of
                `energy` of codes, or null; known: how many alarms an operator has acknowledged;
                saves: how often settings were saved since the start
     alarms  = [[code, n], ...], the first twelve of n_alarms
@@ -124,7 +125,7 @@ def opening(state: "Iterable"):
 
 async def frame(rig: "Rig", slow: int):
     """One frame as an event, `slow` of battery 0..15; other tasks run between the batteries."""
-    snap, meter = rig.snap, rig.meter
+    snap, meter, cascade = rig.snap, rig.meter, rig.cascade
     shown = []
     count = known = 0
     for alarm in rig.alarms():
@@ -152,6 +153,8 @@ async def frame(rig: "Rig", slow: int):
         meter and views.energy(meter),
         known,
         rig.saves,
+        cascade and cascade.promise_a,
+        cascade.told if cascade else (),
     )
     await asyncio.sleep_ms(0)
     parts = [f"data: [{snap.uptime_s},{dump(bus)},{dump(shown)},{count}"]

@@ -268,6 +268,13 @@ class Reports:
         yield from self._single(
             "current_amperes", "gauge", "Current of the output, positive when drawn.", amperes
         )
+        if rig.cascade:
+            promise_a, keeps = rig.cascade.promise_a, rig.cascade.keeps()
+            text = "Current that a load may draw from now on."
+            yield from self._single("promise_amperes", "gauge", text, promise_a)
+            text = "1 while the others stand the loss of any one battery."
+            known = None if keeps is None else int(keeps)
+            yield from self._single("n_minus_1", "gauge", text, known)
         text = "Trials of the output since one last succeeded."
         yield from self._single("trials", "gauge", text, rig.guard.trials)
         for name, text in _I2C:

@@ -22,7 +22,7 @@ const PLACES = {
   config_fault: "settings", wiring_map: "settings", safe_crash: "settings",
   safe_button: "settings", sd_absent: "logs", sd_unreadable: "logs", sd_foreign: "logs",
   sd_gpt: "logs", sd_full: "logs", card_blocked: "logs", rig_empty: "rig", charger_high: "rig",
-  bus_unheld: "rig", bus_overload: "rig",
+  bus_unheld: "rig", bus_overload: "rig", cascade: "rig", cascade_board: "rig",
 };
 const RING_MS = 2000;
 
@@ -101,10 +101,22 @@ function things() {
 
 export function alarmText(alarm, ...others) {
   const { language, model, words } = app;
+  const risk = model.cascade.find(({ n }) => alarm.code === (n ? "cascade" : "cascade_board"));
+  if (risk) return riskText(risk);
   const translated = others.length || language !== model.language;
   const text = (translated && words.alarm[alarm.code]) || alarm.text;
   const many = others.length ? text.replace(/(: batter)(y|ie)/, "$1ies") : text;
   return fill(many, { n: numbers([alarm, ...others]) });
+}
+
+// As `Watch.sentence` of the rig.
+function riskText({ n, board, follow, dark }) {
+  const { cascade: words } = app.words;
+  const names = follow.map((one) => fill(words.name, { n: one }));
+  const last = names.pop();
+  const all = names.length ? fill(words.and, { v: names.join(", "), n: last }) : last;
+  const what = fill(words[dark ? "dark" : names.length ? "many" : "one"], { n: all });
+  return fill(n ? words.pack : words.board, { n: n || board, v: what });
 }
 
 function openedText(items, present) {

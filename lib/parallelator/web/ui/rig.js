@@ -67,7 +67,8 @@ export function draw() {
   $("all").hidden = !model.writable;
   $("all-auto").disabled = !model.batteries.some(({ wish }) => wish === "off");
   const present = model.batteries.filter(({ reason }) => reason !== "not_found").length;
-  set($("connected"), say("connected", { v: model.bus.connected, n: present }));
+  const promise = model.promise_a ? say("promise", { v: model.promise_a }) : "";
+  set($("connected"), say("connected", { v: model.bus.connected, n: present }) + promise);
   set($("charge"), charge(model));
   set($("left"), left(model.energy, flow));
   gauge($("gauge"), model.energy || {});

@@ -35,12 +35,13 @@ function takeFrame([uptimeS, bus, alarms, alarmCount, slow, ...rows]) {
   fresh(uptimeS * 1000);
   const [
     voltage_mv, current_ma, power_w, connected, max, min, mean_mv, out, into, told, acknowledged,
-    saves,
+    saves, promise_a, risks,
   ] = bus;
   Object.assign(model, {
     uptime_ms: uptimeS * 1000, bus: { voltage_mv, current_ma, power_w, connected }, mean_mv,
     energy: told && Object.fromEntries(codes.energy.map((key, i) => [key, told[i]])),
     max: max && { n: max }, min: min && { n: min }, discharge_mah: out, charge_mah: into,
+    promise_a, cascade: risks.filter(Boolean).map(riskOf),
   });
   const shown = model.alarms.slice(0, alarms.length).map(({ code, n }) => [code, n]);
   const known = model.alarms.filter(({ known_ms }) => known_ms !== null).length;
@@ -60,6 +61,14 @@ function takeFrame([uptimeS, bus, alarms, alarmCount, slow, ...rows]) {
     temperature_c, on_s, switchings, r_mohm, soc_pct, soc_error_pct,
   });
   changed();
+}
+
+// A risk is a number in a frame: who follows, whether all goes dark, what is lost.
+function riskOf(risk) {
+  const lost = risk >> 17;
+  const follow = [...Array(16).keys()].filter((i) => risk >> i & 1).map((i) => i + 1);
+  const n = lost < 16 ? lost + 1 : null;
+  return { n, board: n ? null : lost - 15, follow, dark: (risk & 0x10000) > 0 };
 }
 
 export function flowOf(ma) {
