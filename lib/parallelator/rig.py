@@ -47,8 +47,8 @@ class Rig:
         boot: number of this boot; datalog: the `Datalog`; network: the `Network`, of it `wifi`
             and `hostname`; mqtt: the `Mqtt`, None without a broker; controller: a dict of its
             `mhz`, `i2c_driver`, `psram`; meter: the `Meter`, None without the capacity of the
-            batteries; save: `Saving.save_text` of web, None before the page is up. They are set
-            after the others.
+            batteries; save: `Saving.save_text` of web, None before the page is up; selftest: the
+            `SelfTest` that runs, or whose result no card has. They are set after the others.
     """
 
     def __init__(
@@ -81,8 +81,7 @@ class Rig:
     ):
         self.settings = values
         self.pending, self.known, self.saves = {}, {}, 0
-        self.faults = faults
-        self.renamed = renamed
+        self.faults, self.renamed = faults, renamed
         self.config_files = config_files
         self._why, self._powered_on = why, powered_on
         self.slot = slot
@@ -105,11 +104,10 @@ class Rig:
         self.pauses = collector.pauses
         self.collector = collector
         self.boot = 0
-        self.datalog, self.network = datalog, network
-        self.mqtt = mqtt
+        self.datalog, self.network, self.mqtt = datalog, network, mqtt
         self.controller = {}
-        self.meter = meter
-        self.save = save
+        self.selftest = None
+        self.meter, self.save = meter, save
         self.words = Words(values["language"])
 
     def setup_s(self):
@@ -206,6 +204,25 @@ class Rig:
         jump_s = 0 if known_s is None else unix_s - known_s
         if known_s is None or abs(jump_s) >= _JUMP_S:
             self.events.emit("time_set", RIG, 0, 0, jump_s)
+
+    async def self_test(self):
+        """Start the self-test, whose modules come with it.
+
+        Returns:
+            str or None: why not, a code of `refused` in messages/.
+        """
+        if self.selftest and self.selftest.running:
+            return "selftest_running"
+        # One by one, so that no tick waits for all of them.
+        from parallelator.show import selftest  # noqa: F401
+
+        await asyncio.sleep_ms(0)
+        from parallelator.show import results  # noqa: F401
+
+        await asyncio.sleep_ms(0)
+        from parallelator.show import drive
+
+        return drive.begin(self)
 
     def restart(self, why: str = "restart"):
         """Restart the controller in half a second, with every switch open.

@@ -43,6 +43,9 @@ APART = (
     "parallelator.hardware.ina_others",
     "parallelator.network.discovery",
     "parallelator.protection.pace",
+    "parallelator.show.drive",
+    "parallelator.show.results",
+    "parallelator.show.selftest",
     "parallelator.web.bundle",
     "parallelator.web.update",
 )

@@ -192,6 +192,8 @@ class Script:
                 observer.played(now_us, step)
             if step["do"] == "request":
                 self._submit(step["action"], step["n"] - 1)
+            elif step["do"] == "selftest":
+                self._submit("selftest", -1)
             else:
                 STEPS[step["do"]][0](self._world, step)
         return played
@@ -495,9 +497,10 @@ STEPS = {
     "sd_full": (_sd_full, {"free_kb": 0}),
     "sd_cut": (_sd_cut, {}),
     "request": (None, {"action": MUST, "n": 0}),
+    "selftest": (None, {}),
     "console_break": (_console_break, {}),
     "controller_reset": (_controller_reset, {}),
     "power_cycle": (_power_cycle, {}),
 }
 """Step to its function and its keys, each with its default: `MUST` it has none, None may be left
-out. `request` goes to the firmware, not into the world."""
+out. `request` and `selftest` go to the firmware, not into the world."""

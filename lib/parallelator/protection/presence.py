@@ -66,6 +66,7 @@ class Presence:
         self._unproven = 0
         self._round = 0
         self._high = 0
+        self._fired = 0
         self.boards = 0
         self.alert_proven = 0
         self.suspect = -1
@@ -180,6 +181,8 @@ class Presence:
             `shown` tells which.
         """
         self.measured = -1
+        if self._fired:
+            return -1  # its limit is not as it should be, and is soon
         if self.outdated:
             # One that does not take its limits is mended when its turn comes to be checked.
             for i in range(BATTERIES):
@@ -279,6 +282,37 @@ class Presence:
         if self._snap.alarm("alert_dead", i, dead) and dead:
             self._emit("alert_dead", i, self._snap.state[i], 0, 0)
         return shown
+
+    def fire(self, i: int, now: int):
+        """Let the ALERT of battery i, which is open, fire by a limit that every current is beyond,
+        and see whether its line brings it. Takes two ticks, the conversion between them.
+
+        Returns:
+            bool: True once it is over and the limit is as it was; `alert_proven` tells.
+        """
+        chip = self._sensors.chips[i]
+        bit = 1 << i
+        if not chip or not chip.HAS_ALERT:
+            self._fired = 0
+            return True
+        if not self._fired:
+            self.alert_proven &= ~bit
+            self._fired = bit
+            chip.clear_alert()
+            chip.drop_limit(True)
+            return False
+        self._fired = 0
+        low = self._switches.alert_low(i)
+        restored = chip.drop_limit(False)
+        shown = chip.clear_alert() or 0
+        if not restored:
+            self._mend(i, now)
+        heard = low and shown & ALERT and self._switches.alert_low(i) is False
+        if heard and not self._unproven & bit and self._sensors.chips[i]:
+            self.alert_proven |= bit
+        if self._snap.alarm("alert_dead", i, not heard) and not heard:
+            self._emit("alert_dead", i, self._snap.state[i], 0, 0)
+        return True
 
     # Boards
 
