@@ -44,7 +44,7 @@ def test_a_good_rig_is_go_its_load_is_never_without_supply_and_all_come_back():
     result = report["selftest"]
     assert result["stopped"] is None and 5900 < result["load_ma"] < 6100
     assert all(15 < mohm < 30 for mohm in result["r_mohm"][:5]), "70 % of 30 at once"
-    assert all(row["missing"] == ["charge"] for row in result["batteries"])
+    assert all(row["missing"] == ["soc"] for row in result["batteries"])
     opened = {row[1] for row in report["timeline"] if row[3] == "self_test"}
     assert opened == {1, 2, 3, 4, 5}
     assert dark_s(report) == 0 and all_back(report, range(1, 6))
@@ -87,7 +87,7 @@ def test_any_touch_and_a_load_that_grows_end_it_and_all_come_back():
     touched = {"at": 20, "do": "request", "n": 2, "action": "reset"}
     for steps, load, why in (
         ([touched], [[0, 6]], ("wish",)),
-        ((), [[0, 6], [25, 30]], ("load", "trip")),
+        ((), [[0, 6], [25, 30]], ("grown", "trip")),
     ):
         report, verdicts, found = tested(steps=list(steps), load=load, duration_s=45)
         assert report["selftest"]["stopped"] in why, report["selftest"]

@@ -9,13 +9,23 @@ Nothing rests that is needed, and whatever happens meanwhile ends the test and b
 """
 
 import asyncio
-import sys
 from array import array
 
 from micropython import const
 
 from parallelator import catalog
-from parallelator.catalog import ABSENT, AUTO, FIRE, LOCKED, OFF, ON, REST, RESUME, UNCONTROLLED
+from parallelator.catalog import (
+    ABSENT,
+    AUTO,
+    FIRE,
+    LOCKED,
+    OFF,
+    ON,
+    REST,
+    RESUME,
+    TRIPPED,
+    UNCONTROLLED,
+)
 from parallelator.protection.rules import Limits
 from parallelator.show import results
 from parallelator.show.selftest import ALERT, LEAST_MA, NO_GO, Findings, Window
@@ -52,19 +62,6 @@ _LEAST_FREE_KB = const(12)
 
 class Stop(Exception):
     """The test ends before its time; its argument says why, one of STOPS."""
-
-
-STOPS = (
-    "asked",  # somebody has ended it
-    "wish",  # somebody wished something of a battery
-    "settings",
-    "trip",  # one has opened by itself, or is gone
-    "fault",  # one does not switch as told
-    "alarm",  # a danger
-    "i2c",
-    "load",  # it has grown
-    "time",
-)
 
 
 class SelfTest:
@@ -122,7 +119,7 @@ class SelfTest:
             self.running = False
             if not self.text:
                 rig.selftest = None
-            let_go()
+            results.let_go(rig)
 
     def _tell(self):
         worst = [self.found.verdict(n) for n in [0] + self.present()]
@@ -262,14 +259,14 @@ class SelfTest:
             raise Stop("settings")
         new = [row[0] for row in self._dangers() if row not in self._watched]
         if rig.i2c.stuck or new:
-            raise Stop("alarm" if new and new[0] != "i2c_fault" else "i2c")
+            raise Stop("danger" if new and new[0] != "i2c_fault" else "i2c")
         if rig.guard.trip_pending() or any(snap.state[i] != ON for i in self._on):
             raise Stop("trip")
         for i in self._on:
             ma, mv = snap.current_ma[i], snap.voltage_mv[i]
             limit_ma = limits.discharge_ma if ma > 0 else limits.charge_ma
             if abs(ma) * 100 > limit_ma * _STRAINED_PCT or mv < limits.min_voltage_mv:
-                raise Stop("load")
+                raise Stop("grown")
         if rig.clock.diff(rig.clock.ms(), self._began) > _LONGEST_MS:
             raise Stop("time")
 
@@ -317,8 +314,9 @@ class SelfTest:
         for n in self.present():
             state = snap.state[n - 1]
             if state != ON:
-                bad = state in (ABSENT, LOCKED, UNCONTROLLED)
-                found.note(n, "state", 1 + bad, catalog.state_name(state))
+                bad = state in (ABSENT, LOCKED, TRIPPED, UNCONTROLLED)
+                why = catalog.reason_name(snap.reason[n - 1])
+                found.note(n, "state", 1 + bad, why or catalog.state_name(state))
         yield
         for code, i, _ in snap.alarms():
             severity = catalog.SEVERITIES.index(catalog.severity(code)) - 1
@@ -379,14 +377,6 @@ def begin(rig: "Rig"):
     rig.selftest = test  # pyright: ignore - None until then
     asyncio.create_task(rig.run_after_guard(test.run()))
     return None
-
-
-def let_go():
-    """Free the memory of the modules of the self-test."""
-    package = sys.modules.get("parallelator.show")
-    for name in ("drive", "results", "selftest"):
-        if sys.modules.pop("parallelator.show." + name, None) and hasattr(package, name):
-            delattr(package, name)
 
 
 def _mask(places: list):

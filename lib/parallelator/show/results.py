@@ -7,11 +7,13 @@ compared with.
 
 import asyncio
 import json
+import sys
 
 from micropython import const
 
 from parallelator.records.card import FOLDER, Opened, make_folder
 from parallelator.records.fatfile import there
+from parallelator.web import answer, problem
 
 _PLACE = FOLDER + "/selftest"
 _FILES = const(10)
@@ -108,3 +110,67 @@ def pieces(rig: "Rig", test: "SelfTest", number: int):
         yield mark + json.dumps(row)
         mark = ",\n"
     yield "]}\n"
+
+
+# Over HTTP
+
+_REFUSED = {
+    "selftest_running": "A self-test runs already.",
+    "selftest_none": "No battery is on.",
+    "selftest_strained": "A battery starts, or carries more than 80 % of a limit.",
+}
+
+
+async def answering(rig: "Rig", access: "Auth", request: "Request"):
+    """/api/selftest: GET tells how far a test is, or the result of the last one; POST begins one,
+    or says with 409 why not; DELETE ends the one that runs."""
+    if request.method == "POST" or request.method == "DELETE":
+        res = await access.refusal(request)
+        if res:
+            return res
+    if request.method == "POST":
+        why = await rig.self_test()
+        if why:
+            return problem(409, why, _REFUSED[why])
+    elif request.method == "DELETE" and rig.selftest:
+        rig.selftest.stop()
+    test = rig.selftest
+    number = 0
+    if not test:
+        number, _ = await earlier(rig.card)
+    let_go(rig)
+    return answer(_view(rig, test, number), 202 if request.method == "POST" else 200)
+
+
+def _view(rig: "Rig", test: "SelfTest | None", number: int):
+    running = test is not None and test.running
+    view = {"running": running, "n": 0, "step": 0, "steps": 0}
+    if test:
+        view.update({"n": test.n, "step": test.step, "steps": test.steps})
+    yield json.dumps(view)[:-1] + ',"result":'
+    if test and test.text:
+        yield test.text
+    elif not number:
+        yield "null"
+    else:
+        try:
+            with Opened(rig.card, _path(number), "r") as file:
+                while True:
+                    text = file.read(_PIECE)
+                    if not text:
+                        break
+                    yield text
+        except OSError as error:
+            rig.card.fail(error)
+            return  # cut short, the answer cannot be taken for a whole one
+    yield "}"
+
+
+def let_go(rig: "Rig"):
+    """Free the memory of the modules of the self-test, unless one runs."""
+    if rig.selftest and rig.selftest.running:
+        return
+    package = sys.modules.get("parallelator.show")
+    for name in ("drive", "results", "selftest"):
+        if sys.modules.pop("parallelator.show." + name, None) and hasattr(package, name):
+            delattr(package, name)

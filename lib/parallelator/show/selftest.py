@@ -58,7 +58,20 @@ RESISTANCE = const(4)
 ALERT = const(8)
 CHARGE = const(16)
 NEEDED = const(3)
-MEASURES = ("current", "off", "resistance", "alert", "charge")
+MEASURES = ("current", "off", "resistance", "fast", "soc")
+
+STOPS = (
+    "asked",  # somebody has ended it
+    "wish",  # somebody wished something of a battery
+    "settings",
+    "trip",  # one has opened by itself, or is gone
+    "fault",  # one does not switch as told
+    "danger",  # an alarm of one
+    "i2c",
+    "grown",  # the load
+    "time",
+)
+"""Why a test ended before its time."""
 
 LEAST_MA = const(100)
 """A current that a step has to move to prove something."""
@@ -178,7 +191,8 @@ class Findings:
             bool: False when it is not.
         """
         moved_ma = before.ma[i] - after.ma[i]
-        if abs(before.ma[i]) >= LEAST_MA and abs(moved_ma) < abs(before.ma[i]) // 2:
+        fell_ma = moved_ma if before.ma[i] > 0 else -moved_ma
+        if abs(before.ma[i]) >= LEAST_MA and fell_ma < abs(before.ma[i]) // 2:
             for k in range(BATTERIES):
                 fell = abs(before.ma[k]) >= LEAST_MA and abs(after.ma[k]) < abs(before.ma[k]) // 4
                 if k != i and fell:
@@ -279,6 +293,8 @@ class Findings:
 
     def _judge_gains(self):
         # Where one sensor shows too little, those that it was compared with seem to show too much.
+        if any(row[1] == "reversed" for row in self.rows):
+            return
         worst = max(self._gain_pct, key=abs)
         for i, off_pct in enumerate(self._gain_pct):
             if off_pct * worst > 0:
