@@ -28,7 +28,7 @@ from parallelator.catalog import (
 )
 from parallelator.protection.rules import Limits
 from parallelator.show import results
-from parallelator.show.selftest import ALERT, LEAST_MA, NO_GO, Findings, Window
+from parallelator.show.selftest import ALERT, LEAST_MA, UNMEASURED, Findings, Window
 from parallelator.snapshot import (
     BATTERIES,
     BOARDS,
@@ -123,14 +123,10 @@ class SelfTest:
 
     def _tell(self):
         worst = [self.found.verdict(n) for n in [0] + self.present()]
-        code = "selftest_good"
+        emit = self._rig.events.emit
         if self.stopped:
-            code = "selftest_stopped"
-        elif NO_GO in worst:
-            code = "selftest_bad"
-        elif max(worst):
-            code = "selftest_watch"
-        self._rig.events.emit(code, RIG, 0, 0, sum(level > 0 for level in worst))
+            emit("selftest_stopped", RIG, 0, 0, 0)
+        emit("selftest", RIG, 0, 0, sum(level > UNMEASURED for level in worst))
 
     def present(self):
         """The numbers of the batteries that there should be."""
