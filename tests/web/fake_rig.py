@@ -229,6 +229,7 @@ class Guard:
             return self._lend(action, i)
         if self.full:
             return "busy"
+        self.wishes += 1
         if action == catalog.DISCONNECTED:
             return self._disconnect(range(4 * i, 4 * i + 4))
         if i < 0:
