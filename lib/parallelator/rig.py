@@ -48,7 +48,8 @@ class Rig:
             and `hostname`; mqtt: the `Mqtt`, None without a broker; controller: a dict of its
             `mhz`, `i2c_driver`, `psram`; meter: the `Meter`, None without the capacity of the
             batteries; save: `Saving.save_text` of web, None before the page is up; selftest: the
-            `SelfTest` that runs, or whose result no card has. They are set after the others.
+            `SelfTest` that runs, or the result of the last one as JSON that no card has, None
+            without one. They are set after the others.
     """
 
     def __init__(
@@ -211,18 +212,18 @@ class Rig:
         Returns:
             str or None: why not, a code of `refused` in messages/.
         """
-        if self.selftest and self.selftest.running:
+        if self.selftest and not isinstance(self.selftest, str):
             return "selftest_running"
         # One by one, so that no tick waits for all of them.
-        from parallelator.show import selftest  # noqa: F401
+        import parallelator.show.selftest  # noqa: F401
 
         await asyncio.sleep_ms(0)
-        from parallelator.show import results  # noqa: F401
+        import parallelator.show.results  # noqa: F401
 
         await asyncio.sleep_ms(0)
-        from parallelator.show import drive
+        from parallelator.show.drive import begin
 
-        return drive.begin(self)
+        return begin(self)
 
     def restart(self, why: str = "restart"):
         """Restart the controller in half a second, with every switch open.

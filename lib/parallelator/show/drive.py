@@ -27,7 +27,7 @@ from parallelator.catalog import (
     UNCONTROLLED,
 )
 from parallelator.protection.rules import Limits
-from parallelator.show import results
+from parallelator.show.results import keep, let_go, signal
 from parallelator.show.selftest import ALERT, LEAST_MA, UNMEASURED, Findings, Window
 from parallelator.snapshot import (
     BATTERIES,
@@ -71,10 +71,9 @@ class SelfTest:
         rig: the `Rig`.
 
     Attributes:
-        found: the `Findings`. running: True until it is over. n: battery it is at, 0 = none.
-        step, steps: how far it has come. stopped: why it ended early, one of STOPS, else None.
-        load_ma: the largest sum of the currents. text: the result as JSON, None while there is
-            none, or once the card has it.
+        found: the `Findings`. n: battery it is at, 0 = none. step, steps: how far it has come.
+        stopped: why it ended early, one of STOPS, else None.
+        load_ma: the largest sum of the currents.
     """
 
     def __init__(self, rig: "Rig"):
@@ -88,7 +87,6 @@ class SelfTest:
         self._on = []  # those that carry, the one that does so longest first
         self._watched = self._dangers()
         self.found = Findings()
-        self.running = True
         self.n = self.step = self.load_ma = 0
         self.steps = 1
         self.stopped = None
@@ -102,6 +100,7 @@ class SelfTest:
         """Test, bring everything back, and keep the result."""
         rig = self._rig
         rig.events.emit("selftest_begun", RIG, 0, 0, 0)
+        text = None
         try:
             try:
                 await self._lead()
@@ -112,14 +111,12 @@ class SelfTest:
             await self._wait_for_all()
             for _ in self._looking_around():
                 await asyncio.sleep_ms(0)
-            await results.keep(rig, self)
+            text = await keep(rig, self)
             self._tell()
         finally:
             self._give_back()
-            self.running = False
-            if not self.text:
-                rig.selftest = None
-            results.let_go(rig)
+            rig.selftest = text
+            let_go(rig)
 
     def _tell(self):
         worst = [self.found.verdict(n) for n in [0] + self.present()]
@@ -351,7 +348,7 @@ class SelfTest:
     def _look_at_radio(self):
         if not self._rig.settings["wifi.ssid"]:
             return
-        dbm = results.signal(self._rig)
+        dbm = signal(self._rig)
         if dbm is None:
             self.found.note(0, "wifi", 1, "")
         else:

@@ -58,7 +58,11 @@ async def earlier(card: "Card"):
 
 
 async def keep(rig: "Rig", test: "SelfTest"):
-    """Compare a test with those before, and keep it on the card, else as its `text`."""
+    """Compare a test with those before, and keep it on the card.
+
+    Returns:
+        str or None: the result as JSON when no card took it.
+    """
     number, rows = await earlier(rig.card)
     for _ in test.found.comparing(rows):
         await asyncio.sleep_ms(0)
@@ -70,11 +74,11 @@ async def keep(rig: "Rig", test: "SelfTest"):
                 for text in pieces(rig, test, number + 1):
                     file.write(text)
                     await asyncio.sleep_ms(0)
-            return
+            return None
         except OSError as error:
             card.fail(error)
             test.found.note(0, "card", 1, "")
-    test.text = "".join(pieces(rig, test, number + 1))
+    return "".join(pieces(rig, test, number + 1))
 
 
 def pieces(rig: "Rig", test: "SelfTest", number: int):
@@ -132,7 +136,7 @@ async def answering(rig: "Rig", access: "Auth", request: "Request"):
         why = await rig.self_test()
         if why:
             return problem(409, why, _REFUSED[why])
-    elif request.method == "DELETE" and rig.selftest:
+    elif request.method == "DELETE" and is_running(rig):
         rig.selftest.stop()
     test = rig.selftest
     number = 0
@@ -142,14 +146,19 @@ async def answering(rig: "Rig", access: "Auth", request: "Request"):
     return answer(_view(rig, test, number), 202 if request.method == "POST" else 200)
 
 
-def _view(rig: "Rig", test: "SelfTest | None", number: int):
-    running = test is not None and test.running
+def is_running(rig: "Rig"):
+    """True while a self-test runs."""
+    return rig.selftest is not None and not isinstance(rig.selftest, str)
+
+
+def _view(rig: "Rig", test: "SelfTest | str | None", number: int):
+    running = test is not None and not isinstance(test, str)
     view = {"running": running, "n": 0, "step": 0, "steps": 0}
-    if test:
+    if running:
         view.update({"n": test.n, "step": test.step, "steps": test.steps})
     yield json.dumps(view)[:-1] + ',"result":'
-    if test and test.text:
-        yield test.text
+    if isinstance(test, str):
+        yield test
     elif not number:
         yield "null"
     else:
@@ -168,7 +177,7 @@ def _view(rig: "Rig", test: "SelfTest | None", number: int):
 
 def let_go(rig: "Rig"):
     """Free the memory of the modules of the self-test, unless one runs."""
-    if rig.selftest and rig.selftest.running:
+    if is_running(rig):
         return
     package = sys.modules.get("parallelator.show")
     for name in ("drive", "results", "selftest"):
