@@ -206,25 +206,6 @@ class Rig:
         if known_s is None or abs(jump_s) >= _JUMP_S:
             self.events.emit("time_set", RIG, 0, 0, jump_s)
 
-    async def self_test(self):
-        """Start the self-test, whose modules come with it.
-
-        Returns:
-            str or None: why not, a code of `refused` in messages/.
-        """
-        if self.selftest and not isinstance(self.selftest, str):
-            return "selftest_running"
-        # One by one, so that no tick waits for all of them.
-        import parallelator.show.selftest  # noqa: F401
-
-        await asyncio.sleep_ms(0)
-        import parallelator.show.results  # noqa: F401
-
-        await asyncio.sleep_ms(0)
-        from parallelator.show.drive import begin
-
-        return begin(self)
-
     def restart(self, why: str = "restart"):
         """Restart the controller in half a second, with every switch open.
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-only
 """The self-test on the whole firmware: what it finds on faulty rigs, and that it harms none."""
 
+from sim import current
 from support import clean, play, state_at
 
 BEGIN_S = 12
@@ -75,6 +76,16 @@ def test_faulty_switches_contacts_and_sensors_are_found():
         assert found[3, code]["level"] == level and verdicts[3] == level, (fault, verdicts, found)
         assert {n for n, _ in found} == {3}, (fault, found)
         assert dark_s(report) == 0, fault
+        assert fault["do"] != "contact" or all_back(report, range(1, 6)), fault
+
+
+def test_a_bad_contact_is_never_left_alone_with_the_load():
+    # It would seem to be another voltage, and keep all others out.
+    for n in (3, 5):
+        report, verdicts, found = tested([{"do": "contact", "mohm": 200, "n": n}], load=4)
+        assert found[n, "resistance_high"]["level"] == "no_go"
+        assert {row[0] for row in found} == {n}, found
+        assert all_back(report, range(1, 6)) and dark_s(report) == 0
 
 
 def test_a_load_that_fewer_cannot_carry_is_not_tried():
@@ -106,3 +117,13 @@ def test_a_reset_in_its_middle_leaves_no_battery_off():
     clean(report)
     assert [row for row in report["timeline"] if row[3] == "self_test"]
     assert all_back(report, range(1, 6))
+
+
+def test_an_alert_that_fires_leaves_each_chip_with_its_limit():
+    for sensor, register in (("ina237", 0x0C), ("ina226", 0x07)):
+        packs = [{"n": n, "sensor": sensor} for n in range(1, 6)]
+        report, verdicts, found = tested(batteries=packs)
+        assert not found and set(verdicts.values()) == {"go"}, (sensor, verdicts, found)
+        assert all("fast" not in row["missing"] for row in report["selftest"]["batteries"])
+        limits = {chip._reg[register] for chip in current.world.sensors if chip}
+        assert len(limits) == 1 and limits.pop() < 0x8000, sensor

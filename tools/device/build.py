@@ -46,6 +46,7 @@ APART = (
     "parallelator.show.drive",
     "parallelator.show.results",
     "parallelator.show.selftest",
+    "parallelator.show.serving",
     "parallelator.web.bundle",
     "parallelator.web.update",
 )

@@ -134,7 +134,9 @@ class GuardProbe:
     async def _self_test(self, last):
         import asyncio
 
-        refused = await self.rig.self_test()
+        from parallelator.show import self_test
+
+        refused = await self_test(self.rig)
         while last and not refused and self.rig.selftest and not self.selftest():
             await asyncio.sleep_ms(500)
         if last:

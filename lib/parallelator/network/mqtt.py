@@ -533,7 +533,9 @@ class Mqtt:
             self._refuse(RIG, "battery")
 
     async def _self_test(self):
-        why = await self._rig.self_test()
+        from parallelator.show import self_test
+
+        why = await self_test(self._rig)
         if why:
             self._refuse(RIG, why)
         else:

@@ -66,7 +66,6 @@ class Presence:
         self._unproven = 0
         self._round = 0
         self._high = 0
-        self._fired = 0
         self.boards = 0
         self.alert_proven = 0
         self.suspect = -1
@@ -181,8 +180,6 @@ class Presence:
             `shown` tells which.
         """
         self.measured = -1
-        if self._fired:
-            return -1  # its limit is not as it should be, and is soon
         if self.outdated:
             # One that does not take its limits is mended when its turn comes to be checked.
             for i in range(BATTERIES):
@@ -283,25 +280,26 @@ class Presence:
             self._emit("alert_dead", i, self._snap.state[i], 0, 0)
         return shown
 
-    def fire(self, i: int, now: int):
+    def fire(self, i: int, begun: bool, now: int):
         """Let the ALERT of battery i, which is open, fire by a limit that every current is beyond,
-        and see whether its line brings it. Takes two ticks, the conversion between them.
+        and see whether its line brings it. Takes two calls, a conversion between them.
+
+        Args:
+            begun: True for the second call.
 
         Returns:
-            bool: True once it is over and the limit is as it was; `alert_proven` tells.
+            bool: True when there has to be a second one; else the limit is as it was, and
+            `alert_proven` tells.
         """
         chip = self._sensors.chips[i]
         bit = 1 << i
         if not chip or not chip.HAS_ALERT:
-            self._fired = 0
-            return True
-        if not self._fired:
+            return False
+        if not begun:
             self.alert_proven &= ~bit
-            self._fired = bit
             chip.clear_alert()
             chip.drop_limit(True)
-            return False
-        self._fired = 0
+            return True
         low = self._switches.alert_low(i)
         restored = chip.drop_limit(False)
         shown = chip.clear_alert() or 0
@@ -312,7 +310,7 @@ class Presence:
             self.alert_proven |= bit
         if self._snap.alarm("alert_dead", i, not heard) and not heard:
             self._emit("alert_dead", i, self._snap.state[i], 0, 0)
-        return True
+        return False
 
     # Boards
 

@@ -602,10 +602,6 @@ class States:
             return "absent"
         return None
 
-    def rests(self, i: int):
-        """True while battery i is open for a self-test."""
-        return self._snap.lent >> i & 1 and self._snap.state[i] == OFF
-
     def obey(self, action: int, i: int):
         """Carry out a wish (index into ACTIONS) for battery i or ALL, or RIG: reset the bus."""
         if i == RIG:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-only
-"""Leads the self-test before a show: a task that `Rig.self_test` loads and starts.
+"""Leads the self-test before a show: a task that `show.self_test` loads and starts.
 
 It only asks the guard, as everybody does, and for less: a battery to rest, to come back, and while
 it rests to let its ALERT fire. Batteries rest one by one until as few are left as can surely carry
@@ -28,7 +28,7 @@ from parallelator.catalog import (
 )
 from parallelator.protection.rules import Limits
 from parallelator.show.results import keep, let_go, signal
-from parallelator.show.selftest import ALERT, LEAST_MA, UNMEASURED, Findings, Window
+from parallelator.show.selftest import ALERT, LEAST_MA, UNMEASURED, Findings, Window, median
 from parallelator.snapshot import (
     BATTERIES,
     BOARDS,
@@ -115,7 +115,7 @@ class SelfTest:
             self._tell()
         finally:
             self._give_back()
-            rig.selftest = text
+            rig.selftest = text  # pyright: ignore - None or a text
             let_go(rig)
 
     def _tell(self):
@@ -139,6 +139,7 @@ class SelfTest:
     async def _lead(self):
         snap = self._rig.snap
         order = [i for i in range(BATTERIES) if snap.state[i] == ON and snap.wish[i] == AUTO]
+        self._note_states()
         window = await self._gather(self._before, _BASE_MS)
         self.found.shared(_mask(order), window, self._limits.path_mohm)
         if self.load_ma < _LOAD_MA:
@@ -173,6 +174,16 @@ class SelfTest:
         share_ma = self.load_ma // len(left)
         if share_ma * _UNEVEN_PCT > limit_ma * _SHARE_PCT:
             return False
+        # Those that are left share as they do now. One that sagged far would look like another
+        # voltage of the output, which nobody could join.
+        left_ma = max(abs(total_ma - snap.current_ma[i]), 1)
+        rest_mv = [
+            snap.voltage_mv[k] + snap.current_ma[k] * limits.pack_mohm // 1000 for k in self._on
+        ]
+        for k, mv in zip(self._on, rest_mv):
+            far_mv = abs(mv - median(rest_mv)) * abs(total_ma) // left_ma
+            if k != i and far_mv > limits.voltage_offset_mv // 2:
+                return False
         for k in left:
             mohm = max(snap.r_mohm[k], self.found.r_mohm[k] or 0, _WORST_MOHM)
             fall_mv = max(share_ma - abs(snap.current_ma[k]), 0) * mohm // 1000
@@ -223,7 +234,7 @@ class SelfTest:
         await self._until(lambda: rig.snap.state[i] == ON, _JOINS_MS)
         if rig.snap.state[i] != ON:
             found.note(i + 1, "not_back", 1, catalog.reason_name(rig.snap.reason[i]))
-            return
+            raise Stop("fault")
         await self._settle()
         after = await self._gather(self._after, _CARRY_MS)
         mask = _mask(self._on)
@@ -253,7 +264,7 @@ class SelfTest:
         new = [row[0] for row in self._dangers() if row not in self._watched]
         if rig.i2c.stuck or new:
             raise Stop("danger" if new and new[0] != "i2c_fault" else "i2c")
-        if rig.guard.trip_pending() or any(snap.state[i] != ON for i in self._on):
+        if any(snap.state[i] != ON for i in self._on):
             raise Stop("trip")
         for i in self._on:
             ma, mv = snap.current_ma[i], snap.voltage_mv[i]
@@ -300,16 +311,20 @@ class SelfTest:
                 return
             await asyncio.sleep_ms(_POLL_MS)
 
-    def _looking_around(self):
-        """What needs no step: states, alarms, heat, charge, cables, clock, radio, memory,
-        settings: a generator with short steps."""
-        rig, found, snap = self._rig, self.found, self._rig.snap
+    def _note_states(self):
+        snap = self._rig.snap
         for n in self.present():
             state = snap.state[n - 1]
             if state != ON:
                 bad = state in (ABSENT, LOCKED, TRIPPED, UNCONTROLLED)
                 why = catalog.reason_name(snap.reason[n - 1])
-                found.note(n, "state", 1 + bad, why or catalog.state_name(state))
+                self.found.note(n, "state", 1 + bad, why or catalog.state_name(state))
+
+    def _looking_around(self):
+        """What needs no step: states, alarms, heat, charge, cables, clock, radio, memory,
+        settings: a generator with short steps."""
+        rig, found, snap = self._rig, self.found, self._rig.snap
+        self._note_states()
         yield
         for code, i, _ in snap.alarms():
             severity = catalog.SEVERITIES.index(catalog.severity(code)) - 1

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-only
-"""The results of self-tests: kept on the card, told, compared with. Loaded by `drive`, `web.api`.
+"""The results of self-tests: kept on the card, told, compared with. Loaded by `drive`, `serving`.
 
 /sd/selftest/0.json to 9.json are the last ten; the first line of each has what later ones are
 compared with.
@@ -13,11 +13,9 @@ from micropython import const
 
 from parallelator.records.card import FOLDER, Opened, make_folder
 from parallelator.records.fatfile import there
-from parallelator.web import answer, problem
 
 _PLACE = FOLDER + "/selftest"
 _FILES = const(10)
-_PIECE = const(512)
 _CONNECTED = "connected"
 
 
@@ -33,7 +31,8 @@ def signal(rig: "Rig"):
         return None
 
 
-def _path(number: int):
+def path_of(number: int):
+    """The file of a test."""
     return "%s/%d.json" % (_PLACE, number % _FILES)
 
 
@@ -43,10 +42,10 @@ async def earlier(card: "Card"):
     newest, rows = 0, []
     for k in range(_FILES):
         await asyncio.sleep_ms(0)
-        if not card.mounted or not there(_path(k)):
+        if not card.mounted or not there(path_of(k)):
             continue
         try:
-            with Opened(card, _path(k), "r") as file:
+            with Opened(card, path_of(k), "r") as file:
                 head = json.loads(file.readline().strip().rstrip(",") + "}")
             newest = max(newest, head["number"])
             rows.append((head["r_mohm"], head["zero_ma"]))
@@ -70,7 +69,7 @@ async def keep(rig: "Rig", test: "SelfTest"):
     if card.writable:
         try:
             make_folder(_PLACE)
-            with Opened(card, _path(number + 1), "w") as file:
+            with Opened(card, path_of(number + 1), "w") as file:
                 for text in pieces(rig, test, number + 1):
                     file.write(text)
                     await asyncio.sleep_ms(0)
@@ -116,63 +115,9 @@ def pieces(rig: "Rig", test: "SelfTest", number: int):
     yield "]}\n"
 
 
-# Over HTTP
-
-_REFUSED = {
-    "selftest_running": "A self-test runs already.",
-    "selftest_none": "No battery is on.",
-    "selftest_strained": "A battery starts, or carries more than 80 % of a limit.",
-}
-
-
-async def answering(rig: "Rig", access: "Auth", request: "Request"):
-    """/api/selftest: GET tells how far a test is, or the result of the last one; POST begins one,
-    or says with 409 why not; DELETE ends the one that runs."""
-    if request.method == "POST" or request.method == "DELETE":
-        res = await access.refusal(request)
-        if res:
-            return res
-    if request.method == "POST":
-        why = await rig.self_test()
-        if why:
-            return problem(409, why, _REFUSED[why])
-    elif request.method == "DELETE" and is_running(rig):
-        rig.selftest.stop()
-    test = rig.selftest
-    number = 0
-    if not test:
-        number, _ = await earlier(rig.card)
-    let_go(rig)
-    return answer(_view(rig, test, number), 202 if request.method == "POST" else 200)
-
-
 def is_running(rig: "Rig"):
     """True while a self-test runs."""
     return rig.selftest is not None and not isinstance(rig.selftest, str)
-
-
-def _view(rig: "Rig", test: "SelfTest | str | None", number: int):
-    running = test is not None and not isinstance(test, str)
-    view = {"running": running, "n": 0, "step": 0, "steps": 0}
-    if running:
-        view.update({"n": test.n, "step": test.step, "steps": test.steps})
-    yield json.dumps(view)[:-1] + ',"result":'
-    if isinstance(test, str):
-        yield test
-    elif not number:
-        yield "null"
-    else:
-        try:
-            with Opened(rig.card, _path(number), "r") as file:
-                while True:
-                    text = file.read(_PIECE)
-                    if not text:
-                        break
-                    yield text
-        except OSError as error:
-            rig.card.fail(error)
-            return  # cut short, the answer cannot be taken for a whole one
-    yield "}"
 
 
 def let_go(rig: "Rig"):
@@ -180,6 +125,6 @@ def let_go(rig: "Rig"):
     if is_running(rig):
         return
     package = sys.modules.get("parallelator.show")
-    for name in ("drive", "results", "selftest"):
+    for name in ("drive", "results", "selftest", "serving"):
         if sys.modules.pop("parallelator.show." + name, None) and hasattr(package, name):
             delattr(package, name)

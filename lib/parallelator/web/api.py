@@ -317,8 +317,8 @@ class Api:
         return answer(meter.calibration.view())
 
     async def selftest(self, request: "Request"):
-        """GET, POST and DELETE /api/selftest: see `show.results.answering`."""
-        from parallelator.show.results import answering
+        """GET, POST and DELETE /api/selftest: see `show.serving.answering`."""
+        from parallelator.show.serving import answering
 
         return await answering(self._rig, self.access, request)
 
