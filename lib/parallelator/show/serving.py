@@ -41,10 +41,10 @@ async def answering(rig: "Rig", access: "Auth", request: "Request"):
 
 
 def _view(rig: "Rig", test: "Any", number: int):
-    running = test is not None and not isinstance(test, str)
-    view = {"running": running, "n": 0, "step": 0, "steps": 0}
-    if running:
-        view.update({"n": test.n, "step": test.step, "steps": test.steps})
+    at = None if isinstance(test, str) else test
+    view = {"running": at is not None, "n": 0, "step": 0, "steps": 0}
+    if at:
+        view.update({"n": at.n, "step": at.step, "steps": at.steps})
     yield json.dumps(view)[:-1] + ',"result":'
     if isinstance(test, str):
         yield test
