@@ -69,12 +69,12 @@ def test_a_wrong_gain_accuses_the_one_that_has_it():
     found = Findings()
     found.opened(0, window((1600, 2000, 2000)), window((0, 3000, 3000)))
     found.opened(1, window((1600, 2000, 2000)), window((2400, 0, 3000)))
-    for _ in found.comparing([]):
+    for _ in found.comparing([], 30):
         pass
     assert codes(found) == [(1, "gain", NO_GO)] and found.rows[0][3] == -20
     found = Findings()
     found.opened(0, window((1600, 2000), spread_ma=900), window((0, 4000)))
-    for _ in found.comparing([]):
+    for _ in found.comparing([], 30):
         pass
     assert not found.rows, "with a load that moves nobody knows"
 
@@ -90,23 +90,43 @@ def test_who_does_not_carry_though_it_should_is_told():
     assert not found.closed(0, 2, window((0, 0), (26000, 26200)), window((0, 0))), "not alike"
 
 
+def test_what_differs_on_one_output_is_told():
+    found = Findings()
+    volts = (26040, 26040, 26040, 26040)  # 26 V at an output behind 20 milliohms
+    found.shared(15, window((2000, 2000, 2000, 2000), volts), 20)
+    assert not found.rows
+    found.shared(15, window((2000, 2000, 0, 2000), (26040, 26040, 26000, 26240)), 20)
+    assert codes(found) == [(3, "no_current", NO_GO), (4, "voltage", NO_GO)], found.rows
+    found = Findings()
+    found.shared(15, window((2000, -1900, 2000, 2000), (26040, 25962, 26040, 26040)), 20)
+    assert codes(found) == [(2, "reversed", NO_GO)], found.rows
+    found = Findings()
+    found.shared(15, window((-600, -200, 200, 600), (25988, 25996, 26004, 26012)), 20)
+    assert not found.rows, "they charge each other"
+
+
 def test_resistances_are_set_against_the_others_and_against_before():
     for mohm, level in ((30, GO), (41, GO), (42, WATCH), (69, NO_GO)):
         found = Findings()
         found.r_mohm[:4] = [mohm, 29, 30, 31]
-        for _ in found.comparing([]):
+        for _ in found.comparing([], 30):
             pass
         measured = [row[2] for row in found.rows if row[:2] == (1, "resistance_high")]
         assert (measured or [GO]) == [level], (mohm, found.rows)
+    found = Findings()
+    found.r_mohm[0] = 200
+    for _ in found.comparing([], 30):
+        pass
+    assert codes(found) == [(1, "resistance_high", NO_GO)], "nobody else was measured"
     before = ([30] * 4 + [None] * 12, [0] * 16)
     found = Findings()
     found.r_mohm[:4] = [45, 45, 45, 46]
-    for _ in found.comparing([before] * 3):
+    for _ in found.comparing([before] * 3, 30):
         pass
     assert not found.rows, "a cold night makes all of them grow"
     found.r_mohm[:4] = [45, 30, 31, 30]
     found.zero_ma[1] = 45
-    for _ in found.comparing([before] * 3):
+    for _ in found.comparing([before] * 3, 30):
         pass
     assert (1, "resistance_grown", WATCH) in codes(found)
     assert (2, "zero_drift", WATCH) in codes(found)

@@ -5,10 +5,9 @@ import json
 import re
 
 from parallelator import snapshot
+from parallelator.show.selftest import FINDINGS, MEASURES, STOPS, VERDICTS
 
 PACKAGE = snapshot.__file__.rsplit("/", 1)[0]
-
-from parallelator.show.selftest import FINDINGS, MEASURES, STOPS, VERDICTS
 
 SECTIONS = (
     "state",

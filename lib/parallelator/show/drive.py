@@ -142,6 +142,11 @@ class SelfTest:
         self._note_states()
         window = await self._gather(self._before, _BASE_MS)
         self.found.shared(_mask(order), window, self._limits.path_mohm)
+        for n, code, _, _ in self.found.rows:
+            if code == "reversed":
+                raise Stop("fault")  # nobody knows what flows
+            if code == "no_current" and n - 1 in order:
+                order.remove(n - 1)
         if self.load_ma < _LOAD_MA:
             order = _spread(order, window.mv)
         self._on = order[:]

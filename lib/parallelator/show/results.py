@@ -63,7 +63,7 @@ async def keep(rig: "Rig", test: "SelfTest"):
         str or None: the result as JSON when no card took it.
     """
     number, rows = await earlier(rig.card)
-    for _ in test.found.comparing(rows):
+    for _ in test.found.comparing(rows, rig.settings["limits.pack_resistance_mohm"]):
         await asyncio.sleep_ms(0)
     card = rig.card
     if card.writable:

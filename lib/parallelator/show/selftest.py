@@ -82,7 +82,6 @@ _DROP_MV = const(25)
 _IDLE_MA = const(50)
 _MA_PER_MV = const(5)
 """What a difference between two batteries drives at least: through 200 milliohms."""
-_OTHERS = const(1)
 _LEAST_MOHM = const(30)
 """Resistances are compared as parts of this at least: of a few milliohms nobody needs half."""
 _SURE_PCT = const(15)
@@ -250,7 +249,8 @@ class Findings:
         return not self.note(i + 1, "no_current", due_ma >= 4 * LEAST_MA, "")
 
     def shared(self, on: int, window: Window, path_mohm: int):
-        """All of the mask `on` hang on one output: what has its own voltage, or no current?"""
+        """All of the mask `on` hang on one output: which has its own voltage, no current, or one
+        of the other direction?"""
         places = [i for i in range(BATTERIES) if on >> i & 1]
         output = [window.mv[i] - window.ma[i] * path_mohm // 1000 for i in places]
         if len(places) < 3:
@@ -259,14 +259,21 @@ class Findings:
         for i, mv in zip(places, output):
             if abs(window.ma[i]) < _IDLE_MA and share_ma >= 4 * _IDLE_MA:
                 self.note(i + 1, "no_current", 1, "")
+            usual_ma = median([window.ma[k] for k in places])
+            against = window.ma[i] * usual_ma < 0 and abs(window.ma[i]) >= abs(usual_ma) // 2
+            self.note(i + 1, "reversed", against and abs(usual_ma) >= _STEP_MA // 2, "")
             apart_mv = mv - median(output)
             self.note(i + 1, "voltage", abs(apart_mv), apart_mv)
 
     # Against the others, and against before
 
-    def comparing(self, earlier: "list[tuple]"):
+    def comparing(self, earlier: "list[tuple]", due_mohm: int):
         """Set the resistances against each other, and resistances and zeros against the tests
-        before, a list of (resistances, zeros): a generator with short steps."""
+        before: a generator with short steps.
+
+        Args:
+            earlier: list of (resistances, zeros); due_mohm: what a battery has by the settings.
+        """
         self._judge_gains()
         growth = {}
         for i, r_mohm in enumerate(self.r_mohm):
@@ -283,8 +290,11 @@ class Findings:
             others = [r for k, r in enumerate(self.r_mohm) if k != i and r is not None]
             if r_mohm is None:
                 continue
-            if len(others) >= _OTHERS:
-                self.note(i + 1, "resistance_high", excess_pct(r_mohm, median(others)), r_mohm)
+            # The settings only guess it.
+            excess = (
+                excess_pct(r_mohm, median(others)) if others else excess_pct(r_mohm, due_mohm) // 2
+            )
+            self.note(i + 1, "resistance_high", excess, r_mohm)
             if i in growth:
                 # A cold night makes all of them grow.
                 cold = [growth[k] for k in growth if k != i]
