@@ -65,12 +65,14 @@ def write_catalog():
         }
         for code, severity, _, holds in catalog.CODES[: catalog.ALARMS]
     }
+    tests = {code: unit for code, unit, *_ in firmware.selftest().FINDINGS if unit}
     units = {reason: unit for reason, unit, *_ in catalog.REASONS if unit}
     GENERATED.mkdir(parents=True, exist_ok=True)
     (GENERATED / "catalog.js").write_text(
         f"export const CODES = {json.dumps(codes)};\n"
         f"export const ALARMS = {json.dumps(alarms)};\n"
         f"export const STATES = {json.dumps({row[0]: row[1] for row in catalog.STATES})};\n"
+        f"export const TEST_UNITS = {json.dumps(tests)};\n"
         f"export const REASON_UNITS = {json.dumps(units)};\n"
     )
 

@@ -14,6 +14,11 @@ def catalog():
     return _module("catalog")
 
 
+def selftest():
+    """The module parallelator.show.selftest: what a self-test may find."""
+    return _module("show.selftest")
+
+
 def zone():
     """The module parallelator.zone: local time from a POSIX TZ string."""
     return _module("zone")

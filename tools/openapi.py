@@ -8,6 +8,8 @@ made from it. Objects may gain keys: a client ignores what it does not know.
 import firmware
 
 CATALOG = firmware.catalog()
+SELFTEST = firmware.selftest()
+VERDICT = {"enum": list(SELFTEST.VERDICTS)}
 STATES = CATALOG.names(CATALOG.STATES)
 REASONS = CATALOG.names(CATALOG.REASONS)
 SEVERITY = {"enum": list(CATALOG.SEVERITIES)}
@@ -184,6 +186,20 @@ SCHEMAS = {
         source={"enum": ["start", "own", "settings"]}, nights="int",
         curve=array("int") | {"description": "mV of a cell at rest at 0 to 100 %"},
         step_pct="int",
+    ),
+    "SelfTest": fields(
+        running="bool", n="int", step="int", steps="int",
+        result=optional(fields(
+            number="int", r_mohm=array("int?"), zero_ma=array("int?"), time="str?", boot="int",
+            stopped={"enum": [*SELFTEST.STOPS, None]}, load_ma="int", verdict=VERDICT,
+            rig=VERDICT, batteries=array(fields(
+                n="int", verdict=VERDICT, missing=array({"enum": list(SELFTEST.MEASURES)}),
+            )),
+            findings=array(fields(
+                n="int", code={"enum": [row[0] for row in SELFTEST.FINDINGS]}, level=VERDICT,
+                value={"type": ["integer", "string"]},
+            )),
+        )),
     ),
     "Update": fields(
         phase={"enum": ["idle", "receiving", "ready"]}, offered="str?", received="int",
@@ -393,6 +409,15 @@ def view_paths():
             "delete": change(
                 "Forgets the curve that was learned.", ref("Calibration"), "200", also=NO_CAPACITY
             ),
+        },
+        "/api/selftest": {
+            "get": read("How far the self-test is, or what the last one found.", ref("SelfTest")),
+            "post": change(
+                "Begin a self-test.",
+                ref("SelfTest"),
+                also={"409": "One runs already, none is on, or one is near a limit."},
+            ),
+            "delete": change("End the one that runs.", ref("SelfTest"), "200"),
         },
         "/api/blackbox": {
             "get": read("Trips on record.", fields(records=array(ref("Trip")), missed="int"))

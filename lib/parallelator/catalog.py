@@ -41,6 +41,12 @@ ACTIONS = ("off", "auto", "on", "reset")
 DISCONNECTED = "disconnected"
 """What an operator may say of a board that does not answer: its batteries hang on nothing."""
 
+REST, RESUME, FIRE = "rest", "resume", "fire"
+"""What a self-test asks of a battery: to open for a moment, to come back as it was, and, while it
+rests, to let its ALERT fire."""
+
+REQUESTS = ACTIONS + (DISCONNECTED, REST, RESUME, FIRE)
+
 MQTT_PROBLEMS = tuple(
     ["unreachable", "silent", "closed", "garbage", "denied", "password", "name", "tls"]
 )
@@ -95,6 +101,7 @@ REASONS = (
     ("feeding", "mA", None, "tripped"),
     ("pin_low", "", None, "tripped"),
     ("address_alias", "", None, "absent"),
+    ("self_test", "", None, "off"),
 )
 
 
@@ -132,6 +139,7 @@ class Reason:
     FEEDING = 28
     PIN_LOW = 29
     ADDRESS_ALIAS = 30
+    SELF_TEST = 31
 
 
 SEVERITIES = ("info", "notice", "trouble", "danger")
@@ -236,6 +244,9 @@ CODES = (
     ("bus_reset", "notice", "", _HAND),
     ("disconnected", "notice", "", _HAND),
     ("pack_swapped", "notice", "", _HAND),
+    ("selftest_begun", "notice", "", EVENT | PAGE | LOG | BY_HAND),
+    ("selftest_stopped", "notice", "", EVENT | PAGE | LOG),
+    ("selftest", "notice", "", _EVENT),
     ("limits_saved", "notice", "", _HAND),
     ("settings_saved", "notice", "", _HAND),
     ("time_set", "notice", "time", _HAND),

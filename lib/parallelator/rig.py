@@ -49,7 +49,8 @@ class Rig:
             and `hostname`; mqtt: the `Mqtt`, None without a broker; controller: a dict of its
             `mhz`, `i2c_driver`, `psram`; meter: the `Meter`, None without the capacity of the
             batteries; cascade: the `Cascade`, None before it is up; save: `Saving.save_text` of
-            web, None before the page is up. They are set after the others.
+            web, None before the page is up; selftest: the `SelfTest` that runs, or the result of
+            the last one as JSON that no card has, None without one. They are set after the others.
     """
 
     def __init__(
@@ -83,8 +84,7 @@ class Rig:
     ):
         self.settings = values
         self.pending, self.known, self.saves = {}, {}, 0
-        self.faults = faults
-        self.renamed = renamed
+        self.faults, self.renamed = faults, renamed
         self.config_files = config_files
         self._why, self._powered_on = why, powered_on
         self.slot, self.settled = slot, False
@@ -107,10 +107,9 @@ class Rig:
         self.pauses = collector.pauses
         self.collector = collector
         self.boot, self.controller = 0, {}
-        self.datalog, self.network = datalog, network
-        self.mqtt, self.meter = mqtt, meter
-        self.cascade = cascade
-        self.save = save
+        self.datalog, self.network, self.mqtt = datalog, network, mqtt
+        self.meter, self.cascade, self.save = meter, cascade, save
+        self.selftest = None
         self.words = Words(values["language"])
 
     def setup_s(self):

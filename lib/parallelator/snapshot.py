@@ -69,6 +69,7 @@ class Snapshot:
         boards: (int) bit b set while expander b answers; known_boards: since boot, it or a
             sensor of its battery channels answered; sensors: mask of the sensors that answer.
         unused: (int) mask of the places where no battery is expected.
+        lent: (int) mask of the batteries that a self-test has opened: their wish is AUTO still.
         alarm_news: (int) whose alarms changed since mqtt told them last: bit 0 for the rig, bit
             i + 1 for battery i.
     """
@@ -101,6 +102,7 @@ class Snapshot:
         self.known_boards = 0
         self.sensors = 0
         self.unused = 0
+        self.lent = 0
         self.alarmed = 0
         self.alarm_news = 0
         self._alarm_s = array("i", [-1] * (BATTERY_ALARMS * (BATTERIES - 1) + ALARMS))

@@ -7,6 +7,7 @@ from errno import ENODEV
 from parallelator import settings
 from parallelator.catalog import (
     ABSENT,
+    AUTO,
     DISCONNECTED,
     OFF,
     ON,
@@ -386,3 +387,56 @@ def test_limits_beyond_what_a_sensor_measures_wait():
     high = {"max_current_ma": 40000, "max_discharge_current_ma": 40000}
     assert not rig.adopt(other(**high)), "twice 40 A are beyond 2 mOhm"
     assert rig.adopt(other(hard_current_pct=100, **high))
+
+
+def test_a_battery_lent_to_a_self_test_rests_and_comes_back_untold():
+    rig = Rig()
+    rig.codes.clear()
+    assert rig.guard.submit("rest", 4) is None
+    rig.run(10)
+    assert (rig.snap.state[4], rig.snap.reason[4]) == (OFF, Reason.SELF_TEST)
+    assert rig.snap.lent == 1 << 4
+    rig.run(5000)
+    assert rig.snap.state[4] == OFF
+    assert rig.guard.submit("resume", 4) is None
+    rig.until(4, ON, 2000)
+    assert not rig.snap.lent and rig.snap.wish[4] == AUTO
+    assert not [code for code in rig.codes if code[1] == 4], "nobody has wished it"
+    assert rig.guard.wishes == 0
+
+
+def test_a_lent_battery_comes_back_when_nothing_is_heard_of_the_test_for_15_s():
+    rig = Rig()
+    rig.guard.submit("rest", 4)
+    rig.run(10000)
+    rig.guard.submit("rest", 5)
+    rig.run(14000)
+    assert rig.snap.state[4] == rig.snap.state[5] == OFF
+    rig.run(3000)
+    assert rig.snap.state[4] == rig.snap.state[5] == ON
+    assert not rig.snap.lent
+
+
+def test_a_wish_of_an_operator_ends_the_loan_and_stays():
+    rig = Rig()
+    for i in (4, 5, 6):
+        rig.guard.submit("rest", i)
+    rig.run(10)
+    rig.guard.submit("off", 4)
+    rig.guard.submit("auto", 5)
+    rig.run(20000)
+    assert (rig.snap.state[4], rig.snap.reason[4]) == (OFF, Reason.OPERATOR)
+    assert rig.snap.state[5] == rig.snap.state[6] == ON
+    assert rig.guard.wishes == 2
+    rig.guard.submit("resume", 4)
+    rig.run(2000)
+    assert rig.snap.state[4] == OFF, "what is not lent is not given back"
+
+
+def test_the_only_battery_that_is_on_is_never_lent():
+    rig = Rig()
+    for i in range(BATTERIES):
+        rig.guard.submit("rest", i)
+    rig.run(10)
+    assert [i for i in range(BATTERIES) if rig.snap.state[i] == ON] == [15]
+    assert rig.snap.lent == 0x7FFF

@@ -4,7 +4,7 @@
 import time
 from errno import EINVAL, EIO
 
-from parallelator.catalog import REASONS, WISH_OFF, Reason
+from parallelator.catalog import AUTO, REASONS, WISH_OFF, Reason
 from parallelator.clock import Clock
 from parallelator.pauses import Pauses
 from parallelator.records.nvs_state import NvsState, count_boot
@@ -263,3 +263,13 @@ def test_a_boot_that_cannot_be_counted_is_the_first():
             raise OSError(EIO)
 
     assert count_boot(Worn()) == 1
+
+
+def test_a_battery_that_is_lent_to_a_self_test_is_kept_as_auto():
+    store = Store()
+    state, snap, _ = rig(store)
+    snap.wish[3] = snap.wish[4] = WISH_OFF
+    snap.lent = 1 << 3
+    assert state.save()
+    state, again, _ = rig(store)
+    assert state.restore() and list(again.wish[3:5]) == [AUTO, WISH_OFF]

@@ -17,6 +17,7 @@ ANYTHING = {
     "payload": "x",
     "on": True,
     "retain": True,
+    "last": True,
     "charge_wake": True,
     "settings": {"a": 1},
 }
@@ -62,6 +63,7 @@ GOOD = {
     "topic": "homeassistant/status",
     "payload": "",
     "retain": False,
+    "last": True,
     "networks": {"stage": ["night-show", -50], "bar": ["", -70]},
     "count": 2,
     "ip": "192.168.7.1",

@@ -5,8 +5,10 @@ import json
 import re
 
 from parallelator import snapshot
+from parallelator.show.selftest import FINDINGS, MEASURES, STOPS, VERDICTS
 
 PACKAGE = snapshot.__file__.rsplit("/", 1)[0]
+
 SECTIONS = (
     "state",
     "reason",
@@ -19,6 +21,7 @@ SECTIONS = (
     "console",
     "refused",
     "update",
+    "selftest",
     "mqtt",
     "entity",
     "json",
@@ -35,6 +38,9 @@ REFUSED = [
     "origin",
     "password_set",
     "setup_over",
+    "selftest_running",
+    "selftest_none",
+    "selftest_strained",
 ]
 
 
@@ -62,6 +68,11 @@ def test_every_refusal_has_words():
     for language in ("en", "fr"):
         words = load(language)["refused"]
         assert all(code in words for code in REFUSED), language
+
+
+def test_whatever_a_self_test_says_has_words_and_none_is_left_over():
+    codes = [row[0] for row in FINDINGS if row[0] != "alarm"]  # an alarm has its own
+    assert set(codes + list(VERDICTS + MEASURES + STOPS)) == set(load("en")["selftest"])
 
 
 def test_every_refusal_of_an_update_has_words_and_none_is_left_over():

@@ -58,6 +58,7 @@ class I2c:
     recoveries = 1
     stuck = False
     khz = 100
+    board_slips = (0, 0, 0, 0)
 
 
 class Card:
@@ -202,6 +203,7 @@ class Guard:
         self.full = False
         self.presses = False
         self.trials = 0
+        self.wishes = self.alert_proven = 0
 
     def trip_pending(self):
         """As the guard's."""
@@ -227,8 +229,11 @@ class Guard:
     def submit(self, action, i):
         """As the guard's: None, or why not."""
         snap = self._snap
+        if action in (catalog.REST, catalog.RESUME, catalog.FIRE):
+            return self._lend(action, i)
         if self.full:
             return "busy"
+        self.wishes += 1
         if action == catalog.DISCONNECTED:
             return self._disconnect(range(4 * i, 4 * i + 4))
         if i < 0:
@@ -252,6 +257,17 @@ class Guard:
         if action == "reset":
             snap.trips[i] = 0
         return None
+
+    def _lend(self, action, i):
+        """Battery i rests, and gives what it gave when it comes back; its ALERT works."""
+        snap = self._snap
+        if action == catalog.REST:
+            snap.lent |= 1 << i
+            self.put(i, catalog.OFF, Reason.SELF_TEST)
+        elif action == catalog.RESUME:
+            snap.lent &= ~(1 << i)
+            self.put(i, catalog.ON, Reason.NONE)
+            snap.current_ma[i] = 4200
 
     def _disconnect(self, board):
         snap = self._snap

@@ -21,7 +21,7 @@ class GuardProbe:
         world: the `World`; recorder: the `Recorder`.
 
     Attributes:
-        guard: the firmware's guard, None before its first tick.
+        guard: the firmware's guard, None before its first tick; rig: its `Rig`.
     """
 
     def __init__(self, world, recorder):
@@ -29,8 +29,9 @@ class GuardProbe:
         self._recorder = recorder
         self._tick = None
         self._submit = None
+        self._lent = set()  # to a self-test: a reset forgets of them that they rest
         self.emit = None
-        self.guard = None
+        self.guard = self.rig = None
 
     def install(self):
         """Wrap the classes of the firmware that is about to start."""
@@ -45,6 +46,10 @@ class GuardProbe:
         self._take_over = Rig.take_over
         self.emit = Events.emit
         self.guard = None
+        while self._lent:
+            self._recorder.requested("auto", self._lent.pop())
+        made = Rig.__init__
+        Rig.__init__ = lambda rig, *parts: self.made(rig, made, parts)
         Guard.tick = lambda guard: self.tick(guard)
         Guard.submit = lambda guard, action, i: self.submitted(guard, action, i)
         Guard.all_off = lambda guard: self.all_off(guard)
@@ -103,7 +108,9 @@ class GuardProbe:
     def submitted(self, guard, action, i):
         """A wish, from the page or from `submit`: the referee learns of those accepted."""
         refused = self._submit(guard, action, i)
-        if refused is None and action != "disconnected":
+        if refused is None and action not in ("disconnected", "fire"):
+            self._lent.add(i) if action == "rest" else self._lent.discard(i)
+            action = {"rest": "off", "resume": "auto"}.get(action, action)
             self._recorder.requested(action, i)
         return refused
 
@@ -119,9 +126,35 @@ class GuardProbe:
             self._recorder.ended()
         self._all_off(guard)
 
+    def made(self, rig, init, parts):
+        """The firmware's `Rig` is made."""
+        self.rig = rig
+        init(rig, *parts)
+
+    async def _self_test(self, last):
+        import asyncio
+
+        from parallelator.show import self_test
+
+        refused = await self_test(self.rig)
+        while last and not refused and self.rig.selftest and not self.selftest():
+            await asyncio.sleep_ms(500)
+        if last:
+            self._world.finish()
+
+    def selftest(self):
+        """The result of the last self-test that no card has, as JSON; None without one."""
+        test = self.rig and self.rig.selftest
+        return test if isinstance(test, str) else None
+
     def submit(self, action, i):
-        """Leave a request with the guard, as the page would; refused ones are ignored."""
-        if self.guard is not None:
+        """Leave a request with the guard, as the page would; refused ones are ignored. `selftest`
+        begins one, with which the run ends if `i` is true."""
+        if action == "selftest":
+            import asyncio
+
+            asyncio.create_task(self.rig.run_after_guard(self._self_test(i)))
+        elif self.guard is not None:
             self.guard.submit(action, i)
 
 

@@ -136,6 +136,8 @@ def _report(world, recorder, plan, quiet):
             "last": world.broker.last,
         }
     report["failed"] = _unmet(plan, report)
+    selftest = current.probe.selftest()
+    report["selftest"] = selftest and json.loads(selftest)
     if not quiet:
         print(summary(report))
         for text in report["failed"]:

@@ -197,6 +197,8 @@ class Script:
             observer.played(now_us, step)
         if step["do"] == "request":
             self._submit(step["action"], step["n"] - 1)
+        elif step["do"] == "selftest":
+            self._submit("selftest", step["last"])
         else:
             STEPS[step["do"]][0](self._world, step)
 
@@ -333,6 +335,12 @@ def _alias(world, step):
         aliases[0x3F + step["n"]] = (0x3F + step["other"], step["share"])
     else:
         aliases.pop(0x3F + step["n"], None)
+
+
+def _wires_cross(world, step):
+    i, k = step["n"] - 1, step["other"] - 1
+    world.crossed = {i: k, k: i}
+    world.gates_changed(i // CHANNELS)
 
 
 def _pin_stuck(world, step):
@@ -474,6 +482,7 @@ STEPS = {
     "expander_nack": (_expander_nack, {"board": MUST, "on": True}),
     "expander_reset": (_expander_reset, {"board": MUST}),
     "expander_corrupt": (_expander_corrupt, {"board": MUST, "register": MUST, "value": MUST}),
+    "wires_cross": (_wires_cross, {"n": MUST, "other": MUST}),
     "pin_stuck": (_pin_stuck, {"n": MUST, "level": MUST, "on": True}),
     "alias": (_alias, {"n": MUST, "other": MUST, "share": 0.5, "on": True}),
     "bus_stuck": (_bus_stuck, {"clocks": 5}),
@@ -499,9 +508,10 @@ STEPS = {
     "sd_full": (_sd_full, {"free_kb": 0}),
     "sd_cut": (_sd_cut, {}),
     "request": (None, {"action": MUST, "n": 0}),
+    "selftest": (None, {"last": False}),
     "console_break": (_console_break, {}),
     "controller_reset": (_controller_reset, {}),
     "power_cycle": (_power_cycle, {}),
 }
 """Step to its function and its keys, each with its default: `MUST` it has none, None may be left
-out. `request` goes to the firmware, not into the world."""
+out. `request` and `selftest` go to the firmware, not into the world."""

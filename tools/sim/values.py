@@ -201,6 +201,7 @@ STEP = {
     "topic": text(256),
     "payload": text(8192),
     "retain": _SWITCH,
+    "last": _SWITCH,
     "networks": (_are_networks, "name to [password, dBm]: up to 32 bytes, 32 bytes, -120 to 0"),
     "count": whole(0, 10),
     "ip": (_is_ip, "an address as 192.168.4.1"),

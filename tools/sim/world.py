@@ -58,6 +58,7 @@ class World:
     Attributes:
         now_us: time since the start, never wraps.
         alert_levels: place to the level at which its ALERT line is stuck.
+        crossed: places whose command lines are swapped, each to the one that it listens to.
         nvs: what the non-volatile storage holds: namespace to keys; nvs_writes: entries written;
             flash_us: begin and end of each write, which keeps everybody waiting.
         card: the `SdCard` of the rig, in its slot or out of it; None = it has none.
@@ -125,6 +126,7 @@ class World:
         self._clock_us = 0
         self._dying = False
         self.alert_levels = {}
+        self.crossed = {}
         self.observers = []
         self.ending = None
         self.resetting = None
@@ -174,7 +176,8 @@ class World:
             before = bytes(self.plant.switch)
             for c in range(CHANNELS):
                 i = b * CHANNELS + c
-                self.plant.set_gate(i, chip.powered and chip.driven_high(self.switch_bits[c]))
+                bit = self.switch_bits[self.crossed.get(i, i) % CHANNELS]
+                self.plant.set_gate(i, chip.powered and chip.driven_high(bit))
             if self.plant.switch != before:
                 self._step(now_us)
                 for observer in self.observers:
@@ -253,6 +256,10 @@ class World:
                 return ready
         self.spend(1000 * timeout_ms if timeout_ms >= 0 else _STEP_US)
         return ()
+
+    def finish(self):
+        """The run is over as soon as the rig waits."""
+        self._end_us = self.now_us
 
     def over(self):
         """True when the time of the run is over."""

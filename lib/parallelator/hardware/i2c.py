@@ -7,6 +7,8 @@ lines: the number of the error is that of the driver, and each says something el
 recovery: UM10204 (I2C specification), section 3.1.16.
 """
 
+from array import array
+
 from micropython import const
 
 _SLOW_US = const(5000)
@@ -33,6 +35,7 @@ class I2c:
             2**29.
         byte, word: buffers of one and of two bytes for whoever reads a register.
         slips: failed calls that came through when they were tried again, or ran out of time.
+        board_slips: array of 4: the first kind of these, by board.
         answered: True when a chip has answered since `begin`.
         stuck: True once a line stays low, a call runs out of time or failed calls have taken 30 ms
             in one tick, and then every call fails at once until `recover` succeeds.
@@ -63,6 +66,7 @@ class I2c:
         self.timeouts = 0
         self.recoveries = 0
         self.slips = 0
+        self.board_slips = array("i", bytes(16))
         self.answered = False
         self.stuck = False
 
@@ -94,7 +98,7 @@ class I2c:
         try:
             self._i2c.readfrom_mem_into(address, register, buf)
             self.answered = True
-            self.slips += 1
+            self._slip(address)
             return True
         except OSError:
             self._may_retry(began_us)
@@ -129,11 +133,15 @@ class I2c:
         try:
             self._i2c.writeto(address, data)
             self.answered = True
-            self.slips += 1
+            self._slip(address)
             return True
         except OSError:
             self._may_retry(began_us)
             return False
+
+    def _slip(self, address: int):
+        self.slips += 1
+        self.board_slips[address >> 2 & 3 if address & 0x40 else address & 3] += 1
 
     def _may_retry(self, began_us: int):
         took_us = self._diff(self._us(), began_us)

@@ -20,6 +20,7 @@ HIGH = const(8)
 LOW = const(16)
 
 RESET = const(0x8000)
+_LEAST = const(0x8000)  # the lowest number of 16 bits: every current is above it
 
 
 class Ina2xx:
@@ -60,6 +61,7 @@ class Ina2xx:
     _ALERT_BITS = 0
     _HIGH_BIT = 0
     _LOW_BIT = 0
+    _LIMIT = 0  # register of the upper limit of the current
     _LOW_LIMIT = 0  # register of the lower limit of the voltage
 
     def __init__(self, i2c: "I2c", address: int, shunt_uohm: int):
@@ -141,6 +143,14 @@ class Ina2xx:
             if written == register:
                 return value
         return 0
+
+    def drop_limit(self, on: bool):
+        """Let ALERT tell of any current, as one beyond its limit, or of those again that it was
+        set up for; True when the limit reads back."""
+        value = _LEAST if on else self.standing(self._LIMIT)
+        if not self._write(self._LIMIT, value):
+            return False
+        return self._read(self._LIMIT) == value
 
     def prove(self):
         """Read the flags, and one of the settings in turn: is this still the chip we set up?
@@ -250,6 +260,7 @@ class Ina237(Ina2xx):
     _ALERT_BITS = 0x0060
     _HIGH_BIT = 0x0010
     _LOW_BIT = 0x0008
+    _LIMIT = 0x0C
     _LOW_LIMIT = 0x0F
     _LIMIT_LSB_UV = 5
 

@@ -59,6 +59,7 @@ class Ina226(Ina2xx):
     _INVERT = 0x0002
     _FRESH_BIT = 0x0008
     _ALERT_BITS = 0x0010
+    _LIMIT = 0x07
 
     def plan(self, discharge_ma: int, charge_ma: int, low_mv: int, high_mv: int):
         over = min(discharge_ma * self._shunt_uohm // 2500, 0x7FFF) if discharge_ma else 0x7FFF

@@ -3,8 +3,9 @@
 
 Topics below `<prefix>/<name>`: `status` (online or offline, retained, the will), `state` (totals
 and alarms), `battery/<n>`, `event`; `battery/<n>/set` takes ON, OFF, AUTO or RESET,
-`battery/all/set` OFF, AUTO or RESET, `set` RESET (of the output) or RESTART. Where `mqtt.commands`
-is `all`, `setting/<key>/set` takes a value in JSON for a setting of `limits` or `batteries`.
+`battery/all/set` OFF, AUTO or RESET, `set` RESET (of the output), RESTART or SELFTEST. Where
+`mqtt.commands` is `all`, `setting/<key>/set` takes a value in JSON for a setting of `limits` or
+`batteries`.
 
 Nothing is queued: state and batteries are sent as they are when their turn comes, events wait in
 their ring, which discards the oldest; what was discarded before it was sent is counted. So a
@@ -53,6 +54,9 @@ _PASSWORD_CODES = (4, 5)
 REFUSALS = ("locked", "absent", "busy", "rate", "battery", "command", "retained") + (
     "rig_command",
     "setting",
+    "selftest_running",
+    "selftest_none",
+    "selftest_strained",
 )
 """Why a command was refused; `refused` in messages/ has their words, events their index."""
 
@@ -517,6 +521,8 @@ class Mqtt:
         elif whole and wanted == b"restart":
             self._obeyed += 1
             self._rig.restart()
+        elif whole and wanted == b"selftest":
+            asyncio.create_task(self._rig.run_after_guard(self._self_test()))
         elif whole:
             self._submit("reset" if action == "reset" else None, RIG, "rig_command")
         elif number == b"all":
@@ -525,6 +531,15 @@ class Mqtt:
             self._submit(action, i, "command")
         else:
             self._refuse(RIG, "battery")
+
+    async def _self_test(self):
+        from parallelator.show import self_test
+
+        why = await self_test(self._rig)
+        if why:
+            self._refuse(RIG, why)
+        else:
+            self._obeyed += 1
 
     def _hear_setting(self, topic: bytes, payload: "bytes | None", retained: bool):
         """Keep a setting until the task of the connection saves it: one in 10 s, because each

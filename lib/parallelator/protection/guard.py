@@ -9,7 +9,15 @@ from array import array
 
 from micropython import const
 
-from parallelator.catalog import ABSENT, ACTIONS, DISCONNECTED, ON, UNCONTROLLED, Reason
+from parallelator.catalog import (
+    ABSENT,
+    ACTIONS,
+    DISCONNECTED,
+    ON,
+    REQUESTS,
+    UNCONTROLLED,
+    Reason,
+)
 from parallelator.protection import metering, rules
 from parallelator.protection.alerts import Alerts
 from parallelator.protection.joining import Connector
@@ -45,6 +53,10 @@ _GAP_MS = const(400)
 """The time before a reading for which it may prove something, at most: two scans and a half."""
 _CHARGE_GAP_MS = const(1000)
 _REQUESTS = const(32)
+_DISCONNECTED = const(4)  # places in REQUESTS
+_REST = const(5)
+_RESUME = const(6)
+_FIRE = const(7)
 _LED_TICKS = const(8)
 
 
@@ -64,6 +76,7 @@ class Guard:
     Attributes:
         save: function () that keeps what `kept` holds; one that does nothing until it is set.
         resistance: the `metering.Resistance` of the packs.
+        wishes: how many requests were accepted so far, but for those of a self-test.
     """
 
     def __init__(
@@ -123,6 +136,7 @@ class Guard:
         self._stuck_ms = _words()
         self._queue = bytearray(2 * _REQUESTS)
         self._queued = 0
+        self._fired, self.wishes = False, 0
         self._saved_s = -1
         self.save = lambda: None
 
@@ -141,6 +155,11 @@ class Guard:
             + self.resistance.kept
             + self._zero.kept
         )
+
+    @property
+    def alert_proven(self):
+        """Mask of the batteries whose ALERT is proven to work."""
+        return self._presence.alert_proven
 
     @property
     def trials(self):
@@ -243,8 +262,8 @@ class Guard:
         """Queue an operator's wish for the next tick. Never blocks.
 
         Args:
-            action: one of ACTIONS, or DISCONNECTED; i: battery 0..15, ALL, or RIG with "reset"
-                for the bus; the board 0..3 that is DISCONNECTED.
+            action: one of REQUESTS; i: battery 0..15, ALL, or RIG with "reset" for the bus; the
+                board 0..3 that is DISCONNECTED.
 
         Returns:
             str or None: why it is refused: as `States.refusal`, `not_silent` when a board or a
@@ -254,26 +273,42 @@ class Guard:
         refused = None
         if action == DISCONNECTED:
             refused = None if self._is_silent(i) else "not_silent"
-        elif i != ALL:
+        elif i != ALL and action in ACTIONS:
             refused = self._states.refusal(action, i)
         if refused:
             return refused
         if self._queued >= _REQUESTS:
             return "busy"
-        self._queue[2 * self._queued] = (ACTIONS + (DISCONNECTED,)).index(action)
+        kind = REQUESTS.index(action)
+        self._queue[2 * self._queued] = kind
         self._queue[2 * self._queued + 1] = i + 1
         self._queued += 1
+        self.wishes += kind <= _DISCONNECTED
         return None
 
     def _serve_requests(self):
-        for k in range(self._queued):
-            action = self._queue[2 * k]
-            i = self._queue[2 * k + 1] - 1
-            if action < len(ACTIONS):
-                self._states.obey(action, i)
+        queue, states = self._queue, self._states
+        served = 0
+        while served < self._queued:
+            action = queue[2 * served]
+            i = queue[2 * served + 1] - 1
+            if action < _DISCONNECTED:
+                states.obey(action, i)
+            elif action == _REST:
+                states.rest(i)
+            elif action == _RESUME:
+                states.give_back(i)
+            elif action == _FIRE:
+                rests = self._snap.reason[i] == Reason.SELF_TEST
+                self._fired = rests and self._presence.fire(i, self._fired, self._now)
+                if self._fired:
+                    break  # it and what comes after it is served in the next tick
             elif self._is_silent(i):
                 self._let_go(i)
-        self._queued = 0
+            served += 1
+        self._queued -= served
+        for at in range(2 * self._queued if served else 0):
+            queue[at] = queue[2 * served + at]
 
     def _is_silent(self, b: int):
         """True when batteries of board b may be connected, and nothing of it answers."""
@@ -555,6 +590,8 @@ class Guard:
         if self._quiet_ms > 0 or alerts and self._starts.inrush_ma():
             # Its ALERT may have been cleared just now: flags show no conversion so soon.
             return
+        if self._fired:
+            return  # a limit is not as it should be until the next tick
         if self._ticks % _PROOF_TICKS and self._presence.suspect < 0:
             return
         i = self._presence.prove_one(self._now)

@@ -280,6 +280,38 @@ class Presence:
             self._emit("alert_dead", i, self._snap.state[i], 0, 0)
         return shown
 
+    def fire(self, i: int, begun: bool, now: int):
+        """Let the ALERT of battery i, which is open, fire by a limit that every current is beyond,
+        and see whether its line brings it. Takes two calls, a conversion between them.
+
+        Args:
+            begun: True for the second call.
+
+        Returns:
+            bool: True when there has to be a second one; else the limit is as it was, and
+            `alert_proven` tells.
+        """
+        chip = self._sensors.chips[i]
+        bit = 1 << i
+        if not chip or not chip.HAS_ALERT:
+            return False
+        if not begun:
+            self.alert_proven &= ~bit
+            chip.clear_alert()
+            chip.drop_limit(True)
+            return True
+        low = self._switches.alert_low(i)
+        restored = chip.drop_limit(False)
+        shown = chip.clear_alert() or 0
+        if not restored:
+            self._mend(i, now)
+        heard = low and shown & ALERT and self._switches.alert_low(i) is False
+        if heard and not self._unproven & bit and self._sensors.chips[i]:
+            self.alert_proven |= bit
+        if self._snap.alarm("alert_dead", i, not heard) and not heard:
+            self._emit("alert_dead", i, self._snap.state[i], 0, 0)
+        return False
+
     # Boards
 
     def watch_boards(self, ticks: int):

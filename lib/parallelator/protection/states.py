@@ -35,6 +35,7 @@ _LOOSE = const(3)
 _CHARGED_MS = const(60000)
 _MOST_TRIPS = const(32767)
 _FALSE_ALERT_MS = const(2000)
+_LENT_MS = const(15000)
 
 _OFF = const(0)
 _ON = const(2)
@@ -88,6 +89,7 @@ class States:
         self._peak_ma = 0
         self._collapsed = False
         self._charged_ms = 0
+        self._lent_ms = 0
         self.lock = bytearray(BATTERIES)
         self.on = 0
         self.held = 0
@@ -134,6 +136,7 @@ class States:
                 if not self._starts.trial >> i & 1:
                     self._snap.switchings[i] += 1
                 self._enter(i, ON, Reason.TRIAL if self._starts.trial >> i & 1 else Reason.NONE)
+        self._snap.lent &= ~closed
         if closed:
             self._snap.alarm("bus_unheld", RIG, False)
         return closed
@@ -144,6 +147,33 @@ class States:
         if self._charged_ms >= _CHARGED_MS:
             self._charged_ms = 0
             self._snap.alarm("rig_empty", RIG, False)
+        if self._snap.lent:
+            self._lent_ms -= dt_ms
+            if self._lent_ms <= 0:
+                for i in range(BATTERIES):
+                    self.give_back(i)
+                self._snap.lent = 0
+
+    # Lent to a self-test
+
+    def rest(self, i: int):
+        """Open battery i for a self-test, unless it is the only one; whatever becomes of the test,
+        it comes back 15 s after the last request."""
+        bit = 1 << i
+        if self.on & bit and self.on != bit:
+            self._lent_ms = _LENT_MS
+            self._snap.lent |= bit
+            self._snap.wish[i] = WISH_OFF
+            self._open(bit)
+            self.settle(i)
+
+    def give_back(self, i: int):
+        """Battery i, which rests, joins again as soon as the rules allow."""
+        if self._snap.lent >> i & 1:
+            self._lent_ms = _LENT_MS
+            self._snap.wish[i] = AUTO
+            if self._snap.state[i] == OFF:
+                self.settle(i)
 
     # Trials
 
@@ -480,7 +510,8 @@ class States:
         if self.lock[i]:
             self._enter(i, LOCKED, self.lock[i])
         elif snap.wish[i] == WISH_OFF:
-            self._enter(i, OFF, Reason.OPERATOR)
+            lent = snap.lent >> i & 1
+            self._enter(i, OFF, Reason.SELF_TEST if lent else Reason.OPERATOR)
         elif snap.eta_ms[i] or not self._is_recovered(i):
             cause = cause or rules.outside(self._limits, snap.voltage_mv[i])
             if cause == Reason.OVERVOLTAGE:
@@ -555,7 +586,8 @@ class States:
             snap.state[i] = state
             snap.since_s[i] = snap.uptime_s
             snap.reason[i] = reason
-            self._emit("joined" if state == ON else "state", i, state, reason, 0)
+            if not (snap.lent >> i & 1 and OFF <= state <= ON):  # one does not tell of a test
+                self._emit("joined" if state == ON else "state", i, state, reason, 0)
         snap.reason[i] = reason
 
     # Wishes of the operator
@@ -598,6 +630,7 @@ class States:
             snap.alarm("wiring_map", i, False)
             self._ask()
         else:
+            snap.lent &= ~(1 << i)
             snap.wish[i] = WISH_OFF if action == _OFF else AUTO
             if action == _ON and not self.lock[i]:
                 snap.eta_ms[i] = 0

@@ -17,7 +17,7 @@ import struct
 
 from micropython import const
 
-from parallelator.catalog import REASONS, WISH_OFF
+from parallelator.catalog import AUTO, REASONS, WISH_OFF
 from parallelator.snapshot import BATTERIES, RIG
 
 _KEY = "fleet"
@@ -154,9 +154,8 @@ class NvsState:
         record[0] = _VERSION
         record[1] = snap.bus_locked
         for i in range(BATTERIES):
-            struct.pack_into(
-                "<BBH", record, 2 + 4 * i, snap.wish[i], self._locks[i], snap.trips[i]
-            )
+            wish = AUTO if snap.lent >> i & 1 else snap.wish[i]
+            struct.pack_into("<BBH", record, 2 + 4 * i, wish, self._locks[i], snap.trips[i])
 
     async def run(self):
         """Save what changes, for ever."""

@@ -52,6 +52,9 @@ ROUTES = (
     ("GET", "/api/events", "reports.events", _BODY),
     ("GET", "/api/calibration", "calibration", _BODY),
     ("DELETE", "/api/calibration", "forget_curve", _BODY),
+    ("GET", "/api/selftest", "selftest", _BODY),
+    ("POST", "/api/selftest", "selftest", _BODY),
+    ("DELETE", "/api/selftest", "selftest", _BODY),
     ("GET", "/api/history", "reports.history", _BODY),
     ("GET", "/api/system", "reports.system", _BODY),
     ("GET", "/metrics", "reports.metrics", _BODY),
@@ -312,6 +315,12 @@ class Api:
             return _uncounted()
         meter.calibration.forget()
         return answer(meter.calibration.view())
+
+    async def selftest(self, request: "Request"):
+        """GET, POST and DELETE /api/selftest: see `show.serving.answering`."""
+        from parallelator.show.serving import answering
+
+        return await answering(self._rig, self.access, request)
 
     def upload_state(self, request: "Request"):
         """GET /api/update: how far an upload has come."""

@@ -11,6 +11,7 @@ import * as night from "./night.js";
 import * as past from "./past.js";
 import * as pending from "./pending.js";
 import * as rig from "./rig.js";
+import * as selftest from "./selftest.js";
 import { follow, refresh } from "./stream.js";
 import * as system from "./system.js";
 import * as table from "./table.js";
@@ -23,7 +24,7 @@ const VIEWS = ["rig", "charts", "events", "logs", "settings", "system"];
 
 // A view has any of: show() when it is opened, draw() when data are new, translate() when the
 // language is.
-const views = { rig, table, events, logs, system };
+const views = { rig, table, selftest, events, logs, system };
 let opened = false;
 
 async function loadWords(code) {
@@ -68,6 +69,7 @@ function draw() {
   set($("trouble-count"), count ? String(count) : "");
   past.collect();
   views[app.view]?.draw?.();
+  selftest.draw();
   document.body.classList.remove("loading");
 }
 
@@ -103,6 +105,7 @@ async function open() {
 
 rig.create();
 alarms.create();
+selftest.create();
 table.create();
 $("language").onclick = () => {
   const code = say("otherCode");

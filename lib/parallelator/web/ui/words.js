@@ -35,6 +35,12 @@ export const PAGE = {
     nowOverload: "Output off: overload",
     doReset: "Take the load off, then reset the output.",
     doCharge: "Empty: plug the charger in.", alarms: "Alarms", guide: "Field guide",
+    selftest: "Self-test before the show",
+    testHint: "Each battery opens and closes in its turn, for seconds: three minutes at most. What "
+      + "the load needs stays on. Switching a battery or saving settings ends the test.",
+    testStart: "Start the self-test", testStop: "Stop", testPrint: "Print",
+    testNone: "No self-test yet.", testLoad: "Load {v}.", testResult: "Result",
+    testZero: "Zero (mA)", testMissing: "Not measured",
     help: "Help", seen: "I know", known: "known since {t}",
     bell: "Sound and flash on an alarm", allOff: "All off (hold)", allAuto: "All auto",
     hold: "Hold it for a second.", allIsOff: "All batteries are set to off.", undo: "Undo",
@@ -158,6 +164,13 @@ export const PAGE = {
     nowOverload: "Sortie coupée\u00a0: surcharge",
     doReset: "Enlevez la charge, puis réarmez la sortie.",
     doCharge: "Vide\u00a0: branchez le chargeur.", alarms: "Alarmes", guide: "Guide de terrain",
+    selftest: "Autotest avant le spectacle",
+    testHint: "Chaque batterie s’ouvre et se ferme à son tour, quelques secondes\u00a0: trois minutes "
+      + "au plus. Ce dont la charge a besoin reste en service. Commuter une batterie ou enregistrer "
+      + "des réglages arrête l’autotest.",
+    testStart: "Lancer l’autotest", testStop: "Arrêter", testPrint: "Imprimer",
+    testNone: "Pas encore d’autotest.", testLoad: "Charge {v}.", testResult: "Résultat",
+    testZero: "Zéro (mA)", testMissing: "Pas mesuré",
     help: "Aide", seen: "Vu", known: "vu à {t}",
     bell: "Son et clignotement en cas d’alarme", allOff: "Tout arrêter (maintenir)",
     allAuto: "Tout en Auto", hold: "Maintenez appuyé une seconde.",
