@@ -26,7 +26,6 @@ from parallelator.catalog import (
     TRIPPED,
     UNCONTROLLED,
 )
-from parallelator.protection.rules import Limits
 from parallelator.show.results import keep, let_go, signal
 from parallelator.show.selftest import ALERT, LEAST_MA, UNMEASURED, Findings, Window, median
 from parallelator.snapshot import (
@@ -78,7 +77,7 @@ class SelfTest:
 
     def __init__(self, rig: "Rig"):
         self._rig = rig
-        self._limits = Limits(rig.settings)
+        self._limits = rig.guard.limits
         self._before, self._after = Window(), Window()
         self._wishes, self._saves = rig.guard.wishes, rig.saves
         self._began = rig.clock.ms()
