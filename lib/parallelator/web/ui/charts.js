@@ -125,7 +125,7 @@ export function create(lib) {
       lines: lists.map((values, k) => ({
         values, name: k ? String(k) : "", color: color(k), dash: dash(k), line: k ? 1.5 : 3,
       })).filter((_, k) => shown[k] && known[k] && (k || lists !== deviations)),
-      marks: marks.map((y) => ({ y, color: css("--tripped"), text: say("limit") })),
+      marks: marks.map((y) => ({ y, color: css("--danger"), text: say("limit") })),
       within: mode === "limits" ? marks : [],
       least: LEAST[mode][chart],
       ...(chart === SOC && { range: [0, 100], gaps: false }),

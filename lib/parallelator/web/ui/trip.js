@@ -34,7 +34,7 @@ export function create({ $, amps, number, say, set, volts }) {
       ));
     return {
       from: -10, to: 5, x: rows.map(([s]) => s), xs, ys: signed, least: 0.5, gaps: false, lines,
-      color: css("--mute"), rule: css("--rule"), marks: [{ x: 0, color: css("--tripped") }],
+      color: css("--mute"), rule: css("--rule"), marks: [{ x: 0, color: css("--danger") }],
     };
   }
 
