@@ -58,6 +58,10 @@ flash: build/flash.stamp build/device.stamp
 deploy: build
 	$(ON_DEVICE)/deploy.py $(DEVICE) $(SEALED)
 
+# The key for updates alone, for a rig with an image: make key [KEY=FILE]
+key: build/device.stamp
+	$(ON_DEVICE)/deploy.py $(DEVICE) --only-key $(SEALED)
+
 # make image [IMAGE=esp32]: without IMAGE, for every controller
 image: build/device.stamp build/page.stamp
 	$(ON_DEVICE)/image/make.py $(IMAGE)

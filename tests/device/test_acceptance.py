@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-only
-"""The form of who tries it on hardware first, filled at the stand-in for a board."""
+"""The form of who tries it on hardware first; the key for updates. At the stand-in for a board."""
 
 import json
 import os
@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from controllers import ROOT, Controller
-from device import acceptance, build, deploy
+from device import acceptance, build, deploy, key
 from device.link import attach
 from device.update import Refusal
 
@@ -55,6 +55,20 @@ def test_the_form_is_filled_over_cable_and_network(built, tmp_path):
     assert len(rig["states"]) == 16 and rig["failed_tasks"] == [] and form["trips"] == []
     assert form["person"]["reaction_ms"] == "61" and form["person"]["remarks"] == ""
     assert "password" not in text and "ssid" not in text
+
+
+def test_the_key_alone_comes_by_cable(built, tmp_path):
+    text, said = b"ab" * 32 + b"\n", []
+    with Controller(tmp_path) as controller:
+        deploy.deploy(controller.port, built, said.append)
+        for told in (f"key {key.fingerprint(text)}", "It has this key."):
+            said.clear()
+            deploy.seal(controller.port, text, said.append)
+            assert len(said) == 1 and said[0].endswith(told)
+            device = attach(controller.port)
+            assert device.read(deploy.KEY_FILE) == text
+            device.restart("Parallelator ")
+            device.close()
 
 
 class Told:

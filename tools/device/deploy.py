@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-only
 """Brings the built application onto a device: only what changed, verified. Run by `make deploy`.
 
-    tools/device/deploy.py [--port PORT] [--build FOLDER] [--key FILE]
+    tools/device/deploy.py [--port PORT] [--build FOLDER | --only-key] [--key FILE]
 
 The device has room for two versions, app-a and app-b, and boots from the one that the file `app`
 names. The new one is written beside the old one and becomes the one to boot by one rename: a
@@ -217,16 +217,39 @@ def deploy(port, folder, say=print, key_text=None):
     return made
 
 
+def seal(port, text, say=print):
+    """Bring the key for updates, and nothing else: a rig with an image has no need of the rest.
+
+    Args:
+        text: bytes of the key's file.
+
+    Raises:
+        DeviceError: what is wrong, for the person at the cable.
+    """
+    device = attach(port)
+    try:
+        found = {path: (size, sha256) for path, size, sha256 in device.call("survey()")}
+        if not bring_key(device, found, text, say):
+            say("It has this key.")
+        device.restart("Parallelator ")
+    finally:
+        device.close()
+
+
 def main():
     """Deploy; return the exit code."""
     parser = argparse.ArgumentParser(description="Bring the built application onto a device.")
     parser.add_argument("--port", help="serial port; without it the only USB one")
     parser.add_argument("--build", type=Path, default=build.ROOT / "build/device")
+    parser.add_argument("--only-key", action="store_true", help="the key for updates alone")
     key.add_option(parser)
     options = parser.parse_args()
     try:
         text = key.load(options.key)
-        deploy(find_port(options.port), options.build, key_text=text)
+        if options.only_key:
+            seal(find_port(options.port), text)
+        else:
+            deploy(find_port(options.port), options.build, key_text=text)
     except (DeviceError, key.KeyFault) as error:
         print(f"deploy: {error}", file=sys.stderr)
         return 1

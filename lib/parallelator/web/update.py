@@ -116,7 +116,7 @@ class Update:
             raise Refused(409, "update_slot", message, {})
         key = _stored_key()
         if not key:
-            message = "The rig has no key for updates: run make deploy once, by cable."
+            message = "The rig has no key for updates: run make key once, by cable."
             raise Refused(409, "update_key", message, {})
         if not rig.settled:
             # What runs may be on trial still: the slot before is what it gives way to.
@@ -168,7 +168,7 @@ class Update:
 
 
 def _stored_key():
-    """The key that make deploy left, bytes; b"" when there is none, or not one of 32 bytes."""
+    """The key that make deploy or make key left, bytes; b"" when there is none, or not one of 32 bytes."""
     try:
         with open(KEY_FILE) as file:
             key = unhexlify(file.read(_KEY_DIGITS + 2).strip())
