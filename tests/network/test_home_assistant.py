@@ -13,7 +13,7 @@ from rigs import ROOT, simulated
 SOAK = os.environ.get("SOAK") == "1"
 RIGS = 20 if SOAK else 3
 MESSAGES = 9 + 4 * 4
-ENTITIES = 36 + 4 * 16
+ENTITIES = 39 + 4 * 16
 
 
 def told(listener):
