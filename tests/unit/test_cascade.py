@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-only
 """What a loss pulls along, and what the rig can promise: against a network that is solved."""
 
-from parallelator.catalog import ON, WAITING
+from parallelator.catalog import ON, UNCONTROLLED, WAITING
 from parallelator.protection.rules import Limits
 from parallelator.settings import defaults
 from parallelator.show.cascade import DARK, LOST, Cascade
@@ -209,6 +209,12 @@ def test_a_promise_is_what_the_others_carry_after_any_loss():
     rig.snap.state[0] = rig.snap.state[1] = WAITING
     rig.snap.current_ma[0] = rig.snap.current_ma[1] = 0
     assert rig.look().promise_a == 0
+
+
+def test_a_pack_out_of_control_is_no_promise():
+    rig = equal(4, 10000)
+    rig.snap.state[3] = UNCONTROLLED
+    assert rig.look().promise_a == 20
 
 
 def test_at_the_promise_nobody_is_beyond_a_limit_and_a_little_above_somebody_is():

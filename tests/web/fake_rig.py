@@ -197,9 +197,10 @@ class Counters:
 class Guard:
     """A guard that says yes, unless it is busy or a battery is locked or absent."""
 
-    def __init__(self, snap, events):
+    def __init__(self, snap, events, limits):
         self._snap = snap
         self._events = events
+        self.limits = limits
         self.full = False
         self.presses = False
         self.trials = 0
@@ -384,7 +385,7 @@ class FakeRig(Rig):
             i2c=I2c(),
             card=card,
             blackbox=BlackBox(self.sample_ring, Deaf(), card, clock, snap, lambda: False),
-            guard=Guard(snap, events),
+            guard=Guard(snap, events, Limits(values)),
             counters=Counters(),
             scheduler=scheduler,
             collector=Collector(gc, clock, snap, events.emit, lambda: False),
@@ -531,7 +532,7 @@ class FakeRig(Rig):
         self.events.emit("alert_dead", RIG, 0, 0, 0)
 
     def risk(self, promise_a):
-        self.cascade = Cascade(self.snap, Limits(self.settings), self.events.emit)
+        self.cascade = Cascade(self.snap, self.guard.limits, self.events.emit)
         self.cascade.promise_a = promise_a
 
     def extreme(self):

@@ -19,6 +19,7 @@ from array import array
 
 from micropython import const
 
+from parallelator.catalog import ON
 from parallelator.protection.output import insert
 from parallelator.snapshot import (
     BATTERIES,
@@ -209,6 +210,8 @@ class Cascade:
     def _fit_pct(self, i: int):
         """How much of what pack i carries may be counted on, per cent."""
         snap, limits = self._snap, self._limits
+        if snap.state[i] != ON:
+            return 0  # a pack out of control is no promise
         if snap.soc_pct[i] != NO_CHARGE:
             pct = snap.soc_pct[i] * 100 // _FIT_PCT
         else:

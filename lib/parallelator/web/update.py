@@ -168,7 +168,7 @@ class Update:
 
 
 def _stored_key():
-    """The key that make deploy or make key left, bytes; b"" when there is none, or not one of 32 bytes."""
+    """The key that came by cable, bytes; b"" when there is none, or not one of 32 bytes."""
     try:
         with open(KEY_FILE) as file:
             key = unhexlify(file.read(_KEY_DIGITS + 2).strip())
