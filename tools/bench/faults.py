@@ -319,6 +319,7 @@ FAULTS = (
     _pair("wifi_down", "wifi_up"),
     Fault("wifi_networks", (_step("wifi_networks", networks={"stage": ["changed", -60]}),)),
     Fault("wifi_clients", (_step("wifi_clients", count=4),)),
+    Fault("selftest", (_step("selftest"),)),
     _on("broker_hang", "broker_hang"),
     *_moods(),
     Fault(

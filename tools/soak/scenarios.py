@@ -388,4 +388,4 @@ FAULTS = {
 }
 """Kind of fault, one for every step of sim.scenario.STEPS: a function of a `Rig` to its steps."""
 LEFT_OUT = {"wires_cross"}
-"""The referee knows a battery by its command line: the self-test judges this one."""
+"""The referee knows a battery by its command line; `tools/bench/selftest.py` plays this one."""
