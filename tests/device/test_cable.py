@@ -96,7 +96,7 @@ def test_monitor_shows_what_the_rig_says_and_ctrl_c_leaves_the_rig_alone(built, 
             finally:
                 monitor.kill()
         assert "Ctrl-C ends this and nothing else." in shown.read_text()
-        assert "Traceback" not in shown.read_text()
+        assert "Traceback" not in shown.read_text(), shown.read_text()
         assert controller.lives == lives
 
 
