@@ -344,10 +344,16 @@ class App:
         rig = self.rig
         if rig.cascade is None:
             rig.cascade = Cascade(self.snap, self.guard.limits, self.events.emit)
+        await asyncio.sleep_ms(guard.TICK_MS)
+        from parallelator.show.sharing import Sharing
+
+        sharing = Sharing(self.snap, self.guard.limits, rig.cascade.ma, self.events.emit)
         while True:
             await asyncio.sleep_ms(_CASCADE_MS)
             told = rig.meter and rig.meter.told
             for _ in rig.cascade.looking(told[-1] if told else None):
+                await asyncio.sleep_ms(0)
+            for _ in sharing.looking(rig.cascade.on):
                 await asyncio.sleep_ms(0)
 
     async def _mqtt(self):

@@ -58,6 +58,7 @@ class Cascade:
 
     Attributes:
         on: mask of the packs that carry the output; there: how many have valid readings.
+        ma: what each of them carries, the mean of some seconds; 0 of the others.
         told: the worst risk by the loss of one pack and by that of one board, as far as their
             alarms stand, see LOST.
         promise_a: the current that a load may draw from now on, in whole amperes, rounded down:
@@ -72,7 +73,7 @@ class Cascade:
         self._snap = snap
         self._limits = limits
         self._emit = emit
-        self._ma = array("i", bytes(4 * BATTERIES))
+        self.ma = array("i", bytes(4 * BATTERIES))
         self._siemens = array("H", bytes(2 * BATTERIES))
         self._order = array("i", bytes(4 * BATTERIES))
         self.on = self.there = self._count = self._low_mv = 0
@@ -90,7 +91,7 @@ class Cascade:
         """
         yield from self._note()
         yield from self._promising()
-        self._way = -1 if sum(self._ma) < 0 else 1
+        self._way = -1 if sum(self.ma) < 0 else 1
         count = 0
         for i in range(BATTERIES):
             if i % CHANNELS == 0:
@@ -131,7 +132,7 @@ class Cascade:
         The order of what opens does not change who is left: whoever is beyond a limit gives
         current, so its opening makes the output fall further.
         """
-        ma, siemens, order = self._ma, self._siemens, self._order
+        ma, siemens, order = self.ma, self._siemens, self._order
         left = self.on
         if self.there < 2:
             return 0
@@ -169,7 +170,7 @@ class Cascade:
             return 0
         fall_mv = min(100 * lost_ma // conductance, _FAR_MV) + 1
         if self._way > 0:
-            more_ma = sum(self._ma) // 100 * fall_mv // max(self._low_mv - fall_mv, 1)
+            more_ma = sum(self.ma) // 100 * fall_mv // max(self._low_mv - fall_mv, 1)
             fall_mv += 10000 * more_ma // conductance
         return fall_mv
 
@@ -180,10 +181,10 @@ class Cascade:
             if i % CHANNELS == 0:
                 yield
             if not carries(snap, i):
-                self._ma[i] = 0
+                self.ma[i] = 0
                 continue
-            ahead_ma = snap.current_ma[i] - self._ma[i]
-            self._ma[i] += ahead_ma // _SMOOTH if self.on >> i & 1 else ahead_ma
+            ahead_ma = snap.current_ma[i] - self.ma[i]
+            self.ma[i] += ahead_ma // _SMOOTH if self.on >> i & 1 else ahead_ma
             self._siemens[i] = 100000 // self._mohm(i)
             low_mv = min(low_mv, snap.voltage_mv[i])
             on |= 1 << i
@@ -196,7 +197,7 @@ class Cascade:
     def _room_mv(self, i: int, way: int, by_voltage: bool):
         """How far the output may fall (way -1: rise) before pack i is beyond a limit."""
         snap, limits = self._snap, self._limits
-        ma, mohm = self._ma[i], self._mohm(i)
+        ma, mohm = self.ma[i], self._mohm(i)
         most_ma = limits.discharge_ma if way > 0 else limits.charge_ma
         room_mv = min((most_ma - way * ma) * mohm // 1000, _FAR_MV)
         if by_voltage:
@@ -226,7 +227,7 @@ class Cascade:
         With the loss of pack k the output may fall until the first of the others is at its limit;
         what all but k carry then, each as far as it may be counted on, is the promise.
         """
-        ma, siemens, fit = self._ma, self._siemens, self._order
+        ma, siemens, fit = self.ma, self._siemens, self._order
         weighed_ma = weighed = packs = 0
         tightest, least_mv, next_mv = -1, _FAR_MV, _FAR_MV
         for i in range(BATTERIES):
