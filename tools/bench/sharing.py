@@ -112,6 +112,7 @@ async def play_all(plans, workers):
     async def work(port):
         player = Player(port, PLAY, LONGEST_S)
         for k, plan in jobs:
+            plan["settings"]["web"] = {"port": FIRST_PORT + k}
             answers[k] = await player.play(plan)
         await player.close()
 
