@@ -28,12 +28,14 @@ _LEAST_MOHM = const(12)
 _SURE_MA = const(1000)
 _SEEN_MA = const(300)
 """A pack with more is judged as good, or as bad."""
-_IDLE_MA = const(200)
+_IDLE_MA = const(500)
 """With less in every pack all sensors should show the same; what they do not is their error."""
 _ZEROED_MV = const(20)
 _RAW_MV = const(100)
 """What has to be too much of sensors whose error is known, and of others: an INA237 may be wrong
 by 0.3 %."""
+_UNKNOWN = const(255)
+_TOLD = const(128)
 
 
 class Sharing:
@@ -50,13 +52,11 @@ class Sharing:
         self._limits = limits
         self._ma = ma
         self._emit = emit
-        self._on = self._zeroed = 0
-        self._sum_mv = array("i", bytes(4 * BATTERIES))  # _SMOOTH times its mean
-        self._zero_mv = bytearray(BATTERIES)  # its error, plus _RAW_MV
+        self._sum_mv = array("i", bytes(4 * BATTERIES))  # _SMOOTH times its mean, 0 = it is off
+        self._zero_mv = bytearray([_UNKNOWN] * BATTERIES)  # error of the sensor, plus _RAW_MV
         self._first_mohm = array("h", bytes(2 * BATTERIES))
         self._order = array("i", bytes(4 * BATTERIES + 4))
-        self._told = [0, 0]
-        self._seconds = bytearray(2 * BATTERIES)
+        self._seconds = bytearray(2 * BATTERIES)  # of the batteries' side first; and _TOLD
 
     def looking(self, on: int):
         """Look at the rig anew, once a second: a generator, each step takes a few ms at most.
@@ -78,7 +78,7 @@ class Sharing:
                 yield
             if not self._snap.sensors >> i & 1 or first[i] and not r_mohm[i]:
                 first[i] = 0
-                self._zeroed &= ~(1 << i)
+                self._zero_mv[i] = _UNKNOWN
                 self._clear(0, i)
                 self._clear(1, i)
             elif not first[i]:
@@ -106,17 +106,18 @@ class Sharing:
         for i in range(BATTERIES):
             if i % CHANNELS == 0:
                 yield
-            if on >> i & 1:
+            if not on >> i & 1:
+                self._sum_mv[i] = 0
+            else:
                 sum_mv, mv = self._sum_mv[i], self._snap.voltage_mv[i]
-                sum_mv = sum_mv - sum_mv // _SMOOTH + mv if self._on >> i & 1 else _SMOOTH * mv
+                sum_mv += mv - sum_mv // _SMOOTH if sum_mv else _SMOOTH * mv
                 self._sum_mv[i] = sum_mv
                 idle = idle and -_IDLE_MA < ma[i] < _IDLE_MA
                 output_mv = sum_mv // _SMOOTH - ma[i] * path_mohm // 1000
-                if self._zeroed >> i & 1:
+                if self._zero_mv[i] != _UNKNOWN:
                     output_mv -= self._zero_mv[i] - _RAW_MV
                 insert(order, count, way * output_mv << 4 | i)
                 count += 1
-        self._on = on
         if count < 2:
             return
         # A contact makes nobody better: the good one of two is that which drops less.
@@ -134,40 +135,39 @@ class Sharing:
             carried_ma = way * ma[i]
             if carried_ma >= _SEEN_MA:
                 mohm = excess_mv * 1000 // carried_ma
-                least_mv = _ZEROED_MV if self._zeroed >> i & 1 else _RAW_MV
+                least_mv = _RAW_MV if self._zero_mv[i] == _UNKNOWN else _ZEROED_MV
                 bad = mohm >= _LEAST_MOHM and excess_mv >= least_mv
                 good = mohm < _LEAST_MOHM // 2 and carried_ma >= _SURE_MA
                 self._judge(1, i, mohm, bad, good)
 
     def _zero(self, i: int, error_mv: int):
         """The sensor of pack i shows so much more than the others, without a current."""
-        if self._zeroed >> i & 1:
+        if self._zero_mv[i] != _UNKNOWN:
             error_mv = self._zero_mv[i] - _RAW_MV + error_mv // _SMOOTH
         if -_RAW_MV <= error_mv <= _RAW_MV:
             self._zero_mv[i] = error_mv + _RAW_MV
-            self._zeroed |= 1 << i
 
     def _judge(self, side: int, i: int, mohm: int, bad: bool, good: bool):
         """A second of pack i on the side of the battery, 0, or of the output, 1."""
-        told, at = self._told[side] >> i & 1, side * BATTERIES + i
+        seconds, at = self._seconds, side * BATTERIES + i
+        told = seconds[at] & _TOLD
         if not (good if told else bad):
             # A load that comes and goes shows it now and then only.
             if bad if told else good:
-                self._seconds[at] = 0
+                seconds[at] = told
             return
-        self._seconds[at] += 1
-        if self._seconds[at] < _HELD_S:
+        seconds[at] += 1
+        if seconds[at] - told < _HELD_S:
             return
         if told:
             self._clear(side, i)
             return
-        self._seconds[at] = 0
-        self._told[side] |= 1 << i
+        seconds[at] = _TOLD
         self._snap.alarm(_CODES[side], i, True)
         self._emit(_CODES[side], i, self._snap.state[i], 0, mohm)
 
     def _clear(self, side: int, i: int):
-        self._seconds[side * BATTERIES + i] = 0
-        if self._told[side] >> i & 1:
-            self._told[side] &= ~(1 << i)
+        at = side * BATTERIES + i
+        if self._seconds[at] & _TOLD:
             self._snap.alarm(_CODES[side], i, False)
+        self._seconds[at] = 0
