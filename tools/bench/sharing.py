@@ -34,7 +34,7 @@ SIDES = ("battery", "bus")
 CODES = {"battery": "contact_battery", "bus": "contact_output"}
 OHMS = (20, 50, 200)
 COUNTS = (2, 4, 16)
-PATIENT = {"max_current_ma": 30000, "max_discharge_current_ma": 25000}
+PATIENT = {"max_current_ma": 18000, "max_discharge_current_ma": 18000, "hard_current_pct": 110}
 """Limits that a pack does not reach when its neighbour carries little."""
 
 
