@@ -25,8 +25,8 @@ from soak.campaign import Player  # noqa: E402 - found by the path above
 PLAY = ROOT / "tools/bench/sharing_play.py"
 FIRST_PORT = 10100
 LONGEST_S = 900
-BEGIN_S = 45
-SEEN_S = 150
+BEGIN_S = 75
+SEEN_S = 140
 GOOD_S = 120
 QUIET_S = 14
 LOADS = {"light": (1.5, 3.5), "full": (4, 10)}

@@ -8,7 +8,8 @@ is charged less, a plug, joint or switch behind its sensor has too much resistan
 (`contact_output`). What lies before the sensor counts as resistance of the pack: when that grows
 by half since the start while that of the others does not, cells are too slow to have caused it,
 so a plug, fuse or cable there has (`contact_battery`). The slow growth of years is told by
-`energy.health`.
+`energy.health`. The resistance is found here from smaller steps than those of
+`protection.metering`, since a bad contact leaves its pack only small ones.
 """
 
 from array import array
@@ -35,6 +36,11 @@ _RAW_MV = const(100)
 """What has to be too much of sensors whose error is known, and of others: an INA237 may be wrong
 by 0.3 %."""
 _UNKNOWN = const(255)
+_STEP_MA = const(300)
+_STEP_MOHM = const(1000)
+_SAMPLES = const(16)
+"""A resistance comes of so many readings that differ by so much from the mean; none is higher."""
+_GONE_MV = const(4000)  # nothing is plugged in
 _TOLD = const(128)
 
 
@@ -54,7 +60,8 @@ class Sharing:
         self._emit = emit
         self._sum_mv = array("i", bytes(4 * BATTERIES))  # _SMOOTH times its mean, 0 = it is off
         self._zero_mv = bytearray([_UNKNOWN] * BATTERIES)  # error of the sensor, plus _RAW_MV
-        self._first_mohm = array("h", bytes(2 * BATTERIES))
+        self._mohm = array("h", bytes(2 * BATTERIES))  # in eighths, as the next
+        self._first_mohm = array("h", bytes(2 * BATTERIES))  # < 0: so many readings so far
         self._order = array("i", bytes(4 * BATTERIES + 4))
         self._seconds = bytearray(2 * BATTERIES)  # of the batteries' side first; and _TOLD
 
@@ -64,36 +71,34 @@ class Sharing:
         Args:
             on: mask of the packs that carry the output.
         """
-        yield from self._look_inside(on)
-        yield
         yield from self._look_outside(on)
+        yield
+        yield from self._look_inside(on)
 
     def _look_inside(self, on: int):
         """Compare the resistance of each pack with its first, and its growth with the others'."""
-        r_mohm, first, order = self._snap.r_mohm, self._first_mohm, self._order
+        snap, mohm, first, order = self._snap, self._mohm, self._first_mohm, self._order
         order[0] = 100  # a pack that is alone is compared with itself
         count = 1
         for i in range(BATTERIES):
             if i % CHANNELS == 0:
                 yield
-            if not self._snap.sensors >> i & 1 or first[i] and not r_mohm[i]:
-                first[i] = 0
+            if not snap.sensors >> i & 1 or snap.voltage_mv[i] < _GONE_MV:
+                first[i] = mohm[i] = 0
                 self._zero_mv[i] = _UNKNOWN
                 self._clear(0, i)
                 self._clear(1, i)
-            elif not first[i]:
-                first[i] = r_mohm[i]
-            if first[i]:
-                insert(order, count, r_mohm[i] * 100 // first[i])
+            elif first[i] > 0:
+                insert(order, count, mohm[i] * 100 // first[i])
                 count += 1
         usual_pct = order[(count - 1) // 2]
         for i in range(BATTERIES):
             if i % CHANNELS == 0:
                 yield
-            if first[i] and on >> i & 1:
-                usual_mohm = first[i] * usual_pct // 100
+            if first[i] > 0 and on >> i & 1:
+                usual_mohm = first[i] * usual_pct // 800
                 least_mohm = max(_GROWN_MOHM, usual_mohm // 2)
-                excess_mohm = r_mohm[i] - usual_mohm
+                excess_mohm = mohm[i] // 8 - usual_mohm
                 bad, good = excess_mohm >= least_mohm, excess_mohm < least_mohm // 2
                 self._judge(0, i, excess_mohm, bad, good)
 
@@ -112,6 +117,7 @@ class Sharing:
                 sum_mv, mv = self._sum_mv[i], self._snap.voltage_mv[i]
                 sum_mv += mv - sum_mv // _SMOOTH if sum_mv else _SMOOTH * mv
                 self._sum_mv[i] = sum_mv
+                self._measure(i, sum_mv // _SMOOTH - mv, self._snap.current_ma[i] - ma[i])
                 idle = idle and -_IDLE_MA < ma[i] < _IDLE_MA
                 output_mv = sum_mv // _SMOOTH - ma[i] * path_mohm // 1000
                 if self._zero_mv[i] != _UNKNOWN:
@@ -139,6 +145,20 @@ class Sharing:
                 bad = mohm >= _LEAST_MOHM and excess_mv >= least_mv
                 good = mohm < _LEAST_MOHM // 2 and carried_ma >= _SURE_MA
                 self._judge(1, i, mohm, bad, good)
+
+    def _measure(self, i: int, drop_mv: int, step_ma: int):
+        """The voltage of pack i is so far below its mean, its current so far above."""
+        if -_STEP_MA < step_ma < _STEP_MA:
+            return
+        found = drop_mv * 1000 // step_ma
+        if not 0 < found < _STEP_MOHM:
+            return
+        first, mohm = self._first_mohm, self._mohm
+        mohm[i] += found - mohm[i] // 8 if mohm[i] else 8 * found
+        if first[i] <= 0:
+            first[i] -= 1
+            if first[i] == -_SAMPLES:
+                first[i] = mohm[i]
 
     def _zero(self, i: int, error_mv: int):
         """The sensor of pack i shows so much more than the others, without a current."""
