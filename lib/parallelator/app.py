@@ -42,7 +42,7 @@ _RETURNS = ("hang", "update_hung"), ("power", "update_cut"), ("misnamed", "app_u
 _CAUSES = (1, "reset_power"), (2, "reset_hard"), (3, "reset_watchdog"), (5, "reset_soft")
 _TCA_BASE = const(0x20)
 _POWERED_ON = const(1)  # machine.PWRON_RESET
-_CASCADE_MS = const(1000)
+_LOOK_MS = const(1000)
 _CARD_MS = const(3000)  # the longest wait for the card before the protection starts
 
 
@@ -344,11 +344,21 @@ class App:
         rig = self.rig
         if rig.cascade is None:
             rig.cascade = Cascade(self.snap, self.guard.limits, self.events.emit)
+        await asyncio.sleep_ms(guard.TICK_MS)
+        from parallelator.show.sharing import Sharing
+
+        sharing = Sharing(self.snap, self.guard.limits, rig.cascade.ma, self.events.emit)
         while True:
-            await asyncio.sleep_ms(_CASCADE_MS)
             told = rig.meter and rig.meter.told
-            for _ in rig.cascade.looking(told[-1] if told else None):
-                await asyncio.sleep_ms(0)
+            for steps in (
+                rig.cascade.looking(told[-1] if told else None),
+                sharing.looking(rig.cascade.on),
+            ):
+                await asyncio.sleep_ms(_LOOK_MS)
+                # Two steps at once: to go on costs others as much as a step.
+                for _ in steps:
+                    next(steps, None)
+                    await asyncio.sleep_ms(0)
 
     async def _mqtt(self):
         # One by one, so that no tick waits for all of them.

@@ -191,6 +191,8 @@ CODES = (
     ("sensor_offset", "trouble", "mA", _BATTERY | _ACK),
     ("temperature", "trouble", "C", _BATTERY | _ACK),
     ("low_soon", "trouble", "mV", _BATTERY | _ACK),
+    ("contact_battery", "trouble", "", _BATTERY | _ACK),
+    ("contact_output", "trouble", "", _BATTERY | _ACK),
     ("safe_crash", "danger", "", _RIG),
     ("safe_button", "danger", "", _RIG),
     ("bus_unheld", "danger", "mA", _RIG | _FIRST),

@@ -22,39 +22,39 @@ class Rig:
     def emit(self, code, i, state, reason, value):
         self.told.append((code, i, value))
 
-    def seconds(self, count, risk, kind=0):
+    def looks(self, count, risk, kind=0):
         for _ in range(count):
             self.cascade.tell(kind, risk)
         return [alarm[:2] for alarm in self.snap.alarms()]
 
 
-def test_a_risk_is_told_after_five_seconds_and_for_thirty_more():
+def test_a_risk_is_told_after_six_seconds_and_for_thirty_more():
     rig = Rig()
-    assert rig.seconds(4, SEVEN | 1) == [] and rig.seconds(1, 0) == []
-    assert rig.seconds(4, SEVEN | 1) == [], "it has to last"
-    assert rig.seconds(1, SEVEN | 1) == [("cascade", RIG)]
+    assert rig.looks(2, SEVEN | 1) == [] and rig.looks(1, 0) == []
+    assert rig.looks(2, SEVEN | 1) == [], "it has to last"
+    assert rig.looks(1, SEVEN | 1) == [("cascade", RIG)]
     assert rig.told == [("cascade", RIG, SEVEN | 1)]
-    assert rig.seconds(29, 0) and rig.seconds(1, SEVEN | 1) and rig.seconds(29, 0)
-    assert rig.seconds(1, 0) == []
+    assert rig.looks(14, 0) and rig.looks(1, SEVEN | 1) and rig.looks(14, 0)
+    assert rig.looks(1, 0) == []
     assert len(rig.told) == 1
 
 
 def test_the_worst_risk_is_followed_while_it_stands():
     rig = Rig()
-    rig.seconds(5, SEVEN | 1)
-    rig.seconds(1, SEVEN | 3)
+    rig.looks(5, SEVEN | 1)
+    rig.looks(1, SEVEN | 3)
     assert rig.cascade.sentence(rig.words, "cascade").startswith(
         "If battery 7 drops out, 1 and 2 are overloaded."
     )
-    rig.seconds(3, 0)
+    rig.looks(3, 0)
     assert rig.cascade.risks() == [{"n": 7, "board": None, "follow": [1, 2], "dark": False}]
     assert len(rig.told) == 1, "one event"
 
 
 def test_packs_and_boards_are_told_apart():
     rig = Rig()
-    rig.seconds(5, SEVEN | 1)
-    assert rig.seconds(5, BOARD_2 | DARK | 15, kind=1) == [
+    rig.looks(5, SEVEN | 1)
+    assert rig.looks(5, BOARD_2 | DARK | 15, kind=1) == [
         ("cascade", RIG),
         ("cascade_board", RIG),
     ]
@@ -93,5 +93,5 @@ def test_n_minus_1_is_known_where_two_are_there_and_one_is_on():
         for _ in watch.looking(None):
             pass
         assert watch.keeps() is keeps, count
-    rig.seconds(5, SEVEN | 1)
+    rig.looks(5, SEVEN | 1)
     assert watch.keeps() is False

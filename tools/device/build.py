@@ -50,6 +50,7 @@ APART = (
     "parallelator.show.results",
     "parallelator.show.selftest",
     "parallelator.show.serving",
+    "parallelator.show.sharing",
     "parallelator.web.bundle",
     "parallelator.web.bundle_files",
     "parallelator.web.bundle_image",

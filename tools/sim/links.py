@@ -27,7 +27,7 @@ class Link:
 
     Attributes:
         blown: side of each fuse that has blown, of SIDES.
-        ohm: resistance of the plug.
+        ohm: resistance of the plug; bus_ohm: of a bad joint between the sensor and the bus bar.
         gated: True while the switch of the pack conducts.
         due_us: when it may change by itself.
     """
@@ -46,7 +46,7 @@ class Link:
         self._phase = 0
         self._flips_us = FOREVER
         self.blown = set()
-        self.ohm = 0.0
+        self.ohm = self.bus_ohm = 0.0
         self.gated = False
         self.due_us = FOREVER
 

@@ -224,8 +224,12 @@ class Plant:
         blown = self._link(i).blown
         blown.add(side) if on else blown.discard(side)
 
+    def set_joint(self, i, mohm):
+        """A joint between the sensor of pack i and the bus bar has so much resistance."""
+        self._link(i).bus_ohm = mohm / 1000
+
     def set_contact(self, i, mohm, bounce_us=(), now_us=0):
-        """The plug of pack i has so much resistance.
+        """The plug of pack i, before its sensor, has so much resistance.
 
         Args:
             bounce_us: times for which, from now_us on, it opens, makes contact, opens, ..., over
@@ -436,6 +440,8 @@ class Plant:
             path_s[i] = 1 / (self._r0[i] + self._path_ohm) if on else 0.0
         for i, link in self._links.items():
             link.gated = path_s[i] > 0
+            if link.gated and link.bus_ohm:
+                path_s[i] = 1 / (1 / path_s[i] + link.bus_ohm)
             if link.cut():
                 path_s[i] = 0.0
         self._packs_s = sum(path_s)

@@ -248,6 +248,9 @@ def _fuse_blow(world, step):
 
 
 def _contact(world, step):
+    if step["side"] == "bus":
+        world.plant.set_joint(step["n"] - 1, step["mohm"])
+        return
     bounce_us = [ms * 1000 for ms in step["bounce"]]
     world.plant.set_contact(step["n"] - 1, step["mohm"], bounce_us, world.now_us)
 
@@ -469,7 +472,7 @@ STEPS = {
     "bms_open": (_bms_open, {"n": MUST}),
     "bms_close": (_bms_close, {"n": MUST}),
     "fuse_blow": (_fuse_blow, {"n": MUST, "side": "battery", "on": True}),
-    "contact": (_contact, {"n": MUST, "mohm": MUST, "bounce": ()}),
+    "contact": (_contact, {"n": MUST, "mohm": MUST, "bounce": (), "side": "battery"}),
     "inject_current": (_inject_current, {"n": MUST, "ma": MUST}),
     "inject_voltage": (_inject_voltage, {"n": MUST, "mv": MUST}),
     "sensor_reset": (_sensor_reset, {"n": MUST}),

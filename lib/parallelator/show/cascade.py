@@ -38,10 +38,12 @@ LOST = const(17)
 is a load; from bit LOST on what is lost, pack 0..15, or 16 and a board. 0: nobody follows."""
 
 _CODES = ("cascade", "cascade_board")
-_HELD_S = const(5)
+PERIOD_S = const(2)
+"""From one look to the next, of this and of `sharing`: each second brings one of the two."""
+_HELD_S = const(6)
 _GONE_S = const(30)
 """How long a risk is there before it is told, and away before it is told no more."""
-_SMOOTH = const(4)  # seconds over which the current of a pack is averaged
+_SMOOTH = const(4)  # looks over which the current of a pack is averaged
 _FAR_MV = const(20000)
 _LEAST_MOHM = const(10)
 _FIT_MV = const(1000)
@@ -59,6 +61,7 @@ class Cascade:
 
     Attributes:
         on: mask of the packs that carry the output; there: how many have valid readings.
+        ma: what each of them carries, the mean of some seconds; 0 of the others.
         told: the worst risk by the loss of one pack and by that of one board, as far as their
             alarms stand, see LOST.
         promise_a: the current that a load may draw from now on, in whole amperes, rounded down:
@@ -73,7 +76,7 @@ class Cascade:
         self._snap = snap
         self._limits = limits
         self._emit = emit
-        self._ma = array("i", bytes(4 * BATTERIES))
+        self.ma = array("i", bytes(4 * BATTERIES))
         self._siemens = array("H", bytes(2 * BATTERIES))
         self._order = array("i", bytes(4 * BATTERIES))
         self.on = self.there = self._count = self._low_mv = 0
@@ -83,7 +86,7 @@ class Cascade:
         self.promise_a = None
 
     def looking(self, first: "int | None"):
-        """Look at the rig anew, once a second: a generator, each step takes a few ms at most.
+        """Look at the rig anew: a generator, each step takes 2 ms at most.
 
         Args:
             first: number 1..16 of the pack that will end first; it is named where the loss of
@@ -91,7 +94,7 @@ class Cascade:
         """
         yield from self._note()
         yield from self._promising()
-        self._way = -1 if sum(self._ma) < 0 else 1
+        self._way = -1 if sum(self.ma) < 0 else 1
         count = 0
         for i in range(BATTERIES):
             if i % CHANNELS == 0:
@@ -132,7 +135,7 @@ class Cascade:
         The order of what opens does not change who is left: whoever is beyond a limit gives
         current, so its opening makes the output fall further.
         """
-        ma, siemens, order = self._ma, self._siemens, self._order
+        ma, siemens, order = self.ma, self._siemens, self._order
         left = self.on
         if self.there < 2:
             return 0
@@ -170,7 +173,7 @@ class Cascade:
             return 0
         fall_mv = min(100 * lost_ma // conductance, _FAR_MV) + 1
         if self._way > 0:
-            more_ma = sum(self._ma) // 100 * fall_mv // max(self._low_mv - fall_mv, 1)
+            more_ma = sum(self.ma) // 100 * fall_mv // max(self._low_mv - fall_mv, 1)
             fall_mv += 10000 * more_ma // conductance
         return fall_mv
 
@@ -181,10 +184,10 @@ class Cascade:
             if i % CHANNELS == 0:
                 yield
             if not carries(snap, i):
-                self._ma[i] = 0
+                self.ma[i] = 0
                 continue
-            ahead_ma = snap.current_ma[i] - self._ma[i]
-            self._ma[i] += ahead_ma // _SMOOTH if self.on >> i & 1 else ahead_ma
+            ahead_ma = snap.current_ma[i] - self.ma[i]
+            self.ma[i] += ahead_ma // _SMOOTH if self.on >> i & 1 else ahead_ma
             self._siemens[i] = 100000 // self._mohm(i)
             low_mv = min(low_mv, snap.voltage_mv[i])
             on |= 1 << i
@@ -197,7 +200,7 @@ class Cascade:
     def _room_mv(self, i: int, way: int, by_voltage: bool):
         """How far the output may fall (way -1: rise) before pack i is beyond a limit."""
         snap, limits = self._snap, self._limits
-        ma, mohm = self._ma[i], self._mohm(i)
+        ma, mohm = self.ma[i], self._mohm(i)
         most_ma = limits.discharge_ma if way > 0 else limits.charge_ma
         room_mv = min((most_ma - way * ma) * mohm // 1000, _FAR_MV)
         if by_voltage:
@@ -229,7 +232,7 @@ class Cascade:
         With the loss of pack k the output may fall until the first of the others is at its limit;
         what all but k carry then, each as far as it may be counted on, is the promise.
         """
-        ma, siemens, fit = self._ma, self._siemens, self._order
+        ma, siemens, fit = self.ma, self._siemens, self._order
         weighed_ma = weighed = packs = 0
         tightest, least_mv, next_mv = -1, _FAR_MV, _FAR_MV
         for i in range(BATTERIES):
@@ -260,14 +263,14 @@ class Cascade:
     # What is told
 
     def tell(self, kind: int, risk: int):
-        """A second went by with this risk, 0 = none, by the loss of a pack (kind 0) or of a board
+        """A look has found this risk, 0 = none, by the loss of a pack (kind 0) or of a board
         (1): raise or clear its alarm."""
         told, seconds = self.told[kind], self._seconds
         if bool(risk) == bool(told):
             seconds[kind] = 0
             self.told[kind] = risk
             return
-        seconds[kind] += 1
+        seconds[kind] += PERIOD_S
         if seconds[kind] < (_GONE_S if told else _HELD_S):
             return
         seconds[kind] = 0

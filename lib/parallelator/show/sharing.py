@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: GPL-3.0-only
+"""Finds bad contacts by how the packs share the current. Pure; run by app, after each look of
+`cascade`.
+
+All packs hang on one output: what a sensor shows, less what the path behind it drops, is the
+voltage of the output, the same for all. Where a pack that gives current shows more, or one that
+is charged less, a plug, joint or switch behind its sensor has too much resistance
+(`contact_output`). What lies before the sensor counts as resistance of the pack: when that grows
+by half since the start while that of the others does not, cells are too slow to have caused it,
+so a plug, fuse or cable there has (`contact_battery`). The slow growth of years is told by
+`energy.health`. The resistance is found here from smaller steps than those of
+`protection.metering`, since a bad contact leaves its pack only small ones.
+"""
+
+from array import array
+
+from micropython import const
+
+from parallelator.protection.output import insert
+from parallelator.show.cascade import PERIOD_S
+from parallelator.snapshot import BATTERIES, CHANNELS
+
+_CODES = ("contact_battery", "contact_output")
+_HELD_S = const(60)
+"""How long a contact has to be bad to be told, and good to be told no more."""
+_SMOOTH = const(4)  # looks of the mean, as that of the currents in `cascade`
+_GROWN_MOHM = const(15)
+_LEAST_MOHM = const(12)
+"""What is too much before a sensor, and behind it."""
+_SURE_MA = const(1000)
+_SEEN_MA = const(300)
+"""A pack with more is judged as good, or as bad."""
+_IDLE_MA = const(500)
+"""With less in every pack all sensors should show the same; what they do not is their error."""
+_ZEROED_MV = const(20)
+_RAW_MV = const(100)
+"""What has to be too much of sensors whose error is known, and of others: an INA237 may be wrong
+by 0.3 %."""
+_UNKNOWN = const(255)
+_STEP_MA = const(300)
+_STEP_MOHM = const(1000)
+_SAMPLES = const(16)
+"""A resistance comes of so many readings that differ by so much from the mean; none is higher."""
+_GONE_MV = const(4000)  # nothing is plugged in
+_TOLD = const(128)
+
+
+class Sharing:
+    """Follows one rig.
+
+    Args:
+        snap: the `Snapshot`; limits: the `rules.Limits` in force; ma: the mean current of each
+            pack, see `Cascade.ma`; emit: function (code, i, state, reason, value) that records an
+            event; its value is the resistance that is too much, in mOhm.
+    """
+
+    def __init__(self, snap: "Snapshot", limits: "Limits", ma: "array", emit: "Emit"):
+        self._snap = snap
+        self._limits = limits
+        self._ma = ma
+        self._emit = emit
+        self._sum_mv = array("i", bytes(4 * BATTERIES))  # _SMOOTH times its mean, 0 = it is off
+        self._zero_mv = bytearray([_UNKNOWN] * BATTERIES)  # error of the sensor, plus _RAW_MV
+        self._mohm = array("h", bytes(2 * BATTERIES))  # in eighths, as the next
+        self._first_mohm = array("h", bytes(2 * BATTERIES))  # < 0: so many readings so far
+        self._order = array("i", bytes(4 * BATTERIES + 4))
+        self._seconds = bytearray(2 * BATTERIES)  # of the batteries' side first; and _TOLD
+
+    def looking(self, on: int):
+        """Look at the rig anew: a generator, each step takes 2 ms at most.
+
+        Args:
+            on: mask of the packs that carry the output.
+        """
+        yield from self._look_outside(on)
+        yield
+        yield from self._look_inside(on)
+
+    def _look_inside(self, on: int):
+        """Compare the resistance of each pack with its first, and its growth with the others'."""
+        snap, mohm, first, order = self._snap, self._mohm, self._first_mohm, self._order
+        order[0] = 100  # a pack that is alone is compared with itself
+        count = 1
+        for i in range(BATTERIES):
+            if i % CHANNELS == 0:
+                yield
+            if not snap.sensors >> i & 1 or snap.voltage_mv[i] < _GONE_MV:
+                first[i] = mohm[i] = 0
+                self._zero_mv[i] = _UNKNOWN
+                self._clear(0, i)
+                self._clear(1, i)
+            elif first[i] > 0:
+                insert(order, count, mohm[i] * 100 // first[i])
+                count += 1
+        usual_pct = order[(count - 1) // 2]
+        for i in range(BATTERIES):
+            if i % CHANNELS == 0:
+                yield
+            if first[i] > 0 and on >> i & 1:
+                usual_mohm = first[i] * usual_pct // 800
+                least_mohm = max(_GROWN_MOHM, usual_mohm // 2)
+                excess_mohm = mohm[i] // 8 - usual_mohm
+                bad, good = excess_mohm >= least_mohm, excess_mohm < least_mohm // 2
+                self._judge(0, i, excess_mohm, bad, good)
+
+    def _look_outside(self, on: int):
+        """Compare what each sensor says of the output."""
+        ma, order = self._ma, self._order
+        path_mohm = self._limits.path_mohm
+        way = -1 if sum(ma) < 0 else 1
+        count, idle = 0, True
+        for i in range(BATTERIES):
+            if i % CHANNELS == 0:
+                yield
+            if not on >> i & 1:
+                self._sum_mv[i] = 0
+            else:
+                sum_mv, mv = self._sum_mv[i], self._snap.voltage_mv[i]
+                sum_mv += mv - sum_mv // _SMOOTH if sum_mv else _SMOOTH * mv
+                self._sum_mv[i] = sum_mv
+                self._measure(i, sum_mv // _SMOOTH - mv, self._snap.current_ma[i] - ma[i])
+                idle = idle and -_IDLE_MA < ma[i] < _IDLE_MA
+                output_mv = sum_mv // _SMOOTH - ma[i] * path_mohm // 1000
+                if self._zero_mv[i] != _UNKNOWN:
+                    output_mv -= self._zero_mv[i] - _RAW_MV
+                insert(order, count, way * output_mv << 4 | i)
+                count += 1
+        if count < 2:
+            return
+        # A contact makes nobody better: the good one of two is that which drops less.
+        usual = order[(count - 1) // 2]
+        for at in range(count):
+            if at % CHANNELS == 0:
+                yield
+            i = order[at] & 15
+            excess_mv = (order[at] >> 4) - (usual >> 4)
+            if idle:
+                self._zero(i, way * excess_mv)
+                continue
+            # The path may have half of what the settings say, or half as much again.
+            excess_mv -= abs(ma[i] - ma[usual & 15]) * path_mohm // 2000
+            carried_ma = way * ma[i]
+            if carried_ma >= _SEEN_MA:
+                mohm = excess_mv * 1000 // carried_ma
+                least_mv = _RAW_MV if self._zero_mv[i] == _UNKNOWN else _ZEROED_MV
+                bad = mohm >= _LEAST_MOHM and excess_mv >= least_mv
+                good = mohm < _LEAST_MOHM // 2 and carried_ma >= _SURE_MA
+                self._judge(1, i, mohm, bad, good)
+
+    def _measure(self, i: int, drop_mv: int, step_ma: int):
+        """The voltage of pack i is so far below its mean, its current so far above."""
+        if -_STEP_MA < step_ma < _STEP_MA:
+            return
+        found = drop_mv * 1000 // step_ma
+        if not 0 < found < _STEP_MOHM:
+            return
+        first, mohm = self._first_mohm, self._mohm
+        mohm[i] += found - mohm[i] // 8 if mohm[i] else 8 * found
+        if first[i] <= 0:
+            first[i] -= 1
+            if first[i] == -_SAMPLES:
+                first[i] = mohm[i]
+
+    def _zero(self, i: int, error_mv: int):
+        """The sensor of pack i shows so much more than the others, without a current."""
+        if self._zero_mv[i] != _UNKNOWN:
+            error_mv = self._zero_mv[i] - _RAW_MV + error_mv // _SMOOTH
+        if -_RAW_MV <= error_mv <= _RAW_MV:
+            self._zero_mv[i] = error_mv + _RAW_MV
+
+    def _judge(self, side: int, i: int, mohm: int, bad: bool, good: bool):
+        """A look at pack i on the side of the battery, 0, or of the output, 1."""
+        seconds, at = self._seconds, side * BATTERIES + i
+        told = seconds[at] & _TOLD
+        if not (good if told else bad):
+            # A load that comes and goes shows it now and then only.
+            if bad if told else good:
+                seconds[at] = told
+            return
+        seconds[at] += PERIOD_S
+        if seconds[at] - told < _HELD_S:
+            return
+        if told:
+            self._clear(side, i)
+            return
+        seconds[at] = _TOLD
+        self._snap.alarm(_CODES[side], i, True)
+        self._emit(_CODES[side], i, self._snap.state[i], 0, mohm)
+
+    def _clear(self, side: int, i: int):
+        at = side * BATTERIES + i
+        if self._seconds[at] & _TOLD:
+            self._snap.alarm(_CODES[side], i, False)
+        self._seconds[at] = 0
