@@ -98,7 +98,7 @@ SAMPLE = {
 }  # fmt: skip
 SHOW = fields(show="bool")
 END = fields(end={
-    "type": ["integer", "string"], "minimum": 1, "maximum": 1440,
+    "type": ["number", "string"], "minimum": 1, "maximum": 1440,
     "pattern": "^([01]?[0-9]|2[0-3]):[0-5][0-9]$",
     "description": "Minutes, or the next time that local clocks show",
 })  # fmt: skip

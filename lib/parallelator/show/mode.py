@@ -35,7 +35,7 @@ def is_held(snap: "Snapshot", word: str):
     return not (dark and word in _TAKEN_DARK)
 
 
-def begin(rig: "Rig", end: "int | str"):
+def begin(rig: "Rig", end: "float | str"):
     """Begin show mode, or move the end of the one that stands.
 
     Args:
@@ -73,17 +73,15 @@ async def follow(rig: "Rig"):
         del package.mode  # pyright: ignore - what the import has put there
 
 
-def seconds(clock: "Clock", end: "int | str"):
-    """Seconds from now to `end` as of `begin`, to the nearest minute of the clock if it is set.
+def seconds(clock: "Clock", end: "float | str"):
+    """Seconds from now to `end` as of `begin`.
 
     Returns:
         int or None: 0 when it is no such end, None for a time of day while the clock is not set.
     """
     now_s = clock.unix()
-    if isinstance(end, int):
-        left_s = end * _MINUTE_S if 0 < end <= _MOST_MIN else 0
-        past_s = (now_s or 0) % _MINUTE_S
-        return left_s and left_s - past_s + (_MINUTE_S if past_s > _MINUTE_S // 2 else 0)
+    if not isinstance(end, str):
+        return round(end * _MINUTE_S) if 1 <= end <= _MOST_MIN else 0
     wanted = _minute_of_day(end)
     if wanted is None or now_s is None:
         return 0 if wanted is None else None

@@ -354,7 +354,7 @@ class Api:
             mode.finish(rig)
             return answer({"show": False})
         end = (await json_object(request)).get("end")
-        why = mode.begin(rig, end) if isinstance(end, (int, str)) else "show_end"
+        why = mode.begin(rig, end) if isinstance(end, (int, float, str)) else "show_end"
         if why:
             status, message = _NO_SHOW[why]
             return problem(status, why, message, "end")

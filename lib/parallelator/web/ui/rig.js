@@ -7,8 +7,8 @@ import { ALARMS, STATES } from "catalog";
 import { alarmText } from "./alarms.js";
 import { ask, change, rename } from "./client.js";
 import {
-  $, amps, app, build, icon, is, make, number, numbers, say, sentence, set, timeOf, toast, volts,
-  wait,
+  $, amps, app, build, icon, is, make, number, numbers, say, sentence, set, showEnd, timeOf, toast,
+  volts, wait,
 } from "./lib.js";
 import { drawCurves } from "./past.js";
 import { flowOf, refresh } from "./stream.js";
@@ -114,7 +114,7 @@ function time(energy, flow) {
 // "Enough until 23:00, 40 min in hand"
 function show({ show: told }) {
   if (!told) return "";
-  const end = Math.round(Date.now() / 60000 + told.left_s / 60) * 60000;
+  const end = showEnd(told);
   const values = { t: timeOf(end), v: hours(Math.abs(told.margin_s)) };
   if (told.margin_s === null) return say("showUntil", values);
   values.n = timeOf(end + told.margin_s * 1000);
@@ -275,7 +275,7 @@ function startShow() {
   const now = new Date();
   const past = now.getHours() * 60 + now.getMinutes() + now.getSeconds() / 60;
   const minutes = $("show-end").valueAsNumber / 60000 - past;
-  showMode("POST", { end: Math.round(minutes + 1440) % 1440 });
+  showMode("POST", { end: (minutes + 1440) % 1440 });
 }
 
 async function allAuto() {
