@@ -272,7 +272,9 @@ def read(summary, schema, kind=JSON, parameters=(), **more):
 
 def change(summary, schema, status="202", body=None, parameters=(), also=None, kind=JSON):
     """A POST, PUT, PATCH or DELETE, which needs a session."""
-    texts = LIMITS | CHANGE | (also or {})
+    also = also or {}
+    held = "Show mode holds this back. " + also.get("409", "")
+    texts = LIMITS | CHANGE | also | {"409": held.strip()}
     operation = {
         "summary": summary,
         "parameters": list(parameters),
