@@ -93,3 +93,7 @@ def test_the_page_begins_one_tells_what_is_in_hand_and_ends_it(rig, visit):
         expect(page.locator("#toast")).to_contain_text(end)
         page.locator("#show-stop").click(delay=1300)
         expect(page.locator("#show-line")).to_be_hidden()
+    assert code(rig, "POST", PATH, {"end": 90}, **rig.login("127.0.0.9")) == (200, None)
+    expect(page.locator("#show-line")).to_be_visible()
+    rig.tell("pass 6000")
+    expect(page.locator("#show-line")).to_be_hidden()
