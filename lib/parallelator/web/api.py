@@ -24,12 +24,10 @@ _REFUSALS = (
     ("absent", 409, "The battery does not answer."),
     ("not_silent", 409, "It or a sensor of it answers, or none of its batteries is uncontrolled."),
     ("busy", 503, "Too many requests are waiting. Try again in a second."),
+    ("selftest_running", 409, "A self-test runs."),
+    ("show_clock", 409, "The clock is not set: tell the end in minutes."),
+    ("show_end", 400, 'end is in minutes, 1 to 1440, or a local time such as "23:00".'),
 )
-_NO_SHOW = {
-    "selftest_running": (409, "A self-test runs."),
-    "show_clock": (409, "The clock is not set: tell the end in minutes."),
-    "show_end": (400, 'end is in minutes, 1 to 1440, or a local time such as "23:00".'),
-}
 _FIRST_UNIX_S = const(1577836800)  # 2020-01-01
 _LAST_UNIX_S = const(3092601600)  # 2068-01-01: an ESP32 counts 2^31 s from 2000 on
 
@@ -355,10 +353,7 @@ class Api:
             return answer({"show": False})
         end = (await json_object(request)).get("end")
         why = mode.begin(rig, end) if isinstance(end, (int, float, str)) else "show_end"
-        if why:
-            status, message = _NO_SHOW[why]
-            return problem(status, why, message, "end")
-        return answer({"show": True})
+        return _refused(why) if why else answer({"show": True})
 
     def upload_state(self, request: "Request"):
         """GET /api/update: how far an upload has come."""
@@ -400,10 +395,12 @@ class Api:
 
     def _submit(self, action: str, i: int):
         code = self._rig.guard.submit(action, i)
-        if code is None:
-            return None
-        status, message = next(row[1:] for row in _REFUSALS if row[0] == code)
-        return problem(status, code, message, None, 1 if code == "busy" else None)
+        return _refused(code) if code else None
+
+
+def _refused(code: str):
+    status, message = next(row[1:] for row in _REFUSALS if row[0] == code)
+    return problem(status, code, message, None, 1 if code == "busy" else None)
 
 
 def _uncounted():
