@@ -96,6 +96,12 @@ SAMPLE = {
     "that or more; mA, 327670 and -327680 for that or more",
     "items": of("int?"), "minItems": 4, "maxItems": 4,
 }  # fmt: skip
+SHOW = fields(show="bool")
+END = fields(end={
+    "type": ["number", "string"], "minimum": 1, "maximum": 1440,
+    "pattern": "^([01]?[0-9]|2[0-3]):[0-5][0-9]$",
+    "description": "Minutes, or the next time that local clocks show",
+})  # fmt: skip
 SCHEMAS = {
     "Error": fields(
         error={
@@ -133,6 +139,10 @@ SCHEMAS = {
             "maxItems": 2,
             "description": "The worst loss of a battery and that of a board that others would "
             "follow: who does, and whether the output goes dark",
+        },
+        show=optional(fields(left_s="int", margin_s="int?", until="str?")) | {
+            "description": "Show mode: how long it stands, and by how much the batteries outlast "
+            "it at this load",
         },
         batteries=array(BATTERY) | {"minItems": 16, "maxItems": 16},
         alarms=array(fields(
@@ -262,7 +272,9 @@ def read(summary, schema, kind=JSON, parameters=(), **more):
 
 def change(summary, schema, status="202", body=None, parameters=(), also=None, kind=JSON):
     """A POST, PUT, PATCH or DELETE, which needs a session."""
-    texts = LIMITS | CHANGE | (also or {})
+    also = also or {}
+    held = "Show mode holds this back. " + also.get("409", "")
+    texts = LIMITS | CHANGE | also | {"409": held.strip()}
     operation = {
         "summary": summary,
         "parameters": list(parameters),
@@ -529,6 +541,16 @@ def controller_paths():
     """The controller."""
     unix_s = fields(unix_s={"type": "integer", "minimum": 1577836800, "maximum": 3092601600})
     return {
+        "/api/show": {
+            "post": change(
+                "Begin show mode, or move its end: only off is taken until then.",
+                SHOW,
+                "200",
+                body=END,
+                also={"409": "A self-test runs, or a local time is asked for without a clock."},
+            ),
+            "delete": change("End show mode.", SHOW, "200"),
+        },
         "/api/time": {"post": change("Set the clock.", fields(time="str"), "200", unix_s)},
         "/api/system/restart": {
             "post": change("Open all switches, restart.", fields(restart="bool"))

@@ -43,6 +43,7 @@ _CAUSES = (1, "reset_power"), (2, "reset_hard"), (3, "reset_watchdog"), (5, "res
 _TCA_BASE = const(0x20)
 _POWERED_ON = const(1)  # machine.PWRON_RESET
 _LOOK_MS = const(1000)
+_SHOW_S = const(90000)  # 24 h, rounded up to a minute, and the hour by which clocks are set back
 _CARD_MS = const(3000)  # the longest wait for the card before the protection starts
 
 
@@ -168,9 +169,9 @@ class App:
         # First make the switches safe, then allocate memory.
         self.nvs_state.restore()
         charges = bytearray(energy.ROWS_BYTES)
-        rtc_state = RtcState(
-            *self.controller.rtc_memory(), self.snap, self.guard.kept + energy.table(charges)
-        )
+        show = (self.rig.show, "i", 0, _SHOW_S, True)
+        kept = self.guard.kept + energy.table(charges) + (show,)
+        rtc_state = RtcState(*self.controller.rtc_memory(), self.snap, kept)
         self.guard.save = rtc_state.save
         if not self.safe:
             self.counters.restore()
@@ -299,6 +300,8 @@ class App:
         self.rig.settled = True
         if ended:
             self.events.emit("updated", RIG, 0, 0, 0)
+        if self.rig.show[0]:
+            await self._show()
 
     def _start_radio(self):
         """Start the radio before the first battery is on: that keeps the controller busy."""
@@ -359,6 +362,14 @@ class App:
                 for _ in steps:
                     next(steps, None)
                     await asyncio.sleep_ms(0)
+
+    async def _show(self):
+        """Show mode goes on after a reset; in safe mode it is over: settings have to be mended."""
+        from parallelator.show.mode import finish, follow
+
+        if self.safe:
+            finish(self.rig)
+        await follow(self.rig)
 
     async def _mqtt(self):
         # One by one, so that no tick waits for all of them.

@@ -249,6 +249,8 @@ CODES = (
     ("selftest_begun", "notice", "", EVENT | PAGE | LOG | BY_HAND),
     ("selftest_stopped", "notice", "", EVENT | PAGE | LOG),
     ("selftest", "notice", "", _EVENT),
+    ("show_begun", "notice", "", EVENT | PAGE | LOG | BY_HAND),
+    ("show_over", "notice", "", EVENT | PAGE | LOG),
     ("limits_saved", "notice", "", _HAND),
     ("settings_saved", "notice", "", _HAND),
     ("time_set", "notice", "time", _HAND),

@@ -2,6 +2,7 @@
 """What the web side and MQTT may ask of the application. Made by app, and by the tests."""
 
 import asyncio
+from array import array
 
 from micropython import const
 
@@ -51,6 +52,7 @@ class Rig:
             batteries; cascade: the `Cascade`, None before it is up; save: `Saving.save_text` of
             web, None before the page is up; selftest: the `SelfTest` that runs, or the result of
             the last one as JSON that no card has, None without one. They are set after the others.
+        show: array of one: the uptime in s at which show mode ends, 0 = it does not stand.
     """
 
     def __init__(
@@ -110,11 +112,24 @@ class Rig:
         self.datalog, self.network, self.mqtt = datalog, network, mqtt
         self.meter, self.cascade, self.save = meter, cascade, save
         self.selftest = None
+        self.show = array("i", [0])
         self.words = Words(values["language"])
 
     def setup_s(self):
         """For how many more seconds a first password may be set, 0 when that is over."""
         return max(_SETUP_S - self.snap.uptime_s, 0) if self._powered_on else 0
+
+    def show_s(self):
+        """For how many more seconds show mode stands, 0 when it does not."""
+        return max(self.show[0] - self.snap.uptime_s, 0)
+
+    def is_held(self, word: str):
+        """True for what show mode holds back, as of `show.mode.is_held`."""
+        if not self.show_s():
+            return False
+        from parallelator.show.mode import is_held
+
+        return is_held(self.snap, word)
 
     def alarms(self):
         """Active alarms as `GET /api/state` shows them: a dict each, in turn."""

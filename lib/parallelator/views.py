@@ -85,7 +85,23 @@ def rig_view(rig: "Rig"):
     view["promise_a"] = cascade and cascade.promise_a
     view["n_minus_1"] = cascade and cascade.keeps()
     view["cascade"] = cascade.risks() if cascade else []
+    told = show(rig)
+    view["show"] = told and {
+        "left_s": told[0],
+        "margin_s": told[1],
+        "until": rig.clock.iso(-told[0]),
+    }
     return view
+
+
+def show(rig: "Rig"):
+    """Show mode: (seconds that it still stands, how many more the batteries last at this load;
+    None where that is not known). None when it does not stand."""
+    left_s = rig.show_s()
+    if not left_s:
+        return None
+    lasts_s = rig.meter and energy(rig.meter)[catalog.ENERGY.index("left_s")]
+    return left_s, None if lasts_s is None else lasts_s - left_s
 
 
 def energy(meter: "Meter"):

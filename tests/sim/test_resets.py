@@ -289,3 +289,40 @@ def test_a_measured_resistance_is_known_after_a_reset():
             assert warm == [0] * 5
         else:
             assert all(10 < mohm < 50 for mohm in warm[:4]) and not warm[4], known
+
+
+class Show(Boots):
+    """It begins show mode for a minute when the first battery has joined."""
+
+    def __init__(self):
+        super().__init__()
+        self.left_s = []
+
+    def __call__(self):
+        super().__call__()
+        emit = current.probe.emit
+
+        def heard(events, code, i, state, reason, value):
+            emit(events, code, i, state, reason, value)
+            rig = current.probe.rig
+            if code == "joined" and not rig.show[0] and len(self.events) == 1:
+                from parallelator.show import mode
+
+                assert mode.begin(rig, 1) is None
+            if code == "joined":
+                self.left_s.append(rig.show_s())
+
+        current.probe.emit = heard
+
+
+def test_show_mode_goes_on_over_a_reset_and_not_over_a_power_cut():
+    for kind, ends in (("controller_reset", True), ("power_cycle", False)):
+        show = Show()
+        report = play(show, duration_s=80, batteries=ONE, steps=[reset(30, kind)])
+        clean(report)
+        first, second = show.events[:2]
+        assert "show_begun" in first and "show_over" not in first
+        assert ("show_over" in second) == ends, second
+        assert "show_begun" not in second
+        assert show.left_s[0] == 60
+        assert 0 < show.left_s[-1] < 50 if ends else not show.left_s[-1], show.left_s

@@ -6,6 +6,7 @@ import json
 from parallelator import catalog, settings
 from parallelator.network.mqtt import Mqtt
 from parallelator.records.events import Events
+from parallelator.rig import Rig as WholeRig
 from parallelator.snapshot import Snapshot
 from parallelator.wording import Words
 
@@ -16,8 +17,10 @@ NODE = "parallelator_246f280102%02x"
 class Rig:
     """What Mqtt asks of a rig."""
 
-    meter = cascade = None
+    meter = cascade = selftest = None
     save = None
+    show_s = WholeRig.show_s
+    is_held = WholeRig.is_held
 
     class network:
         class wifi:
@@ -29,6 +32,7 @@ class Rig:
         self.settings["name"] = changes.get("name", "parallelator")
         self.words = Words(language)
         self.snap = Snapshot()
+        self.show = [0]
         self.events = Events(self.snap)
 
 

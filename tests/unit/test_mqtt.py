@@ -363,6 +363,63 @@ def test_whatever_is_heard_does_no_harm():
     assert 0 <= bench.mqtt._kept < 1 << 17 and 0 <= bench.mqtt._old < 1 << 17
 
 
+def test_show_mode_takes_off_and_its_own_end():
+    found = []
+
+    class Guard:
+        def submit(self, action, i):
+            found.append((action, i))
+
+    bench = Bench(discovery=False)
+    rig = bench.rig
+    rig.guard = Guard()
+    rig.restart = lambda: found.append("restart")
+    rig.snap.state[3] = catalog.ON
+    bench.run()
+    bench.mqtt._commands = "all"
+
+    async def follow(coroutine):
+        coroutine.close()
+
+    rig.run_after_guard = follow
+    refused = []
+    rig.events.emit = lambda code, i, state, reason, value: refused.append((code, value))
+
+    def hear(place, payload, kept=False):
+        del found[:], refused[:]
+        bench.mqtt._heard(BASE.encode() + place, payload, kept)
+        codes = [REFUSALS[value] for code, value in refused if code == "command_refused"]
+        return found + codes
+
+    async def main():
+        assert hear(b"/set", b"SHOW 90", True) == ["retained"] and rig.show_s() == 0
+        for end in (b"SHOW 0", b"SHOW x", b"show \xff\xfe", b"SHOW 99999999999"):
+            assert hear(b"/set", end) == ["show_end"], end
+        assert hear(b"/set", b"SHOW 90") == [] and rig.show_s() == 5400
+        assert hear(b"/set", b"Show 20") == [] and rig.show_s() == 1200
+        rig.snap.uptime_s += 10
+        for place, payload in (
+            (b"/set", b"RESTART"),
+            (b"/set", b"SELFTEST"),
+            (b"/set", b"RESET"),
+            (b"/battery/3/set", b"ON"),
+            (b"/battery/all/set", b"AUTO"),
+            (b"/battery/3/set", b"show 5"),
+            (b"/setting/limits.trip_delay_ms/set", b"off"),
+        ):
+            assert hear(place, payload) == ["show_mode"], (place, payload)
+            rig.snap.uptime_s += 10
+        assert hear(b"/battery/3/set", b"OFF") == [("off", 2)]
+        assert hear(b"/battery/all/set", b"off") == [("off", 16)]
+        rig.snap.state[3] = catalog.LOCKED
+        assert hear(b"/battery/4/set", b"RESET") == [("reset", 3)]
+        rig.snap.state[3] = catalog.ON
+        assert hear(b"/set", b"SHOW end") == [] and rig.show_s() == 0
+        assert hear(b"/set", b"RESTART") == ["restart"]
+
+    asyncio.run(main())
+
+
 def test_commands_for_all_and_for_the_rig():
     found = []
 

@@ -36,6 +36,9 @@ class Rig:
     def alarms(self):
         return ()
 
+    def show_s(self):
+        return 0
+
 
 def waited_ms(trips_at_ms):
     """How long the next frame takes to come when battery 5 trips meanwhile."""

@@ -41,6 +41,9 @@ REFUSED = [
     "selftest_running",
     "selftest_none",
     "selftest_strained",
+    "show",
+    "show_end",
+    "show_clock",
 ]
 
 

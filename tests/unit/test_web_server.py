@@ -171,6 +171,9 @@ class Rig:
     def alarms(self):
         return []
 
+    def show_s(self):
+        return 0
+
     def button_held(self):
         return False
 

@@ -542,6 +542,7 @@ class FakeRig(Rig):
         self.meter = Meter(snap, (100, 100, 99999, 172799, 172799, 172799, 172799, 172799, 16))
         self.risk(600)
         self.cascade.told = [0x1FFFFF, 0x27FFFF]
+        self.show[0] = snap.uptime_s + 90000
         for i in range(BATTERIES):
             self.guard.put(i, catalog.UNCONTROLLED, Reason.SWITCH_FAULT)
             self.alarm("stuck_closed", i)

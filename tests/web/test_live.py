@@ -14,7 +14,7 @@ STATE = {
     "name", "version", "uptime_ms", "time", "boot", "bus", "max", "min", "mean_mv",
     "discharge_mah", "charge_mah", "batteries", "alarms", "language", "writable", "logged_in",
     "energy", "discharge_wh", "charge_wh", "max_discharge_ma", "max_charge_ma", "unused",
-    "pending", "saves", "promise_a", "n_minus_1", "cascade",
+    "pending", "saves", "promise_a", "n_minus_1", "cascade", "show",
 }  # fmt: skip
 
 
@@ -98,6 +98,7 @@ def test_a_frame_says_the_same_as_the_state(rig):
     rig.tell("trip 5", "lose 6", "alarm stuck_closed 3", f"charge {told}", "freeze")
     risk = 6 << 17 | 0x10000 | 9
     rig.tell(f"risk {risk} 0 70")
+    rig.ask("POST", "/api/show", {"end": 90}, **rig.login())
     stream = Stream(rig)
     codes = json.loads(stream.next()[1])
     state = json.loads(stream.next()[1])
@@ -112,10 +113,12 @@ def test_a_frame_says_the_same_as_the_state(rig):
         0,
         70,
         [risk, 0],
+        [5400, 6000],
     ]
     assert (state["promise_a"], state["n_minus_1"]) == (70, None), "nothing was looked at yet"
     assert state["cascade"] == [{"n": 7, "board": None, "follow": [1, 4], "dark": True}]
-    assert state["energy"]["left_s"] == 11400 and len(bus[-5]) == len(state["energy"])
+    assert [state["show"][key] for key in ("left_s", "margin_s")] == bus[-1]
+    assert state["energy"]["left_s"] == 11400 and len(bus[-6]) == len(state["energy"])
     assert (alarms, alarm_count) == ([["stuck_closed", 3], ["cascade", None]], 2)
     hours = state["batteries"][slow[0] - 1]
     keys = "temperature_c", "on_s", "switchings", "r_mohm", "soc_pct", "soc_error_pct"

@@ -47,6 +47,7 @@ APART = (
     "parallelator.protection.pace",
     "parallelator.show.cascade",
     "parallelator.show.drive",
+    "parallelator.show.mode",
     "parallelator.show.results",
     "parallelator.show.selftest",
     "parallelator.show.serving",

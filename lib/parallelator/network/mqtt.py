@@ -3,9 +3,9 @@
 
 Topics below `<prefix>/<name>`: `status` (online or offline, retained, the will), `state` (totals
 and alarms), `battery/<n>`, `event`; `battery/<n>/set` takes ON, OFF, AUTO or RESET,
-`battery/all/set` OFF, AUTO or RESET, `set` RESET (of the output), RESTART or SELFTEST. Where
-`mqtt.commands` is `all`, `setting/<key>/set` takes a value in JSON for a setting of `limits` or
-`batteries`.
+`battery/all/set` OFF, AUTO or RESET, `set` RESET (of the output), RESTART, SELFTEST, SHOW with its
+end (`SHOW 23:00`, or minutes, `SHOW 90`) and SHOW END. Where `mqtt.commands` is `all`,
+`setting/<key>/set` takes a value in JSON for a setting of `limits` or `batteries`.
 
 Nothing is queued: state and batteries are sent as they are when their turn comes, events wait in
 their ring, which discards the oldest; what was discarded before it was sent is counted. So a
@@ -57,6 +57,9 @@ REFUSALS = ("locked", "absent", "busy", "rate", "battery", "command", "retained"
     "selftest_running",
     "selftest_none",
     "selftest_strained",
+    "show_mode",
+    "show_end",
+    "show_clock",
 )
 """Why a command was refused; `refused` in messages/ has their words, events their index."""
 
@@ -510,10 +513,15 @@ class Mqtt:
         if wanted != b"off" and not self._may():
             return
         action = next((action for action in ACTIONS if action.encode() == wanted), None)
-        if topic.startswith(self._topic("/setting/")):
+        whole = topic == self._topic("/set")
+        show = whole and wanted and wanted.startswith(b"show ")
+        of_setting = topic.startswith(self._topic("/setting/"))
+        if self._rig.is_held("show" if show else action if action and not of_setting else ""):
+            self._refuse(RIG, "show_mode")
+            return
+        if of_setting:
             self._hear_setting(topic, payload, retained)
             return
-        whole = topic == self._topic("/set")
         number = b"" if whole else topic[len(self._topic("/battery/")) : -4]
         i = int(number) - 1 if number.isdigit() and len(number) <= 2 else RIG
         if retained:
@@ -523,6 +531,8 @@ class Mqtt:
             self._rig.restart()
         elif whole and wanted == b"selftest":
             asyncio.create_task(self._rig.run_after_guard(self._self_test()))
+        elif show:
+            self._show(wanted[5:].strip())
         elif whole:
             self._submit("reset" if action == "reset" else None, RIG, "rig_command")
         elif number == b"all":
@@ -531,6 +541,21 @@ class Mqtt:
             self._submit(action, i, "command")
         else:
             self._refuse(RIG, "battery")
+
+    def _show(self, end: bytes):
+        from parallelator.show import mode
+
+        why = None
+        if end == b"end":
+            mode.finish(self._rig)
+        elif end.isdigit() and len(end) < 9:
+            why = mode.begin(self._rig, int(end))
+        else:
+            why = mode.begin(self._rig, "".join(map(chr, end)))
+        if why:
+            self._refuse(RIG, why)
+        else:
+            self._obeyed += 1
 
     async def _self_test(self):
         from parallelator.show import self_test

@@ -24,6 +24,9 @@ _REFUSALS = (
     ("absent", 409, "The battery does not answer."),
     ("not_silent", 409, "It or a sensor of it answers, or none of its batteries is uncontrolled."),
     ("busy", 503, "Too many requests are waiting. Try again in a second."),
+    ("selftest_running", 409, "A self-test runs."),
+    ("show_clock", 409, "The clock is not set: tell the end in minutes."),
+    ("show_end", 400, 'end is in minutes, 1 to 1440, or a local time such as "23:00".'),
 )
 _FIRST_UNIX_S = const(1577836800)  # 2020-01-01
 _LAST_UNIX_S = const(3092601600)  # 2068-01-01: an ESP32 counts 2^31 s from 2000 on
@@ -55,6 +58,8 @@ ROUTES = (
     ("GET", "/api/selftest", "selftest", _BODY),
     ("POST", "/api/selftest", "selftest", _BODY),
     ("DELETE", "/api/selftest", "selftest", _BODY),
+    ("POST", "/api/show", "show", _BODY),
+    ("DELETE", "/api/show", "show", _BODY),
     ("GET", "/api/history", "reports.history", _BODY),
     ("GET", "/api/system", "reports.system", _BODY),
     ("GET", "/metrics", "reports.metrics", _BODY),
@@ -118,7 +123,7 @@ class Routes(Microdot):
         """Runs the handler that was found, after other tasks."""
         await asyncio.sleep_ms(0)
         try:
-            res = req.handler(req, **arguments)
+            res = self._api.held(req) or req.handler(req, **arguments)
             return await res if iscoroutine(res) else res
         except Refused as error:
             return problem(*error.args)
@@ -322,6 +327,34 @@ class Api:
 
         return await answering(self._rig, self.access, request)
 
+    def held(self, request: "Request"):
+        """What show mode answers to a request that has to wait for its end: a response, or
+        None."""
+        word = request.path.replace("/switch_", "/").rsplit("/", 1)[-1]
+        if request.method in ("GET", "HEAD") or not self._rig.is_held(word):
+            return None
+        from parallelator.show.mode import until
+
+        v = until(self._rig)
+        message = "Show mode until %s: only off is taken. DELETE /api/show ends it." % v
+        return problem(409, "show", message, v=v)
+
+    async def show(self, request: "Request"):
+        """POST /api/show {"end": minutes or "23:00"}: only off is taken until then, see
+        `show.mode`; DELETE ends it."""
+        res = await self.access.refusal(request)
+        if res:
+            return res
+        from parallelator.show import mode
+
+        rig = self._rig
+        if request.method == "DELETE":
+            mode.finish(rig)
+            return answer({"show": False})
+        end = (await json_object(request)).get("end")
+        why = mode.begin(rig, end) if isinstance(end, (int, float, str)) else "show_end"
+        return _refused(why) if why else answer({"show": True})
+
     def upload_state(self, request: "Request"):
         """GET /api/update: how far an upload has come."""
         return answer(self._update.view() if self._update else IDLE)
@@ -362,10 +395,12 @@ class Api:
 
     def _submit(self, action: str, i: int):
         code = self._rig.guard.submit(action, i)
-        if code is None:
-            return None
-        status, message = next(row[1:] for row in _REFUSALS if row[0] == code)
-        return problem(status, code, message, None, 1 if code == "busy" else None)
+        return _refused(code) if code else None
+
+
+def _refused(code: str):
+    status, message = next(row[1:] for row in _REFUSALS if row[0] == code)
+    return problem(status, code, message, None, 1 if code == "busy" else None)
 
 
 def _uncounted():

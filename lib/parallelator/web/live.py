@@ -12,10 +12,12 @@ skips to the latest frame, and the server drops one that reads nothing for ten s
 unnamed: a frame of at most 1500 bytes,
     [uptime_s, bus, alarms, n_alarms, slow, battery 1, ..., battery 16]
     bus     = [voltage_mv, current_ma, power_w, connected, n of the highest, n of the lowest,
-               mean_mv, discharge_mah, charge_mah, energy, known, saves, promise_a, risks];
+               mean_mv, discharge_mah, charge_mah, energy, known, saves, promise_a, risks,
+               show];
                energy: values of
                `energy` of codes, or null; known: how many alarms an operator has acknowledged;
-               saves: how often settings were saved since the start
+               saves: how often settings were saved since the start;
+               show: [left_s, margin_s] of show mode, or null
     alarms  = [[code, n], ...], the first twelve of n_alarms
     slow    = [n, temperature_c, on_s, switchings, r_mohm, soc_pct, soc_error_pct] of another
                battery in each frame
@@ -155,6 +157,7 @@ async def frame(rig: "Rig", slow: int):
         rig.saves,
         cascade and cascade.promise_a,
         cascade.told if cascade else (),
+        views.show(rig),
     )
     await asyncio.sleep_ms(0)
     parts = [f"data: [{snap.uptime_s},{dump(bus)},{dump(shown)},{count}"]

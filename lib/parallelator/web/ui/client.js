@@ -2,7 +2,7 @@
 
 // Requests that change something: asked for, sent, explained when refused; and the login.
 
-import { $, app, fill, say, set, toast } from "./lib.js";
+import { $, app, fill, say, set, showEnd, timeOf, toast } from "./lib.js";
 import { refresh } from "./stream.js";
 
 const WAIT_MS = 20000;
@@ -97,5 +97,6 @@ function choice(dialog) {
 
 export function refusalText({ code, n: number, v }, n = number) {
   const { refused, update } = app.words;
-  return fill(refused[code] || update[code] || refused.other, { n, v });
+  const until = code === "show" && app.model.show ? timeOf(showEnd(app.model.show)) : v;
+  return fill(refused[code] || update[code] || refused.other, { n, v: until });
 }

@@ -62,6 +62,9 @@ export const timeOf = (date) => new Date(date).toLocaleTimeString(app.language, 
   hour: "2-digit", minute: "2-digit", hour12: false,
 });
 
+// When show mode ends, by the clock of this device; to the minute, or it would flicker.
+export const showEnd = ({ left_s }) => Math.round(Date.now() / 60000 + left_s / 60) * 60000;
+
 // How long until a battery may return.
 export const wait = ({ state, eta_ms: ms }) => (
   state === "waiting" ? say("fits", { v: Math.ceil(ms / 60000) })

@@ -7,8 +7,8 @@ import { ALARMS, STATES } from "catalog";
 import { alarmText } from "./alarms.js";
 import { ask, change, rename } from "./client.js";
 import {
-  $, amps, app, build, icon, is, make, number, numbers, say, sentence, set, timeOf, toast, volts,
-  wait,
+  $, amps, app, build, icon, is, make, number, numbers, say, sentence, set, showEnd, timeOf, toast,
+  volts, wait,
 } from "./lib.js";
 import { drawCurves } from "./past.js";
 import { flowOf, refresh } from "./stream.js";
@@ -34,7 +34,9 @@ export function create() {
     for (const key of card.keys) key.onclick = () => press(n, key.dataset.action);
     cards.push(card);
   }
-  hold($("all-off"), allOff);
+  hold($("all-off"), allOff, "askAllOff", "allOffNow");
+  hold($("show-stop"), () => showMode("DELETE"), "askShowStop", "showStopNow");
+  $("show-start").onclick = startShow;
   $("all-auto").onclick = allAuto;
   for (let n = 1; n <= 4; n++) {
     $("boards").append(make("button", { hidden: true, onclick: () => cutOff(n) }));
@@ -72,6 +74,11 @@ export function draw() {
   set($("charge"), charge(model));
   set($("left"), left(model.energy, flow));
   gauge($("gauge"), model.energy || {});
+  const line = show(model);
+  $("show-line").hidden = !line;
+  set($("show-line"), line);
+  $("show-start").hidden = !model.writable;
+  $("show-stop").hidden = !model.writable || !line;
   $("read-only").hidden = model.writable;
   set($("read-only"), app.words.refused.no_password);
   model.batteries.forEach(drawBattery);
@@ -102,6 +109,16 @@ function time(energy, flow) {
     return left_most_s === null ? say("endsSoon") : say("mostLeft", { v: hours(left_most_s) });
   }
   return say("timeLeft", { v: hours(left_s), t: timeOf(Date.now() + left_s * 1000) });
+}
+
+// "Enough until 23:00, 40 min in hand"
+function show({ show: told }) {
+  if (!told) return "";
+  const end = showEnd(told);
+  const values = { t: timeOf(end), v: hours(Math.abs(told.margin_s)) };
+  if (told.margin_s === null) return say("showUntil", values);
+  values.n = timeOf(end + told.margin_s * 1000);
+  return say(told.margin_s < 0 ? "showShort" : "showEnough", values);
 }
 
 const soc = ({ soc_pct, soc_error_pct }) => `${soc_pct}\u00a0% ± ${soc_error_pct}`;
@@ -249,6 +266,18 @@ async function allOff() {
   }
 }
 
+async function showMode(method, body) {
+  if (await change("/api/show", { method, body })) refresh();
+}
+
+// By the clock of this device: that of the rig may not be set, or be that of another zone.
+function startShow() {
+  const now = new Date();
+  const past = now.getHours() * 60 + now.getMinutes() + now.getSeconds() / 60;
+  const minutes = $("show-end").valueAsNumber / 60000 - past;
+  showMode("POST", { end: (minutes + 1440) % 1440 });
+}
+
 async function allAuto() {
   const off = app.model.batteries.filter(({ wish }) => wish === "off");
   const question = say("askAllAuto", { v: numbers(off) });
@@ -256,7 +285,7 @@ async function allAuto() {
 }
 
 // A key that does something when it is held for a second. Who cannot hold it is asked instead.
-function hold(key, act) {
+function hold(key, act, question, yes) {
   let timer = null;
   const begin = () => {
     clearTimeout(timer);
@@ -282,6 +311,6 @@ function hold(key, act) {
   };
   key.onkeyup = (event) => { event.preventDefault(); cancel(); };
   key.onclick = async ({ detail }) => {
-    if (!detail && await ask(say("askAllOff"), say("allOffNow"))) act();
+    if (!detail && await ask(say(question), say(yes))) act();
   };
 }

@@ -35,13 +35,14 @@ function takeFrame([uptimeS, bus, alarms, alarmCount, slow, ...rows]) {
   fresh(uptimeS * 1000);
   const [
     voltage_mv, current_ma, power_w, connected, max, min, mean_mv, out, into, told, acknowledged,
-    saves, promise_a, risks,
+    saves, promise_a, risks, show,
   ] = bus;
   Object.assign(model, {
     uptime_ms: uptimeS * 1000, bus: { voltage_mv, current_ma, power_w, connected }, mean_mv,
     energy: told && Object.fromEntries(codes.energy.map((key, i) => [key, told[i]])),
     max: max && { n: max }, min: min && { n: min }, discharge_mah: out, charge_mah: into,
     promise_a, cascade: risks.filter(Boolean).map(riskOf),
+    show: show && { left_s: show[0], margin_s: show[1] },
   });
   const shown = model.alarms.slice(0, alarms.length).map(({ code, n }) => [code, n]);
   const known = model.alarms.filter(({ known_ms }) => known_ms !== null).length;

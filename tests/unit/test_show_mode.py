@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: GPL-3.0-only
+"""Show mode: its end, what it holds back, and that it goes on after a reset."""
+
+import asyncio
+import sys
+import time
+from array import array
+
+from parallelator import catalog
+from parallelator.clock import Clock
+from parallelator.records.rtc_state import RtcState
+from parallelator.rig import Rig as WholeRig
+from parallelator.show import mode
+from parallelator.snapshot import Snapshot
+from parallelator.views import show
+
+DAY_S = 86400
+PARIS = "CET-1CEST,M3.5.0,M10.5.0/3"
+EVENING = 1784059200  # 2026-07-14 20:00 UTC, 22:00 in Paris
+
+
+class Events(list):
+    def emit(self, code, i, state, reason, value):
+        self.append((code, value))
+
+
+class Meter:
+    def __init__(self, left_s):
+        self.told = [None] * len(catalog.ENERGY)
+        self.told[catalog.ENERGY.index("left_s")] = left_s
+
+
+class Rig:
+    """As much of a rig as show mode asks for; its clock shows `unix_s`, None = it is not set."""
+
+    selftest = meter = None
+    show_s = WholeRig.show_s
+
+    def __init__(self, unix_s=EVENING, zone=PARIS):
+        self.snap = Snapshot()
+        self.snap.uptime_s = 1000
+        self.clock = Clock(time)
+        self.clock.unix = lambda ago_s=0: None if unix_s is None else unix_s - ago_s
+        self.clock.set_zone(zone)
+        self.show = array("i", [0])
+        self.events = Events()
+        self.tasks = 0
+
+    async def run_after_guard(self, coroutine):
+        self.tasks += 1
+        await coroutine
+
+    def light(self):
+        self.snap.state[2] = catalog.ON
+
+
+def left(end, unix_s=EVENING):
+    return mode.seconds(Rig(unix_s).clock, end)
+
+
+def test_an_end_is_in_minutes_or_the_next_time_of_local_clocks():
+    assert left(90) == 5400 and left(1440) == DAY_S
+    assert left(1.5) == 90 and left(89.99, EVENING + 20) == 5399
+    assert left(90, None) == 5400
+    assert left("23:00") == 3600 and left("00:30") == 9000 and left("3:05") == 18300
+    assert left("23:00", EVENING + 20) == 3580
+    assert left("21:59") == DAY_S - 60 and left("22:00") == DAY_S
+
+
+def test_the_clocks_may_change_in_between():
+    before = 1792879200  # 2026-10-25 00:00 in Paris; 3:00 becomes 2:00
+    assert left("04:00", before - 7200) == 7 * 3600
+    assert left("01:00", before - 7200) == 3 * 3600
+    spring = 1774735200  # 2026-03-28 23:00 in Paris; 2:00 becomes 3:00
+    assert left("05:00", spring) == 5 * 3600
+    assert left("02:30", spring) == 3.5 * 3600, "no clock shows it"
+
+
+def test_what_is_no_end_is_refused():
+    for end in (0, -5, 0.9, 1441, "", "24:00", "23:60", "2300", "23:0", "a:00", "-1:30", ":"):
+        assert mode.begin(Rig(), end) == "show_end", end
+    assert mode.begin(Rig(None), "23:00") == "show_clock"
+    rig = Rig()
+    rig.selftest = object()
+    assert mode.begin(rig, 90) == "selftest_running"
+    rig.selftest = "{}"
+    assert rig.show_s() == 0 and not rig.events
+
+
+def test_only_off_is_taken_and_what_brings_a_dark_output_back():
+    rig = Rig()
+    rig.light()
+    changes = ("on", "auto", "reset", "disconnected")
+    others = (
+        "settings",
+        "update",
+        "restart",
+        "selftest",
+        "scan",
+        "time",
+        "exchanged",
+        "setup",
+        "",
+    )
+    for word in changes + others:
+        assert mode.is_held(rig.snap, word), word
+    for word in ("off", "show", "known", "login", "logout"):
+        assert not mode.is_held(rig.snap, word), word
+    rig.snap.state[2] = catalog.TRIPPED
+    assert not any(mode.is_held(rig.snap, word) for word in changes)
+    assert all(mode.is_held(rig.snap, word) for word in others)
+    rig.snap.state[2] = catalog.UNCONTROLLED
+    assert not mode.is_held(rig.snap, "disconnected"), "a silent board: nothing is measured"
+    rig.snap.valid[2] = 1
+    assert mode.is_held(rig.snap, "disconnected"), "it carries"
+
+
+def test_it_begins_once_may_be_moved_and_ends_by_itself_or_by_hand():
+    for by_hand in (False, True):
+        rig = Rig()
+
+        async def main(rig=rig, by_hand=by_hand):
+            polls = []
+
+            async def sleep_ms(ms):
+                polls.append(ms)
+                rig.snap.uptime_s += 60
+                if by_hand and len(polls) == 3:
+                    mode.finish(rig)
+                    assert rig.show_s() == 0
+
+            real, asyncio.sleep_ms = asyncio.sleep_ms, sleep_ms
+            try:
+                assert mode.begin(rig, 90) is None and mode.begin(rig, "23:00") is None
+                assert rig.show_s() == 3600 and mode.until(rig) == "23:00"
+                assert show(rig) == (3600, None)
+                for _ in range(3):
+                    await real(0)
+            finally:
+                asyncio.sleep_ms = real
+            return len(polls)
+
+        polls = asyncio.run(main())
+        assert polls == (3 if by_hand else 60), polls
+        assert rig.tasks == 1 and rig.show[0] == 0
+        assert rig.events == [("show_begun", 90), ("show_begun", 60), ("show_over", 0)], rig.events
+        assert "parallelator.show.mode" not in sys.modules, "its memory is free"
+
+
+def test_how_long_the_batteries_outlast_it():
+    rig = Rig(None)
+    assert show(rig) is None
+    rig.show[0] = 1000 + 3540
+    assert mode.until(rig) == "59 min" and show(rig) == (3540, None)
+    rig.meter = Meter(None)
+    assert show(rig) == (3540, None)
+    rig.meter = Meter(3600)
+    assert show(rig) == (3540, 60)
+    rig.meter = Meter(540)
+    assert show(rig) == (3540, -3000)
+
+
+def test_a_reset_leaves_what_is_left_of_it():
+    content = [b""]
+
+    def table(rig):
+        return ((rig.show, "i", 0, 90000, True),)
+
+    def write(block):
+        content[0] = bytes(block)
+
+    for end_s, left_s in ((4000, 3000), (900, 0), (0, 0)):
+        rig = Rig()
+        content[0] = b""
+        rtc = RtcState(b"", write, rig.snap, table(rig))
+        rig.show[0] = end_s
+        rtc.save()
+        again = Rig()
+        again.snap.uptime_s = 0
+        RtcState(content[0], write, again.snap, table(again))
+        assert again.show_s() == left_s
