@@ -234,6 +234,9 @@ def test_charge_that_no_alert_tells_of_is_looked_for():
     bench = Bench({2: [20300], 3: [20300], 7: [-17000]})
     bench.deaf = 1 << 7
     assert bench.answer(2, 3) == [7] and bench.restarted == [2, 3]
+    bench = Bench({2: [20300], 3: [20300], 7: [0, -17000]})
+    bench.deaf = 1 << 7
+    assert bench.answer(2, 3) == [7], "its conversion ended while the others were read"
     bench = Bench({2: [20300], 3: [20300], 7: [-17000]})
     assert bench.answer(2, 3) == [2, 3], "its ALERT would have told"
     bench.alert_proven = 0xFFFF & ~(1 << 8)

@@ -127,6 +127,8 @@ class Alerts:
             self._look(late, late)
             alerts |= late
             self._look_again()
+            # By now their conversion is over that the event fell into.
+            self._look(self._hiding_charge() & ~alerts, 0)
         if self._feeding and self._drinking:
             self._over = self._drinking
             self._pressed = (self.watched() | alerts) & ~self._drinking
