@@ -161,7 +161,7 @@ def test_a_rig_that_cannot_be_updated_says_what_to_do(keyed, session, tmp_path):
     bundle = made(tmp_path)
     (keyed.folder / "update.key").unlink()
     error = refused(keyed, 409, "update_key", put(keyed, bundle, session))
-    assert "make deploy" in error["message"]
+    assert "make key" in error["message"]
     for text in (b"", b"zz" * 32, b"0f" * 31):
         updates.give_key(keyed, text)
         refused(keyed, 409, "update_key", put(keyed, bundle, session))
