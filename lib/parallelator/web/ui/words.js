@@ -36,8 +36,8 @@ export const PAGE = {
     doReset: "Take the load off, then reset the output.",
     doCharge: "Empty: plug the charger in.", alarms: "Alarms", guide: "Field guide",
     selftest: "Self-test before the show",
-    testHint: "Each battery opens and closes in its turn, for seconds: three minutes at most. What "
-      + "the load needs stays on. Switching a battery or saving settings ends the test.",
+    testHint: "Each battery is switched off and on in its turn, for seconds: three minutes at most. "
+      + "What the load needs stays on. Switching a battery or saving settings ends the test.",
     testStart: "Start the self-test", testStop: "Stop", testPrint: "Print",
     testNone: "No self-test yet.", testLoad: "Load {v}.", testResult: "Result",
     testZero: "Zero (mA)", testMissing: "Not measured",
@@ -171,9 +171,9 @@ export const PAGE = {
     doReset: "Enlevez la charge, puis réarmez la sortie.",
     doCharge: "Vide\u00a0: branchez le chargeur.", alarms: "Alarmes", guide: "Guide de terrain",
     selftest: "Autotest avant le spectacle",
-    testHint: "Chaque batterie s’ouvre et se ferme à son tour, quelques secondes\u00a0: trois minutes "
-      + "au plus. Ce dont la charge a besoin reste en service. Commuter une batterie ou enregistrer "
-      + "des réglages arrête l’autotest.",
+    testHint: "Chaque batterie est coupée puis remise en service à son tour, quelques secondes\u00a0: "
+      + "trois minutes au plus. Ce qu’il faut à la charge reste en service. Commuter une batterie ou "
+      + "enregistrer des réglages arrête l’autotest.",
     testStart: "Lancer l’autotest", testStop: "Arrêter", testPrint: "Imprimer",
     testNone: "Pas encore d’autotest.", testLoad: "Charge {v}.", testResult: "Résultat",
     testZero: "Zéro (mA)", testMissing: "Pas mesuré",
