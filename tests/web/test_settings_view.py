@@ -315,6 +315,7 @@ def test_settings_are_copied_and_taken_back(visit, rig, tmp_path):
     page.reload()
     unfold(page, "group-files")
     page.locator("#restore").set_input_files(copy)
+    expect(page.locator("#changes tr")).to_have_count(3)
     assert changes(page) == [
         *("Name of the rig other→Grande scène", "Lowest voltage 23 V→24 V"),
         *("Trips until locked 9→4",),
