@@ -382,6 +382,24 @@ def test_a_start_is_seen_as_one_whenever_it_comes():
         assert rig.found() == [(1, SOON)], pause_ms
 
 
+def test_who_joins_in_the_first_moments_may_open_when_they_are_over():
+    # Currents beyond all reason tell of no output: whether that is a start of its own is open.
+    rig = Rig(*[0.8] * 8)
+    rig.wait(1000)
+    rig.world.plant.load_a = 40
+    rig.close(1, 2)
+    rig.wait(100)
+    rig.played(rig.world.now_us, {"do": "load"})
+    rig.wait(60)
+    rig.close(3)
+    rig.world.spend(300)
+    rig.close(5)
+    rig.feel(5, ma=9000)
+    rig.wait(150)
+    rig.open(5)
+    assert (5, UNEXPLAINED) not in rig.found()
+
+
 def test_current_felt_just_before_a_start_is_no_live_bus():
     # Where it was felt for longer, nobody can say whether that is a start: it may fail as one.
     for before_ms, found in ((200, [(1, SOON)]), (1500, [])):

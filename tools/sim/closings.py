@@ -186,7 +186,7 @@ class Closings:
                 # Who joins that soon is under the limits of the start, too.
                 pack.start_us = self._young_us
                 group_is_young = at_us - self._group_us < INRUSH_US
-                pack.surely_started = group_is_young and self.group[0].surely_started
+                pack.surely_started = group_is_young and all(p.surely_started for p in self.group)
         for pack in honest:
             self._judge_wish(pack, at_us)
             state = None if snap is None else snap.state[pack.i]
