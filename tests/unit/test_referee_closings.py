@@ -77,6 +77,22 @@ def test_a_joining_pack_is_judged_by_what_could_be_known():
     assert not joins(rig)
 
 
+def test_a_reading_may_be_from_before_another_opened():
+    # Its sensor shows 9 A too much, which count 0.27 V at twice the resistance of its battery.
+    for ms, wrong in ((60, False), (400, True)):
+        rig = Rig(0.8, 0.8, 0.9)
+        rig.wait(1000)
+        rig.close(1, 2)
+        rig.feel(1, ma=9000)
+        rig.wait(1000)
+        rig.found()
+        rig.open(2)
+        rig.feel(1)
+        rig.wait(ms)
+        rig.close(3)
+        assert ((3, FAR) in rig.found()) == wrong, ms
+
+
 def test_the_boards_of_a_group_close_within_20_ms():
     for pause_ms, found in ((15, [(5, WIDE)]), (25, [(5, FAR)])):
         rig = Rig(0.8, 0.8, 0.8, 0.8, 0.9)

@@ -79,7 +79,8 @@ class _Join:
         if len(carry) == 2:
             # Of two that contradict each other one that joins may fit either.
             views += [carry[:1], carry[1:]]
-        seen_v = [truth.seen_v(view, at_us) for view in views if view]
+        moments_us = truth.moments_us(at_us)
+        seen_v = [truth.seen_v(view, us) for view in views if view for us in moments_us]
         self.slack_v = QUANTUM_V + max(abs(seen - self.bus_v) for seen in seen_v)
         self.commanded = any(pack.closed for pack in live)
         self.share_a = sum(self.before) / (len(live) + 1)
