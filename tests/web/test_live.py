@@ -97,7 +97,7 @@ def test_a_frame_says_the_same_as_the_state(rig):
     told = "63 4 1830 11400 10500 12600 - - 7"
     rig.tell("trip 5", "lose 6", "alarm stuck_closed 3", f"charge {told}", "freeze")
     risk = 6 << 17 | 0x10000 | 9
-    rig.tell(f"risk {risk} 0 70")
+    rig.tell(f"risk {risk} 0 1 70")
     rig.ask("POST", "/api/show", {"end": 90}, **rig.login())
     stream = Stream(rig)
     codes = json.loads(stream.next()[1])
@@ -112,10 +112,10 @@ def test_a_frame_says_the_same_as_the_state(rig):
         0,
         0,
         70,
-        [risk, 0],
+        [risk, 0, 1],
         [5400, 6000],
     ]
-    assert (state["promise_a"], state["n_minus_1"]) == (70, None), "nothing was looked at yet"
+    assert (state["promise_a"], state["n_minus_1"], state["n_minus_1_then"]) == (70, False, False)
     assert state["cascade"] == [{"n": 7, "board": None, "follow": [1, 4], "dark": True}]
     assert [state["show"][key] for key in ("left_s", "margin_s")] == bus[-1]
     assert state["energy"]["left_s"] == 11400 and len(bus[-6]) == len(state["energy"])
