@@ -20,7 +20,7 @@ _MINUTE_S = const(60)
 _HOUR_S = const(3600)
 _DAY_S = const(86400)
 _MOST_MIN = const(1440)
-_TAKEN = ("off", "known", "show", "login", "logout")
+_TAKEN = ("off", "known", "show", "login", "logout", "setup")
 _TAKEN_DARK = ("on", "auto", "reset", "disconnected")
 
 
