@@ -125,9 +125,13 @@ class Supply:
         carry = [pack for pack in seeming if truth.speaks(sensed[pack.i])]
         seen_v = [truth.seen_v(view, at_us) for view in (seeming, carry) if view]
         current = [sensed[pack.i] for pack in seeming]
+        # The pause after failed starts holds, too, where one that cannot be opened carries alone.
+        alone = live and not any(pack.closed for pack in live)
+        paused = alone and at_us < self._failures.over_us()
         for pack in waiting:
             if not (
                 undisturbed
+                and not paused
                 and self._is_healthy(pack, at_us, states[pack.i])
                 and self._is_inside(pack, live)
                 and (not live or self._is_near(pack, bus_v))
