@@ -267,6 +267,31 @@ def test_sound_and_flash_when_they_are_wanted(visit, rig):
     page.wait_for_function(f"() => tones === {before + 1}")
 
 
+def test_a_page_tells_all_in_its_own_language(visit, rig):
+    follow = 1 << 4 | 1 << 8
+    rig.tell("freeze", "miss 3", "miss 4", "obstruct", "alarm config_fault")
+    rig.tell(f"risk {6 << 17 | follow} 0 70")
+    page = visit(rig, language="fr")
+    for said in (
+        "Vérifiez les câbles. Cartes absentes\u00a0: 3–4.",
+        "Renommez-le ou effacez-le sur un ordinateur. log est un fichier et non un dossier.",
+        "Les derniers réglages valables restent en service. config.json\u00a0: x = 1",
+        "Si la batterie 7 lâche, la 5 et la 9 passent en surcharge.",
+    ):
+        expect(page.locator("#notices")).to_contain_text(said)
+    page.locator("#tabs [href='#events']").click()
+    for said in (
+        "Des éléments ne répondent pas. Cartes absentes\u00a0: 3–4.",
+        "Sur la carte SD, quelque chose gêne\u00a0: log est un fichier et non un dossier.",
+        "Trop peu de réserve\u00a0: Si la batterie 7 lâche, la 5 et la 9 passent en surcharge.",
+    ):
+        expect(page.locator("#event-list")).to_contain_text(said)
+    page.locator("#tabs [href='#settings']").click()
+    expect(page.locator("#file-faults")).to_have_text(
+        "Erreur dans config.json\u00a0: x = 1. Ce réglage n’existe pas."
+    )
+
+
 def test_the_field_guide_comes_when_it_is_opened(visit, rig):
     page = visit(rig)
     asked = []

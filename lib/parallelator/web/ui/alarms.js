@@ -7,7 +7,7 @@ import { ALARMS } from "catalog";
 
 import { change } from "./client.js";
 import {
-  $, app, fill, get, icon, is, make, numbers, say, sentence, set, timeOf, wait,
+  $, aboutText, app, fill, get, icon, is, make, numbers, say, sentence, set, timeOf, wait,
 } from "./lib.js";
 import { flowOf, refresh } from "./stream.js";
 
@@ -100,17 +100,18 @@ function things() {
 }
 
 export function alarmText(alarm, ...others) {
-  const { language, model, words } = app;
-  const risk = model.cascade.find(({ n }) => alarm.code === (n ? "cascade" : "cascade_board"));
+  const { model, words } = app;
+  const { code, detail, n } = alarm;
+  const risk = model.cascade.find((one) => code === (one.n ? "cascade" : "cascade_board"));
   if (risk) return riskText(risk);
-  const translated = others.length || language !== model.language;
-  const text = (translated && words.alarm[alarm.code]) || alarm.text;
+  const text = words.alarm[code];
   const many = others.length ? text.replace(/(: batter)(y|ie)/, "$1ies") : text;
-  return fill(many, { n: numbers([alarm, ...others]) });
+  const about = detail ? ` ${aboutText(code, detail, n)}` : "";
+  return fill(many, { n: numbers([alarm, ...others]) }) + about;
 }
 
 // As `Watch.sentence` of the rig.
-function riskText({ n, board, follow, dark }) {
+export function riskText({ n, board, follow, dark }) {
   const { cascade: words } = app.words;
   const names = follow.map((one) => fill(words.name, { n: one }));
   const last = names.pop();
