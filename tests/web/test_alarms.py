@@ -166,8 +166,8 @@ def test_what_a_loss_would_pull_along_is_in_the_headline(visit, rig, language):
     }[language]
     expect(page.locator("#next")).to_contain_text(said)
     expect(page.locator("#notices")).to_contain_text(said)
-    enough = {"en": "enough for 70", "fr": "assez pour 70"}[language]
-    expect(page.locator("#connected")).to_contain_text(enough)
+    enough = {"en": "Enough for 70", "fr": "Assez pour 70"}[language]
+    expect(page.locator("#promise")).to_contain_text(enough)
     rig.tell("calm", f"risk 0 {17 << 17 | 0x10000 | 15} 70")
     said = {
         "en": "If board 2 drops out, the output goes dark.",
@@ -202,7 +202,7 @@ def test_what_somebody_knows_every_phone_shows_until_it_ends(visit, rig):
     page, other = visit(rig), visit(rig)
     rig.tell("alarm no_contact 3", "alarm no_contact 5", "alarm clock_unset")
     first = page.locator("#notices li").first
-    expect(first).to_contain_text("Battery 3, 5 is switched on")
+    expect(first).to_contain_text("Each of batteries 3, 5 is switched on")
     expect(page).to_have_title(re.compile("^! Output on, with trouble: batteries 3, 5 – Fake rig"))
     icon = "document.getElementById('favicon').href"
     assert "b35900" in page.evaluate(icon)

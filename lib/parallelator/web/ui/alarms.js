@@ -104,11 +104,16 @@ export function alarmText(alarm, ...others) {
   const { code, detail, n } = alarm;
   const risk = model.cascade.find((one) => code === (one.n ? "cascade" : "cascade_board"));
   if (risk) return riskText(risk);
-  const text = words.alarm[code];
-  const many = others.length ? text.replace(/(: batter)(y|ie)/, "$1ies") : text;
+  const text = others.length ? plural(words.alarm[code]) : words.alarm[code];
   const about = detail ? ` ${aboutText(code, detail, n)}` : "";
-  return fill(many, { n: numbers([alarm, ...others]) }) + about;
+  return fill(text, { n: numbers([alarm, ...others]) }) + about;
 }
+
+// A sentence about battery {n}, about several.
+const plural = (text) => text
+  .replace(/(^|: )(batter)(?:y|ie)(?= \{n\}[.:\u00a0])/i, "$1$2ies")
+  .replace(/(la )?batter(y|ie) \{n\}/i, ([letter]) => (
+    /[A-Z]/.test(letter) ? sentence(say("each")) : say("each")));
 
 // As `Watch.sentence` of the rig.
 export function riskText({ n, board, follow, dark }) {
@@ -183,7 +188,9 @@ function remedy(first) {
     return [say("doReset"), say("busReset"), () => change("/api/bus/reset")];
   }
   if (code === "rig_empty") return [say("doCharge"), ...onKey(batteries)];
-  const words = ALARMS[code]?.rank === LOOSE ? text.replace(/^.*?[.!?] /, "") : text;
+  // What the headline has said already is left out.
+  const words = ALARMS[code]?.rank === LOOSE ? text.replace(/^.*?[.!?] /, "")
+    : code.startsWith("safe") ? sentence(text.replace(/^.*?: /, "")) : text;
   return place === "rig" ? [words] : [words, n ? say("battery", { n }) : say(place), place];
 }
 
