@@ -82,6 +82,13 @@ FAULT = {
     },
     "required": ["key", "found", "allowed"],
 }
+DETAIL = {
+    "type": ["object", "array", "string", "null"],
+    "description": "What the sentence tells beyond its code, for other languages than the rig's: "
+    "of topology the numbers of the boards and sensors that are missing, of config_fault the "
+    "fault, of card_blocked what lies in the way and where, of mqtt_down and command_refused why, "
+    "of other codes a name",
+}
 CARD = fields(
     state={"enum": ["ready", *(code[3:] for code in ALARMS if code.startswith("sd_"))]},
     free_mb="int?", size_mb="int?", log="str?", losses="int",
@@ -151,13 +158,13 @@ SCHEMAS = {
         batteries=array(BATTERY) | {"minItems": 16, "maxItems": 16},
         alarms=array(fields(
             code={"enum": ALARMS}, severity=SEVERITY, n="int?", since_ms="int", known_ms="int?",
-            text="str",
+            text="str", detail=DETAIL,
         )),
     ),
     "Event": fields(
         number="int", count="int", uptime_ms="int", time="str?", code={"enum": EVENTS},
         severity=SEVERITY, n="int?", state={"enum": [*STATES, None]}, reason={"enum": REASONS},
-        value="int", text="str",
+        value="int", text="str", detail=DETAIL,
     ),
     "Trip": fields(**TRIP),
     "TripRecord": fields(**TRIP, samples=array(SAMPLE)),

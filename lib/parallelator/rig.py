@@ -10,7 +10,7 @@ from parallelator import VERSION, settings
 from parallelator.catalog import ACKNOWLEDGE, row
 from parallelator.protection import rules
 from parallelator.snapshot import RIG
-from parallelator.wording import Words
+from parallelator.wording import Words, lacking
 
 _RESTART_MS = const(500)
 _CLOSING_MS = const(3000)
@@ -158,7 +158,10 @@ class Rig:
 
     def event_text(self, event: tuple):
         """An event of `Events.after` as a sentence in the rig's language."""
-        return self.words.event(event, self._detail(event))
+        code, value = event[2], event[6]
+        if self.cascade and code.startswith("cascade"):
+            return self.words.event(event, self.cascade.sentence(self.words, code, value))
+        return self.words.event(event, self.detail(event))
 
     async def find_limits(self, changes: dict):
         """The limits as they are with these changes and what waits, for `take_over`.
@@ -248,7 +251,8 @@ class Rig:
             self.meter.save()
         self.card.unmount()
 
-    def _detail(self, event: tuple):
+    def detail(self, event: tuple):
+        """What the number of an event stands for, as of `Words.about`; "" when it says all."""
         code, value = event[2], event[6]
         if code == "reset_crash" or code == "update_failed":
             return self._why
@@ -257,15 +261,13 @@ class Rig:
         if code == "pack_known":
             return self.settings["batteries.%d.id" % (event[3] + 1)]
         if code == "config_fault":
-            return self.words.fault(self.faults[value])
+            return self.faults[value]
         if code == "card_blocked":
-            return self.words.blocked(*self.card.obstacles[value])
+            return self.card.obstacles[value]
         if code == "config_renamed":
             return "%s -> %s" % self.renamed[value]
         if code == "topology":
-            return self.words.missing(self.snap).strip()
-        if self.cascade and code.startswith("cascade"):
-            return self.cascade.sentence(self.words, code, value)
+            return lacking(self.snap)
         if code == "time_set":
             return self.clock.step(event[8], value)
         if code == "task_died":

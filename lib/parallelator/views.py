@@ -168,7 +168,7 @@ def event_view(rig: "Rig", event: tuple):
     """An event of `after` as `GET /api/events` and MQTT show it: a dict.
 
     Args:
-        rig: its `clock` and `event_text` are used.
+        rig: its `clock`, `detail` and `event_text` are used.
     """
     number, uptime_s, code, i, state, reason, value, count, unix_s = event
     return {
@@ -183,4 +183,5 @@ def event_view(rig: "Rig", event: tuple):
         "reason": catalog.reason_name(reason),
         "value": value,
         "text": rig.event_text(event),
+        "detail": rig.detail(event) or None,
     }

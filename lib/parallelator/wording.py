@@ -53,17 +53,18 @@ class Words:
         at = self._text.index(begin, self._begins[part]) + len(begin)
         return self._text[at : self._text.index(b"\n", at)].decode()
 
-    def event(self, event: tuple, detail: str = ""):
+    def event(self, event: tuple, detail: "str | dict | tuple" = ""):
         """One event as a sentence.
 
         Args:
-            event: what `Events.after` returned; detail: what the code's number stands for, when
-                only the caller knows.
+            event: what `Events.after` returned; detail: as of `about`, when only the caller
+                knows what the code's number stands for.
         """
         code, i, state, reason, value, count = event[2:8]
+        known = detail != ""
         text = self._word("event", code).format(
             n=i + 1,
-            v=detail or self._value(code, reason, value),
+            v=self.about(code, detail, i + 1) if known else self._value(code, reason, value),
             r=self._word("reason", catalog.reason_name(reason)) if reason else "",
             s=self._word("state", catalog.state_name(state)),
         )
@@ -92,10 +93,6 @@ class Words:
         if unit == "C":
             return "%d \u00b0C" % value
         return "%d ms" % value if unit == "ms" else str(value)
-
-    def problem(self, code: str):
-        """Why there is no connection to the broker, one of MQTT_PROBLEMS, in words."""
-        return self._word("mqtt", code)
 
     def refused(self, code: str, n: int):
         """Why something was refused to battery n, in words."""
@@ -146,40 +143,61 @@ class Words:
                 see `records.card.Card`.
 
         Yields:
-            dict: `code`, `severity`, `n` (1..16 or None), `since_ms`, `text`.
+            dict: `code`, `severity`, `n` (1..16 or None), `since_ms`, `text`, `detail` as of
+            `about`, or None.
         """
         for code, i, since_s in snap.alarms():
             n = None if i == RIG else i + 1
             text = self.alarm(code, n)
+            details = (None,)
             if code == "topology":
-                text += self.missing(snap)
-            details = ("",)
-            if code == "config_fault":
-                details = [" " + self.fault(fault) for fault in faults]
+                details = (lacking(snap),)
+            elif code == "config_fault":
+                details = faults
             elif code == "card_blocked":
-                details = [" " + self.blocked(*found) for found in obstacles]
+                details = obstacles
             for detail in details:
                 yield {
                     "code": code,
                     "severity": catalog.severity(code),
                     "n": n,
                     "since_ms": since_s * 1000,
-                    "text": text + detail,
+                    "text": text + " " + self.about(code, detail) if detail else text,
+                    "detail": detail or None,
                 }
 
-    def blocked(self, what: str, path: str):
-        """What lies in the way on the card, in words, see `records.card.Card`."""
-        return self._word("blocked", what).format(v=path)
+    def about(self, code: str, detail: "str | dict | tuple", n: int = 0):
+        """The detail of an alarm or event in words.
 
-    def missing(self, snap: "Snapshot"):
-        """What a complete rig of the known boards lacks, in words, each with a leading space."""
-        parts = {"board": [], "sensor": []}
-        missing(snap, lambda what, n: parts[what].append(str(n)))
-        return "".join(
-            " " + self._word("missing", what).format(n=", ".join(parts[what]))
-            for what in ("board", "sensor")
-            if parts[what]
-        )
+        Args:
+            code: of the alarm or event, of battery n; detail: of `topology` what `lacking` found,
+                of `config_fault` the fault, of `card_blocked` what lies in the way on the card,
+                see `records.card.Card`, of `mqtt_down` one of MQTT_PROBLEMS, of
+                `command_refused` why; of any other a name, which is the same in all languages.
+        """
+        if code == "topology":
+            return " ".join(
+                self._word("missing", what).format(n=", ".join(map(str, detail[what])))
+                for what in ("board", "sensor")
+                if what in detail
+            )
+        if code == "config_fault":
+            return self.fault(detail)
+        if code == "card_blocked":
+            return self._word("blocked", detail[0]).format(v=detail[1])
+        if code == "mqtt_down":
+            return self._word("mqtt", detail)
+        if code == "command_refused":
+            return self.refused(detail, n)
+        return detail
+
+
+def lacking(snap: "Snapshot"):
+    """What a complete rig of the known boards lacks: the numbers of its `board`s and of the
+    batteries without a `sensor`, a list each; no list where nothing is missing."""
+    found = {}
+    missing(snap, lambda what, n: found.setdefault(what, []).append(n))
+    return found
 
 
 def log_name(number: int):

@@ -18,6 +18,7 @@ class Rig:
         self.words = Words(language)
         self.told = []
         self.cascade = Cascade(self.snap, Limits(defaults()), self.emit)
+        self.cascade.on = 1
 
     def emit(self, code, i, state, reason, value):
         self.told.append((code, i, value))
@@ -37,6 +38,13 @@ def test_a_risk_is_told_after_six_seconds_and_for_thirty_more():
     assert rig.looks(14, 0) and rig.looks(1, SEVEN | 1) and rig.looks(14, 0)
     assert rig.looks(1, 0) == []
     assert len(rig.told) == 1
+
+
+def test_nothing_is_told_of_a_rig_that_is_dark():
+    rig = Rig()
+    assert rig.looks(5, SEVEN | 1)
+    rig.cascade.on = 0
+    assert rig.looks(1, 0) == []
 
 
 def test_the_worst_risk_is_followed_while_it_stands():

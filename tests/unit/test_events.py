@@ -197,6 +197,8 @@ def test_events_keep_the_time_they_were_given():
         def event_text(self, event):
             return ""
 
+        detail = event_text
+
     def times():
         found = []
         number = 0

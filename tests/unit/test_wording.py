@@ -56,8 +56,8 @@ def test_the_topology_alarm_names_what_is_missing():
     snap.alarm("topology", RIG, True)
     (alarm,) = Words("en").alarms(snap, [])
     assert alarm["code"] == "topology" and alarm["n"] is None
-    assert "sensor of battery 2" in alarm["text"] and "board 2" in alarm["text"], alarm
-    assert "board 1" not in alarm["text"] and "battery 3" not in alarm["text"]
+    assert alarm["text"].endswith(" Boards missing: 2. Batteries without a sensor: 2."), alarm
+    assert alarm["detail"] == {"board": [2], "sensor": [2]}
 
 
 def test_a_board_that_is_missing_stands_for_its_sensors():
@@ -67,8 +67,8 @@ def test_a_board_that_is_missing_stands_for_its_sensors():
     snap.sensors = 0b11101101
     snap.alarm("topology", RIG, True)
     (alarm,) = Words("en").alarms(snap, [])
-    told = alarm["text"].partition("Missing")
-    assert told[1] + told[2] == "Missing: board 3, 4. Missing: sensor of battery 2, 5."
+    told = alarm["text"].partition("Boards missing")
+    assert told[1] + told[2] == "Boards missing: 3, 4. Batteries without a sensor: 2, 5."
 
 
 def test_alarms_of_a_battery_of_the_rig_and_of_a_file_are_filled_in():
@@ -88,6 +88,7 @@ def test_alarms_of_a_battery_of_the_rig_and_of_a_file_are_filled_in():
     assert (clock["code"], clock["n"], clock["since_ms"]) == ("clock_unset", None, 600000)
     assert "limits.max_trips" in config["text"] and "web.port" in port["text"]
     assert "{" not in stuck["text"]
+    assert [one["detail"] for one in (stuck, config, port)] == [None] + faults
 
 
 def test_the_number_of_a_log_and_its_name_belong_together():

@@ -16,8 +16,9 @@ MA` (of each battery), `carry N MA` (of one), `charge V ...` (what is told of th
 of `catalog.ENERGY`; `-` is not known; no value: the capacity is not set), `tire PCT` (the capacity
 of battery 1), `pass S` (S seconds go by at once), `learn SHARE HOW` (so much has left full packs;
 `own`: a curve was learned, `-`: not yet, else why not), `risk PACK BOARD [THEN] A` (what a loss
-would do, as of `cascade.LOST`, 0 = nothing, and the current on promise). Each is answered with
-`ok` on standard output, and the first line of output is `ready`.
+would do, as of `cascade.LOST`, 0 = nothing, and the current on promise), `miss B` (a board),
+`obstruct` (a folder of the card is a file). Each is answered with `ok` on standard output, and the
+first line of output is `ready`.
 """
 
 import asyncio
@@ -71,6 +72,7 @@ class Card:
     losses = 1
 
     def __init__(self):
+        self.obstacles = []
         self._blocks = bytearray(_CARD_BYTES)
         os.VfsFat.mkfs(self)
         self.volume = os.VfsFat(self)
@@ -98,8 +100,8 @@ class Card:
         """As the card's, which stays."""
 
     def present_obstacles(self):
-        """As the card's: nothing is in its way."""
-        return ()
+        """As the card's: `obstacles` is what lies in its way."""
+        return self.obstacles
 
     def protect(self, name):
         """Set the attribute read-only of a log that is as large as no other."""
@@ -454,6 +456,14 @@ class FakeRig(Rig):
             self.snap.temperature_c[i] = 78
         elif command == "alarm":
             self.alarm(args[0], int(args[1]) - 1 if len(args) > 1 else RIG)
+        elif command == "miss":
+            self.snap.boards &= ~(1 << i)
+            self.snap.alarm("topology", RIG, True)
+            self.events.emit("topology", RIG, 0, 0, 1)
+        elif command == "obstruct":
+            self.card.obstacles.append(("file", "log"))
+            self.snap.alarm("card_blocked", RIG, True)
+            self.events.emit("card_blocked", RIG, 0, 0, 0)
         elif command == "calm":
             for code, i, _ in self.snap.alarms():
                 self.snap.alarm(code, i, False)

@@ -156,7 +156,6 @@ class Simulation(Client):
                     *("--port", str(self.port), "--scenario", self.folder / "scenario.json"),
                     *("--flash", self.folder / "flash", "--report", self.folder / "report.json"),
                     *(("--sd", sd) if sd else ()),
-                    "--attached",
                 ],
                 stdin=subprocess.PIPE,
                 stdout=log,
@@ -167,7 +166,7 @@ class Simulation(Client):
     def program(self, virtual, speed):
         """What runs it, and how its time passes."""
         clock = "virtual" if virtual else "real"
-        return ROOT / "tools/sim/run.py", "--clock", clock, "--speed", str(speed)
+        return ROOT / "tools/sim/run.py", "--attached", "--clock", clock, "--speed", str(speed)
 
     def until(self, true, seconds=30):
         """Waits until `true(state)` of what /api/state answers; returns that state."""

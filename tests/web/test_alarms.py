@@ -166,8 +166,8 @@ def test_what_a_loss_would_pull_along_is_in_the_headline(visit, rig, language):
     }[language]
     expect(page.locator("#next")).to_contain_text(said)
     expect(page.locator("#notices")).to_contain_text(said)
-    enough = {"en": "enough for 70", "fr": "assez pour 70"}[language]
-    expect(page.locator("#connected")).to_contain_text(enough)
+    enough = {"en": "Enough for 70", "fr": "Assez pour 70"}[language]
+    expect(page.locator("#promise")).to_contain_text(enough)
     rig.tell("calm", f"risk 0 {17 << 17 | 0x10000 | 15} 70")
     said = {
         "en": "If board 2 drops out, the output goes dark.",
@@ -221,7 +221,7 @@ def test_what_somebody_knows_every_phone_shows_until_it_ends(visit, rig):
     page, other = visit(rig), visit(rig)
     rig.tell("alarm no_contact 3", "alarm no_contact 5", "alarm clock_unset")
     first = page.locator("#notices li").first
-    expect(first).to_contain_text("Battery 3, 5 is switched on")
+    expect(first).to_contain_text("Each of batteries 3, 5 is switched on")
     expect(page).to_have_title(re.compile("^! Output on, with trouble: batteries 3, 5 – Fake rig"))
     icon = "document.getElementById('favicon').href"
     assert "b35900" in page.evaluate(icon)
@@ -240,7 +240,7 @@ def test_what_somebody_knows_every_phone_shows_until_it_ends(visit, rig):
     texts = page.locator("#notices li")
     expect(texts).to_have_count(4)
     expect(texts.nth(1)).to_contain_text("Battery 8 ")
-    expect(texts.nth(2)).to_contain_text("Battery 3, 5 ")
+    expect(texts.nth(2)).to_contain_text("Each of batteries 3, 5 is ")
     expect(page).to_have_title(re.compile("^‼ "))
     assert "c4141f" in page.evaluate(icon)
     rig.tell("calm", "pass 2", "alarm no_contact 3")
@@ -284,6 +284,31 @@ def test_sound_and_flash_when_they_are_wanted(visit, rig):
     assert page.evaluate("tones") == before
     rig.tell("trip 6")
     page.wait_for_function(f"() => tones === {before + 1}")
+
+
+def test_a_page_tells_all_in_its_own_language(visit, rig):
+    follow = 1 << 4 | 1 << 8
+    rig.tell("freeze", "miss 3", "miss 4", "obstruct", "alarm config_fault")
+    rig.tell(f"risk {6 << 17 | follow} 0 70")
+    page = visit(rig, language="fr")
+    for said in (
+        "Vérifiez les câbles. Cartes absentes\u00a0: 3–4.",
+        "Renommez-le ou effacez-le sur un ordinateur. log est un fichier et non un dossier.",
+        "Les derniers réglages valables restent en service. config.json\u00a0: x = 1",
+        "Si la batterie 7 lâche, la 5 et la 9 passent en surcharge.",
+    ):
+        expect(page.locator("#notices")).to_contain_text(said)
+    page.locator("#tabs [href='#events']").click()
+    for said in (
+        "Des éléments ne répondent pas. Cartes absentes\u00a0: 3–4.",
+        "Sur la carte SD, quelque chose gêne\u00a0: log est un fichier et non un dossier.",
+        "Trop peu de réserve\u00a0: Si la batterie 7 lâche, la 5 et la 9 passent en surcharge.",
+    ):
+        expect(page.locator("#event-list")).to_contain_text(said)
+    page.locator("#tabs [href='#settings']").click()
+    expect(page.locator("#file-faults")).to_have_text(
+        "Erreur dans config.json\u00a0: x = 1. Ce réglage n’existe pas."
+    )
 
 
 def test_the_field_guide_comes_when_it_is_opened(visit, rig):

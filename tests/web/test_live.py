@@ -14,7 +14,7 @@ STATE = {
     "name", "version", "uptime_ms", "time", "boot", "bus", "max", "min", "mean_mv",
     "discharge_mah", "charge_mah", "batteries", "alarms", "language", "writable", "logged_in",
     "energy", "discharge_wh", "charge_wh", "max_discharge_ma", "max_charge_ma", "unused",
-    "pending", "saves", "promise_a", "n_minus_1", "cascade", "show",
+    "pending", "saves", "promise_a", "n_minus_1", "n_minus_1_then", "cascade", "show",
 }  # fmt: skip
 
 
@@ -77,7 +77,8 @@ def test_shape_of_the_state(rig):
         ("stuck_closed", 3),
         ("topology", None),
     ]
-    assert set(state["alarms"][0]) == {"code", "severity", "n", "since_ms", "known_ms", "text"}
+    alarm = {"code", "severity", "n", "since_ms", "known_ms", "text", "detail"}
+    assert set(state["alarms"][0]) == alarm
 
 
 def test_stream_opens_with_codes_and_full_state(rig):

@@ -139,7 +139,7 @@ def log_in_again(page):
     page.locator("#password").fill(PASSWORD)
     page.keyboard.press("Enter")
     expect(page.locator("#gate")).to_be_hidden()
-    expect(page.locator("#account")).to_have_text(re.compile("Log out|Se déconnecter"))
+    expect(page.locator("#account")).to_have_text(re.compile("Log out|Déconnexion"))
 
 
 def test_each_unit_is_one_that_people_use(visit, rig):

@@ -39,13 +39,10 @@ PARTS = {
 `missed`, and `table` of such rows."""
 
 
-def remembered(name, rows, only):
-    """The rows of a part; of some that were taken alone, with those of before."""
+def recalled(name):
+    """The rows of a part that were measured before, by name."""
     path = FOUND / f"{name}.json"
-    kept = json.loads(path.read_text()) if only and path.exists() else {}
-    kept |= {row["name"]: row for row in rows}
-    path.write_text(json.dumps(kept))
-    return list(kept.values())
+    return json.loads(path.read_text()) if path.exists() else {}
 
 
 def main():
@@ -61,12 +58,15 @@ def main():
     with sync_playwright() as playwright:
         browser = launch(playwright)
         for name in options.part:
+            kept = recalled(name) if options.only else {}
             with tempfile.TemporaryDirectory() as folder:
-                rows = list(PARTS[name].measure(browser, Path(folder), options.only))
-            text = "\n".join(PARTS[name].table(remembered(name, rows, options.only)))
+                for row in PARTS[name].measure(browser, Path(folder), options.only):
+                    kept[row["name"]] = row
+                    (FOUND / f"{name}.json").write_text(json.dumps(kept))
+                    missed += [f"{row['name']}: {what}" for what in row["missed"]]
+            text = "\n".join(PARTS[name].table(list(kept.values())))
             print(text, end="\n\n\n", flush=True)
             (FOUND / f"{name}.txt").write_text(text)
-            missed += [f"{row['name']}: {what}" for row in rows for what in row["missed"]]
         browser.close()
     kept = [path for name in PARTS if (path := FOUND / f"{name}.txt").exists()]
     if not options.print_only:

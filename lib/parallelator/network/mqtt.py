@@ -136,12 +136,8 @@ class Mqtt:
         }
 
     def detail(self, event: tuple):
-        """What the number of `mqtt_down` or `command_refused` stands for, in words."""
-        _, _, code, i, _, _, value = event[:7]
-        words = self._rig.words
-        if code == "mqtt_down":
-            return words.problem(MQTT_PROBLEMS[value])
-        return words.refused(REFUSALS[value], i + 1)
+        """What the number of `mqtt_down` or `command_refused` stands for, as of `Words.about`."""
+        return (MQTT_PROBLEMS if event[2] == "mqtt_down" else REFUSALS)[event[6]]
 
     async def run(self):
         """Keep the rig on its broker, for ever."""

@@ -280,7 +280,7 @@ class Cascade:
             self.told[kind] = risk
             return
         seconds[kind] += PERIOD_S
-        if seconds[kind] < (_GONE_S if told else _HELD_S):
+        if self.on and seconds[kind] < (_GONE_S if told else _HELD_S):
             return
         seconds[kind] = 0
         self.told[kind] = risk

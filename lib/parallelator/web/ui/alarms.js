@@ -7,7 +7,7 @@ import { ALARMS } from "catalog";
 
 import { change } from "./client.js";
 import {
-  $, app, fill, get, icon, is, make, numbers, say, sentence, set, timeOf, wait,
+  $, aboutText, app, fill, get, icon, is, make, numbers, say, sentence, set, timeOf, wait,
 } from "./lib.js";
 import { flowOf, refresh } from "./stream.js";
 
@@ -100,17 +100,23 @@ function things() {
 }
 
 export function alarmText(alarm, ...others) {
-  const { language, model, words } = app;
-  const risk = model.cascade.find(({ n }) => alarm.code === (n ? "cascade" : "cascade_board"));
+  const { model, words } = app;
+  const { code, detail, n } = alarm;
+  const risk = model.cascade.find((one) => code === (one.n ? "cascade" : "cascade_board"));
   if (risk) return riskText(risk);
-  const translated = others.length || language !== model.language;
-  const text = (translated && words.alarm[alarm.code]) || alarm.text;
-  const many = others.length ? text.replace(/(: batter)(y|ie)/, "$1ies") : text;
-  return fill(many, { n: numbers([alarm, ...others]) });
+  const text = others.length ? plural(words.alarm[code]) : words.alarm[code];
+  const about = detail ? ` ${aboutText(code, detail, n)}` : "";
+  return fill(text, { n: numbers([alarm, ...others]) }) + about;
 }
 
+// A sentence about battery {n}, about several.
+const plural = (text) => text
+  .replace(/(^|: )(batter)(?:y|ie)(?= \{n\}[.:\u00a0])/i, "$1$2ies")
+  .replace(/(la )?batter(y|ie) \{n\}/i, ([letter]) => (
+    /[A-Z]/.test(letter) ? sentence(say("each")) : say("each")));
+
 // As `Watch.sentence` of the rig.
-function riskText({ n, board, follow, dark }) {
+export function riskText({ n, board, follow, dark }) {
   const { cascade: words } = app.words;
   const names = follow.map((one) => fill(words.name, { n: one }));
   const last = names.pop();
@@ -182,7 +188,9 @@ function remedy(first) {
     return [say("doReset"), say("busReset"), () => change("/api/bus/reset")];
   }
   if (code === "rig_empty") return [say("doCharge"), ...onKey(batteries)];
-  const words = ALARMS[code]?.rank === LOOSE ? text.replace(/^.*?[.!?] /, "") : text;
+  // What the headline has said already is left out.
+  const words = ALARMS[code]?.rank === LOOSE ? text.replace(/^.*?[.!?] /, "")
+    : code.startsWith("safe") ? sentence(text.replace(/^.*?: /, "")) : text;
   return place === "rig" ? [words] : [words, n ? say("battery", { n }) : say(place), place];
 }
 

@@ -4,9 +4,11 @@
 
 import { CODES, REASON_UNITS } from "catalog";
 
+import { riskText } from "./alarms.js";
 import * as lib from "./lib.js";
+import { riskOf } from "./stream.js";
 
-const { $, app, duration, fill, get, make, number, part, say, set, toast } = lib;
+const { $, aboutText, app, duration, fill, get, make, number, part, say, set, toast } = lib;
 
 const POLL_MS = 2000;
 const KEPT = 500;
@@ -151,17 +153,18 @@ function whenOf({ time, uptime_ms }) {
 // In another language than the rig's own, as wording.py makes its sentences.
 export function textOf(event) {
   const { codes, language, model, words } = app;
-  const template = words.event[event.code];
-  const known = language === model.language || !codes || !template;
-  if (known || CODES[event.code].unit === "text") return event.text;
-  const text = fill(template, {
-    n: event.n, r: words.reason[event.reason], s: words.state[event.state], v: valueOf(event),
+  const { code, detail, n } = event;
+  if (language === model.language || !codes) return event.text;
+  const text = fill(words.event[code], {
+    n, r: words.reason[event.reason], s: words.state[event.state],
+    v: detail ? aboutText(code, detail, n) : valueOf(event),
   });
   return event.count > 1 ? fill(words.console.repeated, { v: text, n: event.count }) : text;
 }
 
 // As Words._value in wording.py.
 function valueOf({ code, reason, time, value }) {
+  if (code.startsWith("cascade")) return riskText(riskOf(value));
   const { unit: own } = CODES[code];
   const unit = own === "reason" ? REASON_UNITS[reason] : own;
   if (unit === "action") return app.words.action[app.codes.actions[value]];

@@ -82,6 +82,29 @@ export function numbers(items) {
   return runs.map(([first, last]) => (first === last ? first : `${first}–${last}`)).join(", ");
 }
 
+// What a code's detail says, as Words.about in wording.py: the rig's own text may be in another
+// language.
+export function aboutText(code, detail, n) {
+  const { blocked, missing, mqtt, refused } = app.words;
+  if (code === "topology") {
+    return ["board", "sensor"].filter((what) => detail[what]).map((what) => (
+      fill(missing[what], { n: numbers(detail[what].map((one) => ({ n: one }))) })
+    )).join(" ");
+  }
+  if (code === "config_fault") return say("pair", { b: detail.file, s: faultText(detail) });
+  if (code === "card_blocked") return fill(blocked[detail[0]], { v: detail[1] });
+  if (code === "mqtt_down") return mqtt[detail];
+  if (code === "command_refused") return fill(refused[detail], { n, v: 10 });
+  return detail;
+}
+
+// What is wrong in a file of settings, without what would be right.
+export function faultText({ key, found, allowed, code, line, column }) {
+  const { json } = app.words;
+  if (!code) return `${key} = ${found}`;
+  return fill(json.place, { n: line, v: column }) + fill(json[code], { v: found, n: allowed });
+}
+
 export const is = (...states) => ({ state }) => states.includes(state);
 
 export function duration(ms) {

@@ -69,9 +69,9 @@ export function draw() {
   $("all").hidden = !model.writable;
   $("all-auto").disabled = !model.batteries.some(({ wish }) => wish === "off");
   const present = model.batteries.filter(({ reason }) => reason !== "not_found").length;
-  const promise = model.promise_a ? say("promise", { v: model.promise_a }) : "";
-  set($("connected"), say("connected", { v: model.bus.connected, n: present }) + promise);
-  set($("charge"), charge(model));
+  set($("connected"), say("connected", { v: model.bus.connected, n: present }));
+  set($("promise"), model.promise_a ? say("promise", { v: model.promise_a }) : "");
+  set($("counted"), charge(model));
   set($("left"), left(model.energy, flow));
   gauge($("gauge"), model.energy || {});
   const ending = endsAlone(model) && model.energy?.first;

@@ -26,7 +26,8 @@ const USUAL = new RegExp(`^(${[
 ].join("|")})$`);
 const TRIPS = 4;
 
-export function create({ $, app, ask, change, fill, get, make, part, refresh, set, toast }) {
+export function create(lib) {
+  const { $, app, ask, change, faultText, fill, get, make, part, refresh, set, toast } = lib;
   let schema = null;
   let saved = null;
   let draft = {}; // key to what is to be saved instead
@@ -286,7 +287,8 @@ export function create({ $, app, ask, change, fill, get, make, part, refresh, se
     for (const { key, allowed } of known.reverse()) {
       const { row, input, error } = fields.get(key);
       input.setAttribute("aria-invalid", "true");
-      set(error, app.words.refused[key] || whyNot(row) || allowed);
+      const why = whyNot(row, draft[key] ?? saved.values[key]);
+      set(error, app.words.refused[key] || why || allowed);
       for (const fold of document.querySelectorAll("#settings-form details")) {
         if (fold.contains(input)) fold.open = true;
       }
@@ -297,20 +299,18 @@ export function create({ $, app, ask, change, fill, get, make, part, refresh, se
   }
 
   // What a setting has to be: its range, else what it does not go together with.
-  function whyNot(row) {
+  function whyNot(row, value) {
     const { key, type, min, max } = row;
-    const value = draft[key] ?? saved.values[key];
     const fits = Number.isInteger(value) && value >= min && value <= max;
     const why = say(`why_${key}`) || say(`why_${key.split(".")[0]}`);
     if (type === "integer" ? fits : why) return why;
     return say("allowed", { v: rangeOf(row) });
   }
 
-  // As Words.fault in wording.py.
-  function faultOf({ key, found, allowed, code, line, column }) {
-    const { json } = app.words;
-    if (!code) return `${key} = ${found} (${allowed})`;
-    return fill(json.place, { n: line, v: column }) + fill(json[code], { v: found, n: allowed });
+  function faultOf(fault) {
+    const row = rowOf(fault.key);
+    const why = fault.code ? "" : row ? whyNot(row, fault.found) : say("noSetting");
+    return [faultText(fault), why].filter(Boolean).join(". ");
   }
 
   // ---- profiles ------------------------------------------------------------------------------

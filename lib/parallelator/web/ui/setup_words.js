@@ -47,6 +47,9 @@ export const SETUP = {
       setup_over: "The ten minutes are over. Hold BOOT on the controller for ten seconds.",
       "web.password": "Choose one of 8 to 80 characters, without a blank before or after it.",
       storage: "The rig could not keep it. Nothing was changed.",
+      name: "A name has 1 to 24 characters.", "pack.capacity_mah": "From 0 to 1000 Ah.",
+      "wifi.ssid": "A Wi-Fi name has 1 to 32 characters; one with an accent counts as two.",
+      "wifi.password": "A Wi-Fi password has 8 to 63 characters.",
     },
   },
   fr: {
@@ -99,6 +102,9 @@ export const SETUP = {
       setup_over: "Les dix minutes sont passées. Maintenez BOOT dix secondes sur le contrôleur.",
       "web.password": "Choisissez-en un de 8 à 80 caractères, sans espace avant ni après.",
       storage: "Le parc n’a pas pu l’enregistrer. Rien n’a changé.",
+      name: "Un nom a de 1 à 24 caractères.", "pack.capacity_mah": "De 0 à 1000 Ah.",
+      "wifi.ssid": "Un nom de Wi-Fi a de 1 à 32 caractères\u00a0; un accent compte double.",
+      "wifi.password": "Un mot de passe Wi-Fi a de 8 à 63 caractères.",
     },
   },
 };

@@ -66,7 +66,7 @@ function takeFrame([uptimeS, bus, alarms, alarmCount, slow, ...rows]) {
 }
 
 // A risk is a number in a frame: who follows, whether all goes dark, what is lost.
-function riskOf(risk) {
+export function riskOf(risk) {
   const lost = risk >> 17;
   const follow = [...Array(16).keys()].filter((i) => risk >> i & 1).map((i) => i + 1);
   const n = lost < 16 ? lost + 1 : null;
