@@ -342,6 +342,23 @@ def test_an_output_that_a_weld_holds_is_joined_and_not_started():
         assert ((3, SOON) in rig.found()) == (not weld), weld
 
 
+def test_an_output_of_which_a_restart_leaves_nothing_known_may_be_started():
+    for restarts in (False, True):
+        silent = {"at": 4, "do": "expander_nack", "board": 1}
+        rig = Rig(*(6 * (0.8,)), steps=[silent])
+        rig.world.plant.load_a = 10
+        rig.wait(1000)
+        rig.close(5, 6)
+        rig.wait(6000)
+        if restarts:
+            rig.restarted(rig.world.now_us)
+        rig.wait(6000)
+        rig.found()
+        rig.close(1, 2, 3)
+        told = (3, "joined before its turn") in rig.found()
+        assert told != restarts, restarts
+
+
 def test_those_that_never_started_since_they_are_low_are_empty():
     for soc, wrong in ((0.8, True), (0.05, False)):
         rig = Rig(0.8, 0.8, soc, soc)

@@ -241,7 +241,10 @@ class Closings:
         return at_us - max(pack.blind_us, pack.excused_us) < _FOUND_US
 
     def _is_known(self, pack, at_us):
-        # One whose board has been silent for long is not where it was seen last.
+        # One whose board has been silent for long, or since before a restart, is not where it was
+        # seen last.
+        if pack.unknown:
+            return False
         if pack.held and pack.blind and at_us - pack.held_us > _FORGOTTEN_US:
             return False
         return pack.closed or not self._is_unseen(pack, at_us)
