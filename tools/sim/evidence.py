@@ -225,6 +225,7 @@ class Pack:
         overlocked: `Span` of its being locked without a fault of its own.
         able_us: since when nothing of its own keeps it from supplying a load, or None.
         starved_us: since when it is empty and a charger is there, or None.
+        beyond: sign of the current that was last beyond its hard limit.
         by_load: sign of the current that opened it last, 1 also for a collapse of the voltage, 0
             when it was something else.
         may_load: True when it may have been a load, a charger, or the end of what there was.
@@ -268,7 +269,7 @@ class Pack:
         self.overcounted = Span()
         self.overclosed = Span()
         self.overlocked = Span()
-        self.by_load = self.loose = 0
+        self.beyond = self.by_load = self.loose = 0
         self._count_us = -FOREVER
         self._counted_surely = False
         self._amps = 0.0
@@ -373,6 +374,8 @@ class Pack:
         near = max(amps - limits.hard_discharge_a, -amps - limits.hard_charge_a) > -_NEAR_A
         age_us = self._start_age_us(at_us)
         begun = self._limits_hold(at_us)
+        if near:
+            self.beyond = 1 if amps > 0 else -1
         self.spans[HARD].note(at_us, near and begun, hard >= 1.0999 and age_us >= INRUSH_US)
         amps = abs(amps)
         self.spans[INRUSH].note(

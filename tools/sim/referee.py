@@ -523,7 +523,9 @@ class Referee:
             or any(rule in OF_LOAD or rule == UNDER for rule in causes)
         )
         if causes and all(rule in OF_LOAD for rule in causes) and not other:
-            pack.by_load = 1 if pack.amps() > 0 or UNDER_HARD in causes else -1
+            # A pulse may be over by now.
+            amps = pack.beyond if HARD in causes or INRUSH in causes else pack.amps()
+            pack.by_load = 1 if amps > 0 or UNDER_HARD in causes else -1
         if not pack.by_load:
             pack.other_us = at_us
         if causes == [NO_SHARE]:
