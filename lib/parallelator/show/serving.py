@@ -7,7 +7,8 @@ from micropython import const
 
 from parallelator.records.card import Opened
 from parallelator.show import self_test
-from parallelator.show.results import earlier, is_running, let_go, path_of
+from parallelator.show.last_ten import heads, newest, path_of
+from parallelator.show.results import KIND, is_running, let_go
 from parallelator.web import answer, problem
 
 _PIECE = const(512)
@@ -35,30 +36,35 @@ async def answering(rig: "Rig", access: "Auth", request: "Request"):
     test = rig.selftest
     number = 0
     if not test:
-        number, _ = await earlier(rig.card)
+        number = newest(await heads(rig.card, KIND))
     let_go(rig)
-    return answer(_view(rig, test, number), 202 if request.method == "POST" else 200)
-
-
-def _view(rig: "Rig", test: "Any", number: int):
     at = None if isinstance(test, str) else test
-    view = {"running": at is not None, "n": 0, "step": 0, "steps": 0}
+    head = {"running": at is not None, "n": 0, "step": 0, "steps": 0}
     if at:
-        view.update({"n": at.n, "step": at.step, "steps": at.steps})
-    yield json.dumps(view)[:-1] + ',"result":'
-    if isinstance(test, str):
-        yield test
-    elif not number:
+        head.update({"n": at.n, "step": at.step, "steps": at.steps})
+    pieces = (test,) if isinstance(test, str) else ()
+    view = _view(rig.card, head, pieces, path_of(KIND, number) if number else None)
+    return answer(view, 202 if request.method == "POST" else 200)
+
+
+def _view(card: "Card", head: dict, pieces: "Iterable", path: "str | None"):
+    """JSON of `head` and a result, which is in memory as `pieces`, or in a file, or nowhere."""
+    yield json.dumps(head)[:-1] + ',"result":'
+    some = False
+    for text in pieces:
+        some = True
+        yield text
+    if not some and not path:
         yield "null"
-    else:
+    elif not some:
         try:
-            with Opened(rig.card, path_of(number), "r") as file:
+            with Opened(card, path, "r") as file:
                 while True:
                     text = file.read(_PIECE)
                     if not text:
                         break
                     yield text
         except OSError as error:
-            rig.card.fail(error)
+            card.fail(error)
             return  # cut short, the answer cannot be taken for a whole one
     yield "}"
