@@ -169,6 +169,7 @@ def test_trips_and_alarms_are_heard_once():
     emit("alert_dead", 1, 0, 0, 0)
     emit("i2c_fault", RIG, 0, 0, 0)
     emit("wish_all", RIG, 0, 0, 0)
+    emit("temperature", RIG, 0, 0, 0)
     stage.second()
     assert tally.trips[0] == 3 and tally.trips[1] == 0
     snap.alarm("contact_battery", 1, True)
@@ -207,7 +208,10 @@ def test_what_the_card_keeps_goes_on_after_a_restart():
     snap.discharge_mah[0], snap.discharge_mah[1] = 500150, 500000
     again = restored(parts, snap)
     assert again.checksum("a") == sums[0]
-    again.resume(2900)
+    on(snap, 0, 0, 26000)
+    snap.since_s[0] = 1
+    again.resume(2900, True)
+    assert (again.rig[of.DARKS], again.rig[of.DARK_S]) == (1, 1), "from the start to the first"
     assert again.spent_s() == 701, "the 99 s that the card does not know of are counted"
     stage.tally, stage.snap = again, snap
     for i in range(2):
@@ -219,8 +223,11 @@ def test_what_the_card_keeps_goes_on_after_a_restart():
     again.rig[of.DARK_S] += 1
     assert again.checksum("a") != sums[0]
     cut = restored(parts, snap)
-    cut.resume(0)
+    cut.resume(0, True)
     assert cut.spent_s() == 601 and cut.rig[of.RESTARTS] == 0, "the power was cut"
+    lost = Tally(Snapshot(), 8, 0)
+    lost.resume(2900, False)
+    assert lost.spent_s() == 0 and lost.rig[of.RESTARTS] == lost.rig[of.PARTIAL] == 1
 
 
 def closed(**extremes):
@@ -263,7 +270,7 @@ def test_what_came_near_to_a_limit():
         ("low", 1, 26000),
         ("heat", 3, 40),
     ]
-    assert (near[0]["at"], near[0]["margin_pct"]) == (10000, 10)
+    assert (near[0]["bound"], near[0]["margin_pct"]) == (10000, 10)
 
 
 def test_the_worst_comes_first():

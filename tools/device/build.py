@@ -50,6 +50,7 @@ APART = (
     "parallelator.show.last_ten",
     "parallelator.show.mode",
     "parallelator.show.outlook",
+    "parallelator.show.report",
     "parallelator.show.results",
     "parallelator.show.selftest",
     "parallelator.show.serving",

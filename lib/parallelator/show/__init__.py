@@ -4,6 +4,9 @@ for."""
 
 import asyncio
 
+UNTOLD = "/sd/shows/now.bin"
+"""Holds what is counted of a show until its report is written: `report` puts that beside it."""
+
 
 async def self_test(rig: "Rig"):
     """Start the self-test of a rig.

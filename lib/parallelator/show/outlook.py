@@ -40,7 +40,8 @@ TASKS = (
     ("recharge", "notice"),  # Wh that are missing
 )
 
-_LOST_S = const(10)
+_LEAST_S = const(10)
+"""Less is no matter: the first battery after a restart is alone for a moment."""
 _EMPTY_PCT = const(20)
 _LOW_PCT = const(50)
 _SPARE_PCT = const(120)
@@ -86,7 +87,7 @@ def closest(tally: "Tally", limits: "Limits"):
                 "limit": row[0],
                 "n": i + 1,
                 "value": most,
-                "at": getattr(limits, row[2]),
+                "bound": getattr(limits, row[2]),
                 "margin_pct": pct,
                 "at_s": tally.when(row[1], i),
             }
@@ -121,7 +122,7 @@ def tasks(tally: "Tally", limits: "Limits", left_wh: "int | None", missing_wh: i
 
 def _of_rig(tally: "Tally", code: str):
     if code == "promise":
-        return tally.rig[of.SHORT_S]
+        return tally.rig[of.SHORT_S] if tally.rig[of.SHORT_S] >= _LEAST_S else 0
     return tally.rig[of.RESTARTS] if code == "restarted" else 0
 
 
@@ -141,7 +142,7 @@ def _of_battery(tally: "Tally", limits: "Limits", code: str, i: int):
     if code == "tripped":
         return tally.trips[i] or None
     if code == "lost":
-        return tally.lost_s[i] if tally.lost_s[i] >= _LOST_S else None
+        return tally.lost_s[i] if tally.lost_s[i] >= _LEAST_S else None
     if code == "empty":
         return tally.last_pct[i] if tally.last_pct[i] <= _EMPTY_PCT else None
     for row in LIMITS:

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-only
-"""The self-test over HTTP. Loaded by `web.api` for each request."""
+"""The self-test and the report of a show over HTTP. Loaded by `web.api` for each request."""
 
 import json
 
 from micropython import const
 
 from parallelator.records.card import Opened
-from parallelator.show import self_test
+from parallelator.show import last_ten, self_test
 from parallelator.show.last_ten import heads, newest, path_of
 from parallelator.show.results import KIND, is_running, let_go
 from parallelator.web import answer, problem
@@ -47,6 +47,21 @@ async def answering(rig: "Rig", access: "Auth", request: "Request"):
     return answer(view, 202 if request.method == "POST" else 200)
 
 
+async def reported(rig: "Rig"):
+    """GET /api/show: the report of the last show; true in `running` while one stands."""
+    from parallelator.show import report
+
+    tally, number = rig.tally, 0
+    if not tally:
+        number = newest(await heads(rig.card, report.KIND))
+    pieces = report.pieces(tally) if tally else ()
+    path = path_of(report.KIND, number) if number else None
+    stands = rig.show_s() > 0
+    let_go(rig)
+    last_ten.let_go("outlook", "report", *(() if stands else ("tally",)))
+    return answer(_view(rig.card, {"running": stands}, pieces, path))
+
+
 def _view(card: "Card", head: dict, pieces: "Iterable", path: "str | None"):
     """JSON of `head` and a result, which is in memory as `pieces`, or in a file, or nowhere."""
     yield json.dumps(head)[:-1] + ',"result":'
@@ -56,7 +71,7 @@ def _view(card: "Card", head: dict, pieces: "Iterable", path: "str | None"):
         yield text
     if not some and not path:
         yield "null"
-    elif not some:
+    elif not some and path:
         try:
             with Opened(card, path, "r") as file:
                 while True:

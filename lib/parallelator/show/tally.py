@@ -13,7 +13,7 @@ from binascii import crc32
 from micropython import const
 
 from parallelator import catalog
-from parallelator.catalog import BATTERY_ALARMS, NAMES
+from parallelator.catalog import BATTERY_ALARMS, NAMES, ON
 from parallelator.snapshot import (
     BATTERIES,
     CHANNELS,
@@ -66,7 +66,8 @@ BOOT_S = const(11)
 SPENT_S = const(12)
 LEFT_S = const(13)
 UNIX_MIN = const(14)
-_FACTS = const(15)
+PARTIAL = const(15)
+_FACTS = const(16)
 
 _STEP_S = const(2)
 """Times are kept in 16 bits."""
@@ -89,14 +90,16 @@ class Tally:
         codes: array of 16: alarms that a battery had, a mask of their places in the catalogue.
         lost_s: array of 16: seconds without a reading of a battery that had been on.
         trips: bytearray of 16. first_pct, last_pct: bytearrays of charges.
-        state, reason: of each battery at the end, bytes; None before.
+        state, reason: of each battery at the end, bytes.
+        told: what `report` says besides.
         rig: array of what is counted of the rig: seconds and times of a dark output (DARK_S,
             DARKS), seconds beyond the promise (SHORT_S) and of a cascade ahead (WEAK_S),
             RESTARTS, its charge at first and last, -1 = not known (FIRST_PCT, LAST_PCT), mask of
             alarms of the rig (CODES) and of batteries that were on (SEEN), 1 once there was a
-            meter (METERED), boot and uptime at which it began (BOOT, BOOT_S); of the last time
-            that the card kept it: how long it lasted, how long it was to last (SPENT_S, LEFT_S),
-            minutes since 1970, 0 = no clock (UNIX_MIN).
+            meter (METERED), boot and uptime at which it began (BOOT, BOOT_S), 1 when what was
+            before a restart is not in it (PARTIAL); of the last time that the card kept it: how
+            long it lasted, how long it was still to last (SPENT_S, LEFT_S), minutes since 1970,
+            0 = no clock (UNIX_MIN).
         began_s: uptime at which it began, below 0 after a restart.
     """
 
@@ -115,7 +118,8 @@ class Tally:
         self.rig = array("i", bytes(4 * _FACTS))
         self.rig[BOOT], self.rig[BOOT_S] = boot, snap.uptime_s
         self.rig[FIRST_PCT] = self.rig[LAST_PCT] = -1
-        self.state = self.reason = None
+        self.state = self.reason = b""
+        self.told: dict = {}
         self._looked_s = snap.uptime_s
         self._dark = False
         self._last = array("i", bytes(4 * _ALWAYS * BATTERIES))
@@ -158,18 +162,25 @@ class Tally:
         self.rig[LEFT_S] = left_s
         self.rig[UNIX_MIN] = (unix_s or 0) // 60
 
-    def resume(self, left_s: int):
-        """`parts` are of before a restart.
+    def resume(self, left_s: int, kept: bool):
+        """The controller has started anew: `parts` are of before.
 
         Args:
-            left_s: how long it is still to last, 0 = no more.
+            left_s: how long it is still to last, 0 = no more; kept: False when nobody has kept
+                `parts`: what was before is lost.
         """
-        rig = self.rig
+        rig, snap = self.rig, self._snap
         spent_s = rig[SPENT_S]
         if left_s:
             rig[RESTARTS] += 1
-            spent_s = max(spent_s + rig[LEFT_S] - left_s, spent_s)
-        self.began_s = self._snap.uptime_s - spent_s
+            rig[PARTIAL] |= not kept
+            rig[DARKS] += 1
+            back_s = [snap.since_s[i] for i in range(BATTERIES) if snap.state[i] == ON]
+            self._dark = not back_s
+            rig[DARK_S] += min(back_s + [snap.uptime_s])
+            if kept:
+                spent_s += max(rig[LEFT_S] - left_s, 0)
+        self.began_s = snap.uptime_s - spent_s
 
     def spent_s(self):
         """How long it lasts already, s."""
@@ -207,9 +218,10 @@ class Tally:
             self._keep(POWER, WHOLE, bus_mv // 10 * (total_ma // 10) // 10000)
         yield
         if meter and meter.told:
-            self.rig[LAST_PCT] = meter.told[0]
+            charge_pct: int = meter.told[0]  # pyright: ignore - the first is a number
+            self.rig[LAST_PCT] = charge_pct
             if self.rig[FIRST_PCT] < 0:
-                self.rig[FIRST_PCT] = meter.told[0]
+                self.rig[FIRST_PCT] = charge_pct
         self._look_ahead(seconds, total_ma, cascade)
 
     def _begin_energy(self, meter: "Meter"):
@@ -272,8 +284,9 @@ class Tally:
         """An alarm of battery i, or of the RIG, stands or stood; other codes are no matter."""
         place = NAMES.index(code)
         if place < BATTERY_ALARMS:
-            self.codes[i] |= 1 << place
-        elif place < catalog.ALARMS and i == RIG:
+            if i != RIG:
+                self.codes[i] |= 1 << place
+        elif place < catalog.ALARMS:
             self.rig[CODES] |= 1 << place - BATTERY_ALARMS
 
     def close(self, meter: "Meter | None"):
