@@ -4,8 +4,10 @@
 import re
 import time
 
+import jsonschema
 from playwright.sync_api import expect
 
+import openapi
 from conftest import LOOKS, PICTURES
 from views import faults
 
@@ -29,6 +31,7 @@ def shown(rig, *commands, for_s=2.5):
         state = rig.ask("GET", "/api/state")[2]
         if state["report"] != last:
             told = rig.ask("GET", PATH)[2]
+            jsonschema.validate(told, openapi.SCHEMAS["ShowReport"])
             assert not told["running"] and told["result"]["number"] == state["report"]
             return told["result"]
         time.sleep(0.1)
