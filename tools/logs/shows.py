@@ -16,6 +16,7 @@ from logs.words import span
 
 STYLE = """
 .show li { margin: .2em 0; }
+.show h3 { font-size: 1em; margin: .8em 0 .2em; }
 @media print { .show { break-after: page; } .show:last-of-type { break-after: auto; } }
 """
 _TEXTS = {
