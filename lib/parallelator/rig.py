@@ -113,10 +113,8 @@ class Rig:
         self.boot, self.controller = 0, {}
         self.datalog, self.network, self.mqtt = datalog, network, mqtt
         self.meter, self.cascade, self.save = meter, cascade, save
-        self.selftest = None
+        self.selftest = self.report = self.tally = None
         self.show = array("i", [0])
-        self.report: int | None = None
-        self.tally: Tally | None = None
         self.words = Words(values["language"])
 
     def setup_s(self):

@@ -5,6 +5,7 @@ import json
 import os
 
 from sim import current
+from soak import lateness
 from support import clean, play
 
 PACKS = [{"n": n, "soc": 0.8, "capacity_ah": 20} for n in range(1, 5)]
@@ -107,7 +108,9 @@ def test_a_show_with_a_trip_is_told_as_it_was():
         {"at": 100, "do": "inject_current", "n": 2, "ma": 24000},
         {"at": 100.5, "do": "inject_current", "n": 2, "ma": 0},
     ]
-    played(crew, duration_s=240, load=[[0, 12], [130, 34], [140, 12]], steps=spike)
+    load = [[0, 12], [130, 34], [140, 12]]
+    explainer, _ = lateness.explain(lambda: played(crew, duration_s=240, load=load, steps=spike))
+    assert explainer.unexplained == [], explainer.unexplained
     (events,) = crew.events
     assert events.index("show_over") < events.index("show_report")
     found, unfinished = files()

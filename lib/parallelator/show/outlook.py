@@ -8,7 +8,7 @@ from micropython import const
 from parallelator import catalog
 from parallelator.catalog import LOCKED
 from parallelator.show import tally as of
-from parallelator.snapshot import BATTERIES, RIG
+from parallelator.snapshot import BATTERIES, CHANNELS, RIG
 
 # limit; quantity of a `Tally` that it bounds; its name in `rules.Limits`; so near, in per cent, is
 # worth a look, None: an alarm tells of it. What is left to a current, to a lag and to a
@@ -75,9 +75,10 @@ def margin(tally: "Tally", limits: "Limits", row: tuple, i: int):
 def closest(tally: "Tally", limits: "Limits"):
     """The battery that came nearest to each limit: a generator of dicts; None is a pause."""
     for row in LIMITS:
-        yield None
         found = None
         for i in range(BATTERIES):
+            if i % CHANNELS == 0:
+                yield None
             left = margin(tally, limits, row, i)
             if left and (not found or left[0] < found[0][0]):
                 found = left, i
@@ -115,6 +116,8 @@ def tasks(tally: "Tally", limits: "Limits", left_wh: "int | None", missing_wh: i
         if value:
             yield 0, code, level, value
         for i in range(BATTERIES):
+            if i % CHANNELS == 0:
+                yield None
             value = _of_battery(tally, limits, code, i)
             if value is not None:
                 yield i + 1, code, level, value

@@ -77,7 +77,8 @@ async def keep(rig: "Rig", tally: "Tally", cut: bool):
     left_wh, missing_wh = await _charge(meter, snap)
     await _take(told["tasks"], outlook.tasks(tally, limits, left_wh, missing_wh))
     kept = await put(card, KIND, told["number"], pieces(tally))
-    rig.report, rig.tally = told["number"], None if kept else tally
+    rig.report = told["number"]
+    rig.tally = None if kept else tally  # pyright: ignore - None until then
     rig.events.emit("show_report", RIG, 0, 0, len(told["tasks"]))
 
 
