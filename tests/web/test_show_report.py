@@ -9,6 +9,7 @@ from playwright.sync_api import expect
 
 import openapi
 from conftest import LOOKS, PICTURES
+from test_selftest import over
 from views import faults
 
 PATH = "/api/show"
@@ -41,9 +42,14 @@ def shown(rig, *commands, for_s=2.5):
 def test_the_last_ten_are_kept_and_the_newest_is_told(rig):
     assert rig.ask("GET", PATH)[2] == {"running": False, "result": None}
     rig.tell("calm")
+    session = rig.login()
+    assert rig.ask("POST", "/api/selftest", **session)[0] == 202
+    assert rig.ask("DELETE", "/api/selftest", **session)[0] == 200
+    test = over(rig)["result"]
     told = shown(rig, "trip 5", "lock 8", "alarm contact_battery 3", for_s=8)
     assert [(row["n"], row["reason"]) for row in told["trips"]] == [(5, "overload")]
     assert rig.ask("GET", "/api/blackbox/" + told["trips"][0]["id"])[0] == 200
+    assert told["selftest"] == {key: test[key] for key in ("number", "time", "verdict")}
     assert told["number"] == 1 and told["length_s"] >= 61
     assert [row["trips"] for row in told["batteries"]] == [0, 0, 0, 0, 1] + [0] * 11
     assert told["batteries"][0]["discharge_ma"] == 9800

@@ -15,6 +15,8 @@ from micropython import const
 from parallelator.records.card import FOLDER, Opened, make_folder
 from parallelator.records.fatfile import there
 
+SELFTESTS, SHOWS = "selftest", "shows"
+"""The kinds."""
 _FILES = const(10)
 
 

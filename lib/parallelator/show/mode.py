@@ -101,7 +101,7 @@ async def follow(rig: "Rig", resumed: bool = False):
 
         await keep(rig, tally, cut)
         _forget(rig.card)
-    let_go("mode", "outlook", "report", "results", "tally")
+    let_go("mode", "outlook", "report", "tally")
 
 
 async def _begun(rig: "Rig", resumed: bool):

@@ -7,19 +7,31 @@ from micropython import const
 
 from parallelator import catalog
 from parallelator.catalog import LOCKED
-from parallelator.show import tally as of
+from parallelator.show.tally import (
+    CHARGE,
+    CODES,
+    DISCHARGE,
+    FULL,
+    HEAT,
+    LAG,
+    LAST_PCT,
+    LOW,
+    OUT_DWH,
+    RESTARTS,
+    SHORT_S,
+)
 from parallelator.snapshot import BATTERIES, CHANNELS, RIG
 
 # limit; quantity of a `Tally` that it bounds; its name in `rules.Limits`; so near, in per cent, is
 # worth a look, None: an alarm tells of it. What is left to a current, to a lag and to a
 # temperature is a part of the limit, what is left to a voltage a part of the window.
 LIMITS = (
-    ("discharge", of.DISCHARGE, "discharge_ma", 10),
-    ("charge", of.CHARGE, "charge_ma", 10),
-    ("high", of.FULL, "max_voltage_mv", 3),
-    ("low", of.LOW, "min_voltage_mv", 10),
-    ("lag", of.LAG, "imbalance_mv", 20),
-    ("heat", of.HEAT, "temperature_trip_c", None),
+    ("discharge", DISCHARGE, "discharge_ma", 10),
+    ("charge", CHARGE, "charge_ma", 10),
+    ("high", FULL, "max_voltage_mv", 3),
+    ("low", LOW, "min_voltage_mv", 10),
+    ("lag", LAG, "imbalance_mv", 20),
+    ("heat", HEAT, "temperature_trip_c", None),
 )
 
 # code, how bad it is; the order is that of the danger. A limit has the code of LIMITS.
@@ -60,14 +72,14 @@ def margin(tally: "Tally", limits: "Limits", row: tuple, i: int):
     """
     _, quantity, name, _ = row
     most = tally.greatest(quantity, i)
-    if most is None or (most <= 0 and quantity != of.LOW):
+    if most is None or (most <= 0 and quantity != LOW):
         return None
     limit = whole = getattr(limits, name)
     left = limit - most
-    if quantity == of.LOW:
+    if quantity == LOW:
         most = -most
         left = most - limit
-    if quantity == of.LOW or quantity == of.FULL:
+    if quantity == LOW or quantity == FULL:
         whole = limits.max_voltage_mv - limits.min_voltage_mv
     return left * 100 // whole, most
 
@@ -125,15 +137,15 @@ def tasks(tally: "Tally", limits: "Limits", left_wh: "int | None", missing_wh: i
 
 def _of_rig(tally: "Tally", code: str):
     if code == "promise":
-        return tally.rig[of.SHORT_S] if tally.rig[of.SHORT_S] >= _LEAST_S else 0
-    return tally.rig[of.RESTARTS] if code == "restarted" else 0
+        return tally.rig[SHORT_S] if tally.rig[SHORT_S] >= _LEAST_S else 0
+    return tally.rig[RESTARTS] if code == "restarted" else 0
 
 
 def _recharge(tally: "Tally", left_wh: "int | None", missing_wh: int):
-    if left_wh is None or tally.rig[of.LAST_PCT] < 0:
+    if left_wh is None or tally.rig[LAST_PCT] < 0:
         return 0
-    out_wh = sum(tally.moved(of.OUT_DWH, i) for i in range(BATTERIES)) // 10
-    enough = left_wh * 100 >= out_wh * _SPARE_PCT and tally.rig[of.LAST_PCT] >= _LOW_PCT
+    out_wh = sum(tally.moved(OUT_DWH, i) for i in range(BATTERIES)) // 10
+    enough = left_wh * 100 >= out_wh * _SPARE_PCT and tally.rig[LAST_PCT] >= _LOW_PCT
     return 0 if enough else missing_wh
 
 
@@ -163,7 +175,7 @@ def _alarms(tally: "Tally", level: str, charge_known: bool):
         if catalog.CODES[k][1] != level or (charge_known and code in _TOLD_BY_CHARGE):
             continue
         if k >= catalog.BATTERY_ALARMS:
-            if tally.rig[of.CODES] >> k - catalog.BATTERY_ALARMS & 1:
+            if tally.rig[CODES] >> k - catalog.BATTERY_ALARMS & 1:
                 yield RIG, code
             continue
         for i in range(BATTERIES):

@@ -11,29 +11,53 @@ import json
 from micropython import const
 
 from parallelator.records.tripfile import described
-from parallelator.show import outlook
-from parallelator.show import tally as of
-from parallelator.show.last_ten import heads, line_of, newest, path_of, put
-from parallelator.show.results import KIND as SELFTEST
+from parallelator.show.last_ten import SELFTESTS, SHOWS, heads, line_of, newest, path_of, put
+from parallelator.show.outlook import closest, tasks
+from parallelator.show.tally import (
+    BOOT,
+    BOOT_S,
+    CHARGE,
+    CLOSINGS,
+    DARK_S,
+    DARKS,
+    DISCHARGE,
+    FIRST_PCT,
+    HIGH,
+    IN_DWH,
+    IN_MAH,
+    LAST_PCT,
+    LOW,
+    METERED,
+    OUT_DWH,
+    OUT_MAH,
+    PARTIAL,
+    POWER,
+    RESTARTS,
+    SEEN,
+    SHORT_S,
+    SPENT_S,
+    UNIX_MIN,
+    WEAK_S,
+    WHOLE,
+)
 from parallelator.snapshot import BATTERIES, CHANNELS, NO_CHARGE, RIG
 
-KIND = "shows"
 _TRIPS = const(12)
 """Records of trips that are named at most, the newest."""
 _WAIT_S = const(60)
 _FACTS = (
-    ("boot", of.BOOT),
-    ("restarts", of.RESTARTS),
-    ("dark_s", of.DARK_S),
-    ("darks", of.DARKS),
-    ("short_s", of.SHORT_S),
-    ("weak_s", of.WEAK_S),
+    ("boot", BOOT),
+    ("restarts", RESTARTS),
+    ("dark_s", DARK_S),
+    ("darks", DARKS),
+    ("short_s", SHORT_S),
+    ("weak_s", WEAK_S),
 )
 _PEAKS = (
-    ("discharge", "_ma", of.DISCHARGE),
-    ("charge", "_ma", of.CHARGE),
-    ("high", "_mv", of.HIGH),
-    ("low", "_mv", of.LOW),
+    ("discharge", "_ma", DISCHARGE),
+    ("charge", "_ma", CHARGE),
+    ("high", "_mv", HIGH),
+    ("low", "_mv", LOW),
 )
 
 
@@ -44,12 +68,12 @@ async def keep(rig: "Rig", tally: "Tally", cut: bool):
         cut: True when a power cut or a restart has ended it: it lasted until the card kept it.
     """
     card, meter, snap = rig.card, rig.meter, rig.snap
-    length_s = tally.rig[of.SPENT_S] if cut else tally.spent_s()
+    length_s = tally.rig[SPENT_S] if cut else tally.spent_s()
     if cut:
         await _wait_for(card)
     tally.close(meter)
-    earlier = await heads(card, KIND)
-    minutes = tally.rig[of.UNIX_MIN]
+    earlier = await heads(card, SHOWS)
+    minutes = tally.rig[UNIX_MIN]
     if cut:
         began = rig.clock.stamp(minutes * 60 - length_s) if minutes else None
     else:
@@ -63,7 +87,7 @@ async def keep(rig: "Rig", tally: "Tally", cut: bool):
         "batteries": [
             i
             for i in range(BATTERIES)
-            if tally.rig[of.SEEN] >> i & 1
+            if tally.rig[SEEN] >> i & 1
             or (snap.known_boards >> i // CHANNELS & 1 and not snap.unused >> i & 1)
         ],
         "trips": [],
@@ -73,10 +97,10 @@ async def keep(rig: "Rig", tally: "Tally", cut: bool):
     tally.told = told
     await _take(told["trips"], _trips(rig, tally), _TRIPS)
     limits = rig.guard.limits
-    await _take(told["closest"], outlook.closest(tally, limits))
+    await _take(told["closest"], closest(tally, limits))
     left_wh, missing_wh = await _charge(meter, snap)
-    await _take(told["tasks"], outlook.tasks(tally, limits, left_wh, missing_wh))
-    kept = await put(card, KIND, told["number"], pieces(tally))
+    await _take(told["tasks"], tasks(tally, limits, left_wh, missing_wh))
+    kept = await put(card, SHOWS, told["number"], pieces(tally))
     rig.report = told["number"]
     rig.tally = None if kept else tally  # pyright: ignore - None until then
     rig.events.emit("show_report", RIG, 0, 0, len(told["tasks"]))
@@ -104,11 +128,11 @@ async def _selftest(rig: "Rig"):
     if isinstance(rig.selftest, str):
         result = json.loads(rig.selftest)
         return {key: result[key] for key in ("number", "time", "verdict")}
-    number = newest(await heads(rig.card, SELFTEST))
+    number = newest(await heads(rig.card, SELFTESTS))
     if not number:
         return None
     try:
-        with open(path_of(SELFTEST, number)) as file:
+        with open(path_of(SELFTESTS, number)) as file:
             file.readline()
             facts = line_of(file)
         return {"number": number, "time": facts["time"], "verdict": facts["verdict"]}
@@ -121,7 +145,7 @@ async def _selftest(rig: "Rig"):
 
 def _trips(rig: "Rig", tally: "Tally"):
     """The records of the trips in the show, newest first: a generator; None is a pause."""
-    first = tally.rig[of.BOOT], tally.rig[of.BOOT_S]
+    first = tally.rig[BOOT], tally.rig[BOOT_S]
     try:
         for record in rig.blackbox.records():
             yield None
@@ -151,19 +175,19 @@ def pieces(tally: "Tally"):
     told, rig = tally.told, tally.rig
     yield '{"number":%d,"time":%s,\n' % (told["number"], json.dumps(told["time"]))
     facts = {key: told[key] for key in ("length_s", "cut", "selftest")}
-    facts["whole"] = not rig[of.PARTIAL]
+    facts["whole"] = not rig[PARTIAL]
     for key, place in _FACTS:
         facts[key] = rig[place]
-    for key, place in (("first_pct", of.FIRST_PCT), ("last_pct", of.LAST_PCT)):
+    for key, place in (("first_pct", FIRST_PCT), ("last_pct", LAST_PCT)):
         facts[key] = None if rig[place] < 0 else rig[place]
-    yield json.dumps(facts)[1:-1] + ',\n"rig":' + json.dumps(_peaks(tally, of.WHOLE))
+    yield json.dumps(facts)[1:-1] + ',\n"rig":' + json.dumps(_peaks(tally, WHOLE))
     batteries = (_battery(tally, i) for i in told["batteries"])
-    tasks = (dict(zip(("n", "code", "level", "value"), row)) for row in told["tasks"])
+    advice = (dict(zip(("n", "code", "level", "value"), row)) for row in told["tasks"])
     for key, rows in (
         ("batteries", batteries),
         ("closest", told["closest"]),
         ("trips", told["trips"]),
-        ("tasks", tasks),
+        ("tasks", advice),
     ):
         yield ',\n"%s":[' % key
         mark = ""
@@ -178,16 +202,16 @@ def _battery(tally: "Tally", i: int):
     row = {
         "n": i + 1,
         "trips": tally.trips[i],
-        "closings": tally.moved(of.CLOSINGS, i),
+        "closings": tally.moved(CLOSINGS, i),
         "lost_s": tally.lost_s[i],
-        "out_mah": tally.moved(of.OUT_MAH, i),
-        "in_mah": tally.moved(of.IN_MAH, i),
+        "out_mah": tally.moved(OUT_MAH, i),
+        "in_mah": tally.moved(IN_MAH, i),
         "out_wh": None,
         "in_wh": None,
     }
-    if tally.rig[of.METERED]:
-        row["out_wh"] = tally.moved(of.OUT_DWH, i) / 10
-        row["in_wh"] = tally.moved(of.IN_DWH, i) / 10
+    if tally.rig[METERED]:
+        row["out_wh"] = tally.moved(OUT_DWH, i) / 10
+        row["in_wh"] = tally.moved(IN_DWH, i) / 10
     for key, charges in (("first_pct", tally.first_pct), ("last_pct", tally.last_pct)):
         row[key] = None if charges[i] == NO_CHARGE else charges[i]
     row.update(_peaks(tally, i))
@@ -200,10 +224,10 @@ def _peaks(tally: "Tally", series: int):
     for name, unit, quantity in _PEAKS:
         value = tally.greatest(quantity, series)
         if value is not None:
-            value = -value if quantity == of.LOW else max(value, 0)
+            value = -value if quantity == LOW else max(value, 0)
         row[name + unit] = value
-        if series == of.WHOLE:
+        if series == WHOLE:
             row[name + "_s"] = tally.when(quantity, series)
-    if series == of.WHOLE:
-        row["power_w"] = tally.greatest(of.POWER, series)
+    if series == WHOLE:
+        row["power_w"] = tally.greatest(POWER, series)
     return row

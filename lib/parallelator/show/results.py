@@ -7,10 +7,9 @@ The head of each, as of `last_ten`, has what later ones are compared with.
 import asyncio
 import json
 
-from parallelator.show.last_ten import heads, newest, put
+from parallelator.show.last_ten import SELFTESTS, heads, newest, put
 from parallelator.show.last_ten import let_go as free
 
-KIND = "selftest"
 _CONNECTED = "connected"
 
 
@@ -32,13 +31,13 @@ async def keep(rig: "Rig", test: "SelfTest"):
     Returns:
         str or None: the result as JSON when no card took it.
     """
-    earlier = await heads(rig.card, KIND)
+    earlier = await heads(rig.card, SELFTESTS)
     rows = [(head["r_mohm"], head["zero_ma"]) for head in earlier]
     for _ in test.found.comparing(rows, rig.settings["limits.pack_resistance_mohm"]):
         await asyncio.sleep_ms(0)
     number = newest(earlier) + 1
     writable = rig.card.writable
-    if await put(rig.card, KIND, number, pieces(rig, test, number)):
+    if await put(rig.card, SELFTESTS, number, pieces(rig, test, number)):
         return None
     test.found.note(0, "card", writable, "")
     return "".join(pieces(rig, test, number))

@@ -6,9 +6,10 @@ import json
 from micropython import const
 
 from parallelator.records.card import Opened
-from parallelator.show import last_ten, self_test
-from parallelator.show.last_ten import heads, newest, path_of
-from parallelator.show.results import KIND, is_running, let_go
+from parallelator.show import self_test
+from parallelator.show.last_ten import SELFTESTS, SHOWS, heads, newest, path_of
+from parallelator.show.last_ten import let_go as free
+from parallelator.show.results import is_running, let_go
 from parallelator.web import answer, problem
 
 _PIECE = const(512)
@@ -36,30 +37,31 @@ async def answering(rig: "Rig", access: "Auth", request: "Request"):
     test = rig.selftest
     number = 0
     if not test:
-        number = newest(await heads(rig.card, KIND))
+        number = newest(await heads(rig.card, SELFTESTS))
     let_go(rig)
     at = None if isinstance(test, str) else test
     head = {"running": at is not None, "n": 0, "step": 0, "steps": 0}
     if at:
         head.update({"n": at.n, "step": at.step, "steps": at.steps})
     pieces = (test,) if isinstance(test, str) else ()
-    view = _view(rig.card, head, pieces, path_of(KIND, number) if number else None)
+    view = _view(rig.card, head, pieces, path_of(SELFTESTS, number) if number else None)
     return answer(view, 202 if request.method == "POST" else 200)
 
 
 async def reported(rig: "Rig"):
     """GET /api/show: the report of the last show; true in `running` while one stands."""
-    from parallelator.show import report
+    tally, stands = rig.tally, rig.show_s() > 0
+    texts, path = (), None
+    if tally:
+        from parallelator.show.report import pieces
 
-    tally, number = rig.tally, 0
-    if not tally:
-        number = newest(await heads(rig.card, report.KIND))
-    pieces = report.pieces(tally) if tally else ()
-    path = path_of(report.KIND, number) if number else None
-    stands = rig.show_s() > 0
+        texts = pieces(tally)
+    else:
+        number = newest(await heads(rig.card, SHOWS))
+        path = path_of(SHOWS, number) if number else None
     let_go(rig)
-    last_ten.let_go("outlook", "report", *(() if stands else ("tally",)))
-    return answer(_view(rig.card, {"running": stands}, pieces, path))
+    free("outlook", "report", *(() if stands else ("tally",)))
+    return answer(_view(rig.card, {"running": stands}, texts, path))
 
 
 def _view(card: "Card", head: dict, pieces: "Iterable", path: "str | None"):
