@@ -29,6 +29,7 @@ from parallelator.records.sample_ring import SampleRing
 from parallelator.records.storage import Storage
 from parallelator.rig import Rig
 from parallelator.scheduler import Scheduler
+from parallelator.show import UNTOLD
 from parallelator.snapshot import BATTERIES, BOARDS, RIG, Snapshot
 
 CONFIG_FILES = ("config.json", "/sd/config.json")
@@ -300,7 +301,7 @@ class App:
         self.rig.settled = True
         if ended:
             self.events.emit("updated", RIG, 0, 0, 0)
-        if self.rig.show[0]:
+        if self.rig.show[0] or fatfile.there(UNTOLD):
             await self._show()
 
     def _start_radio(self):
@@ -342,8 +343,8 @@ class App:
         await rig.meter.run(rig)
 
     async def _cascade(self):
-        from parallelator.show import follow_schedule
         from parallelator.show.cascade import Cascade
+        from parallelator.show.schedule import follow_schedule
 
         rig = self.rig
         if rig.cascade is None:
@@ -367,12 +368,13 @@ class App:
                     await asyncio.sleep_ms(0)
 
     async def _show(self):
-        """Show mode goes on after a reset; in safe mode it is over: settings have to be mended."""
+        """Show mode goes on after a reset, and a power cut owes a report; in safe mode it is over:
+        settings have to be mended."""
         from parallelator.show.mode import finish, follow
 
         if self.safe:
             finish(self.rig)
-        await follow(self.rig)
+        await follow(self.rig, resumed=True)
 
     async def _mqtt(self):
         # One by one, so that no tick waits for all of them.

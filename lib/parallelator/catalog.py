@@ -251,6 +251,7 @@ CODES = (
     ("selftest", "notice", "", _EVENT),
     ("show_begun", "notice", "", EVENT | PAGE | LOG | BY_HAND),
     ("show_over", "notice", "", EVENT | PAGE | LOG),
+    ("show_report", "notice", "", EVENT | PAGE | LOG),
     ("limits_saved", "notice", "", _HAND),
     ("settings_saved", "notice", "", _HAND),
     ("time_set", "notice", "time", _HAND),

@@ -43,7 +43,7 @@ class Datalog:
 
     Attributes:
         name: of the file that is being written, None while there is none.
-        held: names of logs that somebody reads: they are not deleted meanwhile.
+        number: as above. held: names of logs that somebody reads: they are not deleted meanwhile.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Datalog:
         self._keep_free = settings["log.keep_free_mb"] * _MB
         self._boot = boot
         self._describe = describe
-        self._number = number
+        self.number = number
         self._settings = settings
         self._next_event = 0
         self._due_s = self._interval_s
@@ -161,7 +161,7 @@ class Datalog:
         """Lines that tell whose rows these are, the zone of the rig, and what its batteries are
         called. They follow the first sample, for `beginning` looks at the second line."""
         values = self._settings
-        whose = (values["time.zone"], self._boot, self._number, values["name"])
+        whose = (values["time.zone"], self._boot, self.number, values["name"])
         yield "# times are UTC; zone %s; boot %d; rig %s; name %s\n" % whose
         for n in range(1, BATTERIES + 1):
             about = values["batteries.%d.id" % n], values["batteries.%d.label" % n]

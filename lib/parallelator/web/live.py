@@ -17,7 +17,8 @@ unnamed: a frame of at most 1500 bytes,
                energy: values of
                `energy` of codes, or null; known: how many alarms an operator has acknowledged;
                saves: how often settings were saved since the start;
-               show: [left_s, margin_s] of show mode, or null
+               show: [left_s, margin_s] of show mode; when it is over the number of its report,
+               or null
     alarms  = [[code, n], ...], the first twelve of n_alarms
     slow    = [n, temperature_c, on_s, switchings, r_mohm, soc_pct, soc_error_pct] of another
                battery in each frame
@@ -157,7 +158,7 @@ async def frame(rig: "Rig", slow: int):
         rig.saves,
         cascade and cascade.promise_a,
         cascade.told if cascade else (),
-        views.show(rig),
+        views.show(rig) or rig.report,
     )
     await asyncio.sleep_ms(0)
     parts = [f"data: [{snap.uptime_s},{dump(bus)},{dump(shown)},{count}"]

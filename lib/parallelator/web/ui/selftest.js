@@ -88,8 +88,12 @@ export function create() {
   $("test-stop").onclick = async () => {
     if (await change(PATH, { method: "DELETE" })) show();
   };
-  $("test-print").onclick = () => print();
+  $("test-print").onclick = () => {
+    $("told").open = false;
+    print();
+  };
   addEventListener("beforeprint", () => {
-    document.body.classList.toggle("test", $("selftest").open && app.view === "rig");
+    const some = $("selftest").open || $("told").open;
+    document.body.classList.toggle("test", some && app.view === "rig");
   });
 }
