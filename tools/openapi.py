@@ -9,7 +9,7 @@ import firmware
 
 CATALOG = firmware.catalog()
 SELFTEST = firmware.selftest()
-VERDICT = {"enum": list(SELFTEST.VERDICTS)}
+VERDICT = {"enum": list(CATALOG.VERDICTS)}
 STATES = CATALOG.names(CATALOG.STATES)
 REASONS = CATALOG.names(CATALOG.REASONS)
 SEVERITY = {"enum": list(CATALOG.SEVERITIES)}
@@ -143,6 +143,10 @@ SCHEMAS = {
         show=optional(fields(left_s="int", margin_s="int?", until="str?")) | {
             "description": "Show mode: how long it stands, and by how much the batteries outlast "
             "it at this load",
+        },
+        selftest={
+            "enum": [*CATALOG.VERDICTS, CATALOG.RUNNING, None],
+            "description": "What the last self-test since the start found; null without one",
         },
         batteries=array(BATTERY) | {"minItems": 16, "maxItems": 16},
         alarms=array(fields(

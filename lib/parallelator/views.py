@@ -91,6 +91,7 @@ def rig_view(rig: "Rig"):
         "margin_s": told[1],
         "until": rig.clock.iso(-told[0]),
     }
+    view["selftest"] = rig.verdict
     return view
 
 

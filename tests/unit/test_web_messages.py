@@ -4,8 +4,8 @@
 import json
 import re
 
-from parallelator import snapshot
-from parallelator.show.selftest import FINDINGS, MEASURES, STOPS, VERDICTS
+from parallelator import catalog, snapshot
+from parallelator.show.selftest import FINDINGS, MEASURES, STOPS
 
 PACKAGE = snapshot.__file__.rsplit("/", 1)[0]
 
@@ -22,6 +22,7 @@ SECTIONS = (
     "refused",
     "update",
     "selftest",
+    "verdict",
     "mqtt",
     "entity",
     "json",
@@ -75,7 +76,8 @@ def test_every_refusal_has_words():
 
 def test_whatever_a_self_test_says_has_words_and_none_is_left_over():
     codes = [row[0] for row in FINDINGS if row[0] != "alarm"]  # an alarm has its own
-    assert set(codes + list(VERDICTS + MEASURES + STOPS)) == set(load("en")["selftest"])
+    assert set(codes + list(MEASURES + STOPS)) == set(load("en")["selftest"])
+    assert set(catalog.VERDICTS + (catalog.RUNNING,)) == set(load("en")["verdict"])
 
 
 def test_every_refusal_of_an_update_has_words_and_none_is_left_over():

@@ -11,6 +11,7 @@ import sys
 
 from micropython import const
 
+from parallelator.catalog import VERDICTS
 from parallelator.records.card import FOLDER, Opened, make_folder
 from parallelator.records.fatfile import there
 
@@ -82,7 +83,7 @@ async def keep(rig: "Rig", test: "SelfTest"):
 
 def pieces(rig: "Rig", test: "SelfTest", number: int):
     """The result of a test as JSON, in pieces."""
-    from parallelator.show.selftest import MEASURES, VERDICTS
+    from parallelator.show.selftest import MEASURES
 
     found = test.found
     head = {"number": number, "r_mohm": found.r_mohm, "zero_ma": found.zero_ma}
