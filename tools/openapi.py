@@ -10,7 +10,7 @@ import firmware
 CATALOG = firmware.catalog()
 SELFTEST = firmware.selftest()
 OUTLOOK = firmware.outlook()
-VERDICT = {"enum": list(SELFTEST.VERDICTS)}
+VERDICT = {"enum": list(CATALOG.VERDICTS)}
 STATES = CATALOG.names(CATALOG.STATES)
 REASONS = CATALOG.names(CATALOG.REASONS)
 SEVERITY = {"enum": list(CATALOG.SEVERITIES)}
@@ -158,6 +158,10 @@ SCHEMAS = {
         },
         report=of("int?") | {
             "description": "Number of the report of a show that has ended since the start",
+        },
+        selftest={
+            "enum": [*CATALOG.VERDICTS, CATALOG.RUNNING, None],
+            "description": "What the last self-test since the start found; null without one",
         },
         batteries=array(BATTERY) | {"minItems": 16, "maxItems": 16},
         alarms=array(fields(

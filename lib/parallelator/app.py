@@ -44,6 +44,7 @@ _CAUSES = (1, "reset_power"), (2, "reset_hard"), (3, "reset_watchdog"), (5, "res
 _TCA_BASE = const(0x20)
 _POWERED_ON = const(1)  # machine.PWRON_RESET
 _LOOK_MS = const(1000)
+_STEP_MS = const(5)  # a look is in no hurry
 _SHOW_S = const(90000)  # 24 h, rounded up to a minute, and the hour by which clocks are set back
 _CARD_MS = const(3000)  # the longest wait for the card before the protection starts
 
@@ -365,7 +366,7 @@ class App:
                 # Two steps at once: to go on costs others as much as a step.
                 for _ in steps:
                     next(steps, None)
-                    await asyncio.sleep_ms(0)
+                    await asyncio.sleep_ms(_STEP_MS)
 
     async def _show(self):
         """Show mode goes on after a reset, and a power cut owes a report; in safe mode it is over:

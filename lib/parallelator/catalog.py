@@ -38,6 +38,10 @@ WISH_OFF = const(1)
 ACTIONS = ("off", "auto", "on", "reset")
 """What an operator may ask of a battery."""
 
+VERDICTS = ("go", "unmeasured", "watch", "no_go")
+RUNNING = "running"
+"""What a self-test has found, the worst last; and that one runs."""
+
 DISCONNECTED = "disconnected"
 """What an operator may say of a board that does not answer: its batteries hang on nothing."""
 

@@ -94,6 +94,7 @@ def rig_view(rig: "Rig"):
         "until": rig.clock.iso(-told[0]),
     }
     view["report"] = rig.report
+    view["selftest"] = rig.verdict
     return view
 
 

@@ -27,7 +27,7 @@ class Paces:
 class Rig:
     """What a frame tells of."""
 
-    meter = cascade = report = None
+    meter = cascade = report = verdict = None
     saves = 0
 
     def __init__(self, snap):

@@ -4,9 +4,9 @@
 import json
 import re
 
-from parallelator import snapshot
+from parallelator import catalog, snapshot
 from parallelator.show.outlook import LIMITS, TASKS
-from parallelator.show.selftest import FINDINGS, MEASURES, STOPS, VERDICTS
+from parallelator.show.selftest import FINDINGS, MEASURES, STOPS
 
 PACKAGE = snapshot.__file__.rsplit("/", 1)[0]
 
@@ -24,6 +24,7 @@ SECTIONS = (
     "update",
     "selftest",
     "report",
+    "verdict",
     "mqtt",
     "entity",
     "json",
@@ -77,7 +78,8 @@ def test_every_refusal_has_words():
 
 def test_whatever_a_self_test_says_has_words_and_none_is_left_over():
     codes = [row[0] for row in FINDINGS if row[0] != "alarm"]  # an alarm has its own
-    assert set(codes + list(VERDICTS + MEASURES + STOPS)) == set(load("en")["selftest"])
+    assert set(codes + list(MEASURES + STOPS)) == set(load("en")["selftest"])
+    assert set(catalog.VERDICTS + (catalog.RUNNING,)) == set(load("en")["verdict"])
 
 
 def test_whatever_a_report_says_has_words_and_none_is_left_over():

@@ -15,6 +15,7 @@ STATE = {
     "discharge_mah", "charge_mah", "batteries", "alarms", "language", "writable", "logged_in",
     "energy", "discharge_wh", "charge_wh", "max_discharge_ma", "max_charge_ma", "unused",
     "pending", "saves", "promise_a", "n_minus_1", "n_minus_1_then", "cascade", "show", "report",
+    "selftest",
 }  # fmt: skip
 
 

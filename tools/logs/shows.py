@@ -192,7 +192,7 @@ class _Told:
         if not found:
             return self.words["report"]["untested"]
         day = f"{self._local(found['time']):%Y-%m-%d %H:%M}" if found["time"] else ""
-        verdict = self.words["selftest"][found["verdict"]]
+        verdict = self.words["verdict"][found["verdict"]]
         return self._write(
             "selftest", v=", ".join(filter(None, (f"{found['number']}", day, verdict)))
         )

@@ -21,6 +21,8 @@ LOGS = FOLDER + "/log"
 EVENTS = "events.csv"
 FLUSH_S = const(10)
 _POLL_MS = const(100)
+_PACE_MS = const(20)  # the log can wait: those at the page go first
+_ROWS_A_STEP = const(2)
 _RETRY_MS = const(1000)
 _FULL_MS = const(60000)
 _MB = const(1048576)
@@ -125,9 +127,10 @@ class Datalog:
             if late_s >= 0:
                 # Counted from the last due time, or a late sample would delay all that follow.
                 self._due_s += (1 + late_s // self._interval_s) * self._interval_s
-                for row in await self._sample():
+                for k, row in enumerate(self._sample()):
+                    if k % _ROWS_A_STEP == 0:
+                        await asyncio.sleep_ms(_PACE_MS)
                     file.write(row)
-                    await asyncio.sleep_ms(0)
                 if not told:
                     told = True
                     for line in self._about():
@@ -139,7 +142,7 @@ class Datalog:
             if snap.uptime_s - flushed_s >= FLUSH_S:
                 now_s = snap.uptime_s
                 file.flush()
-                await asyncio.sleep_ms(0)
+                await asyncio.sleep_ms(_PACE_MS)
                 if await self._write_events():
                     flushed_s = now_s
                 await self._make_room()
@@ -168,21 +171,20 @@ class Datalog:
             if any(about):
                 yield "# battery %d; id %s; label %s\n" % ((n,) + about)
 
-    async def _sample(self):
-        """The rows of one sample, as a list of lines."""
+    def _sample(self):
+        """Yields the rows of one sample, battery by battery; "" while a wide one grows."""
         snap = self._snap
         comma = self._comma
         begin = "%s%s%d" % (self._clock.iso() or "", comma, snap.uptime_s * 1000)
-        rows = []
         wide = begin
-        await asyncio.sleep_ms(0)
         for i in range(BATTERIES):
             if self._wide:
                 wide += comma + self._cells(i)
+                yield ""
             elif snap.known_boards >> i // CHANNELS & 1:
-                rows.append("%s%s%d%s%s\n" % (begin, comma, i + 1, comma, self._cells(i)))
-            await asyncio.sleep_ms(0)
-        return [wide + "\n"] if self._wide else rows
+                yield "%s%s%d%s%s\n" % (begin, comma, i + 1, comma, self._cells(i))
+        if self._wide:
+            yield wide + "\n"
 
     def _cells(self, i: int):
         # As LOG_COLUMNS; what is not known stays empty.
@@ -216,7 +218,7 @@ class Datalog:
             if not file.tell():
                 file.write(self._comma.join(_EVENT_FIELDS) + "\n")
             while event and self._snap.uptime_s < self._due_s:
-                await asyncio.sleep_ms(0)
+                await asyncio.sleep_ms(_PACE_MS)
                 if catalog.is_told(event[2], catalog.LOG):
                     text = self._describe(event)
                     await asyncio.sleep_ms(0)

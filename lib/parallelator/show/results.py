@@ -7,6 +7,7 @@ The head of each, as of `last_ten`, has what later ones are compared with.
 import asyncio
 import json
 
+from parallelator.catalog import VERDICTS
 from parallelator.show.last_ten import SELFTESTS, heads, newest, put
 from parallelator.show.last_ten import let_go as free
 
@@ -45,7 +46,7 @@ async def keep(rig: "Rig", test: "SelfTest"):
 
 def pieces(rig: "Rig", test: "SelfTest", number: int):
     """The result of a test as JSON, in pieces."""
-    from parallelator.show.selftest import MEASURES, VERDICTS
+    from parallelator.show.selftest import MEASURES
 
     found = test.found
     head = {"number": number, "r_mohm": found.r_mohm, "zero_ma": found.zero_ma}

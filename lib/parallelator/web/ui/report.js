@@ -48,7 +48,7 @@ export function create(lib) {
   }
 
   function selftest({ number: n, time, verdict }) {
-    const parts = [`${n}`, dateOf(time), app.words.selftest[verdict]];
+    const parts = [`${n}`, dateOf(time), app.words.verdict[verdict]];
     return write("selftest", { v: parts.filter(Boolean).join(", ") });
   }
 

@@ -50,7 +50,7 @@ const progress = (n) => (n ? say("battery", { n }) : say("sending"));
 function headline({ verdict, time, stopped, load_ma }) {
   const words = app.words.selftest;
   return [
-    `${sentence(words[verdict])}.`, stopped ? words[stopped] : "",
+    `${sentence(app.words.verdict[verdict])}.`, stopped ? words[stopped] : "",
     say("testLoad", { v: amps(load_ma) }),
     time ? new Date(time).toLocaleString(app.language) : "",
   ].filter(Boolean).join(" ");
@@ -73,7 +73,7 @@ function table({ batteries, r_mohm, zero_ma }) {
   const head = make("tr", {}, ...heads.map((key) => make("th", { scope: "col" }, say(key))));
   const rows = batteries.map(({ n, verdict, missing }) => make(
     "tr", { className: verdict },
-    make("th", { scope: "row" }, String(n)), make("td", {}, words[verdict]),
+    make("th", { scope: "row" }, String(n)), make("td", {}, app.words.verdict[verdict]),
     make("td", {}, number(r_mohm[n - 1], 0)), make("td", {}, number(zero_ma[n - 1], 0)),
     make("td", {}, missing.map((key) => words[key]).join(", ")),
   ));
