@@ -133,7 +133,12 @@ STATES = {
         has("topology"),
     ),
     "charger too high": (
-        {"batteries": packs(1), "source": [[0, 90, 33]], "hurry_s": 700},
+        {
+            "batteries": packs(1),
+            "source": [[0, 90, 33]],
+            "steps": [at(300, "inject_voltage", n=3, mv=300)],
+            "hurry_s": 299,
+        },
         has("charger_high"),
     ),
     "locked": (
