@@ -79,7 +79,9 @@ export function numbers(items) {
     if (run && run[1] === n - 1) run[1] = n;
     else runs.push([n, n]);
   }
-  return runs.map(([first, last]) => (first === last ? first : `${first}–${last}`)).join(", ");
+  return runs.map(([first, last]) => (
+    first === last ? first : `${first}${last > first + 1 ? "–" : ", "}${last}`
+  )).join(", ");
 }
 
 // What a code's detail says, as Words.about in wording.py: the rig's own text may be in another
