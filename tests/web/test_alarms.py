@@ -221,7 +221,7 @@ def test_what_somebody_knows_every_phone_shows_until_it_ends(visit, rig):
     texts = page.locator("#notices li")
     expect(texts).to_have_count(4)
     expect(texts.nth(1)).to_contain_text("Battery 8 ")
-    expect(texts.nth(2)).to_contain_text("Battery 3, 5 ")
+    expect(texts.nth(2)).to_contain_text("Each of batteries 3, 5 ")
     expect(page).to_have_title(re.compile("^‼ "))
     assert "c4141f" in page.evaluate(icon)
     rig.tell("calm", "pass 2", "alarm no_contact 3")
