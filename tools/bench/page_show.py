@@ -18,13 +18,15 @@ from bench.page_tasks import Person, phone
 LONGEST_S = 900
 SETTLE_S = 2
 SHOW_MIN = 90
-STRONG_S = 420
+STRONG_S = 260
 """When the load becomes heavy: the self-test is over by then."""
 TRIP_S = STRONG_S + 150
+CALM_S = 60
+"""How long before the trip the load is what it was."""
 SCENARIO = {
     "settings": {"name": "Grande scène", "pack": {"capacity_mah": 20000}},
     "batteries": [{"n": n, "soc": 0.9} for n in range(1, 17)],
-    "load": [[0, 0], [20, 60], [STRONG_S, 154], [TRIP_S - 20, 60]],
+    "load": [[0, 0], [20, 60], [STRONG_S, 154], [TRIP_S - CALM_S, 60]],
     "steps": [
         {"at": TRIP_S, "do": "inject_current", "n": 5, "ma": 30000},
         {"at": TRIP_S + 1, "do": "inject_current", "n": 5, "ma": 0},

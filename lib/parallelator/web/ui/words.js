@@ -60,6 +60,7 @@ export const PAGE = {
     cutOff: "Board {n} is disconnected", cutOffYes: "All are pulled",
     askCutOff: "Are the fuses or plugs of batteries {v} all pulled? The others will then join "
       + "whatever these have: one that is still connected is not protected.",
+    nowStale: "State not known",
     stale: "Data older than 3 s: do not trust the readings.",
     staleAge: "Nothing for {v} s. Come closer, check this device’s Wi-Fi and the rig’s power.",
     form: "Cards or table", cards: "Cards", table: "Table", battery1: "Battery", state: "State",
@@ -187,7 +188,7 @@ export const PAGE = {
     showEnough: "Assez jusqu’à {t}, {v} de marge",
     showShort: "Vides à {n}, {v} avant la fin du spectacle ({t})",
     help: "Aide", seen: "Vu", known: "vu à {t}",
-    bell: "Son et clignotement en cas d’alarme", allOff: "Tout arrêter (maintenir)",
+    bell: "Son et flash en cas d’alarme", allOff: "Tout arrêter (maintenir)",
     allAuto: "Tout en Auto", hold: "Maintenez appuyé une seconde.",
     allIsOff: "Toutes les batteries sont mises à l’arrêt.", undo: "Annuler",
     askAllOff: "Couper toutes les batteries\u00a0? La sortie sera coupée.",
@@ -200,6 +201,7 @@ export const PAGE = {
     cutOff: "Carte {n} débranchée", cutOffYes: "Tous retirés",
     askCutOff: "Les fusibles ou les prises des batteries {v} sont-ils tous retirés\u00a0? Les autres se "
       + "connecteront sans en tenir compte\u00a0: une qui reste branchée n’est pas protégée.",
+    nowStale: "État inconnu",
     stale: "Données de plus de 3 s\u00a0: ne vous fiez pas aux valeurs.",
     staleAge: "Rien depuis {v} s. Approchez-vous, vérifiez le Wi-Fi de cet appareil et "
       + "l’alimentation du parc.",
