@@ -40,7 +40,8 @@ HOLD = "(at => { performance.now = () => at; })(performance.now())"
 """The page does not notice that nothing comes any more: so long pictures may take."""
 RELEASE = "delete performance.now"
 CUT = """[...document.querySelectorAll(
-  "#verdict b, #next, #total, #total p, #tiles a *, #all button, .state, .why, .keys button, #tabs a"
+  "#verdict b, #next, #total, #total p, #tiles a *, #all button, .state, .why, .keys button,"
+  + "#tabs a"
 )].filter((e) => e.checkVisibility() && e.scrollWidth > e.clientWidth + 1 && e.clientWidth
   && !e.closest(".ear")).map((e) => e.textContent)"""
 
