@@ -185,7 +185,7 @@ export const PAGE = {
       + "mises à jour, redémarrages et autotests attendent. La protection reste la même.",
     showStop: "Terminer le spectacle (maintenir)", showStopNow: "Terminer",
     askShowStop: "Terminer le mode spectacle\u00a0?", showUntil: "Spectacle jusqu’à {t}",
-    showEnough: "Assez jusqu’à {t}, {v} de marge",
+    showEnough: "Assez jusqu’à {t}, marge {v}",
     showShort: "Vides à {n}, {v} avant la fin du spectacle ({t})",
     help: "Aide", seen: "Vu", known: "vu à {t}",
     bell: "Son et flash en cas d’alarme", allOff: "Tout arrêter (maintenir)",
