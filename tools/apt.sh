@@ -27,7 +27,11 @@ if [ "$(id -u)" -ne 0 ]; then
   command -v sudo >/dev/null || fail "apt-get needs root or sudo"
   as_root=(sudo)
 fi
-install=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get --quiet --yes)
-"${install[@]}" update && "${install[@]}" install --no-install-recommends "${packages[@]}" ||
+# Another apt-get may be at work.
+install=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get --quiet --yes
+  --option DPkg::Lock::Timeout=300)
+if ! { "${install[@]}" update &&
+  "${install[@]}" install --no-install-recommends "${packages[@]}"; }; then
   fail "apt-get could not install it"
+fi
 [ -z "$(missing "$@")" ] || fail "the package did not bring the program"

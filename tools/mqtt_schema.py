@@ -16,7 +16,7 @@ TOTALS = fields(
         for key in (
             *("name", "version", "language", "uptime_ms", "time", "boot", "bus", "max", "min"),
             *("mean_mv", "discharge_mah", "charge_mah", "energy"),
-            *("promise_a", "n_minus_1", "cascade", "show"),
+            *("promise_a", "n_minus_1", "n_minus_1_then", "cascade", "show"),
         )
     },
     alarm_count="int",

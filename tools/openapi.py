@@ -140,6 +140,10 @@ SCHEMAS = {
             "description": "Whether the others stand the loss of any one battery at this load; "
             "null where fewer than two are there or none is on",
         },
+        n_minus_1_then=of("bool?") | {
+            "description": "The same once the battery that ends first has ended; null where "
+            "nobody knows which, or no other is on",
+        },
         cascade=array(fields(
             n="int?", board="int?", follow=array(of("int")), dark="bool",
         )) | {

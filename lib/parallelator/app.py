@@ -342,6 +342,7 @@ class App:
         await rig.meter.run(rig)
 
     async def _cascade(self):
+        from parallelator.show import follow_schedule
         from parallelator.show.cascade import Cascade
 
         rig = self.rig
@@ -351,7 +352,9 @@ class App:
         from parallelator.show.sharing import Sharing
 
         sharing = Sharing(self.snap, self.guard.limits, rig.cascade.ma, self.events.emit)
+        show_min = 0
         while True:
+            show_min = follow_schedule(rig, show_min)
             told = rig.meter and rig.meter.told
             for steps in (
                 rig.cascade.looking(told[-1] if told else None),

@@ -83,6 +83,21 @@ def slip(text: str):
     return ""
 
 
+def minute_of_day(text: str):
+    """A time of the clocks, as "23:00", in minutes since midnight; None when it is none."""
+    hour, _, minute = text.partition(":")
+    if not (hour.isdigit() and minute.isdigit() and len(hour) <= 2 and len(minute) == 2):
+        return None
+    return int(hour) * 60 + int(minute) if int(hour) < 24 and int(minute) < 60 else None
+
+
+def hours_of(text: str):
+    """The minutes of the day of two times, as "20:30-23:00"; None when they are none."""
+    begin, _, end = text.partition("-")
+    begin, end = minute_of_day(begin), minute_of_day(end)
+    return None if begin is None or end is None or begin == end else (begin, end)
+
+
 def faults(values: dict):
     """Yields (key, what is allowed) for each setting that is not as it must be, None between.
 
@@ -136,6 +151,12 @@ def faults(values: dict):
     prefix = values["mqtt.prefix"]
     if "+" in prefix or "#" in prefix or prefix[0] == "$" or "" in prefix.strip("/").split("/"):
         yield "mqtt.prefix", "a topic as stage/rigs: no + and #, no $ in front, no empty level"
+    yield from _of_time(values)
+
+
+def _of_time(values: dict):
+    if values["time.show"] and hours_of(values["time.show"]) is None:
+        yield "time.show", "nothing, or two times of the day as 20:30-23:00"
     if values["time.zone"] != "UTC0":
         from parallelator import zone
 

@@ -100,6 +100,7 @@ RIG_TABLE = (
     ("wifi.ap_password", "", 8, 63, _BYTES),
     ("time.ntp", "pool.ntp.org", 0, 64, ""),
     ("time.zone", "UTC0", 4, 64, ""),
+    ("time.show", "", 0, 16, ""),
     ("web.port", 80, 1, 65535, ""),
     ("web.password", "", 8, formats.PASSWORD_BYTES, ""),
     ("web.hosts", "", 0, 128, ""),

@@ -84,6 +84,8 @@ def rig_view(rig: "Rig"):
     cascade = rig.cascade
     view["promise_a"] = cascade and cascade.promise_a
     view["n_minus_1"] = cascade and cascade.keeps()
+    first = view["energy"] and view["energy"]["first"]
+    view["n_minus_1_then"] = cascade and cascade.keeps_then(first)
     view["cascade"] = cascade.risks() if cascade else []
     told = show(rig)
     view["show"] = told and {

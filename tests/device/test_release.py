@@ -8,6 +8,7 @@ import re
 import jsonschema
 import pytest
 
+from device import build
 from device.image import images, release
 from fake_image import whole
 
@@ -84,12 +85,18 @@ def test_a_tag_that_names_another_version_and_a_missing_image_are_refused(built)
         release.check("v1.2.3", "1.2.3", images.listing(built, "1.2.3"))
 
 
-def test_the_notes_are_the_section_of_the_version():
+def test_the_notes_say_what_to_do_with_the_files_and_what_is_new():
     text = "\n".join(TEXT)
-    assert release.notes(text, "0.2.0") == "new\n\n### Added\n\n- this\n"
-    assert release.notes(text, "0.1.0") == "first\n"
+    how, _, new = release.notes(text, "0.2.0", "crew/parallelator").partition("new\n")
+    assert new == "\n### Added\n\n- this\n"
+    assert "https://crew.github.io/parallelator/" in how
+    assert images.file_name(images.named("esp32"), "0.2.0", update=True) in how
+    anchor = re.search(r"crew/parallelator/blob/v0.2.0/(\S+)#([\w-]+)\)", how)
+    headings = re.findall("^## (.+)$", (build.ROOT / anchor[1]).read_text(), re.M)
+    assert anchor[2] in [heading.lower().replace(" ", "-") for heading in headings]
+    assert release.notes(text, "0.1.0", "crew/parallelator").endswith("\n\nfirst\n")
     with pytest.raises(release.ReleaseFault, match="no section 0.1"):
-        release.notes(text, "0.1")
+        release.notes(text, "0.1", "crew/parallelator")
 
 
 def test_the_page_offers_every_image_and_writes_it_where_it_belongs(built, tmp_path):

@@ -15,7 +15,7 @@ from playwright.sync_api import expect, sync_playwright
 
 from browser import launch
 from controllers import MICROPYTHON, ROOT, Controller
-from device import build, bundle, deploy, esp_image, key, simulated, update
+from device import build, bundle, deploy, key, simulated, update
 from device.update import Refusal, UpdateFault
 from test_deploy import booted, crashing, on, quiet, reseal, wanted_of
 
@@ -250,21 +250,38 @@ def test_a_rig_of_the_simulator_is_updated_as_one_of_hardware(newer, built, tmp_
     assert not simulated.install(flash, built, KEY), "it goes on with what it was updated to"
 
 
-def test_a_rig_that_runs_an_image_is_updated_by_the_same_tool(newer, tmp_path):
+def test_a_rig_that_runs_an_image_is_updated_by_the_same_tool(
+    newer, tmp_path, monkeypatch, capsys
+):
     flash = tmp_path / "frozen"
     flash.mkdir()
-    (flash / "update.key").write_bytes(KEY)
-    content = bundle.image_bundle(esp_image.make("0.2.0", b"firmware" * 900), "0.2.0", KEY)
+    (flash / "app").write_text("ota_1")  # of a run before, which ended with its slots
+    place, made = tmp_path / "crew.key", tmp_path / "made.bundle"
+    place.write_bytes(KEY)
+    monkeypatch.setattr(simulated, "BUNDLE", made)
+
+    def simulate(*arguments):
+        monkeypatch.setattr(
+            sys, "argv", ["simulated.py", *map(str, arguments), "--key", str(place)]
+        )
+        return simulated.main()
+
+    assert simulate("install", flash, "--image", "esp32") == 0
+    assert not (flash / "app").exists()
+    assert simulate("bundle", "--image", "esp32", "--version", "0.2.0") == 0
+    assert "version 0.2.0, an image" in capsys.readouterr().out
     with Running(flash, tmp_path, "--flash") as rig:
-        assert rig.state()["version"] == "0.1.0"
+        assert rig.state()["version"] == build.version()
         with pytest.raises(Refusal, match="runs an image"):
             update.update(
                 rig.host, bundle.bundle(newer, KEY), PASSWORD, True, lambda *_, **__: None
             )
-        event = update.update(rig.host, content, PASSWORD, True, lambda *_, **__: None)
+        event = update.update(rig.host, made.read_bytes(), PASSWORD, True, lambda *_, **__: None)
         assert event["text"] == "Update finished: version 0.2.0 is in use"
         rig.until(lambda state: state["version"] == "0.2.0")
     assert (flash / "app").read_text() == "ota_1"
+    assert simulate("install", flash, "--image", "esp32s3") == 1
+    assert "IMAGE=esp32" in capsys.readouterr().err
 
 
 def test_an_upload_goes_on_after_a_broken_connection(monkeypatch):
@@ -319,7 +336,7 @@ def test_the_bundle_tool(built, tmp_path):
     into = tmp_path / "made.bundle"
     command = [sys.executable, TOOLS / "bundle.py", "--build", built, "--into", into]
     said = subprocess.run(
-        [*command, "--key", place], capture_output=True, text=True, env=ENVIRONMENT
+        [*command, "--key", str(place)], capture_output=True, text=True, env=ENVIRONMENT
     )
     assert said.returncode == 0, said
     assert said.stdout == f"made.bundle: {into.stat().st_size} bytes, key {key.fingerprint(KEY)}\n"

@@ -100,6 +100,18 @@ def test_an_expander_that_was_silent_alone_opens_nothing_when_it_returns():
         assert len(moves(report, n)) == 1 and state_at(report, n, 29)[0] == "on", n
 
 
+def test_what_carried_while_its_expander_was_silent_is_not_taken_for_a_weld_later():
+    steps = [
+        {"at": 20, "do": "expander_nack", "board": 1},
+        {"at": 23, "do": "expander_nack", "board": 1, "on": False},
+        {"at": 25, "do": "sensor_lie", "n": 6, "offset_ma": -55000},
+    ]
+    report = play(duration_s=30, batteries=EIGHT, load=[[0, 0], [10, 20], [21, 30]], steps=steps)
+    clean(report)
+    for n in range(1, 9):
+        assert (state_at(report, n, 29)[0] == "on") == (n != 6), n
+
+
 def test_an_off_waits_for_the_expander_that_is_silent():
     steps = [
         {"at": 20, "do": "expander_nack", "board": 1},

@@ -9,6 +9,7 @@ LEVEL = [{"n": n, "soc": 0.8} for n in range(1, 5)]
 ONE = [{"n": 1, "soc": 0.8}]
 DRIVERS = ("legacy", "i2c_master")
 """With the second one RTC memory is reached as from MicroPython 1.29 on."""
+NOON = 1784030400  # 2026-07-14, UTC
 _HEAT_S = 4.4
 _FASTER = 0.44
 """Of a second, what each at 1.2 times the limit adds to the overload sum."""
@@ -326,3 +327,33 @@ def test_show_mode_goes_on_over_a_reset_and_not_over_a_power_cut():
         assert "show_begun" not in second
         assert show.left_s[0] == 60
         assert 0 < show.left_s[-1] < 50 if ends else not show.left_s[-1], show.left_s
+
+
+def test_a_scheduled_show_goes_on_after_a_power_cut():
+    class Scheduled(Boots):
+        """The clock is set to noon when the first battery has joined."""
+
+        def __init__(self):
+            super().__init__()
+            self.left_s = []
+
+        def __call__(self):
+            super().__call__()
+            emit = current.probe.emit
+
+            def heard(events, code, i, state, reason, value):
+                emit(events, code, i, state, reason, value)
+                if code == "joined":
+                    current.probe.rig.set_clock(NOON)
+                elif code == "show_begun":
+                    self.left_s.append(value)
+
+            current.probe.emit = heard
+
+    show = Scheduled()
+    settings = {"time": {"show": "11:30-12:30"}}
+    report = play(
+        show, duration_s=60, batteries=ONE, settings=settings, steps=[reset(30, "power_cycle")]
+    )
+    clean(report)
+    assert show.left_s == [30, 30], show.left_s

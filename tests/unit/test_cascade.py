@@ -16,7 +16,7 @@ class Seen(Cascade):
 
     def tell(self, kind, risk):
         self.told[kind] = risk
-        self.pack, self.board = self.told
+        self.pack, self.board, _ = self.told
 
 
 class Rig:
@@ -120,6 +120,26 @@ def test_a_voltage_at_the_limit_follows_as_well():
     packs = [(25000, 100)] * 2 + [(24500, 100)]
     rig = Rig(packs, 12000, min_voltage_mv=24300)
     assert rig.follow([0]) == rig.look().risk(0) & 0x1FFFF != 0
+
+
+def test_what_may_be_lost_when_the_first_has_ended_is_known_before():
+    # 10 A each: three carry 29 A; when one of them has ended, two do not stand to be one.
+    for load_ma, count, keeps in ((29000, 5, True), (29000, 4, False), (41000, 5, False)):
+        rig = equal(count, load_ma)
+        cascade = rig.look(first=2)
+        assert cascade.keeps_then(2) is keeps, (load_ma, count)
+        then = cascade.told[2]
+        assert (then & 0xFFFF) >> 1 & 1 == 0, "it has ended"
+        assert not keeps or then == 0
+    assert cascade.keeps_then(None) is None and rig.look().told[2] == 0, "nobody knows which"
+    cascade = equal(2, 9000).look(first=1)
+    assert cascade.keeps_then(1) is None, "the last is alone anyway"
+    for n in range(4):
+        packs = [(28000, 30), (28000, 60), (28000, 90), (28000, 30), (28000, 30)]
+        rig = Rig(packs, 27000)
+        cascade = rig.look(first=n + 1)
+        harms = [bool(rig.follow([n, k])) for k in range(5) if k != n]
+        assert cascade.keeps_then(n + 1) is not any(harms), (n, harms)
 
 
 def test_boards_are_judged_where_there_are_several():

@@ -103,3 +103,16 @@ def test_n_minus_1_is_known_where_two_are_there_and_one_is_on():
         assert watch.keeps() is keeps, count
     rig.looks(5, SEVEN | 1)
     assert watch.keeps() is False
+
+
+def test_what_holds_when_the_first_has_ended_is_no_alarm():
+    rig = Rig()
+    rig.cascade.on, rig.cascade.there = 0b1110, 4
+    assert rig.cascade.keeps_then(4) is True and rig.cascade.keeps_then(None) is None
+    assert rig.looks(3, SEVEN | 1, kind=2) == rig.told == []
+    assert rig.cascade.keeps_then(4) is False and rig.cascade.risks() == []
+    assert rig.looks(14, 0, kind=2) == [] and rig.cascade.keeps_then(4) is False
+    rig.looks(1, 0, kind=2)
+    assert rig.cascade.keeps_then(4) is True
+    rig.cascade.on = 0b1000
+    assert rig.cascade.keeps_then(4) is None

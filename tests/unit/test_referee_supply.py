@@ -167,6 +167,18 @@ def test_one_that_carries_nothing_opens_after_5_s():
     assert silent(7500, opens=False) == [(1, "closed though it carries nothing")]
 
 
+def test_what_carries_nothing_is_counted_anew_when_another_opens():
+    told = (1, "closed though it carries nothing")
+    blown = {"do": "fuse_blow", "n": 1, "side": "bus", "at": 4}
+    for ms, wrong in ((6400, False), (7500, True)):
+        rig = running(0.8, 0.8, 0.8, 0.8, steps=[blown])
+        rig.world.plant.load_a = 24
+        rig.wait(4000)
+        rig.open(4)
+        rig.wait(ms)
+        assert (told in rig.found()) == wrong, ms
+
+
 def test_only_those_that_carry_are_compared():
     for load_a, opened, wrong in ((0, 2, False), (9, 2, True), (9, 1, True)):
         rig = running(0.8, 0.8, 0.8)
@@ -249,6 +261,20 @@ def test_counts_are_those_of_its_own_trips():
     rig.found()
     rig.wait(1000)
     assert told in rig.found()
+    # It opens on the same load also when that was a pulse, and not on one of the other direction.
+    for ma, counted in ((-25000, True), (25000, False)):
+        rig = running(0.8, 0.8)
+        rig.feel(1, ma=ma)
+        rig.wait(4)
+        rig.feel(1)
+        rig.wait(4)
+        rig.open(1)
+        rig.trips[0] = 1
+        rig.wait(1000)
+        rig.trip(2)
+        rig.found()
+        rig.wait(1000)
+        assert (told in rig.found()) != counted, ma
     # A start that fails later takes nothing from what was counted before it.
     rig = running(0.8, 0.8)
     rig.referee.requested(rig.world.now_us, "off", 1)

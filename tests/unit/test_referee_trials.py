@@ -179,6 +179,21 @@ def test_a_supplied_output_is_not_tried():
     assert (3, "a trial though the output has its supply") in rig.found()
 
 
+def test_what_a_restart_has_left_closed_is_no_supply_that_it_knows():
+    for restarts in (False, True):
+        silent = {"at": 8, "do": "expander_nack", "board": 1}
+        rig = rig_of(*(6 * (0.8,)), steps=[silent])
+        rig.world.plant.load_a = 10
+        rig.close(5, 6)
+        rig.wait(3000)
+        if restarts:
+            rig.restarted(rig.world.now_us)
+        rig.found()
+        on_trial(rig, 1, 2)
+        supplied = (1, "a trial though the output has its supply") in rig.found()
+        assert supplied != restarts, restarts
+
+
 def test_what_nobody_can_read_is_no_supply():
     # Its two packs go on, as far as anybody knows: the others start, relieve or try.
     steps = [{"at": 9, "do": "line_cut", "board": 1, "wire": "sda"}]

@@ -10,7 +10,7 @@ from parallelator import catalog
 from parallelator.clock import Clock
 from parallelator.records.rtc_state import RtcState
 from parallelator.rig import Rig as WholeRig
-from parallelator.show import mode
+from parallelator.show import follow_schedule, mode
 from parallelator.snapshot import Snapshot
 from parallelator.views import show
 
@@ -99,12 +99,11 @@ def test_only_off_is_taken_and_what_brings_a_dark_output_back():
         "scan",
         "time",
         "exchanged",
-        "setup",
         "",
     )
     for word in changes + others:
         assert mode.is_held(rig.snap, word), word
-    for word in ("off", "show", "known", "login", "logout"):
+    for word in ("off", "show", "known", "login", "logout", "setup"):
         assert not mode.is_held(rig.snap, word), word
     rig.snap.state[2] = catalog.TRIPPED
     assert not any(mode.is_held(rig.snap, word) for word in changes)
@@ -145,6 +144,58 @@ def test_it_begins_once_may_be_moved_and_ends_by_itself_or_by_hand():
         assert rig.tasks == 1 and rig.show[0] == 0
         assert rig.events == [("show_begun", 90), ("show_begun", 60), ("show_over", 0)], rig.events
         assert "parallelator.show.mode" not in sys.modules, "its memory is free"
+
+
+def test_a_schedule_begins_a_show_once_a_day():
+    def run(rig, last, *moments):
+        """Minutes left after each moment, in minutes after 22:00 in Paris."""
+        left_min = []
+        for minutes in moments:
+            rig.now_s = EVENING + minutes * 60
+            rig.snap.uptime_s = 1000 + minutes * 60
+            last = follow_schedule(rig, last)
+            left_min.append(rig.show_s() // 60)
+        return last, left_min
+
+    def rig_with(text):
+        rig = Rig()
+        rig.clock.unix = lambda ago_s=0: rig.now_s
+        rig.settings = {"time.show": text}
+        asyncio.create_task = lambda task: task.close()  # the end is another test's
+        return rig
+
+    real = asyncio.create_task
+    try:
+        rig = rig_with("22:30-1:00")
+        assert run(rig, 0, 0, 29, 30, 31, 179, 180)[1] == [0, 0, 150, 149, 1, 0]
+        assert rig.events == [("show_begun", 150)], rig.events
+        # Each day, also from the middle on; what somebody has ended is over.
+        last, left_min = run(rig, 0, 1440 + 60)
+        assert left_min == [120]
+        mode.finish(rig)
+        last, left_min = run(rig, last, 1440 + 61, 1440 + 90, 2880 + 30)
+        assert left_min == [0, 0, 150]
+        # One that stands gets the later end.
+        rig = rig_with("22:30-23:00")
+        rig.snap.uptime_s = 1000
+        rig.now_s = EVENING
+        mode.begin(rig, 90)
+        assert run(rig, 0, 40)[1] == [50]
+        rig = rig_with("22:30-23:00")
+        rig.now_s = EVENING
+        mode.begin(rig, 40)
+        assert run(rig, 0, 20, 31)[1] == [20, 29]
+        # It waits for the end of a self-test, and for the clock.
+        rig = rig_with("22:30-23:00")
+        rig.selftest = object()
+        last, left_min = run(rig, 0, 30)
+        rig.selftest = None
+        assert left_min == [0] and run(rig, last, 32)[1] == [28]
+        rig = rig_with("22:30-23:00")
+        rig.clock.unix = lambda ago_s=0: None
+        assert run(rig, 0, 40)[1] == run(rig_with(""), 0, 40)[1] == [0]
+    finally:
+        asyncio.create_task = real
 
 
 def test_how_long_the_batteries_outlast_it():

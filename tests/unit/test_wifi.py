@@ -288,6 +288,7 @@ def test_settings_of_the_network_are_checked():
         "wifi.ip": ("", "192.168.1.50"),
         "time.ntp": ("", "pool.ntp.org", "192.168.1.1"),
         "time.zone": ("UTC0", "CET-1CEST,M3.5.0,M10.5.0/3", "<+03>-3"),
+        "time.show": ("", "20:30-23:00", "22:00-1:30"),
     }
     bad = {
         "wifi.password": ("1234567",),
@@ -299,6 +300,7 @@ def test_settings_of_the_network_are_checked():
         "wifi.dns": ("dns.example",),
         "time.ntp": ("two words", "\u00e9"),
         "time.zone": ("Europe/Paris", "CET-1CEST"),
+        "time.show": ("20:30", "20h30-23h", "20:30-24:00", "20:30 - 23:00", "9:00-9:00", "-"),
     }
     for key, values in good.items():
         for value in values:

@@ -15,10 +15,10 @@ an image, no name another place), `begin` (it has only just started), `idle` (no
 MA` (of each battery), `carry N MA` (of one), `charge V ...` (what is told of the rig's charge, as
 of `catalog.ENERGY`; `-` is not known; no value: the capacity is not set), `tire PCT` (the capacity
 of battery 1), `pass S` (S seconds go by at once), `learn SHARE HOW` (so much has left full packs;
-`own`: a curve was learned, `-`: not yet, else why not), `risk PACK BOARD A` (what a loss would do,
-as of `cascade.LOST`, 0 = nothing, and the current on promise), `miss B` (a board), `obstruct` (a
-folder of the card is a file). Each is answered with `ok` on
-standard output, and the first line of output is `ready`.
+`own`: a curve was learned, `-`: not yet, else why not), `risk PACK BOARD [THEN] A` (what a loss
+would do, as of `cascade.LOST`, 0 = nothing, and the current on promise), `miss B` (a board),
+`obstruct` (a folder of the card is a file). Each is answered with `ok` on standard output, and the
+first line of output is `ready`.
 """
 
 import asyncio
@@ -506,11 +506,11 @@ class FakeRig(Rig):
         elif command == "learn":
             self.learn(int(args[0]), args[1])
         elif command == "risk":
-            pack, board, promise_a = map(int, args)
+            *risks, promise_a = map(int, args)
             self.risk(promise_a)
             for _ in range(5):
-                self.cascade.tell(0, pack)
-                self.cascade.tell(1, board)
+                for kind, risk in enumerate(risks):
+                    self.cascade.tell(kind, risk)
         elif command == "setup":
             self._powered_on = self.frozen = True
             self.snap.uptime_s = 600 - int(args[0])
@@ -544,6 +544,7 @@ class FakeRig(Rig):
     def risk(self, promise_a):
         self.cascade = Cascade(self.snap, self.guard.limits, self.events.emit)
         self.cascade.promise_a = promise_a
+        self.cascade.on, self.cascade.there = (1 << BATTERIES) - 1, BATTERIES
 
     def extreme(self):
         """The longest texts a frame can hold."""
@@ -551,7 +552,7 @@ class FakeRig(Rig):
         snap.uptime_s = 99999999
         self.meter = Meter(snap, (100, 100, 99999, 172799, 172799, 172799, 172799, 172799, 16))
         self.risk(600)
-        self.cascade.told = [0x1FFFFF, 0x27FFFF]
+        self.cascade.told = [0x1FFFFF, 0x27FFFF, 0x1FFFFF]
         self.show[0] = snap.uptime_s + 90000
         for i in range(BATTERIES):
             self.guard.put(i, catalog.UNCONTROLLED, Reason.SWITCH_FAULT)

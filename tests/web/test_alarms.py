@@ -175,9 +175,28 @@ def test_what_a_loss_would_pull_along_is_in_the_headline(visit, rig, language):
     }[language]
     expect(page.locator("#next")).to_have_text(said)
     expect(page.locator("#verdict")).to_have_class("fine")
+    expect(page.locator("#then")).to_be_hidden()
     state = rig.ask("GET", "/api/state")[2]
-    assert state["promise_a"] == 70
+    assert state["promise_a"] == 70 and state["n_minus_1_then"] is None, "nobody knows who ends"
     assert state["cascade"] == [{"n": None, "board": 2, "follow": [1, 2, 3, 4], "dark": True}]
+    assert faults(page) == []
+
+
+@pytest.mark.parametrize("language", ["en", "fr"])
+def test_what_may_fail_when_the_first_battery_has_ended_is_told(visit, rig, language):
+    rig.tell("charge 63 4 1830 11400 10500 12600 - - 3", "risk 0 0 1 70")
+    page = visit(rig, language=language)
+    said = {
+        "en": "Battery 3 ends first. After that, if one more drops out, others are overloaded.",
+        "fr": "La batterie 3 sera vide la première. Ensuite, si une autre lâche, il y a "
+        "surcharge.",
+    }[language]
+    expect(page.locator("#then")).to_have_text(said)
+    assert rig.ask("GET", "/api/state")[2]["n_minus_1_then"] is False
+    assert b"parallelator_n_minus_1_then 0" in rig.ask("GET", "/metrics")[2]
+    # When it does not hold even now, the alarm says so.
+    rig.tell(f"risk {6 << 17 | 1} 0 1 70")
+    expect(page.locator("#then")).to_be_hidden()
     assert faults(page) == []
 
 
@@ -221,7 +240,7 @@ def test_what_somebody_knows_every_phone_shows_until_it_ends(visit, rig):
     texts = page.locator("#notices li")
     expect(texts).to_have_count(4)
     expect(texts.nth(1)).to_contain_text("Battery 8 ")
-    expect(texts.nth(2)).to_contain_text("Each of batteries 3, 5 ")
+    expect(texts.nth(2)).to_contain_text("Each of batteries 3, 5 is ")
     expect(page).to_have_title(re.compile("^‼ "))
     assert "c4141f" in page.evaluate(icon)
     rig.tell("calm", "pass 2", "alarm no_contact 3")

@@ -14,7 +14,7 @@ STATE = {
     "name", "version", "uptime_ms", "time", "boot", "bus", "max", "min", "mean_mv",
     "discharge_mah", "charge_mah", "batteries", "alarms", "language", "writable", "logged_in",
     "energy", "discharge_wh", "charge_wh", "max_discharge_ma", "max_charge_ma", "unused",
-    "pending", "saves", "promise_a", "n_minus_1", "cascade", "show",
+    "pending", "saves", "promise_a", "n_minus_1", "n_minus_1_then", "cascade", "show",
 }  # fmt: skip
 
 
@@ -77,7 +77,8 @@ def test_shape_of_the_state(rig):
         ("stuck_closed", 3),
         ("topology", None),
     ]
-    assert set(state["alarms"][0]) == {"code", "severity", "n", "since_ms", "known_ms", "text"}
+    alarm = {"code", "severity", "n", "since_ms", "known_ms", "text", "detail"}
+    assert set(state["alarms"][0]) == alarm
 
 
 def test_stream_opens_with_codes_and_full_state(rig):
@@ -97,7 +98,7 @@ def test_a_frame_says_the_same_as_the_state(rig):
     told = "63 4 1830 11400 10500 12600 - - 7"
     rig.tell("trip 5", "lose 6", "alarm stuck_closed 3", f"charge {told}", "freeze")
     risk = 6 << 17 | 0x10000 | 9
-    rig.tell(f"risk {risk} 0 70")
+    rig.tell(f"risk {risk} 0 1 70")
     rig.ask("POST", "/api/show", {"end": 90}, **rig.login())
     stream = Stream(rig)
     codes = json.loads(stream.next()[1])
@@ -112,10 +113,10 @@ def test_a_frame_says_the_same_as_the_state(rig):
         0,
         0,
         70,
-        [risk, 0],
+        [risk, 0, 1],
         [5400, 6000],
     ]
-    assert (state["promise_a"], state["n_minus_1"]) == (70, None), "nothing was looked at yet"
+    assert (state["promise_a"], state["n_minus_1"], state["n_minus_1_then"]) == (70, False, False)
     assert state["cascade"] == [{"n": 7, "board": None, "follow": [1, 4], "dark": True}]
     assert [state["show"][key] for key in ("left_s", "margin_s")] == bus[-1]
     assert state["energy"]["left_s"] == 11400 and len(bus[-6]) == len(state["energy"])

@@ -86,7 +86,7 @@ def flash(port, name, version, releases, keep):
     except Exception:
         board.let_go(port)
         raise
-    print(f"{image.name} {version} is on it. Next: make monitor, which shows its Wi-Fi.")
+    print(f"{image.name} {version} is on it. Next: make monitor; in a minute it shows its Wi-Fi.")
 
 
 def seen(found):

@@ -16,6 +16,7 @@ tools/apt.sh i686-linux-gnu-gcc:crossbuild-essential-i386 make dpkg-source:dpkg-
 mkdir -p "$WORK/lists/partial" "$WORK/cache"
 
 fetch() {
+  # shellcheck disable=SC2016 # it is apt that puts the address in
   mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep '/debian/$' |
     head --lines=1) || { echo "frozen.sh: apt knows no Debian mirror" >&2; exit 1; }
   echo "deb-src $mirror $SUITE main" >"$WORK/sources.list"

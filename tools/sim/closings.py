@@ -79,7 +79,8 @@ class _Join:
         if len(carry) == 2:
             # Of two that contradict each other one that joins may fit either.
             views += [carry[:1], carry[1:]]
-        seen_v = [truth.seen_v(view, at_us) for view in views if view]
+        moments_us = truth.moments_us(at_us)
+        seen_v = [truth.seen_v(view, us) for view in views if view for us in moments_us]
         self.slack_v = QUANTUM_V + max(abs(seen - self.bus_v) for seen in seen_v)
         self.commanded = any(pack.closed for pack in live)
         self.share_a = sum(self.before) / (len(live) + 1)
@@ -186,7 +187,7 @@ class Closings:
                 # Who joins that soon is under the limits of the start, too.
                 pack.start_us = self._young_us
                 group_is_young = at_us - self._group_us < INRUSH_US
-                pack.surely_started = group_is_young and self.group[0].surely_started
+                pack.surely_started = group_is_young and all(p.surely_started for p in self.group)
         for pack in honest:
             self._judge_wish(pack, at_us)
             state = None if snap is None else snap.state[pack.i]
@@ -240,7 +241,10 @@ class Closings:
         return at_us - max(pack.blind_us, pack.excused_us) < _FOUND_US
 
     def _is_known(self, pack, at_us):
-        # One whose board has been silent for long is not where it was seen last.
+        # One whose board has been silent for long, or since before a restart, is not where it was
+        # seen last.
+        if pack.unknown:
+            return False
         if pack.held and pack.blind and at_us - pack.held_us > _FORGOTTEN_US:
             return False
         return pack.closed or not self._is_unseen(pack, at_us)

@@ -197,8 +197,9 @@ class Pack:
             last opened other than at the end of a trial.
         stirred: True while a span has to be followed although nothing new happens.
         blind: its sensor does not tell the truth; lost: its board does not listen; held: so since
-            it was closed (at held_us), and the firmware has to count it as connected; mistaken:
-            its sensor and another one answer for each other.
+            it was closed (at held_us), and the firmware has to count it as connected; unknown: the
+            controller restarted since then, and only its current tells of it; mistaken: its sensor
+            and another one answer for each other.
         blind_us, trouble_us: when that, or a fault of board, I2C or controller, was last so;
         falsified_us: when a transaction with its board was last falsified.
         returned_us: when its board, silent while it was closed, last came back.
@@ -224,6 +225,7 @@ class Pack:
         overlocked: `Span` of its being locked without a fault of its own.
         able_us: since when nothing of its own keeps it from supplying a load, or None.
         starved_us: since when it is empty and a charger is there, or None.
+        beyond: sign of the current that was last beyond its hard limit.
         by_load: sign of the current that opened it last, 1 also for a collapse of the voltage, 0
             when it was something else.
         may_load: True when it may have been a load, a charger, or the end of what there was.
@@ -248,7 +250,7 @@ class Pack:
         self.closed = False
         self.closed_us = self.opened_us = self.fell_us = -FOREVER
         self.stirred = False
-        self.blind = self.lost = self.held = self.mistaken = False
+        self.blind = self.lost = self.held = self.unknown = self.mistaken = False
         self.blind_us = self.trouble_us = self.falsified_us = -FOREVER
         self.held_us = self.returned_us = -FOREVER
         self.faulted = False
@@ -267,7 +269,7 @@ class Pack:
         self.overcounted = Span()
         self.overclosed = Span()
         self.overlocked = Span()
-        self.by_load = self.loose = 0
+        self.beyond = self.by_load = self.loose = 0
         self._count_us = -FOREVER
         self._counted_surely = False
         self._amps = 0.0
@@ -284,6 +286,7 @@ class Pack:
         """The switch closed: everything starts empty but the overload sum, which has drained."""
         self._drain((at_us - self.opened_us) / S)
         self.closed = True
+        self.unknown = False
         self.closed_us = at_us
         self.ready_us = self.stray_us = self.able_us = None
         self.spans = [Span() for _ in RULES]
@@ -371,6 +374,8 @@ class Pack:
         near = max(amps - limits.hard_discharge_a, -amps - limits.hard_charge_a) > -_NEAR_A
         age_us = self._start_age_us(at_us)
         begun = self._limits_hold(at_us)
+        if near:
+            self.beyond = 1 if amps > 0 else -1
         self.spans[HARD].note(at_us, near and begun, hard >= 1.0999 and age_us >= INRUSH_US)
         amps = abs(amps)
         self.spans[INRUSH].note(
@@ -532,6 +537,7 @@ class Pack:
         """The controller restarts: what it had no time (or no means) to keep is unknown."""
         self.ready_us = self.able_us = self.starved_us = None
         self.on_trial = self.empty = self.full = False
+        self.unknown = self.lost
         self._reset = True
         if powered_on and self.loose < LOOSE:
             self.loose = 0

@@ -29,6 +29,7 @@ from sim.evidence import (
     HARD,
     IMBALANCE,
     INRUSH,
+    LOST_US,
     MS,
     NO_SHARE,
     OF_LOAD,
@@ -411,6 +412,8 @@ class Referee:
         """One that carries nothing while the others carry 2 A or more on average."""
         amps = self._world.plant.sensed_a
         total_a = sum(abs(amps[pack.i]) for pack in closed)
+        # What the others took over from one that opened is known when they are read again.
+        settled = at_us - max(pack.opened_us for pack in self._packs) > LOST_US
         for pack in closed:
             own_a = abs(amps[pack.i])
             others_a = (total_a - own_a) / max(len(closed) - 1, 1)
@@ -420,7 +423,7 @@ class Referee:
             clear = near and own_a < 0.6 * CARRIES_A and others_a > 1.1 * _SHARED_A and seen > 1
             # One that is level with the output carries nothing, and rightly so.
             plant = self._world.plant
-            clear = clear and abs(plant.sensed_v[pack.i] - plant.bus_v) > 0.09
+            clear = clear and settled and abs(plant.sensed_v[pack.i] - plant.bus_v) > 0.09
             pack.spans[NO_SHARE].note(at_us, near, clear)
             if near:
                 self._uneven = pack.stirred = True
@@ -520,7 +523,9 @@ class Referee:
             or any(rule in OF_LOAD or rule == UNDER for rule in causes)
         )
         if causes and all(rule in OF_LOAD for rule in causes) and not other:
-            pack.by_load = 1 if pack.amps() > 0 or UNDER_HARD in causes else -1
+            # A pulse may be over by now.
+            amps = pack.beyond if HARD in causes or INRUSH in causes else pack.amps()
+            pack.by_load = 1 if amps > 0 or UNDER_HARD in causes else -1
         if not pack.by_load:
             pack.other_us = at_us
         if causes == [NO_SHARE]:

@@ -121,15 +121,21 @@ class Supply:
         sensed = self._world.plant.sensed_a
         bus_v = truth.bus_v(live) if live else None
         seeming = [pack for pack in self._packs if pack.closed or pack.stray_us is not None]
-        seen_v = truth.seen_v(seeming, at_us) if seeming else None
+        # Who carries nothing says nothing.
+        carry = [pack for pack in seeming if truth.speaks(sensed[pack.i])]
+        seen_v = [truth.seen_v(view, at_us) for view in (seeming, carry) if view]
         current = [sensed[pack.i] for pack in seeming]
+        # The pause after failed starts holds, too, where one that cannot be opened carries alone.
+        alone = live and not any(pack.closed for pack in live)
+        paused = alone and at_us < self._failures.over_us()
         for pack in waiting:
             if not (
                 undisturbed
+                and not paused
                 and self._is_healthy(pack, at_us, states[pack.i])
                 and self._is_inside(pack, live)
                 and (not live or self._is_near(pack, bus_v))
-                and (not seeming or self._is_welcome(pack, seen_v, current))
+                and all(self._is_welcome(pack, volts, current) for volts in seen_v)
             ):
                 pack.ready_us = None
             elif pack.ready_us is None:

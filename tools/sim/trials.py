@@ -89,7 +89,7 @@ class Trials:
             for other in self._truth.conducting()
             if other.closed
             and closed_us - other.closed_us > _BEFORE_US
-            and not other.is_doubtful()
+            and not (other.is_doubtful() or other.unknown)
         ]
         if others and self._truth.are_measured(others, closed_us):
             self._report(closed_us, pack, "a trial though the output has its supply")

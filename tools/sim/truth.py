@@ -87,6 +87,11 @@ class Truth:
         """What its sensor felt just before at_us."""
         return self._world.plant.mean_current(pack.i, at_us - 1, at_us)
 
+    def moments_us(self, at_us):
+        """Of when a reading may be: of now, or of before a pack opened just before."""
+        opened_us = [pack.opened_us for pack in self._packs]
+        return [at_us] + [us for us in opened_us if 0 < at_us - us < _SAMPLED_US]
+
     def are_measured(self, packs, at_us):
         """False when what the firmware read of these packs may be false or of another moment."""
         if at_us - self.stirred_us < _SAMPLED_US:

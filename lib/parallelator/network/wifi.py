@@ -240,7 +240,12 @@ class Wifi:
         self.ap_ip = self._ap.ifconfig()[0]
         self.scan()
         self._emit("wifi_ap", RIG, 0, 0, 0)
-        self._tell(self.ap_name, self._key)
+        self.say()
+
+    def say(self):
+        """Tell those who stand at the rig how to join its access point, if it is on."""
+        if self.ap_ip:
+            self._tell(self.ap_name, self._key)
 
     def _say_farewell(self):
         """Close the access point once its clients have had time to read where the rig is now."""

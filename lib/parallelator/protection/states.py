@@ -442,6 +442,7 @@ class States:
         bit = 1 << i
         self.held &= ~bit
         self.on |= bit
+        self._output.forget(i)
         self._snap.alarm("uncontrolled", i, False)
         if self._switches.wanted & bit:
             self._enter(i, ON, Reason.NONE)

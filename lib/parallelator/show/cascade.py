@@ -38,6 +38,7 @@ LOST = const(17)
 is a load; from bit LOST on what is lost, pack 0..15, or 16 and a board. 0: nobody follows."""
 
 _CODES = ("cascade", "cascade_board")
+_THEN = const(2)
 PERIOD_S = const(2)
 """From one look to the next, of this and of `sharing`: each second brings one of the two."""
 _HELD_S = const(6)
@@ -63,7 +64,7 @@ class Cascade:
         on: mask of the packs that carry the output; there: how many have valid readings.
         ma: what each of them carries, the mean of some seconds; 0 of the others.
         told: the worst risk by the loss of one pack and by that of one board, as far as their
-            alarms stand, see LOST.
+            alarms stand, and by that of one pack after the first has ended, see LOST.
         promise_a: the current that a load may draw from now on, in whole amperes, rounded down:
             none of the packs that are on is beyond its limits then, and, if there are two or
             more, none of the others would be after the loss of any one of them. A pack that is
@@ -81,8 +82,8 @@ class Cascade:
         self._order = array("i", bytes(4 * BATTERIES))
         self.on = self.there = self._count = self._low_mv = 0
         self._way = 1
-        self.told = [0, 0]
-        self._seconds = bytearray(2)
+        self.told = [0, 0, 0]
+        self._seconds = bytearray(3)
         self.promise_a = None
 
     def looking(self, first: "int | None"):
@@ -90,7 +91,7 @@ class Cascade:
 
         Args:
             first: number 1..16 of the pack that will end first; it is named where the loss of
-                others is as bad. None = not known.
+                others is as bad, and what may be lost after it is looked at. None = not known.
         """
         yield from self._note()
         yield from self._promising()
@@ -113,6 +114,13 @@ class Cascade:
             board = self._worse(board, self.risk(BATTERIES + b), self.told[1], None)
         self.tell(0, pack)
         self.tell(1, board)
+        then = 0
+        if first and self.on >> first - 1 & 1:
+            for i in range(BATTERIES):
+                yield
+                if self.on >> i & 1 and i != first - 1:
+                    then = self._worse(then, self.risk(i, 1 << first - 1), self.told[_THEN], None)
+        self.tell(_THEN, then)
 
     def _worse(self, one: int, other: int, before: int, first: "int | None"):
         """Of two risks the worse: dark is worse than many that follow, many worse than few; of
@@ -127,17 +135,17 @@ class Cascade:
                 worst, most = risk, weight
         return worst
 
-    def risk(self, lost: int):
+    def risk(self, lost: int, ended: int = 0):
         """What follows the loss of a pack 0..15, or of board `lost` - 16, as of the last look,
         which must be over: see LOST; 0 for the only pack there is, and where the board has all
-        packs that are on, or one at most.
+        packs that are on, or one at most. The packs of mask `ended` are off by then.
 
         The order of what opens does not change who is left: whoever is beyond a limit gives
         current, so its opening makes the output fall further.
         """
         ma, siemens, order = self.ma, self._siemens, self._order
         left = self.on
-        if self.there < 2:
+        if self.there < 2 + (ended > 0):
             return 0
         lost_ma = conductance = 0
         gone = 1 << lost if lost < BATTERIES else 15 << CHANNELS * (lost - BATTERIES)
@@ -145,6 +153,7 @@ class Cascade:
             gone &= left
             if gone == left or not gone & (gone - 1):
                 return 0
+        gone |= ended
         for i in range(BATTERIES):
             if left >> i & 1:
                 if gone >> i & 1:
@@ -275,6 +284,8 @@ class Cascade:
             return
         seconds[kind] = 0
         self.told[kind] = risk
+        if kind == _THEN:
+            return
         self._snap.alarm(_CODES[kind], RIG, risk > 0)
         if risk:
             self._emit(_CODES[kind], RIG, 0, 0, risk)
@@ -284,10 +295,17 @@ class Cascade:
         or none is on."""
         return not self.told[0] if self.on and self.there > 1 else None
 
+    def keeps_then(self, first: "int | None"):
+        """The same when pack `first` 1..16, the first to end, has ended; None also while that is
+        not known or no other is on."""
+        if not first or not self.on & ~(1 << first - 1) or self.there < 3:
+            return None
+        return not self.told[_THEN]
+
     def risks(self):
         """What is told, as `GET /api/state` shows it: a list of dicts."""
         found = []
-        for risk in self.told:
+        for risk in self.told[:_THEN]:
             lost = risk >> LOST
             if risk:
                 row = {"n": lost + 1, "board": None}

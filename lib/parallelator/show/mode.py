@@ -12,6 +12,7 @@ import sys
 from micropython import const
 
 from parallelator.catalog import ON
+from parallelator.formats import minute_of_day
 from parallelator.snapshot import BATTERIES, RIG, carries
 
 _POLL_MS = const(1000)
@@ -19,7 +20,7 @@ _MINUTE_S = const(60)
 _HOUR_S = const(3600)
 _DAY_S = const(86400)
 _MOST_MIN = const(1440)
-_TAKEN = ("off", "known", "show", "login", "logout")
+_TAKEN = ("off", "known", "show", "login", "logout", "setup")
 _TAKEN_DARK = ("on", "auto", "reset", "disconnected")
 
 
@@ -82,25 +83,18 @@ def seconds(clock: "Clock", end: "float | str"):
     now_s = clock.unix()
     if not isinstance(end, str):
         return round(end * _MINUTE_S) if 1 <= end <= _MOST_MIN else 0
-    wanted = _minute_of_day(end)
+    wanted = minute_of_day(end)
     if wanted is None or now_s is None:
         return 0 if wanted is None else None
-    now_min = _minute_of_day(clock.local(now_s)[11:16])
+    now_min = minute_of_day(clock.local(now_s)[11:16])
     least_s = (wanted - now_min) % _MOST_MIN * _MINUTE_S - now_s % _MINUTE_S
     left_s = least_s if least_s > 0 else least_s + _DAY_S
     # The night on which the clocks change.
     for step_s in (0, -_HOUR_S, _HOUR_S):
         shown = clock.local(now_s + left_s + step_s)[11:16]
-        if left_s + step_s > 0 and _minute_of_day(shown) == wanted:
+        if left_s + step_s > 0 and minute_of_day(shown) == wanted:
             return left_s + step_s
     return left_s  # a time that the clocks skip
-
-
-def _minute_of_day(text: str):
-    hour, _, minute = text.partition(":")
-    if not (hour.isdigit() and minute.isdigit() and len(hour) <= 2 and len(minute) == 2):
-        return None
-    return int(hour) * 60 + int(minute) if int(hour) < 24 and int(minute) < 60 else None
 
 
 def until(rig: "Rig"):

@@ -275,6 +275,11 @@ class Reports:
             text = "1 while the others stand the loss of any one battery."
             known = None if keeps is None else int(keeps)
             yield from self._single("n_minus_1", "gauge", text, known)
+            first = rig.meter and energy(rig.meter)[-1]
+            keeps = rig.cascade.keeps_then(first)
+            text = "The same once the battery that ends first has ended."
+            known = None if keeps is None else int(keeps)
+            yield from self._single("n_minus_1_then", "gauge", text, known)
         text = "Trials of the output since one last succeeded."
         yield from self._single("trials", "gauge", text, rig.guard.trials)
         for name, text in _I2C:

@@ -5,9 +5,9 @@
     tools/device/image/release.py TAG
 
 build/release/ gets the images, the bundles that were made, checksums and images.json;
-build/notes.md the section of the change log; build/site/ a page from which a browser writes the
-images, with ESP Web Tools. A tag that does not name the version, or an image that is missing, is
-an error.
+build/notes.md how to use them, and the section of the change log; build/site/ a page from which a
+browser writes the images, with ESP Web Tools. A tag that does not name the version, or an image
+that is missing, is an error.
 """
 
 import argparse
@@ -27,24 +27,36 @@ from device.image import images, make
 WEB_TOOLS = "esp-web-tools@10.4.0"
 SITE_PAGE = images.HERE / "site.html"
 CHANGES = build.ROOT / ".github/CHANGELOG.md"
+HOW = """\
+Onto a controller: https://{owner}.github.io/{name}/ writes it, in Chrome or Edge on a computer.
+
+Onto a rig that runs: under *System*, from a `.bundle` that was made with the key of that rig. With
+your own key: `make bundle IMAGE=parallelator-{version}-esp32-update.bin VERSION={version}`
+([more](https://github.com/{owner}/{name}/blob/v{version}/tools/device/README.md#update-over-the-air)).
+
+"""
 
 
 class ReleaseFault(Exception):
     """Why this is not published."""
 
 
-def notes(text, version):
-    """The section of a version in the text of the change log.
+def notes(text, version, repository):
+    """What stands above the files of a release: how to use them, and what is new.
+
+    Args:
+        text: of the change log; repository: OWNER/NAME on GitHub.
 
     Raises:
-        ReleaseFault: there is none.
+        ReleaseFault: the change log has no section for the version.
     """
+    owner, _, name = repository.partition("/")
     found = re.search(
         rf"^## {re.escape(version)}(?![\w.])[^\n]*\n(.*?)(?=^## |\Z)", text, re.M | re.S
     )
     if not found:
         raise ReleaseFault(f"the change log has no section {version}")
-    return found[1].strip() + "\n"
+    return HOW.format(owner=owner, name=name, version=version) + found[1].strip() + "\n"
 
 
 def check(tag, version, found):
@@ -135,10 +147,11 @@ def main():
     parser.add_argument("tag", help="v and the version")
     options = parser.parse_args()
     version = build.version()
+    repository = os.environ.get("GITHUB_REPOSITORY", "OWNER/NAME")
     try:
         found = images.listing(images.BUILT, version)
         check(options.tag, version, found)
-        text = notes(CHANGES.read_text(), version)
+        text = notes(CHANGES.read_text(), version, repository)
     except ReleaseFault as error:
         print(f"release: {error}", file=sys.stderr)
         return 1
@@ -146,7 +159,7 @@ def main():
     gather(images.BUILT, build.ROOT / "build/release", found, bundles)
     (build.ROOT / "build/notes.md").write_text(text)
     site = build.ROOT / "build/site"
-    write_site(images.BUILT, site, found, os.environ.get("GITHUB_REPOSITORY", "OWNER/NAME"))
+    write_site(images.BUILT, site, found, repository)
     add_web_tools(site)
     print(f"Parallelator {version}: build/release, build/notes.md, build/site")
     return 0

@@ -75,6 +75,9 @@ export function draw() {
   set($("counted"), charge(model));
   set($("left"), left(model.energy, flow));
   gauge($("gauge"), model.energy || {});
+  const ending = endsAlone(model) && model.energy?.first;
+  $("then").hidden = !ending;
+  set($("then"), ending ? say("then", { n: ending }) : "");
   const line = show(model);
   $("show-line").hidden = !line;
   set($("show-line"), line);
@@ -111,6 +114,11 @@ function time(energy, flow) {
   }
   return say("timeLeft", { v: hours(left_s), t: timeOf(Date.now() + left_s * 1000) });
 }
+
+// When the first battery has ended, the loss of one more overloads others, and now it does not.
+const endsAlone = ({ n_minus_1_then, cascade }) => (
+  n_minus_1_then === false && !cascade.some(({ n }) => n)
+);
 
 // "Enough until 23:00, 40 min in hand"
 function show({ show: told }) {

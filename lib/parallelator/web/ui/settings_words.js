@@ -154,6 +154,7 @@ export const SETTINGS = {
     "wifi.ap_password": "Password of the rig’s own Wi-Fi. Empty: its own, told on the USB port.",
     "time.ntp": "Time server. Empty: none.",
     "time.zone": "Time zone. As POSIX writes it; France is CET-1CEST,M3.5.0,M10.5.0/3.",
+    "time.show": "Show mode every day. From and until, as 20:30-23:00; empty: only by hand.",
     "web.port": "Port", "web.password": "Password. Of everybody who may change something.",
     "web.hosts": "Names of a proxy in front. With commas.",
     "mqtt.host": "Broker. Its name or address; empty: MQTT is off.", "mqtt.port": "Port",
@@ -242,6 +243,8 @@ export const SETTINGS = {
     "time.ntp": "Serveur de temps. Vide\u00a0: aucun.",
     "time.zone": "Fuseau horaire. Écrit comme en POSIX\u00a0; la France est "
       + "CET-1CEST,M3.5.0,M10.5.0/3.",
+    "time.show": "Mode spectacle tous les jours. Début et fin, comme 20:30-23:00\u00a0; vide\u00a0: "
+      + "seulement à la main.",
     "web.port": "Port",
     "web.password": "Mot de passe. De tous ceux qui peuvent changer quelque chose.",
     "web.hosts": "Noms d’un proxy placé devant. Avec des virgules.",

@@ -41,7 +41,8 @@ function takeFrame([uptimeS, bus, alarms, alarmCount, slow, ...rows]) {
     uptime_ms: uptimeS * 1000, bus: { voltage_mv, current_ma, power_w, connected }, mean_mv,
     energy: told && Object.fromEntries(codes.energy.map((key, i) => [key, told[i]])),
     max: max && { n: max }, min: min && { n: min }, discharge_mah: out, charge_mah: into,
-    promise_a, cascade: risks.filter(Boolean).map(riskOf),
+    promise_a, cascade: risks.slice(0, 2).filter(Boolean).map(riskOf),
+    n_minus_1_then: !risks[2],
     show: show && { left_s: show[0], margin_s: show[1] },
   });
   const shown = model.alarms.slice(0, alarms.length).map(({ code, n }) => [code, n]);
