@@ -28,7 +28,6 @@ def test_until_its_end_only_off_is_taken(rig):
     assert told["margin_s"] == 12000 - told["left_s"]
     for method, path, body in (
         ("PATCH", "/api/settings", {"name": "other"}),
-        ("POST", "/api/setup", {"password": "another one"}),
         ("POST", "/api/system/restart", None),
         ("POST", "/api/selftest", None),
         ("PUT", "/api/update?offset=0&size=100", b"x"),
