@@ -292,7 +292,7 @@ def test_a_page_tells_all_in_its_own_language(visit, rig):
     rig.tell(f"risk {6 << 17 | follow} 0 70")
     page = visit(rig, language="fr")
     for said in (
-        "Vérifiez les câbles. Cartes absentes\u00a0: 3–4.",
+        "Vérifiez les câbles. Cartes absentes\u00a0: 3, 4.",
         "Renommez-le ou effacez-le sur un ordinateur. log est un fichier et non un dossier.",
         "Les derniers réglages valables restent en service. config.json\u00a0: x = 1",
         "Si la batterie 7 lâche, la 5 et la 9 passent en surcharge.",
@@ -300,7 +300,7 @@ def test_a_page_tells_all_in_its_own_language(visit, rig):
         expect(page.locator("#notices")).to_contain_text(said)
     page.locator("#tabs [href='#events']").click()
     for said in (
-        "Des éléments ne répondent pas. Cartes absentes\u00a0: 3–4.",
+        "Des éléments ne répondent pas. Cartes absentes\u00a0: 3, 4.",
         "Sur la carte SD, quelque chose gêne\u00a0: log est un fichier et non un dossier.",
         "Trop peu de réserve\u00a0: Si la batterie 7 lâche, la 5 et la 9 passent en surcharge.",
     ):

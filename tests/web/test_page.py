@@ -15,6 +15,7 @@ from playwright.sync_api import expect
 from conftest import DESKTOP, LOOKS, PHONE, PICTURES
 from rigs import PASSWORD, Rig, started
 from test_live import Stream
+from views import faults
 
 # Contrast of every visible text with what is behind it (WCAG 2.1, 1.4.3), worst first.
 CONTRAST = """() => {
@@ -397,8 +398,11 @@ def test_old_data_are_marked(visit, rig):
     rig.tell("freeze")
     expect(page.locator("#stale")).to_be_visible(timeout=5500)
     expect(page.locator("#stale")).to_contain_text("older than 3 s")
+    expect(page.locator("#verdict b")).to_have_text("State not known")
+    assert faults(page) == []
     rig.tell("run")
     expect(page.locator("#stale")).to_be_hidden(timeout=3000)
+    expect(page.locator("#verdict b")).to_have_text("Everything works")
 
 
 def test_the_page_comes_back_after_a_restart_of_the_rig(visit):

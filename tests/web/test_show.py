@@ -72,7 +72,7 @@ def test_the_page_begins_one_tells_what_is_in_hand_and_ends_it(rig, visit):
     rig.tell("charge 63 4 3000 12000 11000 13000 - - 3")
     for language, start, enough, short, refused in (
         ("en", "Start the show", "in hand", "before the end of the show", "Show mode until"),
-        ("fr", "Lancer le spectacle", "de marge", "avant la fin du spectacle", "Mode spectacle"),
+        ("fr", "Lancer le spectacle", "marge", "avant la fin du spectacle", "Mode spectacle"),
     ):
         page = visit(rig, language=language)
         page.locator("#show summary").click()

@@ -37,7 +37,8 @@ def test_what_is_missed_is_told_until_somebody_says_that_it_is_not_used(visit):
         body = {"batteries.3.mode": "auto"}
         assert rig.ask("PATCH", "/api/settings", body, **session)[0] == 200
         state = rig.ask("GET", "/api/state")[2]
-        assert "battery 3" in str(state["alarms"]) and "battery 2" not in str(state["alarms"])
+        told = [alarm["detail"] for alarm in state["alarms"] if alarm["code"] == "topology"]
+        assert told == [{"sensor": [3]}]
         assert state["unused"] == [2, 4]
         events = [event["code"] for event in rig.ask("GET", "/api/events")[2]["events"]]
         assert [code for code in events if code.startswith("topology")] == [

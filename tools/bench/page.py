@@ -21,7 +21,14 @@ from playwright.sync_api import expect, sync_playwright
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "tests/web")]
 
-from bench import page_audit, page_heap, page_phones, page_states, page_tasks  # noqa: E402 - found by the path above
+from bench import (  # noqa: E402 - found by the path above
+    page_audit,
+    page_heap,
+    page_phones,
+    page_show,
+    page_states,
+    page_tasks,
+)
 from browser import launch  # noqa: E402
 
 FOUND = ROOT / "build/page-bench"
@@ -31,6 +38,7 @@ END = "<!-- page: end -->"
 PARTS = {
     "tasks": page_tasks,
     "states": page_states,
+    "show": page_show,
     "phones": page_phones,
     "heap": page_heap,
     "audit": page_audit,

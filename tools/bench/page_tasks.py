@@ -215,11 +215,9 @@ def card(folder):
 
 
 @contextlib.contextmanager
-def phone(browser, rig, **options):
+def phone(browser, rig, locale="en-GB"):
     """A page on a phone, open at its first screen."""
-    context = browser.new_context(
-        viewport=PHONE, is_mobile=True, has_touch=True, locale="en-GB", **options
-    )
+    context = browser.new_context(viewport=PHONE, is_mobile=True, has_touch=True, locale=locale)
     page = context.new_page()
     page.goto(rig.url)
     expect(page.locator("#voltage")).to_have_text(re.compile("V$"))

@@ -139,7 +139,9 @@ function openedText(items, present) {
 
 // Is the stage safe? [look, words, the batteries it is about]
 function verdict(first) {
-  const { alarms, batteries, bus } = app.model;
+  const { model, stale } = app;
+  if (stale) return ["note", "nowStale", []];
+  const { alarms, batteries, bus } = model;
   const loose = alarms.filter(({ code }) => ALARMS[code]?.rank === LOOSE);
   if (loose.length) {
     const live = bus.voltage_mv !== null || loose.some(({ n }) => !n);
@@ -175,7 +177,9 @@ function runsOut() {
 
 // What to do about it: [text, name of its key, where the key leads or what it does]
 function remedy(first) {
-  const { bus, batteries } = app.model;
+  const { model, stale } = app;
+  if (stale) return [""];
+  const { bus, batteries } = model;
   const dark = !bus.connected && batteries.filter(({ state }) => state !== "absent");
   const [group] = dark ? alike(dark, ({ state, reason }) => `${state} ${reason}`)
     .sort((a, b) => b.length - a.length) : [];

@@ -8,7 +8,7 @@ import { riskText } from "./alarms.js";
 import * as lib from "./lib.js";
 import { riskOf } from "./stream.js";
 
-const { $, aboutText, app, duration, fill, get, make, number, part, say, set, toast } = lib;
+const { $, aboutText, app, dateOf, duration, fill, get, make, number, part, say, set, toast } = lib;
 
 const POLL_MS = 2000;
 const KEPT = 500;
@@ -142,10 +142,7 @@ function kindOf({ code }) {
 }
 
 function whenOf({ time, uptime_ms }) {
-  if (time) {
-    const style = { timeStyle: "medium", dateStyle: "short" };
-    return new Date(time).toLocaleString(app.language, style);
-  }
+  if (time) return dateOf(time);
   const seconds = Math.floor(uptime_ms / 1000) % 60;
   return `+ ${duration(uptime_ms)} ${seconds} s`;
 }

@@ -11,6 +11,7 @@ export const app = {
   words: null, // messages.json: state, reason, clears, action, alarm, event, refused, update...
   model: null, // the object of /api/state
   view: "rig", // which is shown, or is to be
+  stale: false, // whether nothing new has come for seconds
   codes: null, // the tables that the numbers of a frame point into
 };
 
@@ -58,6 +59,15 @@ export function number(value, digits, unit = 1) {
 export const volts = (mv) => `${number(mv, 2, 1000)} V`;
 export const amps = (ma) => `${number(ma, 1, 1000)} A`;
 
+// Dates as the person's own country writes them, where the page has its language.
+const country = () => (
+  navigator.languages.find((tag) => tag.startsWith(`${app.language}-`))
+    || (app.language === "en" ? "en-GB" : app.language)
+);
+export const dateOf = (time) => new Date(time).toLocaleString(country(), {
+  dateStyle: "short", timeStyle: "medium",
+});
+
 export const timeOf = (date) => new Date(date).toLocaleTimeString(app.language, {
   hour: "2-digit", minute: "2-digit", hour12: false,
 });
@@ -79,7 +89,9 @@ export function numbers(items) {
     if (run && run[1] === n - 1) run[1] = n;
     else runs.push([n, n]);
   }
-  return runs.map(([first, last]) => (first === last ? first : `${first}–${last}`)).join(", ");
+  return runs.map(([first, last]) => (
+    first === last ? first : `${first}${last > first + 1 ? "–" : ", "}${last}`
+  )).join(", ");
 }
 
 // What a code's detail says, as Words.about in wording.py: the rig's own text may be in another

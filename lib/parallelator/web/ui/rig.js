@@ -16,6 +16,7 @@ import * as table from "./table.js";
 
 const HOT_C = 50;
 const SOON_S = 300;
+const LEAST_MAH = 50; // less is shown as 0.0
 const TIRED_PCT = 80; // of the label's capacity
 const HOLD_MS = 1000;
 const BUSY_MS = 300;
@@ -147,7 +148,8 @@ function gauge(element, { soc_pct, soc_error_pct }) {
 }
 
 function charge({ discharge_mah, charge_mah }) {
-  return say("charge", { v: number(discharge_mah, 1, 1000), n: number(charge_mah, 1, 1000) });
+  const key = charge_mah < LEAST_MAH ? "chargeOut" : "charge";
+  return say(key, { v: number(discharge_mah, 1, 1000), n: number(charge_mah, 1, 1000) });
 }
 
 function drawBattery(battery, i) {

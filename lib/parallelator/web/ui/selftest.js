@@ -6,7 +6,7 @@ import { TEST_UNITS } from "catalog";
 
 import { change } from "./client.js";
 import {
-  $, amps, app, fill, get, make, number, part, say, sentence, set, volts,
+  $, amps, app, dateOf, fill, get, make, number, part, say, sentence, set, volts,
 } from "./lib.js";
 
 const PATH = "/api/selftest";
@@ -52,7 +52,7 @@ function headline({ verdict, time, stopped, load_ma }) {
   return [
     `${sentence(app.words.verdict[verdict])}.`, stopped ? words[stopped] : "",
     say("testLoad", { v: amps(load_ma) }),
-    time ? new Date(time).toLocaleString(app.language) : "",
+    time ? dateOf(time) : "",
   ].filter(Boolean).join(" ");
 }
 
@@ -69,13 +69,15 @@ function findingText({ n, code, value }) {
 
 function table({ batteries, r_mohm, zero_ma }) {
   const words = app.words.selftest;
-  const heads = ["battery1", "testResult", "colResistance", "testZero", "testMissing"];
+  const heads = ["battery1", "testResult", "colResistance", "testZero"];
+  const complete = batteries.every(({ missing }) => !missing.length);
+  if (!complete) heads.push("testMissing");
   const head = make("tr", {}, ...heads.map((key) => make("th", { scope: "col" }, say(key))));
   const rows = batteries.map(({ n, verdict, missing }) => make(
     "tr", { className: verdict },
     make("th", { scope: "row" }, String(n)), make("td", {}, app.words.verdict[verdict]),
     make("td", {}, number(r_mohm[n - 1], 0)), make("td", {}, number(zero_ma[n - 1], 0)),
-    make("td", {}, missing.map((key) => words[key]).join(", ")),
+    ...(complete ? [] : [make("td", {}, missing.map((key) => words[key]).join(", "))]),
   ));
   return [make("thead", {}, head), make("tbody", {}, ...rows)];
 }

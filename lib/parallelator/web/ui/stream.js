@@ -121,6 +121,9 @@ function watch() {
   const stale = now - freshAt > STALE_MS;
   $("stale").hidden = !stale;
   if (stale) set($("stale-age"), say("staleAge", { v: Math.floor((now - freshAt) / 1000) }));
-  document.body.classList.toggle("stale", stale);
+  if (document.body.classList.toggle("stale", stale) !== app.stale) {
+    app.stale = stale;
+    changed();
+  }
   if (stale && !polling && now - Math.max(freshAt, triedAt) > RECONNECT_MS) connect();
 }

@@ -3,7 +3,7 @@
 // The controller itself: versions, memory, tasks, wiring, clock, restart.
 
 import { change, now } from "./client.js";
-import { $, app, duration, get, make, number, part, say, toast } from "./lib.js";
+import { $, app, dateOf, duration, get, make, number, part, say, toast } from "./lib.js";
 import { cardText } from "./logs.js";
 import { restart } from "./pending.js";
 import * as update from "./update.js";
@@ -33,9 +33,8 @@ export function draw() {
 function list() {
   const { controller, i2c, heap, mqtt, tasks } = report;
   const kilo = (bytes) => number(bytes, 0, 1024);
-  const time = report.time && new Date(report.time).toLocaleString(app.language);
   const rows = [
-    ["clock", time || say("unset")],
+    ["clock", report.time ? dateOf(report.time) : say("unset")],
     ["version", report.version],
     ["micropython", report.micropython],
     ["machine", `${report.machine}, ${controller.mhz} MHz`],
