@@ -65,7 +65,10 @@ class Live:
         self.clients = 0
 
     async def step(self):
-        """Waits until a second is over or a state has changed; then builds the next frame."""
+        """Waits until a second is over or a state has changed; then builds the next frame.
+
+        One for which there is no memory is left out: the whole web would end and begin anew.
+        """
         for _ in range(_PACES):
             await asyncio.sleep_ms(_PACE_MS)
             seen = bytes(self._rig.snap.state) + bytes(self._rig.snap.reason)
@@ -73,7 +76,10 @@ class Live:
                 break
         self._seen = seen
         if self.clients:
-            self.frame = await frame(self._rig, self.number % snapshot.BATTERIES)
+            try:
+                self.frame = await frame(self._rig, self.number % snapshot.BATTERIES)
+            except MemoryError:
+                return
             self.number += 1
             self.fresh.set()
             self.fresh.clear()

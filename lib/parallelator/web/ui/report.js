@@ -4,7 +4,7 @@
 
 export function create(lib) {
   const {
-    amps, app, duration, fill, make, number, numbers, say, sentence, timeOf, volts,
+    amps, app, dateOf, duration, fill, make, number, numbers, say, sentence, timeOf, volts,
   } = lib;
   const UNITS = {
     discharge: amps, charge: amps, heat: (c) => `${c}\u00a0°C`, high: volts, low: volts, lag: volts,
@@ -23,8 +23,7 @@ export function create(lib) {
   const when = (s) => (
     told.time ? timeOf(Date.parse(told.time) + s * 1000) : `+ ${duration(s * 1000)}`
   );
-  const dateOf = (time) => (time
-    ? new Date(time).toLocaleString(app.language, { dateStyle: "medium", timeStyle: "short" }) : "");
+  const dayOf = (time) => (time ? dateOf(time) : "");
   const pct = (first, last) => (first === null ? "–" : `${first} → ${last ?? "–"}`);
 
   function figures() {
@@ -48,7 +47,7 @@ export function create(lib) {
   }
 
   function selftest({ number: n, time, verdict }) {
-    const parts = [`${n}`, dateOf(time), app.words.verdict[verdict]];
+    const parts = [`${n}`, dayOf(time), app.words.verdict[verdict]];
     return write("selftest", { v: parts.filter(Boolean).join(", ") });
   }
 
@@ -112,7 +111,7 @@ export function create(lib) {
     const length = duration(told.length_s * 1000);
     const title = (key) => make("h3", {}, words[key]);
     return [
-      make("p", {}, make("b", {}, [dateOf(told.time), length].filter(Boolean).join(" – "))),
+      make("p", {}, make("b", {}, [dayOf(told.time), length].filter(Boolean).join(" – "))),
       ...figures().filter(Boolean).map((text) => make("p", {}, text)),
       make("p", {}, told.selftest ? selftest(told.selftest) : words.untested),
       title("tasks"),
