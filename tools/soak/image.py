@@ -213,7 +213,7 @@ def main():
         print(f"{'ok    ' if good else 'WRONG '} {what}")
     used, most, update = (report[key] / 1024 for key in ("used", "most", "update"))
     print(f"{used:.1f} KB in use after a collection, {most:.1f} at most, of {HEAP_KB}")
-    print(f"{update:.1f} KB in use at most while the image is written, in pieces of 1 KB;")
+    print(f"{update:.1f} KB in use at most while the image is written;")
     print(f"short of memory {report['busy']} times, and begun anew {report['anew']} times")
     wrong = sum(not good for _, good in found)
     print(f"{len(found) - wrong} passed, {wrong} failed")
