@@ -186,7 +186,7 @@ def test_a_setting(copy):
         '    ("log.keep_free_mb", 20, 1, 10000, "MB"),\n',
         '    ("log.events_kb", 64, 8, 1000, "KB"),\n',
     )
-    copy.manual(missing="log.events_kb")
+    copy.manual(missing="log.events_kb is not in words: see the recipes")
     name_setting(
         copy,
         (

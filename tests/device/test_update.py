@@ -287,13 +287,14 @@ def test_a_rig_that_runs_an_image_is_updated_by_the_same_tool(
 def test_an_upload_goes_on_after_a_broken_connection(monkeypatch):
     content = bytes(range(256)) * 60
     got = bytearray()
-    asked = []
+    asked, bodies = [], []
 
     def ask(rig, method, path, body=None):
         asked.append(path)
         if len(asked) % 3 == 0:
             raise OSError("cut")
         if method == "PUT":
+            bodies.append(body)
             if f"offset={len(got)}&size={len(content)}" not in path:
                 raise Refusal({"code": "update_offset", "message": "not that"})
             got.extend(body)
@@ -305,6 +306,8 @@ def test_an_upload_goes_on_after_a_broken_connection(monkeypatch):
     monkeypatch.setattr(update, "PAUSE_S", 0)
     update.Rig("nowhere").upload(content, False, lambda count: None)
     assert got == content and len(asked) > 10
+    pieces = [len(body) for body in bodies]
+    assert pieces[0] == update.PIECE and set(pieces[3:-1]) == {update.LESS}
     monkeypatch.setattr(update.Rig, "ask", lambda *_: (_ for _ in ()).throw(OSError("gone")))
     with pytest.raises(UpdateFault, match="does not answer: gone"):
         update.Rig("nowhere").upload(content, False, lambda count: None)

@@ -60,56 +60,65 @@ class Timed(Visitor):
         self.took_us.append((path, now_us - self._asked_us))
 
 
-def main():
-    """Measure one controller."""
-    controller, khz, port = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-    visitor = Timed(port)
-    report = play(
-        lambda: hook(visitor),
-        card=SdCard(Image(SECTORS)),
-        controller=controller,
-        duration_s=60,
-        settings={
+def plan(controller, khz, port):
+    """The scenario, as keywords of `play`."""
+    return {
+        "controller": controller,
+        "duration_s": 60,
+        "settings": {
             "web": {"port": port, "password": PASSWORD},
             "mqtt": {"interval_s": 1, "commands": True},
             "i2c_khz": khz,
         },
-        load=[[0, 30]],
-        steps=[{"at": 0, "do": "broker"}],
-    )
-    visitor.leave()
+        "load": [[0, 30]],
+        "steps": [{"at": 0, "do": "broker"}],
+    }
+
+
+def worst(visitor, moves):
+    """What a phone waited for at most, ms.
+
+    Args:
+        moves: (ms, battery, closed) of each move of a switch.
+    """
     if not visitor.done:
         raise ValueError("%s: not answered in time" % visitor.asking)
 
-    def worst_ms(paths):
-        return max(us for path, us in visitor.took_us if path in paths) / 1000
+    def worst_ms(path):
+        return max(us for asked, us in visitor.took_us if asked == path) / 1000
 
     opened = []
     for n, asked_us in visitor.taps:
         opened.append(
             min(
                 ms - asked_us / 1000
-                for ms, number, closed in report["switch_writes"]
+                for ms, number, closed in moves
                 if number == n and not closed and ms * 1000 > asked_us
             )
         )
-    page = visitor.took_us[: len(PAGE)]
-    print(
-        json.dumps(
-            {
-                "controller": controller,
-                "khz": khz,
-                "page": sum(us for _, us in page) / 1000,
-                "state": worst_ms(("/api/state",)),
-                "tap": max(opened),
-                "login": worst_ms(("/api/login",)),
-                "metrics": worst_ms(("/metrics",)),
-                "load_pct": report["ticks"]["load_pct"],
-                "gap_ms": report["ticks"]["worst_ms"],
-                "violations": len(report["violations"]),
-            }
-        )
-    )
+    return {
+        "page": sum(us for _, us in visitor.took_us[: len(PAGE)]) / 1000,
+        "state": worst_ms("/api/state"),
+        "tap": max(opened),
+        "login": worst_ms("/api/login"),
+        "metrics": worst_ms("/metrics"),
+    }
 
 
-main()
+def main():
+    """Measure one controller."""
+    controller, khz, port = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    visitor = Timed(port)
+    scene = plan(controller, khz, port)
+    report = play(lambda: hook(visitor), card=SdCard(Image(SECTORS)), **scene)
+    visitor.leave()
+    row = worst(visitor, report["switch_writes"])
+    row["controller"], row["khz"] = controller, khz
+    row["load_pct"] = report["ticks"]["load_pct"]
+    row["gap_ms"] = report["ticks"]["worst_ms"]
+    row["violations"] = len(report["violations"])
+    print(json.dumps(row))
+
+
+if __name__ == "__main__":
+    main()

@@ -43,7 +43,7 @@ JOINED_S = 8
 SURGE_S = 2
 TRIPPED_S = 3
 PASSWORD = "Backstage-77"
-PIECE = 1024
+PIECE, LESS = 2048, 1024
 SEGMENT = 1024
 SAMPLED = 16
 """While an update is written, the heap is looked at each so many steps."""
@@ -200,6 +200,7 @@ async def ask(path, name, method, token, body, count):
         if found.get("error", NONE).get("code") != "busy":
             return found
         Gauge.busy += 1
+        count = min(count, LESS)
         if Gauge.busy + PATIENCE // 4 * Gauge.anew > PATIENCE:
             raise MemoryError
         await asyncio.sleep(1)
@@ -225,7 +226,8 @@ async def upload(token, name, into):
     with open("/out/" + name, "rb") as file:
         while Gauge.at < size:
             path = "/api/update?offset=%d&size=%d&confirmed=1" % (Gauge.at, size)
-            found = await ask(path, into, "PUT", token, file, min(PIECE, size - Gauge.at))
+            piece = LESS if Gauge.busy else PIECE
+            found = await ask(path, into, "PUT", token, file, min(piece, size - Gauge.at))
             if found.get("error", NONE).get("code") == "update_storage":
                 Gauge.anew += 1
                 found = {"received": 0}

@@ -19,9 +19,9 @@ from pathlib import Path
 
 from device import build
 
-PIECE = 1024
-"""Of a bundle, in one request. It is put together in one piece of memory: a rig in use with 128 KB
-of heap, 20 of them free, may have no free piece of 2 KB."""
+PIECE, LESS = 2048, 1024
+"""Bytes of a bundle in one request, and after the rig was busy. They are put together in one piece
+of memory: a rig in use with 128 KB of heap, 20 of them free, may have none of 2 KB."""
 
 PATIENCE_S = 15
 PAUSE_S = 1
@@ -80,10 +80,11 @@ class Rig:
             UpdateFault, Refusal
         """
         at = tries = 0
+        piece = PIECE
         while at < len(content):
             query = f"offset={at}&size={len(content)}&confirmed={int(confirmed)}"
             try:
-                answer = self.ask("PUT", f"/api/update?{query}", content[at : at + PIECE])
+                answer = self.ask("PUT", f"/api/update?{query}", content[at : at + piece])
                 at = answer["received"]
                 tries = 0
             except (OSError, Refusal) as error:
@@ -92,6 +93,7 @@ class Rig:
                 if isinstance(error, Refusal) and error.code not in again:
                     raise
                 tries += 1
+                piece = LESS
                 if tries > TRIES:
                     raise UpdateFault(f"{self.host} does not answer: {error}") from None
                 time.sleep(PAUSE_S)

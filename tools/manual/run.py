@@ -125,7 +125,12 @@ def main():
     options = parser.parse_args()
     try:
         made = files()
-    except (KeyError, ValueError) as fault:
+    except KeyError as fault:
+        what = fault.args[0]
+        words = f"{what} is not in words: see the recipes in lib/parallelator/README.md"
+        print("manual:", what if " " in what else words)
+        return 1
+    except ValueError as fault:
         print("manual:", fault.args[0])
         return 1
     old = [path for path, text in made.items() if not path.exists() or path.read_text() != text]

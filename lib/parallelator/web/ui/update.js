@@ -6,7 +6,8 @@ import { ask, change, refusalText } from "./client.js";
 import { textOf } from "./events.js";
 import { $, amps, app, get, say, set } from "./lib.js";
 
-const PIECE = 1024; // a small controller may have no larger piece of memory free
+const PIECE = 2048; // memory of a small controller
+const LESS = 1024; // once it was busy: it may have no larger piece of memory free
 const TRIES = 20;
 const PAUSE_MS = 1000;
 const RESULT_MS = 150000; // a trial takes a minute at most, and two starts
@@ -87,6 +88,7 @@ async function send(file) {
   let at = 0;
   let confirmed = 0;
   let tries = 0;
+  let piece = PIECE;
   offered = null;
   $("update-bar").hidden = false;
   tell(() => say("updateSending", { v: name }));
@@ -94,7 +96,7 @@ async function send(file) {
     $("update-bar").value = at / (size || 1);
     const { answer, refusal } = await attempt(
       `/api/update?offset=${at}&size=${size}&confirmed=${confirmed}`,
-      { method: "PUT", body: file.slice(at, at + PIECE) },
+      { method: "PUT", body: file.slice(at, at + piece) },
     );
     if (answer) {
       at = answer.received;
@@ -121,6 +123,7 @@ async function send(file) {
       return false;
     }
     tries += 1;
+    piece = LESS;
     await pause();
     at = (await progress())?.received ?? at;
   }
