@@ -172,7 +172,7 @@ build/logs.stamp: build/sim.stamp
 
 build/page.stamp: build/sim.stamp tools/build_page.py tools/openapi.py tools/package.json \
 		tools/guide.py README.md README.fr.md tools/firmware.py lib/parallelator/catalog.py \
-		lib/parallelator/show/selftest.py \
+		lib/parallelator/show/selftest.py lib/parallelator/show/outlook.py \
 		$(wildcard lib/parallelator/web/ui/*)
 	@$(VENV)/python tools/build_page.py
 	@touch $@

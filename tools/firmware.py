@@ -19,6 +19,11 @@ def selftest():
     return _module("show.selftest")
 
 
+def outlook():
+    """The module parallelator.show.outlook: what the report of a show may tell to do."""
+    return _module("show.outlook")
+
+
 def zone():
     """The module parallelator.zone: local time from a POSIX TZ string."""
     return _module("zone")

@@ -16,7 +16,7 @@ TOTALS = fields(
         for key in (
             *("name", "version", "language", "uptime_ms", "time", "boot", "bus", "max", "min"),
             *("mean_mv", "discharge_mah", "charge_mah", "energy"),
-            *("promise_a", "n_minus_1", "n_minus_1_then", "cascade", "show"),
+            *("promise_a", "n_minus_1", "n_minus_1_then", "cascade", "show", "report", "selftest"),
         )
     },
     alarm_count="int",
@@ -49,8 +49,10 @@ def exactly(required, more=()):
 
 
 DEVICE = exactly(
-    {"ids": {"pattern": f"^{NODE}(_battery_[0-9]+)?$"}, "name": TEXT, "mf": TEXT, "sw": TEXT},
+    {"ids": {"pattern": f"^{NODE}(_battery_[0-9]+)?$"}, "name": TEXT},
     {
+        "mf": TEXT,
+        "sw": TEXT,
         "mdl": TEXT,
         "sn": {"type": "string"},
         "cu": {"type": "string", "pattern": "^http://[^/]+/$"},
@@ -96,7 +98,9 @@ def components():
     sentences = {"json_attr_t": TOPIC, "json_attr_tpl": TEXT}
     yield entity("binary_sensor", found | {"dev_cla": {"const": "problem"}}, sentences)
     yield entity("switch", found | {"pl_on": {"const": "AUTO"}, "pl_off": {"const": "OFF"}})
-    yield entity("button", {"pl_prs": {"enum": ["RESET", "RESTART"]}}, {"dev_cla": TEXT})
+    yield entity(
+        "button", {"pl_prs": {"enum": ["RESET", "RESTART", "SELFTEST"]}}, {"dev_cla": TEXT}
+    )
     yield entity("update", found | {"dev_cla": {"const": "firmware"}, "l_ver_t": TEXT})
     yield entity("event", {"evt_typ": array(of("str")) | {"uniqueItems": True}})
     yield exactly({"p": {"enum": ["sensor", "switch", "button"]}})

@@ -9,7 +9,8 @@ import firmware
 
 CATALOG = firmware.catalog()
 SELFTEST = firmware.selftest()
-VERDICT = {"enum": list(SELFTEST.VERDICTS)}
+OUTLOOK = firmware.outlook()
+VERDICT = {"enum": list(CATALOG.VERDICTS)}
 STATES = CATALOG.names(CATALOG.STATES)
 REASONS = CATALOG.names(CATALOG.REASONS)
 SEVERITY = {"enum": list(CATALOG.SEVERITIES)}
@@ -155,6 +156,13 @@ SCHEMAS = {
             "description": "Show mode: how long it stands, and by how much the batteries outlast "
             "it at this load",
         },
+        report=of("int?") | {
+            "description": "Number of the report of a show that has ended since the start",
+        },
+        selftest={
+            "enum": [*CATALOG.VERDICTS, CATALOG.RUNNING, None],
+            "description": "What the last self-test since the start found; null without one",
+        },
         batteries=array(BATTERY) | {"minItems": 16, "maxItems": 16},
         alarms=array(fields(
             code={"enum": ALARMS}, severity=SEVERITY, n="int?", since_ms="int", known_ms="int?",
@@ -221,6 +229,37 @@ SCHEMAS = {
                 value={"type": ["integer", "string"]},
             )),
         )),
+    ),
+    "ShowReport": fields(
+        running="bool",
+        result=optional(fields(
+            number="int", time="str?", length_s="int", cut="bool", whole="bool",
+            selftest=optional(fields(number="int", time="str?", verdict=VERDICT)),
+            boot="int", restarts="int", dark_s="int", darks="int", short_s="int", weak_s="int",
+            first_pct="int?", last_pct="int?",
+            rig=fields(
+                discharge_ma="int?", discharge_s="int", charge_ma="int?", charge_s="int",
+                high_mv="int?", high_s="int", low_mv="int?", low_s="int", power_w="int?",
+            ),
+            batteries=array(fields(
+                n="int", trips="int", closings="int", lost_s="int", out_mah="int", in_mah="int",
+                out_wh="num?", in_wh="num?", first_pct="int?", last_pct="int?",
+                discharge_ma="int?", charge_ma="int?", high_mv="int?", low_mv="int?",
+            )),
+            closest=array(fields(
+                limit={"enum": [row[0] for row in OUTLOOK.LIMITS]}, n="int", value="int",
+                bound="int", margin_pct="int", at_s="int",
+            )),
+            trips=array(fields(**TRIP)),
+            tasks=array(fields(
+                n="int", code={"enum": sorted({row[0] for row in OUTLOOK.TASKS})},
+                level=SEVERITY, value={"type": ["integer", "string"]},
+            )),
+        )) | {
+            "description": "Of the last show: what it took; how near it came to each limit; the "
+            "records of its trips; what to look at before the next, the worst first. Times are in "
+            "seconds from its beginning; battery 0 is the rig",
+        },
     ),
     "Update": fields(
         phase={"enum": ["idle", "receiving", "ready"]}, offered="str?", received="int",
@@ -356,6 +395,7 @@ def page_paths():
         "/app.js": {"get": page("Its script.", "text/javascript; charset=utf-8")},
         "/charts.js": {"get": page("Its charts.", "text/javascript; charset=utf-8")},
         "/guide.html": {"get": page("Its field guide.", "text/html; charset=utf-8")},
+        "/report.js": {"get": page("Its report of a show.", "text/javascript; charset=utf-8")},
         "/settings.js": {"get": page("Its settings.", "text/javascript; charset=utf-8")},
         "/qr.js": {"get": page("Its QR codes.", "text/javascript; charset=utf-8")},
         "/style.css": {"get": page("Its looks.", "text/css; charset=utf-8")},
@@ -553,6 +593,7 @@ def controller_paths():
     unix_s = fields(unix_s={"type": "integer", "minimum": 1577836800, "maximum": 3092601600})
     return {
         "/api/show": {
+            "get": read("The report of the last show.", ref("ShowReport")),
             "post": change(
                 "Begin show mode, or move its end: only off is taken until then.",
                 SHOW,

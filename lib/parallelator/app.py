@@ -29,6 +29,7 @@ from parallelator.records.sample_ring import SampleRing
 from parallelator.records.storage import Storage
 from parallelator.rig import Rig
 from parallelator.scheduler import Scheduler
+from parallelator.show import UNTOLD
 from parallelator.snapshot import BATTERIES, BOARDS, RIG, Snapshot
 
 CONFIG_FILES = ("config.json", "/sd/config.json")
@@ -43,6 +44,7 @@ _CAUSES = (1, "reset_power"), (2, "reset_hard"), (3, "reset_watchdog"), (5, "res
 _TCA_BASE = const(0x20)
 _POWERED_ON = const(1)  # machine.PWRON_RESET
 _LOOK_MS = const(1000)
+_STEP_MS = const(5)  # a look is in no hurry
 _SHOW_S = const(90000)  # 24 h, rounded up to a minute, and the hour by which clocks are set back
 _CARD_MS = const(3000)  # the longest wait for the card before the protection starts
 
@@ -300,7 +302,7 @@ class App:
         self.rig.settled = True
         if ended:
             self.events.emit("updated", RIG, 0, 0, 0)
-        if self.rig.show[0]:
+        if self.rig.show[0] or fatfile.there(UNTOLD):
             await self._show()
 
     def _start_radio(self):
@@ -342,8 +344,8 @@ class App:
         await rig.meter.run(rig)
 
     async def _cascade(self):
-        from parallelator.show import follow_schedule
         from parallelator.show.cascade import Cascade
+        from parallelator.show.schedule import follow_schedule
 
         rig = self.rig
         if rig.cascade is None:
@@ -364,15 +366,16 @@ class App:
                 # Two steps at once: to go on costs others as much as a step.
                 for _ in steps:
                     next(steps, None)
-                    await asyncio.sleep_ms(0)
+                    await asyncio.sleep_ms(_STEP_MS)
 
     async def _show(self):
-        """Show mode goes on after a reset; in safe mode it is over: settings have to be mended."""
+        """Show mode goes on after a reset, and a power cut owes a report; in safe mode it is over:
+        settings have to be mended."""
         from parallelator.show.mode import finish, follow
 
         if self.safe:
             finish(self.rig)
-        await follow(self.rig)
+        await follow(self.rig, resumed=True)
 
     async def _mqtt(self):
         # One by one, so that no tick waits for all of them.

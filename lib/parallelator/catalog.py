@@ -38,6 +38,10 @@ WISH_OFF = const(1)
 ACTIONS = ("off", "auto", "on", "reset")
 """What an operator may ask of a battery."""
 
+VERDICTS = ("go", "unmeasured", "watch", "no_go")
+RUNNING = "running"
+"""What a self-test has found, the worst last; and that one runs."""
+
 DISCONNECTED = "disconnected"
 """What an operator may say of a board that does not answer: its batteries hang on nothing."""
 
@@ -251,6 +255,7 @@ CODES = (
     ("selftest", "notice", "", _EVENT),
     ("show_begun", "notice", "", EVENT | PAGE | LOG | BY_HAND),
     ("show_over", "notice", "", EVENT | PAGE | LOG),
+    ("show_report", "notice", "", EVENT | PAGE | LOG),
     ("limits_saved", "notice", "", _HAND),
     ("settings_saved", "notice", "", _HAND),
     ("time_set", "notice", "time", _HAND),

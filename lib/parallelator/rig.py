@@ -51,8 +51,11 @@ class Rig:
             `mhz`, `i2c_driver`, `psram`; meter: the `Meter`, None without the capacity of the
             batteries; cascade: the `Cascade`, None before it is up; save: `Saving.save_text` of
             web, None before the page is up; selftest: the `SelfTest` that runs, or the result of
-            the last one as JSON that no card has, None without one. They are set after the others.
+            the last one as JSON that no card has, None without one; verdict: what it found, one of
+            `catalog.VERDICTS`, or that it runs, `RUNNING`. They are set after the others.
         show: array of one: the uptime in s at which show mode ends, 0 = it does not stand.
+        report: number of the report of the last show since boot, None without one; tally: the
+            `Tally` that it is told from while no card has it, else None.
     """
 
     def __init__(
@@ -111,7 +114,7 @@ class Rig:
         self.boot, self.controller = 0, {}
         self.datalog, self.network, self.mqtt = datalog, network, mqtt
         self.meter, self.cascade, self.save = meter, cascade, save
-        self.selftest = None
+        self.selftest = self.verdict = self.report = self.tally = None
         self.show = array("i", [0])
         self.words = Words(values["language"])
 

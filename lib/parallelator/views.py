@@ -93,6 +93,8 @@ def rig_view(rig: "Rig"):
         "margin_s": told[1],
         "until": rig.clock.iso(-told[0]),
     }
+    view["report"] = rig.report
+    view["selftest"] = rig.verdict
     return view
 
 

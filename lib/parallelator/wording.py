@@ -23,6 +23,7 @@ _PARTS = tuple(
         "console",
         "json",
         "cascade",
+        "verdict",
     ]
 )
 """Parts of a file in messages/ that are used here; the page uses the others as well."""
@@ -126,6 +127,10 @@ class Words:
     def state(self, name: str):
         """A state, one of the codes of STATES, in words."""
         return self._word("state", name)
+
+    def verdict(self, name: str):
+        """What the last self-test found, or that one runs, in words."""
+        return self._word("verdict", name)
 
     def reason(self, name: str):
         """A reason, one of the codes of REASONS, in words."""

@@ -2,6 +2,7 @@
 """Logs as the firmware writes them, made up for the tests of tools/logs."""
 
 import io
+import json
 from datetime import datetime, timedelta
 
 from logs import archive
@@ -79,6 +80,47 @@ def life(*nights):
         for night, n, capacity, error, now, first in nights
     ]
     return "".join(f"{line:127}\n" for line in [head, *lines]).encode()
+
+
+def show(time="2026-07-16T20:01:00Z", **more):
+    """The report of a show of two hours, as the firmware keeps it, in bytes."""
+    battery = {
+        **{"n": 1, "trips": 0, "closings": 1, "lost_s": 0, "out_mah": 4100, "in_mah": 0},
+        **{"out_wh": 106.2, "in_wh": 0.0, "first_pct": 91, "last_pct": 60},
+        **{"discharge_ma": 9700, "charge_ma": 0, "high_mv": 27900, "low_mv": 25100},
+    }
+    tripped = {**battery, "n": 2, "trips": 2, "out_wh": 99.9, "first_pct": None, "last_pct": None}
+    report = {
+        **{"number": 3, "time": time, "length_s": 7200, "cut": False, "whole": True},
+        "selftest": {"number": 5, "time": "2026-07-16T18:00:00Z", "verdict": "watch"},
+        **{"boot": 2, "restarts": 0, "dark_s": 12, "darks": 1, "short_s": 0, "weak_s": 40},
+        **{"first_pct": 91, "last_pct": 60},
+        "rig": {
+            **{"discharge_ma": 19100, "discharge_s": 1860, "charge_ma": 0, "charge_s": 0},
+            **{"high_mv": 27900, "high_s": 0, "low_mv": 25100, "low_s": 7100, "power_w": 480},
+        },
+        "batteries": [battery, tripped],
+        "closest": [
+            {
+                **{"limit": "discharge", "n": 1, "value": 9700, "bound": 10000},
+                **{"margin_pct": 3, "at_s": 1860},
+            }
+        ],
+        "trips": [
+            {
+                **{"id": "2-1", "n": 2, "reason": "overcurrent", "value": 25000},
+                **{"time": "2026-07-16T20:05:30Z", "boot": 2, "uptime_ms": 330000},
+            }
+        ],
+        "tasks": [
+            {"n": 0, "code": "alarm", "level": "danger", "value": "bus_unheld"},
+            {"n": 2, "code": "tripped", "level": "trouble", "value": 2},
+            {"n": 1, "code": "discharge", "level": "trouble", "value": 97},
+            {"n": 2, "code": "discharge", "level": "trouble", "value": 92},
+            {"n": 0, "code": "recharge", "level": "notice", "value": 900},
+        ],
+    }
+    return json.dumps(report | more).encode()
 
 
 def flawed():

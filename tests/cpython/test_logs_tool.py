@@ -11,11 +11,13 @@ from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import jsonschema
 import pytest
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
 import logs_fixture as fixture
+import openapi
 from browser import launch
 from logs import drawing, night, sources
 
@@ -139,6 +141,47 @@ def test_the_health_of_packs_is_read_from_the_card(card, tmp_path, capsys):
     file = card / "log/2026-07-16.csv"
     assert night.main([str(file), "-o", str(tmp_path / "night.html")]) == 0
     assert "health %" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("language", ["en", "fr"])
+def test_the_reports_of_the_shows_of_the_night_are_told(card, tmp_path, capsys, language):
+    document = openapi.SCHEMAS["ShowReport"]
+    jsonschema.validate({"running": False, "result": json.loads(fixture.show())}, document)
+    page = tmp_path / "night.html"
+    arguments = [str(card), "-o", str(page), "--language", language]
+    assert night.main(arguments) == 0
+    assert "Report of the show" not in capsys.readouterr().out
+    assert 'class="show"' not in page.read_text()
+    shows = card / "shows"
+    shows.mkdir()
+    (shows / "3.json").write_bytes(fixture.show())
+    (shows / "2.json").write_bytes(fixture.show("2026-07-14T20:01:00Z", number=2))
+    (shows / "4.json").write_bytes(fixture.show(None, number=4, boot=2, selftest=None))
+    (shows / "5.json").write_bytes(fixture.show(None, number=5, boot=1))
+    (shows / "6.json").write_bytes(fixture.show()[:500])
+    (shows / "now.bin").write_bytes(b"x")
+    assert night.main(arguments) == 0
+    said = capsys.readouterr().out
+    assert "Report of the show, 2026-07-16 20:01, 2 h 00 min:" in said
+    assert said.count("Report of the show") == 2, "the second has no clock, but the boot"
+    for line in (
+        "206\u00a0Wh given, 0\u00a0Wh taken",
+        "highest load 19.1\u00a0A, 480\u00a0W, 20:32",
+        "charge 91\u00a0% to 60\u00a0%",
+        "output dark for 12\u00a0s, 1×",
+        "Self-test before it: 5, 2026-07-16 18:00, watch.",
+        "No self-test before it.",
+        "Battery 2: opened by itself 2×.",
+        "Batteries 1–2: came to 92–97\u00a0% of the highest discharge current.",
+        "Discharge current: battery 1, 9.7\u00a0A, limit 10.0\u00a0A, 20:32",
+        "Battery 2: far too much current, 20:05:30",
+        "limit 10.0\u00a0A, + 31 min 00 s",
+    ):
+        assert line in said, line
+    text = page.read_text()
+    words = {"en": ("Battery 2: opened", "25.10"), "fr": ("Batterie 2\u00a0: coupée", "25,10")}
+    assert all(word in text for word in words[language])
+    assert text.count('<section class="show"') == 2 and "{" not in text.split('class="show"')[1]
 
 
 def test_a_small_picture_is_made_anew(card, tmp_path, capsys):

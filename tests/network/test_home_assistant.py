@@ -12,8 +12,8 @@ from rigs import ROOT, simulated
 
 SOAK = os.environ.get("SOAK") == "1"
 RIGS = 20 if SOAK else 3
-MESSAGES = 9 + 4 * 4
-ENTITIES = 39 + 4 * 16
+MESSAGES = 10 + 4 * 4
+ENTITIES = 41 + 4 * 16
 
 
 def told(listener):

@@ -92,7 +92,7 @@ def test_what_a_late_listener_needs_is_retained_and_nothing_else(stage):
     assert BASE + "/status" in kept
     rest = [topic for topic in kept if not topic.endswith("/config")]
     assert rest == [BASE + "/status"]
-    assert len(kept) == 1 + 9 + 8 * 4
+    assert len(kept) == 1 + 10 + 8 * 4
 
 
 def test_every_entity_is_about_something_that_is_published(stage):
@@ -105,7 +105,7 @@ def test_every_entity_is_about_something_that_is_published(stage):
         "Été 1 Battery 1",
     ]
     entities = [entity for message in messages for entity in message["cmps"].values()]
-    assert len({entity["uniq_id"] for entity in entities}) == len(entities) == 39 + 8 * 16
+    assert len({entity["uniq_id"] for entity in entities}) == len(entities) == 41 + 8 * 16
     for message in messages:
         assert heard[message["avty_t"]] == "online"
         value = json.loads(heard[message["stat_t"]])

@@ -75,7 +75,7 @@ def test_all_of_it_is_published_while_the_broker_is_good():
     # Battery 2 is told to be open, and shows 22 A as one that is welded does.
     assert json.loads(broker["last"][BASE + "/state"])["bus"]["connected"] == 16
     configs = [topic for topic in counts if topic.startswith("homeassistant/")]
-    assert len(configs) == 9 + 4 * 16 and all(counts[topic] == 1 for topic in configs)
+    assert len(configs) == 10 + 4 * 16 and all(counts[topic] == 1 for topic in configs)
 
 
 def test_a_broker_that_hangs():
@@ -146,6 +146,25 @@ def test_commands_reach_the_guard():
     assert moves(deaf, 3, 20) == []
 
 
+def test_a_self_test_is_begun_and_its_result_is_told():
+    def told(duration_s):
+        say = {"do": "broker_says", "topic": BASE + "/set", "payload": "SELFTEST"}
+        report = play(
+            duration_s=duration_s,
+            batteries=4,
+            load=[[0, 6]],
+            settings={"mqtt": {"interval_s": 2, "commands": True, "discovery": False}},
+            steps=[{"at": 0, "do": "broker"}, dict(say, at=20)],
+        )
+        clean(report)
+        return json.loads(report["broker"]["last"][BASE + "/state"])["selftest"], report
+
+    assert told(19)[0] is None
+    assert told(25)[0] == "running"
+    verdict, report = told(70)
+    assert verdict and verdict == report["selftest"]["verdict"], (verdict, report["selftest"])
+
+
 def test_a_flood_of_commands_changes_forty_times_in_ten_seconds():
     flood = [
         {
@@ -204,7 +223,7 @@ def test_home_assistant_is_told_again_when_it_was_born():
     birth = {"do": "broker_says", "topic": "homeassistant/status", "payload": "online"}
     report = with_broker(dict(birth, at=20), dict(birth, at=30, payload="offline"), duration_s=39)
     configs = [n for t, n in report["broker"]["messages"].items() if t.endswith("/config")]
-    assert len(configs) == 9 + 4 * 4 and set(configs) == {2}, configs
+    assert len(configs) == 10 + 4 * 4 and set(configs) == {2}, configs
 
 
 def test_events_that_were_not_sent_in_time_are_counted_and_the_last_ones_come():

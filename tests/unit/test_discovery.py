@@ -17,7 +17,7 @@ NODE = "parallelator_246f280102%02x"
 class Rig:
     """What Mqtt asks of a rig."""
 
-    meter = cascade = selftest = None
+    meter = cascade = selftest = report = verdict = None
     save = None
     show_s = WholeRig.show_s
     is_held = WholeRig.is_held
@@ -82,10 +82,11 @@ def test_twenty_rigs_are_twenty_devices_with_sixteen_batteries_each():
             device = config["dev"]
             assert topic.startswith("homeassistant/device/%s/" % node), topic
             assert device["ids"].startswith(node) and config["o"]["name"] == "Parallelator"
-            if device["ids"] == node:
-                assert "via_device" not in device and device["cu"] == "http://192.168.1.20/"
-            else:
-                assert device["via_device"] == node, device
+            assert device.get("via_device", node) == node, device
+            assert ("via_device" in device) == (device["ids"] != node), device
+            first = topic.endswith(("/rig/config", "_%s/config" % device["ids"].split("_")[-1]))
+            url = "http://192.168.1.20/" if first else None
+            assert device.get("cu") == url and ("mf" in device) == first, topic
             found[device["ids"]] = node
             for component in config["cmps"].values():
                 assert len(component) == 1 or component["uniq_id"].startswith(node + "_")
@@ -122,6 +123,21 @@ def test_an_alarm_of_the_rig_is_an_entity_each():
         if holds & catalog.ALARM and holds & catalog.RIG_ONLY:
             assert found[code]["p"] == "binary_sensor" and found[code]["dev_cla"] == "problem"
             assert "'%s'" % code in found[code]["val_tpl"]
+
+
+def test_the_result_of_a_self_test_is_told_in_the_language_of_the_rig():
+    for language, words in (
+        ("en", ["go", "not measured", "watch", "no go", "running"]),
+        ("fr", ["bon", "pas mesuré", "à surveiller", "à ne pas utiliser", "en cours"]),
+    ):
+        found = {key: component for _, key, component in entities(made(language=language), [0])}
+        sensor = found["verdict"]
+        assert sorted(sensor["ops"]) == sorted(words) and sensor["dev_cla"] == "enum", sensor
+        begin, end = "{{ ", "[value_json.selftest]|default(none) }}"
+        assert sensor["val_tpl"].startswith(begin) and sensor["val_tpl"].endswith(end), sensor
+        told = json.loads(sensor["val_tpl"][len(begin) : -len(end)])
+        codes = catalog.VERDICTS + (catalog.RUNNING,)
+        assert [told[code] for code in codes] == words, told
 
 
 def test_states_are_told_in_the_language_of_the_rig():
@@ -197,7 +213,7 @@ def test_without_commands_switch_and_buttons_are_named_to_be_removed():
         for _, config in devices(made(commands=commands), [0, 3]):
             found.update({config["dev"]["ids"] + key: c for key, c in config["cmps"].items()})
             assert ("cmd_t" in config) == (commands and "event" not in config["cmps"])
-        for key in ("reset", "restart"):
+        for key in ("reset", "restart", "selftest"):
             assert (len(found[NODE % 1 + key]) > 1) == commands, key
         for key in ("switch", "reset"):
             component = found[NODE % 1 + "_battery_3" + key]

@@ -99,7 +99,7 @@ def test_the_order_after_a_connection():
     assert topics[:4] == ["/status", "ping", "/event", "/event"], topics
     assert topics[4:9] == ["/battery/%d" % n for n in (1, 2, 3, 4)] + ["/state"], topics
     rest = [topic for topic in topics[9:] if topic.startswith("homeassistant/")]
-    assert len(rest) == 9 + 4 * 4, rest
+    assert len(rest) == 10 + 4 * 4, rest
     # what was told before Home Assistant knew of it is told again
     again = [topic for topic in topics[9:] if topic not in rest]
     assert sorted(again) == ["/battery/%d" % n for n in (1, 2, 3, 4)], again
@@ -156,7 +156,7 @@ def test_without_discovery_all_that_the_broker_keeps_is_removed():
     bench.kept += [("homeassistant/sensor/%s/battery_2_power/config" % NODE, True)]
     bench.run()
     found = [taken for taken in bench.link.taken if taken[0].endswith("/config")]
-    assert len(found) == 9 + 12 and not any(text for _, text in found), found
+    assert len(found) == 10 + 12 and not any(text for _, text in found), found
 
 
 def test_commands_are_taken_while_they_are_allowed_and_not_longer():
@@ -455,7 +455,7 @@ def test_home_assistant_is_told_again_at_most_each_half_minute():
         dues.append(bench.mqtt._birth_due)
     assert dues[0] is not None and dues == [dues[0]] * 3
     bench.mqtt._birth_due = bench.rig.clock.ms()
-    assert len(described(bench.run(greet=False))) == 9 + 4 * 4
+    assert len(described(bench.run(greet=False))) == 10 + 4 * 4
     bench.mqtt._heard(b"homeassistant/status", b"online", False)
     assert bench.rig.clock.diff(bench.mqtt._birth_due, bench.rig.clock.ms()) > 20000
 

@@ -2,15 +2,19 @@
 """Show mode: its end, what it holds back, and that it goes on after a reset."""
 
 import asyncio
+import errno
+import json
 import sys
 import time
 from array import array
 
-from parallelator import catalog
+from parallelator import catalog, settings
 from parallelator.clock import Clock
+from parallelator.protection.rules import Limits
 from parallelator.records.rtc_state import RtcState
 from parallelator.rig import Rig as WholeRig
-from parallelator.show import follow_schedule, mode
+from parallelator.show import mode, report
+from parallelator.show.schedule import follow_schedule
 from parallelator.snapshot import Snapshot
 from parallelator.views import show
 
@@ -20,8 +24,19 @@ EVENING = 1784059200  # 2026-07-14 20:00 UTC, 22:00 in Paris
 
 
 class Events(list):
+    count = 0
+
     def emit(self, code, i, state, reason, value):
         self.append((code, value))
+
+
+class Card:
+    """There is none."""
+
+    mounted = writable = False
+
+    def fail(self, error):
+        assert error.errno == errno.ENOENT
 
 
 class Meter:
@@ -33,7 +48,8 @@ class Meter:
 class Rig:
     """As much of a rig as show mode asks for; its clock shows `unix_s`, None = it is not set."""
 
-    selftest = meter = None
+    selftest = meter = cascade = report = tally = None
+    boot = 7
     show_s = WholeRig.show_s
 
     def __init__(self, unix_s=EVENING, zone=PARIS):
@@ -45,6 +61,16 @@ class Rig:
         self.show = array("i", [0])
         self.events = Events()
         self.tasks = 0
+        self.card = Card()
+        self.guard = self.balance = self
+        self.limits = Limits(settings.defaults())
+        self.blackbox = self
+
+    def records(self):
+        return ()
+
+    def lag_mv(self, i, voltage_mv):
+        return 0
 
     async def run_after_guard(self, coroutine):
         self.tasks += 1
@@ -114,7 +140,7 @@ def test_only_off_is_taken_and_what_brings_a_dark_output_back():
     assert mode.is_held(rig.snap, "disconnected"), "it carries"
 
 
-def test_it_begins_once_may_be_moved_and_ends_by_itself_or_by_hand():
+def test_it_begins_once_may_be_moved_ends_by_itself_or_by_hand_and_leaves_a_report():
     for by_hand in (False, True):
         rig = Rig()
 
@@ -122,6 +148,9 @@ def test_it_begins_once_may_be_moved_and_ends_by_itself_or_by_hand():
             polls = []
 
             async def sleep_ms(ms):
+                await real(0)
+                if not ms:
+                    return
                 polls.append(ms)
                 rig.snap.uptime_s += 60
                 if by_hand and len(polls) == 3:
@@ -133,7 +162,7 @@ def test_it_begins_once_may_be_moved_and_ends_by_itself_or_by_hand():
                 assert mode.begin(rig, 90) is None and mode.begin(rig, "23:00") is None
                 assert rig.show_s() == 3600 and mode.until(rig) == "23:00"
                 assert show(rig) == (3600, None)
-                for _ in range(3):
+                for _ in range(2000):
                     await real(0)
             finally:
                 asyncio.sleep_ms = real
@@ -142,8 +171,14 @@ def test_it_begins_once_may_be_moved_and_ends_by_itself_or_by_hand():
         polls = asyncio.run(main())
         assert polls == (3 if by_hand else 60), polls
         assert rig.tasks == 1 and rig.show[0] == 0
-        assert rig.events == [("show_begun", 90), ("show_begun", 60), ("show_over", 0)], rig.events
-        assert "parallelator.show.mode" not in sys.modules, "its memory is free"
+        events = ["show_begun 90", "show_begun 60", "show_over 0", "show_report 0"]
+        assert ["%s %d" % row for row in rig.events] == events, rig.events
+        for name in ("mode", "tally", "outlook", "report", "results", "last_ten"):
+            assert "parallelator.show." + name not in sys.modules, "its memory is free"
+        told = json.loads("".join(report.pieces(rig.tally)))
+        assert told["length_s"] == (180 if by_hand else 3600) and told["number"] == 1
+        assert told["dark_s"] == told["length_s"] and told["whole"] and not told["cut"]
+        assert told["batteries"] == told["tasks"] == [] and told["selftest"] is None
 
 
 def test_a_schedule_begins_a_show_once_a_day():
@@ -168,7 +203,7 @@ def test_a_schedule_begins_a_show_once_a_day():
     try:
         rig = rig_with("22:30-1:00")
         assert run(rig, 0, 0, 29, 30, 31, 179, 180)[1] == [0, 0, 150, 149, 1, 0]
-        assert rig.events == [("show_begun", 150)], rig.events
+        assert ["%s %d" % row for row in rig.events] == ["show_begun 150"], rig.events
         # Each day, also from the middle on; what somebody has ended is over.
         last, left_min = run(rig, 0, 1440 + 60)
         assert left_min == [120]

@@ -27,7 +27,7 @@ class Paces:
 class Rig:
     """What a frame tells of."""
 
-    meter = cascade = None
+    meter = cascade = report = verdict = None
     saves = 0
 
     def __init__(self, snap):
@@ -60,3 +60,23 @@ def test_a_frame_a_second():
 def test_a_change_of_state_is_pushed_within_200_ms():
     for trips_at_ms in range(0, 1000, 100):
         assert waited_ms(trips_at_ms) <= trips_at_ms + 200
+
+
+def test_a_frame_for_which_there_is_no_memory_is_left_out():
+    snap = Snapshot()
+    here = live.Live(Rig(snap))
+    here.clients = 1
+    live.asyncio = Paces(snap, 10000)
+    made = live.frame
+
+    async def short(rig, number):
+        raise MemoryError
+
+    live.frame = short
+    try:
+        asyncio.run(here.step())
+    finally:
+        live.frame = made
+    assert here.number == 0
+    asyncio.run(here.step())
+    assert here.number == 1

@@ -4,8 +4,9 @@
 import json
 import re
 
-from parallelator import snapshot
-from parallelator.show.selftest import FINDINGS, MEASURES, STOPS, VERDICTS
+from parallelator import catalog, snapshot
+from parallelator.show.outlook import LIMITS, TASKS
+from parallelator.show.selftest import FINDINGS, MEASURES, STOPS
 
 PACKAGE = snapshot.__file__.rsplit("/", 1)[0]
 
@@ -22,6 +23,8 @@ SECTIONS = (
     "refused",
     "update",
     "selftest",
+    "report",
+    "verdict",
     "mqtt",
     "entity",
     "json",
@@ -75,7 +78,15 @@ def test_every_refusal_has_words():
 
 def test_whatever_a_self_test_says_has_words_and_none_is_left_over():
     codes = [row[0] for row in FINDINGS if row[0] != "alarm"]  # an alarm has its own
-    assert set(codes + list(VERDICTS + MEASURES + STOPS)) == set(load("en")["selftest"])
+    assert set(codes + list(MEASURES + STOPS)) == set(load("en")["selftest"])
+    assert set(catalog.VERDICTS + (catalog.RUNNING,)) == set(load("en")["verdict"])
+
+
+def test_whatever_a_report_says_has_words_and_none_is_left_over():
+    codes = {row[0] for row in TASKS if row[0] != "alarm"} | {"limit_" + row[0] for row in LIMITS}
+    texts = "none energy flow peak volts soc dark weak partial cut selftest untested tasks calm "
+    texts += "close near trips columns"
+    assert codes | set(texts.split()) == set(load("en")["report"])
 
 
 def test_every_refusal_of_an_update_has_words_and_none_is_left_over():

@@ -153,7 +153,7 @@ class Rig:
     """What `serve` asks of a rig before anybody asks for more than the stream."""
 
     boot = 1
-    meter = cascade = None
+    meter = cascade = report = verdict = None
     saves = 0
     pending = {}
     events = Events(None)

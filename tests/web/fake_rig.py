@@ -34,7 +34,7 @@ from parallelator.clock import Clock
 from parallelator.energy.calibration import Calibration
 from parallelator.energy.charge import Charge
 from parallelator.health import Collector
-from parallelator.protection.rules import Limits
+from parallelator.protection.rules import Balance, Limits
 from parallelator.records.blackbox import BlackBox
 from parallelator.records.card import FOLDER
 from parallelator.records.datalog import LOGS
@@ -138,6 +138,8 @@ class Datalog:
 
     name = "2026-07-13.csv"
 
+    number = "0123456789ab"
+
     def __init__(self):
         self.held = []
 
@@ -207,6 +209,7 @@ class Guard:
         self.presses = False
         self.trials = 0
         self.wishes = self.alert_proven = 0
+        self.balance = Balance(snap, limits)
 
     def trip_pending(self):
         """As the guard's."""
@@ -323,11 +326,12 @@ class Meter:
         self.told = tuple(told)
         labels = [20000] * BATTERIES
         charge = Charge("nmc", 7, labels, 24000)
+        self.charge = charge
         self.calibration = Calibration(charge, labels, curve, NoFlash(), None)
         self.health = Health()
         self.packs = None
         self._snap = snap
-        self.out_dwh = self.in_dwh = [12345] * BATTERIES
+        self.out_dwh, self.in_dwh = [12345] * BATTERIES, [12345] * BATTERIES
         charge, error = self.told[:2]
         for i in range(BATTERIES):
             snap.soc_pct[i] = NO_CHARGE if charge is None else min(charge + i % 3, 100)
@@ -338,6 +342,11 @@ class Meter:
         if self.told[0] is None:
             return [None] * (end - begin)
         return [min(self.told[0] + series % 3 + end - k, 100) for k in range(begin, end)]
+
+    def known(self, i):
+        """As the meter's: (charge, deviation), None when nobody knows it."""
+        pct = self._snap.soc_pct[i]
+        return None if pct == NO_CHARGE else (pct / 100, 0.02)
 
     def forget(self, i):
         """Another pack is at place i."""
@@ -472,7 +481,7 @@ class FakeRig(Rig):
         elif command == "protect":
             self.card.protect(args[0])
         elif command == "pull":
-            self.card.mounted = False
+            self.card.mounted = self.card.writable = False
             self.card.free = None
             self.card.state = "sd_absent"
         elif command == "extreme":
@@ -516,6 +525,8 @@ class FakeRig(Rig):
             self.snap.uptime_s = 600 - int(args[0])
         elif command == "pass":
             self.snap.uptime_s += int(args[0])
+            for i in range(BATTERIES) if self.meter else ():
+                self.meter.out_dwh[i] += int(args[0]) * self.snap.current_ma[i] // 14000
         elif command == "ap":
             self.network.wifi.ap_ip = args[0]
         else:

@@ -14,7 +14,8 @@ STATE = {
     "name", "version", "uptime_ms", "time", "boot", "bus", "max", "min", "mean_mv",
     "discharge_mah", "charge_mah", "batteries", "alarms", "language", "writable", "logged_in",
     "energy", "discharge_wh", "charge_wh", "max_discharge_ma", "max_charge_ma", "unused",
-    "pending", "saves", "promise_a", "n_minus_1", "n_minus_1_then", "cascade", "show",
+    "pending", "saves", "promise_a", "n_minus_1", "n_minus_1_then", "cascade", "show", "report",
+    "selftest",
 }  # fmt: skip
 
 

@@ -19,7 +19,10 @@ from pathlib import Path
 
 from device import build
 
-PIECE = 2048
+PIECE = 1024
+"""Of a bundle, in one request. It is put together in one piece of memory: a rig in use with 128 KB
+of heap, 20 of them free, may have no free piece of 2 KB."""
+
 PATIENCE_S = 15
 PAUSE_S = 1
 TRIES = 20

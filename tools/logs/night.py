@@ -19,7 +19,7 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from logs import archive, choice, nights, report, sheet, sources  # noqa: E402 - found by the path above
+from logs import archive, choice, nights, report, sheet, shows, sources  # noqa: E402 - found by the path above
 
 
 def read(place, wanted, rig, until):
@@ -37,7 +37,10 @@ def read(place, wanted, rig, until):
     names = [*chosen.others, *chosen.names]
     found = archive.join(files, names, until, chosen.window, chosen.rigs)
     found.flaws += chosen.flaws
-    return found, nights.night_of(found, wanted, sources.lives(place, chosen.below))
+    lives = sources.beside(place, "packs", ".csv", chosen.below)
+    night = nights.night_of(found, wanted, lives)
+    night.shows = shows.of(sources.beside(place, "shows", ".json", chosen.below), night)
+    return found, night
 
 
 def each(found, night):
@@ -76,12 +79,15 @@ def main(arguments=None, now=None):
         print(error, file=sys.stderr)
         return 1
     print(report.text(found, night), end="")
+    for line in shows.text(night):
+        print(line)
     if options.out.suffix == ".png":
         from logs import image as picture
     else:
         from logs import page as picture
     try:
         sheets = [sheet.sheet(one, options.language) for one in each(found, night)]
+        sheets.append(shows.sections(night, options.language))
         picture.draw(night, options.out, sheets)
     except OSError as error:
         print(error, file=sys.stderr)

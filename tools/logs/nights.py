@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-only
 """Picks one night of an archive and works out what it shows. Pure; for report.py and pictures."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -42,6 +42,7 @@ class Night:
             peak_a (the largest current, with its sign), trips; with `files` those of
             `lives.COLUMNS` as well; `id` and `label` where the log tells them.
         flaws: those in it, and those without a time; others: those elsewhere.
+        shows: list of the reports of its shows, as of `shows.of`.
         about: `parsing.About` of its rig; rigs: names of all whose logs lie there, it first.
     """
 
@@ -59,6 +60,7 @@ class Night:
     others: list
     about: About
     rigs: list
+    shows: list = field(default_factory=list)
 
 
 def night_of(archive, wanted=None, files=None):

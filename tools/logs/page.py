@@ -6,7 +6,7 @@ from html import escape
 import numpy as np
 import plotly.graph_objects as go
 
-from logs import drawing, report, sheet
+from logs import drawing, report, sheet, shows
 
 _POINTS = 2000
 _LANE_PX, _RIG_PX, _STRIP_PX, _TITLE_PX, _AXIS_PX, _TOP_PX = 38, 130, 78, 19, 52, 84
@@ -61,7 +61,7 @@ def draw(night, path, sheets=()):
         f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{escape(night.title)}</title><style>{_STYLE}{sheet.STYLE}</style></head><body>
+<title>{escape(night.title)}</title><style>{_STYLE}{sheet.STYLE}{shows.STYLE}</style></head><body>
 <h1>{escape(night.title)}</h1>
 <p>{escape(report.rig_line(night))}</p>
 <p>{escape(report.headline(night))}</p>

@@ -20,7 +20,7 @@ STYLE = """
 @media print {
   @page { size: A4; margin: 12mm; }
   body { padding: 0; max-width: none; }
-  body > :not(.sheet) { display: none; }
+  body > :not(.sheet, .show) { display: none; }
   .sheet { display: block; break-after: page; font-size: 9.5pt; color: #000;
     -webkit-print-color-adjust: exact; print-color-adjust: exact; }
   .sheet:last-of-type { break-after: auto; }

@@ -21,7 +21,7 @@ from pathlib import Path
 from logs.archive import is_log
 
 _FOLDERS = ("", "log", "sd/log")
-_LIVES = ("packs", "../packs", "sd/packs")
+_BESIDE = ("{}", "../{}", "sd/{}")
 _TIMEOUT_S = 30
 _BLOCK = 512
 _HEAD, _TAIL = 16384, 4096
@@ -90,30 +90,39 @@ def opened(text):
     return _image(path)
 
 
-def lives(text, below=""):
-    """What the card keeps of each pack: id to the content of its file in bytes; {} where the
-    source, a rig or a single log, has none. `below` is the folder of one rig of several."""
+def beside(text, name, suffix, below=""):
+    """What the card keeps in a folder beside its logs.
+
+    Args:
+        text: as of `opened`; name: of the folder, such as `packs`; suffix: of its files, in small
+            letters; below: the folder of one rig of several.
+
+    Returns:
+        dict: name without suffix to content in bytes; {} where the source, a rig or a single log,
+        has none.
+    """
     path = Path(text, below) if below else Path(text)
     if "://" in text or path.suffix.lower() == ".csv":
         return {}
     if not path.is_dir():
-        return _lives_in_image(path)
-    folders = [path / below for below in _LIVES if (path / below).is_dir()]
+        return _in_image(path, name, suffix)
+    places = [path / place.format(name) for place in _BESIDE]
+    folders = [place for place in places if place.is_dir()]
     files = [file for folder in folders[:1] for file in folder.iterdir()]
-    return {file.stem: file.read_bytes() for file in files if file.suffix.lower() == ".csv"}
+    return {file.stem: file.read_bytes() for file in files if file.suffix.lower() == suffix}
 
 
-def _lives_in_image(path):
+def _in_image(path, folder, suffix):
     volume = f"{path}@@{_partition(path)}"
     try:
-        listing = _mtools("mdir", "-b", "-i", volume, "::/packs").decode("utf-8", "replace")
+        listing = _mtools("mdir", "-b", "-i", volume, f"::/{folder}").decode("utf-8", "replace")
     except SourceError:
         return {}  # there is no such folder
     names = [line.rsplit("/", 1)[-1] for line in listing.splitlines()]
     return {
-        name[:-4]: _mtools("mtype", "-i", volume, f"::/packs/{name}")
+        name[: -len(suffix)]: _mtools("mtype", "-i", volume, f"::/{folder}/{name}")
         for name in names
-        if name.lower().endswith(".csv")
+        if name.lower().endswith(suffix)
     }
 
 

@@ -88,6 +88,10 @@ _RIG_MORE = (
     ("reset", "button", "", "RESET", _COMMANDS),
     ("restart", "button", "", "RESTART", _COMMANDS),
 )
+_RIG_TEST = (
+    ("selftest", "button", "", "SELFTEST", _COMMANDS),
+    ("verdict", "sensor", "", "verdict", 0),
+)
 _EVENT = (("event", "event", "", "event", _OLD),)
 _ATTRIBUTES = (
     ',"json_attr_t":%s,"json_attr_tpl":'
@@ -112,6 +116,8 @@ _KINDS = {
     "switch": ',"pl_on":"AUTO","pl_off":"OFF"',
     "RESET": ',"pl_prs":"RESET"',
     "RESTART": ',"pl_prs":"RESTART","dev_cla":"restart","ent_cat":"config"',
+    "SELFTEST": ',"pl_prs":"SELFTEST"',
+    "verdict": ',"dev_cla":"enum"',
     "update": ',"dev_cla":"firmware"',
 }
 """What is said of an entity by its kind. Home Assistant lists which unit and which state class
@@ -181,15 +187,19 @@ class Description:
         words, base = self._words, self._base
         identity, name, more = self._node, self._name, ',"mdl":"Parallelator"'
         commands = base + "/set"
+        via = ""
         if n:
             identity += "_" + _place(n)
             label = self._settings["batteries.%d.label" % n] or words.entity("battery", n)
             name += " " + label
             more = ',"sn":%s' % json.dumps(self._settings["batteries.%d.id" % n])
-            more += ',"via_device":"%s"' % self._node
+            via = ',"via_device":"%s"' % self._node
             commands = "%s/battery/%d/set" % (base, n)
+        more += ',"mf":"Parallelator","sw":"%s"' % VERSION
         if self._url:
             more += ',"cu":"%s"' % self._url
+        if part:  # the first message has told it
+            more = ""
         state = self._state_topic(n)
         if part == "_events":
             state = base + "/event"
@@ -199,12 +209,12 @@ class Description:
         else:
             commands = ""
         return (
-            '{"dev":{"ids":"%s","name":%s,"mf":"Parallelator","sw":"%s"%s},'
+            '{"dev":{"ids":"%s","name":%s%s%s},'
             '"o":{"name":"Parallelator","sw":"%s"},"avty_t":%s,"stat_t":%s%s,"cmps":{'
         ) % (
             identity,
             json.dumps(name),
-            VERSION,
+            via,
             more,
             VERSION,
             json.dumps(base + "/status"),
@@ -244,6 +254,11 @@ class Description:
         if kind == "enum":
             states = [self._words.state(name) for name in catalog.names(catalog.STATES)]
             text += ',"ops":' + json.dumps(states)
+        elif kind == "verdict":
+            names = catalog.VERDICTS + (catalog.RUNNING,)
+            told = {name: self._words.verdict(name) for name in names}
+            value = "{{ %s[value_json.selftest]|default(none) }}" % json.dumps(told)
+            text += ',"val_tpl":%s,"ops":%s' % (json.dumps(value), json.dumps(list(told.values())))
         elif kind == "problem":
             text += _ATTRIBUTES % json.dumps(self._state_topic(n))
         elif kind == "update":
@@ -293,6 +308,7 @@ def _parts(n: int):
     yield "", _RIG
     yield "_energy", _RIG_ENERGY
     yield "_more", _RIG_MORE
+    yield "_test", _RIG_TEST
     yield "_events", _EVENT
     codes = [
         row[0] for row in catalog.CODES if row[3] & catalog.ALARM and row[3] & catalog.RIG_ONLY

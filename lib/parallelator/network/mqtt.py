@@ -30,7 +30,7 @@ _LEAST_RETRY_MS = const(500)
 _FIRST_RETRY_MS = const(10000)
 _LAST_RETRY_MS = const(30000)
 _POLL_MS = const(100)
-_PACE_MS = const(20)
+_PACE_MS = const(20)  # from message to message: those at the page go first
 _PING_MS = const(15000)  # half of what the broker is told to wait for
 _PONG_MS = const(10000)
 _BIRTH = b"homeassistant/status"
@@ -204,8 +204,8 @@ class Mqtt:
                     await self._save()
                 if self._changed:
                     await self._settle(link)
-                if not await self._next(link):
-                    await asyncio.sleep_ms(_POLL_MS)
+                sent = await self._next(link)
+                await asyncio.sleep_ms(_PACE_MS if sent else _POLL_MS)
             raise self._lost
         finally:
             receiver.cancel()
@@ -286,7 +286,6 @@ class Mqtt:
         self._note_news(now)
         event = self._rig.events.after(self._event)
         if event:
-            await asyncio.sleep_ms(0)
             await self._send_event(link, event)
             return True
         for i in range(BATTERIES):
@@ -338,27 +337,24 @@ class Mqtt:
 
     async def _send_battery(self, link: "Link", i: int, now: int):
         rig, words = self._rig, self._rig.words
-        await asyncio.sleep_ms(0)
         self._seen[i] = _look(rig.snap, i)
         self._due[i] = self._next_due(self._due[i], now)
         view = battery_view(rig, i)
-        await asyncio.sleep_ms(0)
         mute = self._mute >> i + 1 & 1
         view["state_text"] = None if mute else words.state(view["state"])
         view["reason_text"] = words.reason(view["reason"])
-        text = json.dumps(view)
         await asyncio.sleep_ms(0)
+        text = json.dumps(view)
         alarms = []
         for code, of, _ in rig.snap.alarms():
             if of == i:
+                await asyncio.sleep_ms(0)
                 text_of = words.alarm(code, i + 1)
                 alarms.append({"code": code, "severity": catalog.severity(code), "text": text_of})
-                await asyncio.sleep_ms(0)
         text = '%s, "alarms": %s}' % (text[:-1], json.dumps(alarms))
         await self._send(link, "/battery/%d" % (i + 1), text)
 
     async def _state(self):
-        await asyncio.sleep_ms(0)
         view = rig_view(self._rig)
         await asyncio.sleep_ms(0)
         parts = []
@@ -392,7 +388,6 @@ class Mqtt:
             self._birth_due = None
             self._rest_until = self._rig.clock.add(now, _REST_MS)
             self._announce()
-        await asyncio.sleep_ms(0)
         if self._messages is None and not self._next_place():
             return False
         for message in self._messages:
@@ -408,7 +403,6 @@ class Mqtt:
             else:
                 await link.publish_pieces(topic.encode(), content)
             self._sent += 1
-            await asyncio.sleep_ms(_PACE_MS)
             return True
         self._messages = None
         return True

@@ -27,6 +27,7 @@ _SEGMENT = const(512)
 _LENGTH_BYTES = const(4)
 _ANSWER_MS = const(10000)
 _STALL_MS = const(10000)
+_PIECE_MS = const(5)  # a description is in no hurry
 _KEEPALIVE_S = const(30)
 """The broker sends the will when it hears nothing for one and a half times as long."""
 
@@ -158,7 +159,6 @@ class Link:
             OSError, asyncio.TimeoutError: the connection cannot be used any more.
         """
         self._client.publish(topic, payload, retain)
-        await asyncio.sleep_ms(0)
         await self._flush()
 
     async def publish_pieces(self, topic: bytes, pieces: "Callable[[], Iterable[str]]"):
@@ -173,7 +173,7 @@ class Link:
         length = 2 + len(topic)
         for piece in pieces():
             length += len(piece.encode())
-            await asyncio.sleep_ms(0)
+            await asyncio.sleep_ms(_PIECE_MS)
         write = self._wire.write
         write(bytes((_RETAINED,)))
         while length > 0x7F:
@@ -186,7 +186,7 @@ class Link:
             data = piece.encode()
             write(data)
             waiting += len(data)
-            await asyncio.sleep_ms(0)
+            await asyncio.sleep_ms(_PIECE_MS)
             if waiting > _SEGMENT:
                 await self._flush()
                 waiting = 0
@@ -289,8 +289,6 @@ class Link:
         stream.write(self._wire.take())
         if stream.out_buf:  # the socket did not take all of it
             await self._within(_STALL_MS, stream.drain())
-        else:
-            await asyncio.sleep_ms(0)
 
 
 def tls_context(ca_file: str):

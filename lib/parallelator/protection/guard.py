@@ -75,7 +75,7 @@ class Guard:
 
     Attributes:
         save: function () that keeps what `kept` holds; one that does nothing until it is set.
-        resistance: the `metering.Resistance` of the packs.
+        resistance: the `metering.Resistance` of the packs. balance: the `rules.Balance`.
         wishes: how many requests were accepted so far, but for those of a self-test.
     """
 
@@ -100,8 +100,8 @@ class Guard:
         self._sample = sample
         self.limits = self._limits = limits
         self._judge = rules.Judge(limits)
-        self._balance = rules.Balance(snap, limits)
-        self._warnings = Warnings(snap, limits, self._balance, emit)
+        self.balance = rules.Balance(snap, limits)
+        self._warnings = Warnings(snap, limits, self.balance, emit)
         self.resistance = metering.Resistance(snap)
         self._zero = Zero(snap.temperature_c)
         self._sensors = Sensors(i2c, snap, limits, shunt_uohm, self._zero.ma)
@@ -246,7 +246,7 @@ class Guard:
                 rules.outside(limits, rules.counting_mv(limits, voltage_mv, current_ma))
                 or not -limits.charge_ma <= current_ma <= limits.discharge_ma
                 or snap.temperature_c[i] > limits.temperature_trip_c
-                or self._balance.lag_mv(i, voltage_mv) > limits.imbalance_mv
+                or self.balance.lag_mv(i, voltage_mv) > limits.imbalance_mv
             ):
                 return False
         for name, limit in limits.__dict__.items():
@@ -509,7 +509,7 @@ class Guard:
                     alerts.settle(i)
 
     def _look_around(self):
-        balance = self._balance
+        balance = self.balance
         balance.look(self._states.on)
         self._look_at_output()
         self._sample(BATTERIES, self._now, balance.mean_mv, balance.total_ma)
@@ -611,7 +611,7 @@ class Guard:
 
     def _judge_sample(self, i: int, current_ma: int, dt: int):
         voltage_mv = self._snap.voltage_mv[i]
-        balance = self._balance
+        balance = self.balance
         seen_ms = min(dt, _GAP_MS)
         inrush_ma = self._starts.inrush_ma()
         if self._starts.trial >> i & 1:

@@ -21,6 +21,8 @@ LOGS = FOLDER + "/log"
 EVENTS = "events.csv"
 FLUSH_S = const(10)
 _POLL_MS = const(100)
+_PACE_MS = const(20)  # the log can wait: those at the page go first
+_ROWS_A_STEP = const(2)
 _RETRY_MS = const(1000)
 _FULL_MS = const(60000)
 _MB = const(1048576)
@@ -43,7 +45,7 @@ class Datalog:
 
     Attributes:
         name: of the file that is being written, None while there is none.
-        held: names of logs that somebody reads: they are not deleted meanwhile.
+        number: as above. held: names of logs that somebody reads: they are not deleted meanwhile.
     """
 
     def __init__(
@@ -67,7 +69,7 @@ class Datalog:
         self._keep_free = settings["log.keep_free_mb"] * _MB
         self._boot = boot
         self._describe = describe
-        self._number = number
+        self.number = number
         self._settings = settings
         self._next_event = 0
         self._due_s = self._interval_s
@@ -125,9 +127,10 @@ class Datalog:
             if late_s >= 0:
                 # Counted from the last due time, or a late sample would delay all that follow.
                 self._due_s += (1 + late_s // self._interval_s) * self._interval_s
-                for row in await self._sample():
+                for k, row in enumerate(self._sample()):
+                    if k % _ROWS_A_STEP == 0:
+                        await asyncio.sleep_ms(_PACE_MS)
                     file.write(row)
-                    await asyncio.sleep_ms(0)
                 if not told:
                     told = True
                     for line in self._about():
@@ -139,7 +142,7 @@ class Datalog:
             if snap.uptime_s - flushed_s >= FLUSH_S:
                 now_s = snap.uptime_s
                 file.flush()
-                await asyncio.sleep_ms(0)
+                await asyncio.sleep_ms(_PACE_MS)
                 if await self._write_events():
                     flushed_s = now_s
                 await self._make_room()
@@ -161,28 +164,27 @@ class Datalog:
         """Lines that tell whose rows these are, the zone of the rig, and what its batteries are
         called. They follow the first sample, for `beginning` looks at the second line."""
         values = self._settings
-        whose = (values["time.zone"], self._boot, self._number, values["name"])
+        whose = (values["time.zone"], self._boot, self.number, values["name"])
         yield "# times are UTC; zone %s; boot %d; rig %s; name %s\n" % whose
         for n in range(1, BATTERIES + 1):
             about = values["batteries.%d.id" % n], values["batteries.%d.label" % n]
             if any(about):
                 yield "# battery %d; id %s; label %s\n" % ((n,) + about)
 
-    async def _sample(self):
-        """The rows of one sample, as a list of lines."""
+    def _sample(self):
+        """Yields the rows of one sample, battery by battery; "" while a wide one grows."""
         snap = self._snap
         comma = self._comma
         begin = "%s%s%d" % (self._clock.iso() or "", comma, snap.uptime_s * 1000)
-        rows = []
         wide = begin
-        await asyncio.sleep_ms(0)
         for i in range(BATTERIES):
             if self._wide:
                 wide += comma + self._cells(i)
+                yield ""
             elif snap.known_boards >> i // CHANNELS & 1:
-                rows.append("%s%s%d%s%s\n" % (begin, comma, i + 1, comma, self._cells(i)))
-            await asyncio.sleep_ms(0)
-        return [wide + "\n"] if self._wide else rows
+                yield "%s%s%d%s%s\n" % (begin, comma, i + 1, comma, self._cells(i))
+        if self._wide:
+            yield wide + "\n"
 
     def _cells(self, i: int):
         # As LOG_COLUMNS; what is not known stays empty.
@@ -216,7 +218,7 @@ class Datalog:
             if not file.tell():
                 file.write(self._comma.join(_EVENT_FIELDS) + "\n")
             while event and self._snap.uptime_s < self._due_s:
-                await asyncio.sleep_ms(0)
+                await asyncio.sleep_ms(_PACE_MS)
                 if catalog.is_told(event[2], catalog.LOG):
                     text = self._describe(event)
                     await asyncio.sleep_ms(0)

@@ -11,6 +11,7 @@ import struct
 
 from micropython import const
 
+from parallelator import catalog
 from parallelator.records.card import FOLDER, make_folder
 from parallelator.records.sample_ring import BUS, ENTRY, STEP_MS, STEPS, UNIT_MA
 
@@ -187,3 +188,16 @@ def _is_record(entry: tuple):
 
 def _path(name: str):
     return FOLDER_NAME + "/" + name
+
+
+def described(record: "Record", trip: "Trip", number: int):
+    """Trip `number` of its boot, of a record, as `GET /api/blackbox` shows it: a dict."""
+    return {
+        "id": "%d-%d" % (record.boot, number),
+        "n": trip.i + 1,
+        "reason": catalog.reason_name(trip.reason),
+        "value": trip.value,
+        "time": trip.time or None,
+        "boot": record.boot,
+        "uptime_ms": trip.uptime_s * 1000,
+    }

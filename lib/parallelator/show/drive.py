@@ -99,7 +99,8 @@ class SelfTest:
         """Test, bring everything back, and keep the result."""
         rig = self._rig
         rig.events.emit("selftest_begun", RIG, 0, 0, 0)
-        text = None
+        rig.verdict = catalog.RUNNING  # pyright: ignore - None until then
+        text = verdict = None
         try:
             try:
                 await self._lead()
@@ -111,18 +112,21 @@ class SelfTest:
             for _ in self._looking_around():
                 await asyncio.sleep_ms(0)
             text = await keep(rig, self)
-            self._tell()
+            verdict = catalog.VERDICTS[self._tell()]
         finally:
             self._give_back()
             rig.selftest = text  # pyright: ignore - None or a text
+            rig.verdict = verdict  # pyright: ignore - None or a word
             let_go(rig)
 
     def _tell(self):
+        """Tells how it ended; returns the worst level."""
         worst = [self.found.verdict(n) for n in [0] + self.present()]
         emit = self._rig.events.emit
         if self.stopped:
             emit("selftest_stopped", RIG, 0, 0, 0)
         emit("selftest", RIG, 0, 0, sum(level > UNMEASURED for level in worst))
+        return max(worst)
 
     def present(self):
         """The numbers of the batteries that there should be."""

@@ -4,15 +4,19 @@ let go when it is over.
 
 Its end is an uptime, `Rig.show`, which RTC memory keeps as it keeps delays: it needs no clock and
 survives every reset, but not a power cut. While the output is dark, what brings it back is taken.
+What is counted meanwhile the card keeps every five minutes; see `tally` and `report`.
 """
 
 import asyncio
-import sys
+import os
 
 from micropython import const
 
 from parallelator.catalog import ON
 from parallelator.formats import minute_of_day
+from parallelator.records.card import Opened, make_folder
+from parallelator.records.fatfile import there
+from parallelator.show import UNTOLD
 from parallelator.snapshot import BATTERIES, RIG, carries
 
 _POLL_MS = const(1000)
@@ -20,6 +24,8 @@ _MINUTE_S = const(60)
 _HOUR_S = const(3600)
 _DAY_S = const(86400)
 _MOST_MIN = const(1440)
+_KEEP_S = const(300)
+_SUM_BYTES = const(4)
 _TAKEN = ("off", "known", "show", "login", "logout", "setup")
 _TAKEN_DARK = ("on", "auto", "reset", "disconnected")
 
@@ -63,15 +69,110 @@ def finish(rig: "Rig"):
     rig.show[0] = min(rig.show[0], rig.snap.uptime_s)
 
 
-async def follow(rig: "Rig"):
-    """Wait for the end of the show, tell it, and free the memory of this module."""
+async def follow(rig: "Rig", resumed: bool = False):
+    """Count what the show takes until its end; then tell that, keep its report, and free the
+    memory of these modules.
+
+    Args:
+        resumed: True after a start of the controller: the show goes on, or a power cut or the
+            restart has ended it, and only its report is left to do.
+    """
+    tally = await _begun(rig, resumed)
+    kept_s = rig.snap.uptime_s - _KEEP_S
     while rig.show_s():
+        if tally and rig.snap.uptime_s - kept_s >= _KEEP_S:
+            kept_s = rig.snap.uptime_s
+            await _keep(rig, tally)
         await asyncio.sleep_ms(_POLL_MS)
+        if tally:
+            await _count(rig, tally)
+    cut = not rig.show[0]
     rig.show[0] = 0
-    rig.events.emit("show_over", RIG, 0, 0, 0)
-    package = sys.modules.get("parallelator.show")
-    if sys.modules.pop("parallelator.show.mode", None) and hasattr(package, "mode"):
-        del package.mode  # pyright: ignore - what the import has put there
+    if not cut:
+        rig.events.emit("show_over", RIG, 0, 0, 0)
+    # One by one, so that no tick waits for all of them.
+    from parallelator.show.last_ten import let_go
+
+    if tally:
+        await asyncio.sleep_ms(0)
+        import parallelator.show.outlook  # noqa: F401
+
+        await asyncio.sleep_ms(0)
+        from parallelator.show.report import keep
+
+        await keep(rig, tally, cut)
+        _forget(rig.card)
+    let_go("mode", "outlook", "report", "tally")
+
+
+async def _begun(rig: "Rig", resumed: bool):
+    """The `Tally` of a show; None when there is none to tell of, or no memory for it."""
+    await asyncio.sleep_ms(0)
+    from parallelator.show.tally import Tally
+
+    left_s = rig.show_s()
+    try:
+        tally = Tally(rig.snap, rig.boot, 0 if resumed else rig.events.count)
+        if resumed:
+            await asyncio.sleep_ms(0)
+            kept = _recall(rig, tally)
+            if not kept and not left_s:
+                return None
+            if not kept:
+                tally = Tally(rig.snap, rig.boot, 0)
+            tally.resume(left_s, kept)
+    except MemoryError:
+        return None
+    return tally
+
+
+async def _count(rig: "Rig", tally: "Tally"):
+    for steps in (
+        tally.looking(rig.guard.balance, rig.meter, rig.cascade),
+        tally.hearing(rig.events),
+    ):
+        for _ in steps:
+            await asyncio.sleep_ms(0)
+
+
+async def _keep(rig: "Rig", tally: "Tally"):
+    """What was counted so far goes on the card."""
+    tally.mark(rig.show_s(), rig.clock.unix())
+    if not rig.card.writable:
+        return
+    try:
+        make_folder(UNTOLD[: UNTOLD.rindex("/")])
+        # A file that is there is overwritten, so that no new block is allocated.
+        with Opened(rig.card, UNTOLD, "r+b" if there(UNTOLD) else "wb") as file:
+            file.write(tally.checksum(rig.datalog.number).to_bytes(_SUM_BYTES, "little"))
+            for part in tally.parts():
+                await asyncio.sleep_ms(0)
+                file.write(part)
+    except OSError as error:
+        rig.card.fail(error)
+
+
+def _forget(card: "Card"):
+    if card.mounted and there(UNTOLD):
+        try:
+            os.remove(UNTOLD)
+        except OSError as error:
+            card.fail(error)
+
+
+def _recall(rig: "Rig", tally: "Tally"):
+    """Fill a tally with what the card has kept of a show of this rig; False when it has not."""
+    if not rig.card.mounted or not there(UNTOLD):
+        return False
+    try:
+        with Opened(rig.card, UNTOLD, "rb") as file:
+            checksum = file.read(_SUM_BYTES)
+            for part in tally.parts():
+                file.readinto(part)  # pyright: ignore - a file of bytes has it
+    except OSError as error:
+        rig.card.fail(error)
+        return False
+    return checksum == tally.checksum(rig.datalog.number).to_bytes(_SUM_BYTES, "little")
 
 
 def seconds(clock: "Clock", end: "float | str"):

@@ -15,7 +15,6 @@ GO = const(0)
 UNMEASURED = const(1)
 WATCH = const(2)
 NO_GO = const(3)
-VERDICTS = ("go", "unmeasured", "watch", "no_go")
 
 # code, unit of its value ("": a number, a word or none), sizes from which it is WATCH and NO_GO;
 # None: never. A size is what its function here says.

@@ -58,6 +58,7 @@ ROUTES = (
     ("GET", "/api/selftest", "selftest", _BODY),
     ("POST", "/api/selftest", "selftest", _BODY),
     ("DELETE", "/api/selftest", "selftest", _BODY),
+    ("GET", "/api/show", "show", _BODY),
     ("POST", "/api/show", "show", _BODY),
     ("DELETE", "/api/show", "show", _BODY),
     ("GET", "/api/history", "reports.history", _BODY),
@@ -341,7 +342,11 @@ class Api:
 
     async def show(self, request: "Request"):
         """POST /api/show {"end": minutes or "23:00"}: only off is taken until then, see
-        `show.mode`; DELETE ends it."""
+        `show.mode`; DELETE ends it; GET as of `show.serving.reported`."""
+        if request.method == "GET" or request.method == "HEAD":
+            from parallelator.show.serving import reported
+
+            return await reported(self._rig)
         res = await self.access.refusal(request)
         if res:
             return res

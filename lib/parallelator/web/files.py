@@ -25,6 +25,7 @@ FILES = (
     ("/charts.js", "charts.js", "text/javascript; charset=utf-8"),
     ("/settings.js", "settings.js", "text/javascript; charset=utf-8"),
     ("/qr.js", "qr.js", "text/javascript; charset=utf-8"),
+    ("/report.js", "report.js", "text/javascript; charset=utf-8"),
     ("/style.css", "style.css", "text/css; charset=utf-8"),
     ("/guide.html", "guide.html", "text/html; charset=utf-8"),
     ("/manifest.json", "manifest.json", _JSON),

@@ -17,7 +17,8 @@ unnamed: a frame of at most 1500 bytes,
                energy: values of
                `energy` of codes, or null; known: how many alarms an operator has acknowledged;
                saves: how often settings were saved since the start;
-               show: [left_s, margin_s] of show mode, or null
+               show: [left_s, margin_s] of show mode; when it is over the number of its report,
+               or null
     alarms  = [[code, n], ...], the first twelve of n_alarms
     slow    = [n, temperature_c, on_s, switchings, r_mohm, soc_pct, soc_error_pct] of another
                battery in each frame
@@ -37,6 +38,7 @@ _PACE_MS = const(100)
 _PACES = const(10)
 _ALARMS = const(12)
 _ALARMS_A_STEP = const(2)
+_ROWS_A_STEP = const(4)
 _RETRY_MS = const(2000)
 CLIENTS = const(4)
 
@@ -63,7 +65,10 @@ class Live:
         self.clients = 0
 
     async def step(self):
-        """Waits until a second is over or a state has changed; then builds the next frame."""
+        """Waits until a second is over or a state has changed; then builds the next frame.
+
+        One for which there is no memory is left out: the whole web would end and begin anew.
+        """
         for _ in range(_PACES):
             await asyncio.sleep_ms(_PACE_MS)
             seen = bytes(self._rig.snap.state) + bytes(self._rig.snap.reason)
@@ -71,7 +76,10 @@ class Live:
                 break
         self._seen = seen
         if self.clients:
-            self.frame = await frame(self._rig, self.number % snapshot.BATTERIES)
+            try:
+                self.frame = await frame(self._rig, self.number % snapshot.BATTERIES)
+            except MemoryError:
+                return
             self.number += 1
             self.fresh.set()
             self.fresh.clear()
@@ -157,7 +165,7 @@ async def frame(rig: "Rig", slow: int):
         rig.saves,
         cascade and cascade.promise_a,
         cascade.told if cascade else (),
-        views.show(rig),
+        views.show(rig) or rig.report,
     )
     await asyncio.sleep_ms(0)
     parts = [f"data: [{snap.uptime_s},{dump(bus)},{dump(shown)},{count}"]
@@ -166,7 +174,8 @@ async def frame(rig: "Rig", slow: int):
     seldom = slow + 1, celsius, snap.on_s[slow], snap.switchings[slow], r_mohm
     parts.append(dump(seldom + views.charge(snap, slow)))
     for i in range(snapshot.BATTERIES):
-        await asyncio.sleep_ms(0)
+        if i % _ROWS_A_STEP == 0:
+            await asyncio.sleep_ms(0)
         parts.append(dump(_row(snap, i)))
     return (",".join(parts) + "]\n\n").encode()
 

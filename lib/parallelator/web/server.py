@@ -358,7 +358,6 @@ async def _send_head(writer: "Writer", res: "Response"):
     res.complete()
     if "Cache-Control" not in res.headers:
         res.headers["Cache-Control"] = "no-store"
-    await asyncio.sleep_ms(0)
     await writer.awrite(_head(res))
     res.headers = None  # a live stream lasts, and needs them no more
 

@@ -7,8 +7,7 @@ Everything is sent in small pieces, other tasks run in between.
 import asyncio
 import errno
 
-from parallelator import catalog
-from parallelator.records.tripfile import readings
+from parallelator.records.tripfile import described, readings
 
 from . import answer, dump, joined, problem
 
@@ -53,7 +52,7 @@ class Trips:
 
     def _one(self, record: "Record", number: int, pieces: "Iterable"):
         trip = record.trips[number - record.number]
-        yield dump(_described(record, trip, number))[:-1] + ',"samples":['
+        yield dump(described(record, trip, number))[:-1] + ',"samples":['
         try:
             yield from joined(dump(rows)[1:-1] for rows in readings(record, trip, pieces))
         except OSError as error:
@@ -72,17 +71,5 @@ def _trips(box: "BlackBox"):
     for record in box.records():
         # Where there is no record, nothing is gone through.
         for k in range(len(record.trips) - 1, -1, -1) if record else ():
-            yield dump(_described(record, record.trips[k], record.number + k))  # pyright: ignore
+            yield dump(described(record, record.trips[k], record.number + k))  # pyright: ignore
         yield ""
-
-
-def _described(record: "Record", trip: "Trip", number: int):
-    return {
-        "id": "%d-%d" % (record.boot, number),
-        "n": trip.i + 1,
-        "reason": catalog.reason_name(trip.reason),
-        "value": trip.value,
-        "time": trip.time or None,
-        "boot": record.boot,
-        "uptime_ms": trip.uptime_s * 1000,
-    }

@@ -15,6 +15,7 @@ import * as selftest from "./selftest.js";
 import { follow, refresh } from "./stream.js";
 import * as system from "./system.js";
 import * as table from "./table.js";
+import * as told from "./told.js";
 import { PAGE } from "./words.js";
 
 const { $, app, duration, say, set } = lib;
@@ -24,7 +25,7 @@ const VIEWS = ["rig", "charts", "events", "logs", "settings", "system"];
 
 // A view has any of: show() when it is opened, draw() when data are new, translate() when the
 // language is.
-const views = { rig, table, selftest, events, logs, system };
+const views = { rig, table, selftest, told, events, logs, system };
 let opened = false;
 
 async function loadWords(code) {
@@ -70,6 +71,7 @@ function draw() {
   past.collect();
   views[app.view]?.draw?.();
   selftest.draw();
+  told.draw();
   document.body.classList.remove("loading");
 }
 
@@ -107,6 +109,7 @@ rig.create();
 alarms.create();
 selftest.create();
 table.create();
+told.create();
 $("language").onclick = () => {
   const code = say("otherCode");
   localStorage.setItem("language", code);

@@ -50,7 +50,7 @@ const progress = (n) => (n ? say("battery", { n }) : say("sending"));
 function headline({ verdict, time, stopped, load_ma }) {
   const words = app.words.selftest;
   return [
-    `${sentence(words[verdict])}.`, stopped ? words[stopped] : "",
+    `${sentence(app.words.verdict[verdict])}.`, stopped ? words[stopped] : "",
     say("testLoad", { v: amps(load_ma) }),
     time ? dateOf(time) : "",
   ].filter(Boolean).join(" ");
@@ -75,7 +75,7 @@ function table({ batteries, r_mohm, zero_ma }) {
   const head = make("tr", {}, ...heads.map((key) => make("th", { scope: "col" }, say(key))));
   const rows = batteries.map(({ n, verdict, missing }) => make(
     "tr", { className: verdict },
-    make("th", { scope: "row" }, String(n)), make("td", {}, words[verdict]),
+    make("th", { scope: "row" }, String(n)), make("td", {}, app.words.verdict[verdict]),
     make("td", {}, number(r_mohm[n - 1], 0)), make("td", {}, number(zero_ma[n - 1], 0)),
     ...(complete ? [] : [make("td", {}, missing.map((key) => words[key]).join(", "))]),
   ));
@@ -90,8 +90,12 @@ export function create() {
   $("test-stop").onclick = async () => {
     if (await change(PATH, { method: "DELETE" })) show();
   };
-  $("test-print").onclick = () => print();
+  $("test-print").onclick = () => {
+    $("told").open = false;
+    print();
+  };
   addEventListener("beforeprint", () => {
-    document.body.classList.toggle("test", $("selftest").open && app.view === "rig");
+    const some = $("selftest").open || $("told").open;
+    document.body.classList.toggle("test", some && app.view === "rig");
   });
 }

@@ -43,7 +43,8 @@ function takeFrame([uptimeS, bus, alarms, alarmCount, slow, ...rows]) {
     max: max && { n: max }, min: min && { n: min }, discharge_mah: out, charge_mah: into,
     promise_a, cascade: risks.slice(0, 2).filter(Boolean).map(riskOf),
     n_minus_1_then: !risks[2],
-    show: show && { left_s: show[0], margin_s: show[1] },
+    show: show?.length ? { left_s: show[0], margin_s: show[1] } : null,
+    report: show?.length ? model.report : show,
   });
   const shown = model.alarms.slice(0, alarms.length).map(({ code, n }) => [code, n]);
   const known = model.alarms.filter(({ known_ms }) => known_ms !== null).length;

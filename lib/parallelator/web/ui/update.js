@@ -6,7 +6,7 @@ import { ask, change, refusalText } from "./client.js";
 import { textOf } from "./events.js";
 import { $, amps, app, get, say, set } from "./lib.js";
 
-const PIECE = 2048; // memory of a small controller
+const PIECE = 1024; // a small controller may have no larger piece of memory free
 const TRIES = 20;
 const PAUSE_MS = 1000;
 const RESULT_MS = 150000; // a trial takes a minute at most, and two starts
