@@ -54,7 +54,7 @@ class Words:
         at = self._text.index(begin, self._begins[part]) + len(begin)
         return self._text[at : self._text.index(b"\n", at)].decode()
 
-    def event(self, event: tuple, detail: "str | dict | tuple" = ""):
+    def event(self, event: tuple, detail: "Any" = ""):
         """One event as a sentence.
 
         Args:
@@ -171,7 +171,7 @@ class Words:
                     "detail": detail or None,
                 }
 
-    def about(self, code: str, detail: "str | dict | tuple", n: int = 0):
+    def about(self, code: str, detail: "Any", n: int = 0):
         """The detail of an alarm or event in words.
 
         Args:

@@ -22,7 +22,9 @@ PHONE_INDEX = 264
 host is slowed down to that: by how much follows from the host's index, which falls when it has
 other work."""
 LEAST_INDEX = 200
-"""Of a host that was slower than this when the page was judged the times say nothing."""
+"""Of a host that was slower than this when the page was judged the times say nothing: it is judged
+again."""
+MOST_TRIES = 6
 TIMES = {
     "first-contentful-paint": "first paint, s",
     "largest-contentful-paint": "largest paint, s",
@@ -67,9 +69,13 @@ def measure(browser, folder, only=""):
         rig.until(lambda state: state["bus"]["connected"] == 16, 60)
         index = judged(rig.url, folder)["environment"]["benchmarkIndex"]
         for path in ("/", "/setup"):
-            slower = max(index / PHONE_INDEX, 1)
-            found = judged(rig.url + path, folder, slower)
-            audits, index = found["audits"], found["environment"]["benchmarkIndex"]
+            for _ in range(MOST_TRIES):
+                slower = max(index / PHONE_INDEX, 1)
+                found = judged(rig.url + path, folder, slower)
+                index = found["environment"]["benchmarkIndex"]
+                if index / slower >= LEAST_INDEX:
+                    break
+            audits = found["audits"]
             marks = {name: round(100 * found["categories"][name]["score"]) for name in LEAST}
             missed = [f"{name} {marks[name]}" for name in LEAST if marks[name] < LEAST[name]]
             if index / slower < LEAST_INDEX:

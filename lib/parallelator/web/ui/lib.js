@@ -90,7 +90,7 @@ export function numbers(items) {
     else runs.push([n, n]);
   }
   return runs.map(([first, last]) => (
-    first === last ? first : `${first}${last > first + 1 ? "–" : ", "}${last}`
+    first === last ? first : `${first}${last > first + 1 ? "–" : ",\u00a0"}${last}`
   )).join(", ");
 }
 
