@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-only
-"""A show on two phones, from power-on to its report: pictures, and what a person reads at each step.
+"""A show on two phones, from power-on to its report: pictures, and what is read at each step.
 
 One phone, in English, does what the crew does; the other, in French, is only looked at. The rig
 takes as long as a plain ESP32: the self-test takes its minutes. Pictures go to build/pictures/.
