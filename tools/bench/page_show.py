@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-only
-"""A show on two phones, from power-on to its end: pictures, and what a person reads at each step.
+"""A show on two phones, from power-on to its report: pictures, and what is read at each step.
 
 One phone, in English, does what the crew does; the other, in French, is only looked at. The rig
 takes as long as a plain ESP32: the self-test takes its minutes. Pictures go to build/pictures/.
@@ -103,6 +103,13 @@ def its_end(rig, crew, watcher):
     return HEAD
 
 
+def its_report(rig, crew, watcher):
+    for person in (crew, watcher):
+        person.taps_on("#told-key")
+        expect(person.page.locator("#told-text tbody tr")).to_have_count(16)
+    return ("#told-text p", "#told-text ul >> nth=0 >> li")
+
+
 STEPS = {
     "first page": first_page,
     "self-test": self_test,
@@ -112,6 +119,7 @@ STEPS = {
     "a trip": a_trip,
     "a name has to wait": settings_wait,
     "end of the show": its_end,
+    "its report": its_report,
 }
 """Each does what a person does, and returns where one reads then."""
 
@@ -159,7 +167,9 @@ def shown(page, place):
     if place == HEAD[0]:
         page.evaluate("scrollTo(0, 0)")
     else:
-        page.locator(place).evaluate("(element) => element.scrollIntoView({ block: 'center' })")
+        page.locator(place).first.evaluate(
+            "(element) => element.scrollIntoView({ block: 'center' })"
+        )
 
 
 def table(rows):
