@@ -78,14 +78,14 @@ def rig_view(rig: "Rig"):
     view["time"] = rig.clock.iso()
     view["boot"] = rig.boot
     meter = rig.meter
-    view["energy"] = meter and dict(zip(catalog.ENERGY, energy(meter)))
+    told = energy(meter) if meter else None
+    view["energy"] = told and dict(zip(catalog.ENERGY, told))
     view["discharge_wh"] = meter and sum(meter.out_dwh) / 10
     view["charge_wh"] = meter and sum(meter.in_dwh) / 10
     cascade = rig.cascade
     view["promise_a"] = cascade and cascade.promise_a
     view["n_minus_1"] = cascade and cascade.keeps()
-    first = view["energy"] and view["energy"]["first"]
-    view["n_minus_1_then"] = cascade and cascade.keeps_then(first)
+    view["n_minus_1_then"] = cascade and cascade.keeps_then(told[-1] if told else None)
     view["cascade"] = cascade.risks() if cascade else []
     told = show(rig)
     view["show"] = told and {
