@@ -39,15 +39,16 @@ _PART_J = 22.5
 """Parts of 0.1 Wh in which a row keeps the low ends of energy."""
 _MAMS = const(3600000)
 """mA*ms in one mAh."""
-_MOST_MA = const(60000)
-"""No pack gives more: what seems to is the counters, which a card has brought."""
+_MOST_MA = const(82000)
+"""No sensor shows more, an INA237 on 2 mOhm the most: what seems to is the counters, which a card
+has brought."""
 _MEAN_S = const(300)
 _LONG_S = const(900)
 _MEAN_SCALE = const(256)
 _MOST_S = const(10)
 _GONE_S = const(5)
 _SAVE_S = const(300)
-_KEY = "charge"
+_KEY = "charges"
 _ONE_PERCENT = const(500)
 _KNOWN = 0.2
 """Deviation of a charge that is told as a number; beyond it nobody knows."""
