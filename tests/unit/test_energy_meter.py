@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-only
 """The meter of the rig: what it follows, tells, keeps over a reset and over a power cut."""
 
+from array import array
+
 from flash import Flash
 from parallelator import catalog, energy
 from parallelator.catalog import ON
@@ -139,6 +141,18 @@ def test_the_flash_is_not_worn_by_a_rig_at_rest():
     rig.flash.blobs = {}
     rig.meter.save()
     assert first and rig.flash.blobs == {}
+
+
+def test_what_a_pack_showed_is_not_held_against_another_curve():
+    rig = Rig(charge=0.8).run(600, 0)
+    rig.meter.save()
+    learned = [int(mv) + 120 for mv in rig.meter.charge.curve]
+    rig.flash.set_blob("curve", bytes(array("H", [1] + learned)))
+    rig.meter.charge.use(learned)
+    rig.run(1, 0)
+    rig.meter.save()
+    after = Rig(rig.flash, charge=0.8).run(3, 0)
+    assert after.events == []
 
 
 def test_another_pack_is_an_event_and_is_learned_anew():

@@ -102,6 +102,7 @@ class Charge:
         self._empty_mv = empty_mv
         self._start = chemistry, empty_mv / cells
         self._usable = 1 - empty(*self._start)
+        self._beside_mv = array("b", bytes(BATTERIES))  # the last look, beside the curve
         self.use(curve)
         self._label_mas = array("f", (max(mah, 1) * float(_MAS) for mah in capacity_mah))
         self._charge = _floats()
@@ -111,7 +112,6 @@ class Charge:
         self._se, self._ce = _floats(), _floats()
         self._branch = _floats()  # -1 after discharge, 1 after charge
         self._moved_mv = _floats()
-        self._beside_mv = array("b", bytes(BATTERIES))  # the last look, beside the curve
         self._out_mas = _words()  # since the charge was settled, mA*s
         self._fast, self._slow = _words(), _words()
         self._seconds = array("h", bytes(2 * BATTERIES))
@@ -123,6 +123,8 @@ class Charge:
         """From now on `curve` of the rig's own cells holds; None: the start curve."""
         self.curve = curve or start(*self._start)
         self._curve_mv = _OWN_MV if curve else _START_MV
+        for i in range(BATTERIES):
+            self._beside_mv[i] = _UNSEEN
 
     def forget(self, i: int):
         """Pack i is another one, or was never seen: nothing is known of it."""
@@ -207,8 +209,8 @@ class Charge:
         self._beside_mv[i] = min(max(beside, -_MOST_MV), _MOST_MV)
 
     def is_another(self, i: int, voltage_mv: int, current_ma: int, r_mohm: int):
-        """True when what pack i shows at power-on contradicts what it showed last: no charge within
-        what may have changed has that voltage."""
+        """True when what pack i shows at power-on contradicts what it showed last: no charge
+        within what may have changed has that voltage."""
         if self._beside_mv[i] == _UNSEEN:
             return False
         rest, doubt = self._rest(i, voltage_mv, current_ma, r_mohm)

@@ -119,6 +119,7 @@ class Meter:
         self._round_s = snap.uptime_s
         self._saved_s = 0
         self._saved = None
+        self._curve = self.charge.curve  # that of what was saved
         self._points = 0
         self._chart = bytearray(b"\xff" * (SERIES * _POINTS))
         self._recall(resumed)
@@ -230,16 +231,21 @@ class Meter:
         self.calibration.follow(net_mah, on, 0 if self._flows else self._flow_s)
 
     def save(self):
-        """Write to the flash what a power cut must not lose, if a charge moved by 1 %."""
+        """Write to the flash what a power cut must not lose, if a charge moved by 1 % or the curve
+        is another one."""
         self._saved_s = self._round_s
-        rows, saved = self._rows, self._saved
-        if saved and all(
-            abs(_word(rows, at) - _word(saved, at)) < _ONE_PERCENT
-            for at in range(0, ROWS_BYTES, ROW_BYTES)
+        rows, saved, curve = self._rows, self._saved, self.charge.curve
+        if (
+            saved
+            and self._curve is curve
+            and all(
+                abs(_word(rows, at) - _word(saved, at)) < _ONE_PERCENT
+                for at in range(0, ROWS_BYTES, ROW_BYTES)
+            )
         ):
             return
         if keep(self._store, _KEY, bytes(rows) + bytes(self.out_dwh) + bytes(self.in_dwh)):
-            self._saved = bytes(rows)
+            self._saved, self._curve = bytes(rows), curve
 
     def _passed(self, i: int):
         """What left pack i since the last call, mA*s; the remainder is for the next."""
