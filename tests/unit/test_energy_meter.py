@@ -94,6 +94,16 @@ def test_a_steady_load_has_its_time():
     assert told["left_s"] is None and told["full_least_s"] < told["full_most_s"]
 
 
+def test_a_pack_without_a_resistance_has_that_of_the_others():
+    left_s = []
+    for r_mohm in ([60] * 4, [0, 60, 60, 60], [0] * 4):
+        rig = Rig()
+        for i in range(4):
+            rig.snap.r_mohm[i] = r_mohm[i]
+        left_s.append(rig.run(1000, 4000).told()["left_s"])
+    assert left_s[0] == left_s[1] != left_s[2], left_s
+
+
 def test_the_charge_of_the_day_is_charted():
     rig = Rig(charge=0.9)
     steps = []

@@ -285,12 +285,22 @@ class Meter:
             charge.full(i)
             self.calibration.ended(i)
         elif (self._round_s + i * (_LOOK_S // BATTERIES)) % _LOOK_S < seconds:
-            charge.look(i, voltage_mv, current_ma, snap.r_mohm[i])
+            r_mohm = self._r_mohm(i)
+            charge.look(i, voltage_mv, current_ma, r_mohm)
             if current_ma > -IDLE_MA:
-                self.calibration.look(i, voltage_mv, current_ma, snap.r_mohm[i])
+                self.calibration.look(i, voltage_mv, current_ma, r_mohm)
             self.health.look(i)
         self._write_row(i)
         self._show(i)
+
+    def _r_mohm(self, i: int):
+        """The resistance of pack i, mOhm; until it has shown one, what the others have by their
+        size, 0 while none has."""
+        known, label_mah = self._snap.r_mohm, self.charge.label_mah
+        if known[i]:
+            return known[i]
+        others = [known[k] * label_mah(k) for k in range(BATTERIES) if known[k]]
+        return sum(others) // (len(others) * label_mah(i)) if others else 0
 
     def _write_row(self, i: int):
         rest = int(self._rest_j[i] / _PART_J)
@@ -314,7 +324,7 @@ class Meter:
 
     def _meet(self, i: int, voltage_mv: int, current_ma: int):
         """Pack i is seen, for the first time since the power came on or since it was away."""
-        charge, r_mohm = self.charge, self._snap.r_mohm[i]
+        charge, r_mohm = self.charge, self._r_mohm(i)
         charge.wake(i)
         if charge.is_another(i, voltage_mv, current_ma, r_mohm):
             self.forget(i)
@@ -385,7 +395,7 @@ class Meter:
                 continue
             mah = charge.full_mah(i)
             ma = self._mean_ma[i] // _MEAN_SCALE
-            rest = charge.left_mah(i, max(ma, 0), snap.r_mohm[i])
+            rest = charge.left_mah(i, max(ma, 0), self._r_mohm(i))
             full += mah
             held += min(max(known[0], 0.0), 1.0) * mah
             doubt += 2 * known[1] * mah
