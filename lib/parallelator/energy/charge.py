@@ -53,12 +53,11 @@ _BESIDE = 0.012
 """Deviation of the charge at which a point of the curve lies in a pack."""
 _START_MV, _OWN_MV = 22.0, 8.0
 """What the start curve and a curve of the rig's own are wrong by, mV."""
-_SAME_MV, _SAME = 8.0, 0.018
+_SAME_MV, _SAME = 5.0, 0.018
 """What the same pack shows otherwise after a power-off, mV; what charge was not saved by then."""
 _SURE = const(4)
 """Deviations that tell another pack."""
 _UNSEEN = const(-128)
-_MOST_MV = const(127)
 _PARTS = const(50000)
 _CAPACITY_PARTS = const(180)
 _DEVIATION_PARTS = const(500)
@@ -206,7 +205,8 @@ class Charge:
         self._take(i, middle - self._charge[i], half, half)
         known = volts_at(self.curve, min(max(self._charge[i], 0.0), 1.0))
         beside = int(self._within(rest) - known)
-        self._beside_mv[i] = min(max(beside, -_MOST_MV), _MOST_MV)
+        # Further from the curve than it is wrong by is not the pack, but a charger near its end.
+        self._beside_mv[i] = beside if abs(beside) <= 2 * self._curve_mv else _UNSEEN
 
     def is_another(self, i: int, voltage_mv: int, current_ma: int, r_mohm: int):
         """True when what pack i shows at power-on contradicts what it showed last: no charge
