@@ -49,7 +49,7 @@ class Watch:
             self._seen[i] = gone_ah
         self.known = [
             (
-                meter.charge.now(i)[0],
+                meter.charge.now(i)[0] * meter.charge.capacity[i],
                 meter.out_dwh[i] / 10,
                 self._seen[i] / 20,
                 self._true_wh[i],

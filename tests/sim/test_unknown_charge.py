@@ -143,9 +143,9 @@ def test_a_swap_that_nobody_told_of_is_noticed_where_the_voltage_shows_it():
 
 
 def test_a_swap_that_was_told_begins_as_a_first_boot():
-    # Its voltage does not show it: the crew has to say so.
+    # Its voltage shows that it is another one; the crew says so as well.
     found = told("lfp8s", 0.85, (0.3, 0.85), exchanged=True)
-    assert found.events == [("pack_swapped", 1)]
+    assert found.events == [("pack_changed", 1), ("pack_swapped", 1)]
     first = told("lfp8s", 0.3)
     assert found.rows[0][3] >= first.rows[0][3] - 1 >= 15, (found.rows, first.rows)
 

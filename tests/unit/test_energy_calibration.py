@@ -56,6 +56,14 @@ def test_a_discharge_from_full_to_empty_gives_the_curve():
     assert learner.phase == CHARGE and learner.left_over == ""
 
 
+def test_the_last_bin_counts_for_what_was_discharged_of_it():
+    for capacity in (0.876, 0.885, 0.895):
+        learner = filled()
+        discharge(learner, capacity, until=0.01)
+        learned = learner.finish(START, 0)
+        assert furthest(learned, 1) <= 8, (capacity, learned, TRUE)
+
+
 def test_what_was_not_discharged_has_the_shape_that_is_known():
     learner = filled()
     discharge(learner, until=0.07)

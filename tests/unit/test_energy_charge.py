@@ -10,9 +10,11 @@ HOUR_S = 3600
 class Pack:
     """Pack 3 of 20 Ah by its label, of the chemistry's own start curve, without resistance."""
 
-    def __init__(self, chemistry="nmc", cells=7, label_mah=20000, true_mah=20000, charge=0.5):
+    def __init__(
+        self, chemistry="nmc", cells=7, label_mah=20000, true_mah=20000, charge=0.5, beside_mv=0
+    ):
         self.estimate = Charge(chemistry, cells, [label_mah] * 16, 24000)
-        self._curve = curve.start(chemistry, 24000 / cells)
+        self._curve = [mv + beside_mv for mv in curve.start(chemistry, 24000 / cells)]
         self._cells, self._mah = cells, true_mah
         self.charge = charge
 
@@ -57,6 +59,16 @@ def test_a_flat_curve_tells_little_however_often_it_is_looked_at():
     assert pack.now()[1] > 0.08, pack.now()
 
 
+def test_cells_beside_the_curve_are_told_within_their_doubt():
+    for beside_mv in (-20, 20):
+        # The voltage of discharge lies 7 mV under that of rest.
+        pack = Pack("lfp", 8, charge=0.9, beside_mv=beside_mv - 7)
+        while pack.charge > 0.1:
+            charge, deviation = pack.now()
+            assert abs(charge - pack.charge) < 2 * deviation, (beside_mv, pack.charge, pack.now())
+            pack.pass_current(2000, 0.5)
+
+
 def test_a_look_never_turns_the_correction_round():
     estimate = Charge("lfp", 8, [20000] * 16, 22400)
     estimate.look(3, 26700, 0, 30)
@@ -80,11 +92,11 @@ def test_many_looks_with_the_same_error_make_nothing_certain():
 def test_what_flows_is_counted_to_the_milliampere_second():
     pack = Pack(charge=0.9)
     pack.look()
-    before = pack.now()[0]
+    before, full_mah = pack.now()[0], pack.estimate.full_mah(3)
     pack.pass_current(5000, 1, look=False)
-    assert abs(before - pack.now()[0] - 0.25) < 0.001
+    assert abs(before - pack.now()[0] - 5000 / full_mah) < 0.001
     pack.pass_current(-5000, 0.5, look=False)
-    assert abs(before - pack.now()[0] - 0.125) < 0.001
+    assert abs(before - pack.now()[0] - 2500 / full_mah) < 0.001
 
 
 def test_the_capacity_is_learned_from_two_cycles():
@@ -115,6 +127,33 @@ def test_another_pack_is_noticed_and_the_same_one_is_not():
     assert pack.estimate.is_another(3, pack.volts_mv(), 0, 30)
     pack.estimate.forget(3)
     assert pack.now()[1] > 0.25
+
+
+def test_another_pack_is_noticed_on_the_plateau_whatever_the_curve_is_wrong_by():
+    for beside_mv in (-25, 0, 25):
+        pack = Pack("lfp", 8, charge=0.98, beside_mv=beside_mv)
+        pack.pass_current(1000, 2)
+        kept, before = pack.estimate.row(3), pack.charge
+        for charge, another in ((before - 0.03, False), (0.25, True), (0.15, True)):
+            pack.charge = charge
+            pack.estimate.recall(3, kept)
+            pack.estimate.wake(3)
+            found = pack.estimate.is_another(3, pack.volts_mv(), 0, 30)
+            assert found == another, (beside_mv, charge)
+
+
+def test_a_pack_that_was_full_is_the_same_when_its_voltage_has_settled():
+    pack = Pack("lfp", 8, charge=0.9)
+    pack.look()
+    pack.estimate.full(3)
+    pack.estimate.wake(3)
+    assert not pack.estimate.is_another(3, 8 * 3330, 0, 30)
+
+
+def test_who_was_never_seen_is_no_other():
+    pack = Pack(charge=0.05)
+    pack.estimate.wake(3)
+    assert not pack.estimate.is_another(3, pack.volts_mv(), 0, 30)
 
 
 def test_what_is_kept_brings_back_charge_capacity_and_doubt():

@@ -125,7 +125,7 @@ def lines(name):
     return [dict(zip(rows[0], row)) for row in rows[1:]]
 
 
-UNKNOWN = (1.0, 0.12, 0.5, 0)
+UNKNOWN = (0.85, 0.12, 0.5, 0)
 
 
 async def test_two_packs_that_change_places_take_their_history_along():

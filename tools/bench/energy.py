@@ -59,6 +59,21 @@ class Flash(dict):
         pass
 
 
+class Follower(Meter):
+    """The meter, without what it writes and shows each second for others: half of its time."""
+
+    def _write_row(self, i):
+        pass
+
+    def _show(self, i):
+        pass
+
+    def save(self):
+        for i in range(PLACES):
+            super()._write_row(i)
+        super().save()
+
+
 class Rig:
     """The firmware's part of one rig: its meter, as often as the power comes on."""
 
@@ -75,14 +90,17 @@ class Rig:
         self._flash = Flash()
         self.changed, self.others = [], []
         self.snap, self.meter = Snap(), None
+        self._before_wh = self._began_wh = np.zeros(2)
 
     def start(self):
         """The power comes on."""
+        self._before_wh = self.told_wh()
         self.snap = Snap()
         rows = bytearray(ROWS_BYTES)
-        self.meter = Meter(
+        self.meter = Follower(
             self.snap, self._settings, rows, False, self._flash, self._emit, lambda i: None
         )
+        self._began_wh = self._counted_wh()
         for i in self.others:  # the crew said so
             self.meter.charge.forget(i)
         self.others.clear()
@@ -91,9 +109,13 @@ class Rig:
         if code == "pack_changed":
             self.changed.append(i)
 
-    def energy_wh(self):
-        """What the meter counted as out and in, Wh."""
-        return sum(self.meter.out_dwh) / 10, sum(self.meter.in_dwh) / 10
+    def _counted_wh(self):
+        meter = self.meter
+        return np.array([sum(meter.out_dwh), sum(meter.in_dwh)]) / 10 if meter else self._began_wh
+
+    def told_wh(self):
+        """What the meters counted as out and in, Wh, of which a power-off may have lost some."""
+        return self._before_wh + self._counted_wh() - self._began_wh
 
     def take_curve(self, other):
         """The firmware of this rig keeps what that of `other` has learned."""
@@ -169,7 +191,7 @@ class Play:
         self._untold = np.zeros(shape, bool)
         self.rows, self.times = [], []
         self.found = self.missed = self.false = self.boots = 0
-        self.true_wh, self.told_wh = np.zeros((2, count)), np.zeros((2, count))
+        self.true_wh = self.told_wh = np.zeros((2, count))
 
     def run(self):
         """Play all of it; returns itself."""
@@ -180,6 +202,7 @@ class Play:
             self._measure()
             if k % 6 == 0:
                 self._note(k)
+        self.told_wh = np.array([rig.told_wh() for rig in self._made]).T
         return self
 
     def _swap(self):
@@ -204,9 +227,7 @@ class Play:
             if nights.starts[row]:
                 rig.start()
                 rig.changed.clear()
-            before = rig.energy_wh()
             rig.step(ma[row], mv[row], r[row], joined[row])
-            self.told_wh[:, row] += np.subtract(rig.energy_wh(), before)
             if nights.starts[row]:
                 self._count_swaps(row, rig)
 

@@ -7,10 +7,10 @@ settings tell the capacity of the packs.
 
 from parallelator.snapshot import BATTERIES
 
-ROW = "<HBBBbbHH"
+ROW = "<HBBBbbbHH"
 """What is kept of a pack, as of `struct`: see `Charge.row`; the low ends of the energy out and in,
 in 1/160 Wh, as of `Meter`."""
-ROW_BYTES = 11
+ROW_BYTES = 12
 ROWS_BYTES = ROW_BYTES * BATTERIES
 IDS = "packs"
 """The key of what the flash keeps of the ids of all packs, see `packs`."""

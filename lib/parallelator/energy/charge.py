@@ -7,7 +7,12 @@ of the curve, give or take what these are uncertain by. An interval of voltage i
 charge: wide where the curve is flat. A Kalman filter of two states, charge and capacity, takes it
 in. What curve and corrections are wrong by is much the same at the next look: it is a third
 quantity, considered but not estimated (S. F. Schmidt, NASA SP-141, 1966), so that many looks with
-the same error make nothing certain. It is another one once the charge has moved on.
+the same error make nothing certain. It is another one once the charge has moved on. As much again
+counts as the look's own: a look at a flat place beside one at a steep place has the error in
+volts, and not in charge, and would else seem to have measured it.
+
+What the last look showed beside the curve is kept: the same pack shows it again after a
+power-off, whatever the curve is wrong by; another one does not.
 """
 
 from array import array
@@ -15,7 +20,7 @@ from math import exp, sqrt
 
 from micropython import const
 
-from parallelator.energy.curve import charge_at, start
+from parallelator.energy.curve import charge_at, empty, start, volts_at
 from parallelator.snapshot import BATTERIES
 
 _FAST_S = const(60)
@@ -37,12 +42,22 @@ _ERROR_LENGTH = 0.15
 _UNKNOWN = 0.3
 """Deviation of a charge that nobody knows."""
 _CAPACITY = 0.12
-"""Deviation of the capacity from the label's."""
+"""Deviation of the capacity from what of the label's is usable."""
+_COMMON = 0.97
+"""At most so much of what a look tells is taken for an error that the charge has already."""
 _ASLEEP, _MOVED_MV = 0.012, 8.0
 """What charge, and a cell's voltage, may move by while the power is off."""
 _SENSOR_MA, _GAIN = 3.0, 0.004
 """Errors of the current sensor once its zero is known."""
-_LEAST_HALF = 0.008
+_BESIDE = 0.012
+"""Deviation of the charge at which a point of the curve lies in a pack."""
+_START_MV, _OWN_MV = 22.0, 8.0
+"""What the start curve and a curve of the rig's own are wrong by, mV."""
+_SAME_MV, _SAME = 5.0, 0.018
+"""What the same pack shows otherwise after a power-off, mV; what charge was not saved by then."""
+_SURE = const(4)
+"""Deviations that tell another pack."""
+_UNSEEN = const(-128)
 _PARTS = const(50000)
 _CAPACITY_PARTS = const(180)
 _DEVIATION_PARTS = const(500)
@@ -52,12 +67,8 @@ _BELOW = 0.1
 """Scales of what is kept, and the charge that is kept as 0: below empty."""
 
 # Charge that comes back of what is put in; voltage of a cell at the charger's end, mV; charge
-# then; half of the gap between the branches, mV; what the start curve and a curve of the rig's own
-# are wrong by, mV.
-_KINDS = {
-    "nmc": (0.9985, 4130, 0.985, 1.5, 22.0, 8.0),
-    "lfp": (0.992, 3420, 1.0, 7.0, 13.0, 8.0),
-}
+# then; half of the gap between the branches, mV.
+_KINDS = {"nmc": (0.9985, 4130, 0.985, 1.5), "lfp": (0.992, 3420, 1.0, 7.0)}
 CHEMISTRIES = tuple(sorted(_KINDS))
 
 
@@ -85,11 +96,12 @@ class Charge:
         curve: "array | list | None" = None,
     ):
         self._cells = cells
-        self._eta, full_mv, self._full, self._gap_mv, start_mv, own_mv = _KINDS[chemistry]
+        self._eta, full_mv, self._full, self._gap_mv = _KINDS[chemistry]
         self._full_mv = full_mv * cells
         self._empty_mv = empty_mv
         self._start = chemistry, empty_mv / cells
-        self._wrong_mv = start_mv, own_mv
+        self._usable = 1 - empty(*self._start)
+        self._beside_mv = array("b", bytes(BATTERIES))  # the last look, beside the curve
         self.use(curve)
         self._label_mas = array("f", (max(mah, 1) * float(_MAS) for mah in capacity_mah))
         self._charge = _floats()
@@ -109,25 +121,28 @@ class Charge:
     def use(self, curve: "array | list | None"):
         """From now on `curve` of the rig's own cells holds; None: the start curve."""
         self.curve = curve or start(*self._start)
-        self._curve_mv = self._wrong_mv[curve is not None]
+        self._curve_mv = _OWN_MV if curve else _START_MV
+        for i in range(BATTERIES):
+            self._beside_mv[i] = _UNSEEN
 
     def forget(self, i: int):
         """Pack i is another one, or was never seen: nothing is known of it."""
         self._begin(i)
 
     def _begin(self, i: int):
-        self._charge[i], self.capacity[i] = 0.5, 1.0
+        self._charge[i], self.capacity[i] = 0.5, self._usable
         self._ss[i], self._sc[i], self._cc[i] = _UNKNOWN**2, 0.0, _CAPACITY**2
         self._se[i] = self._ce[i] = self._branch[i] = 0.0
         self._slow[i] = self._out_mas[i] = self._seconds[i] = self._full_s[i] = 0
+        self._beside_mv[i] = _UNSEEN
         self.wake(i)
 
     def arrange(self, places: list):
         """The packs were exchanged among each other: pack i is that which was at places[i]."""
         for values in (
             self._charge, self.capacity, self._ss, self._sc, self._cc, self._se, self._ce,
-            self._branch, self._moved_mv, self._out_mas, self._fast, self._slow, self._seconds,
-            self._full_s,
+            self._branch, self._moved_mv, self._beside_mv, self._out_mas, self._fast, self._slow,
+            self._seconds, self._full_s,
         ):  # fmt: skip
             before = list(values)
             for i, place in enumerate(places):
@@ -176,6 +191,7 @@ class Charge:
         """Pack i is full: what `ended` has seen."""
         self._settle(i)
         self._take(i, self._full - self._charge[i], 0.0, 0.01)
+        self._beside_mv[i] = 0
 
     def look(self, i: int, voltage_mv: int, current_ma: int, r_mohm: int):
         """Correct pack i by its voltage.
@@ -184,15 +200,25 @@ class Charge:
             voltage_mv, current_ma: of the same moment; r_mohm: of the pack, 0 = not known.
         """
         self._settle(i)
-        middle, half = self._seen(i, voltage_mv, current_ma, r_mohm)
-        half = max(half, _LEAST_HALF)
-        self._take(i, middle - self._charge[i], half, 0.3 * half)
+        rest, doubt = self._rest(i, voltage_mv, current_ma, r_mohm)
+        middle, half = self._seen(i, rest, doubt)
+        self._take(i, middle - self._charge[i], half, half)
+        known = volts_at(self.curve, min(max(self._charge[i], 0.0), 1.0))
+        beside = int(self._within(rest) - known)
+        # Further from the curve than it is wrong by is not the pack, but a charger near its end.
+        self._beside_mv[i] = beside if abs(beside) <= 2 * self._curve_mv else _UNSEEN
 
     def is_another(self, i: int, voltage_mv: int, current_ma: int, r_mohm: int):
-        """True when what pack i shows at power-on contradicts the charge that was kept of it."""
-        middle, half = self._seen(i, voltage_mv, current_ma, r_mohm)
-        off = middle - self._charge[i]
-        return off * off > 16 * (self._ss[i] + half * half + 0.015**2)
+        """True when what pack i shows at power-on contradicts what it showed last: no charge
+        within what may have changed has that voltage."""
+        if self._beside_mv[i] == _UNSEEN:
+            return False
+        rest, doubt = self._rest(i, voltage_mv, current_ma, r_mohm)
+        rest = self._within(rest) - self._beside_mv[i]
+        wide = _SURE * sqrt(doubt + _SAME_MV * _SAME_MV)
+        charge, near = self.now(i)[0], _SURE * _SAME
+        low = charge_at(self.curve, rest - wide) - near
+        return not low <= charge <= charge_at(self.curve, rest + wide) + near
 
     def now(self, i: int):
         """(charge of pack i, its standard deviation) at this moment, both as shares of 1."""
@@ -214,7 +240,7 @@ class Charge:
         return max(charge - max(floor, 0.0), 0.0) * self.full_mah(i)
 
     def row(self, i: int):
-        """What is kept of pack i: six whole numbers that `recall` takes, see ROW."""
+        """What is kept of pack i: seven whole numbers that `recall` takes, see ROW."""
         charge, deviation = self.now(i)
         slow = self._slow[i] // _SLOW_SCALE * _SLOW_PARTS // (self.label_mah(i) or 1)
         return (
@@ -224,6 +250,7 @@ class Charge:
             int(min(sqrt(self._cc[i]), 0.25) * _OF_CAPACITY_PARTS + 0.5) or 1,
             min(max(slow, -127), 127),
             int(self._branch[i] * 100),
+            self._beside_mv[i],
         )
 
     def recall(self, i: int, row: "tuple | list"):
@@ -231,7 +258,7 @@ class Charge:
 
         How far the error is the curve's is not kept: nearly all of it, to be careful.
         """
-        charge, capacity, deviation, of_capacity, slow, branch = row
+        charge, capacity, deviation, of_capacity, slow, branch, self._beside_mv[i] = row
         self._charge[i] = charge / _PARTS - _BELOW
         self.capacity[i] = min(max(capacity / _CAPACITY_PARTS, 0.4), 1.4)
         self._ss[i] = (deviation / _DEVIATION_PARTS) ** 2
@@ -277,46 +304,41 @@ class Charge:
     def _ohm(self, i: int, r_mohm: int):
         return r_mohm / 1000 if r_mohm else _OHM_MAS / self._label_mas[i]
 
-    def _drops(self, i: int, current_ma: int, r_mohm: int):
-        # Voltages of pack i that rest is above what is seen by, mV: at once, within a minute,
-        # within the hour.
-        ohm = self._ohm(i, r_mohm)
-        fast = self._fast[i] / _FAST_SCALE * ohm * _FAST_SHARE
-        slow = self._slow[i] / _SLOW_SCALE * ohm * _SLOW_SHARE
-        return current_ma * ohm, fast, slow
-
-    def _rest_mv(self, i: int, settled_mv: float):
-        return settled_mv / self._cells - self._gap_mv * self._branch[i]
-
     def rest_mv(self, i: int, voltage_mv: int, current_ma: int, r_mohm: int):
         """The rest voltage of a cell of pack i that its voltage under load tells, mV.
 
         Args: as of `look`.
         """
-        return self._rest_mv(i, voltage_mv + sum(self._drops(i, current_ma, r_mohm)))
+        return self._rest(i, voltage_mv, current_ma, r_mohm)[0]
 
-    def _seen(self, i: int, voltage_mv: int, current_ma: int, r_mohm: int):
-        """(charge, deviation) that the voltage of pack i tells.
+    def _rest(self, i: int, voltage_mv: int, current_ma: int, r_mohm: int):
+        # `rest_mv`, and its variance by what load and relaxation are not known of.
+        ohm, cells, moved = self._ohm(i, r_mohm), self._cells, self._moved_mv[i]
+        direct = current_ma * ohm
+        fast = self._fast[i] / _FAST_SCALE * ohm * _FAST_SHARE
+        slow = self._slow[i] / _SLOW_SCALE * ohm * _SLOW_SHARE
+        rest = (voltage_mv + direct + fast + slow) / cells - self._gap_mv * self._branch[i]
+        sure = 0.25 if r_mohm else 1.0
+        drops = (sure * direct) ** 2 + (0.7 * fast) ** 2 + (0.7 * slow) ** 2
+        return rest, drops / (cells * cells) + moved * moved
+
+    def _within(self, rest: float):
+        return min(max(rest, self.curve[0]), self.curve[-1])
+
+    def _seen(self, i: int, rest: float, doubt: float):
+        """(charge, deviation) that `_rest` of pack i tells.
 
         The deviation is half of that within which 2 deviations of the voltage lie: beside a knee
         of the curve one alone would show the steep side only.
         """
-        ohm = self._ohm(i, r_mohm)
-        direct = current_ma * ohm
-        fast = self._fast[i] / _FAST_SCALE * ohm * _FAST_SHARE
-        slow = self._slow[i] / _SLOW_SCALE * ohm * _SLOW_SHARE
-        cells, branch, curve = self._cells, self._branch[i], self.curve
-        rest = (voltage_mv + direct + fast + slow) / cells - self._gap_mv * branch
-        sure = 0.25 if r_mohm else 1.0
-        drops = (sure * direct) ** 2 + (0.7 * fast) ** 2 + (0.7 * slow) ** 2
-        gap = self._gap_mv * (1.1 - 0.7 * abs(branch))
-        beyond = 2 * max(rest - curve[-1], curve[0] - rest, 0.0)
-        moved = self._moved_mv[i]
-        wrong = self._curve_mv * self._curve_mv + gap * gap + moved * moved + beyond * beyond
-        two = 2 * sqrt(drops / (cells * cells) + wrong)
-        low = charge_at(curve, rest - two)
-        high = charge_at(curve, rest + two)
-        return (low + high) / 2, (high - low) / 4
+        gap = self._gap_mv * (1.1 - 0.7 * abs(self._branch[i]))
+        beyond = 2 * (rest - self._within(rest))
+        wrong = self._curve_mv * self._curve_mv + gap * gap + beyond * beyond
+        two = 2 * sqrt(doubt + wrong)
+        low = charge_at(self.curve, rest - two)
+        high = charge_at(self.curve, rest + two)
+        half = (high - low) / 4
+        return (low + high) / 2, sqrt(half * half + _BESIDE * _BESIDE)
 
     def _take(self, i: int, off: float, shared: float, own: float):
         """Take in a measured charge that is `off` the estimate.
@@ -325,8 +347,12 @@ class Charge:
             shared: the part of its deviation that the next look will have too; own: the rest.
         """
         se, ce = self._se[i], self._ce[i]
-        if self._ss[i] + shared * se < 0:
-            se = ce = 0.0  # the error that both have would turn the correction round
+        if shared:
+            # More would be none of this look's, or turn the correction round.
+            least = -min(shared, _COMMON * self._ss[i] / shared)
+            if se < least:
+                ce *= least / se
+                se = least
         to_s, to_c = self._ss[i] + shared * se, self._sc[i] + shared * ce
         to_e = se + shared
         total = to_s + shared * to_e + own * own

@@ -14,13 +14,14 @@ POINTS = const(21)
 START_MV = {
     "nmc": (2566, 3221, 3359, 3436, 3489, 3541, 3586, 3622, 3658, 3695, 3741)
     + (3789, 3838, 3886, 3934, 3982, 4026, 4065, 4088, 4112, 4188),
-    "lfp": (2833, 3132, 3177, 3190, 3213, 3226, 3240, 3252, 3262, 3264, 3265)
-    + (3268, 3271, 3275, 3283, 3296, 3304, 3308, 3309, 3314, 3392),
+    "lfp": (2561, 3100, 3183, 3200, 3220, 3237, 3252, 3261, 3271, 3275, 3278)
+    + (3282, 3285, 3289, 3295, 3305, 3313, 3318, 3322, 3327, 3403),
 }
 """Rest voltages of a cell in mV from empty to full, for a rig that has no curve of its own. NMC:
 the mean of what is published of Molicel P42A, Samsung 40T and a Samsung INR21700 (S. Sunil and
-others, IEEE Trans. Instrum. Meas. 2025, C/20 to C/32). LiFePO4: the table of LibreSolar's charge
-controllers."""
+others, IEEE Trans. Instrum. Meas. 2025, C/20 to C/32). LiFePO4: the mean of the table of
+LibreSolar's charge controllers, that of an A123 cell in D. McQueeney's JetiLuaDFM and the
+LithiumWerks APR18650M1B of S. Sunil and others (C/32), which lies 13 to 36 mV above the two."""
 
 _LEAST, _MOST = -0.05, 1.05
 
@@ -34,10 +35,13 @@ def start(chemistry: str, empty_mv: float):
     Returns:
         array: POINTS rest voltages in mV, rising.
     """
-    table = START_MV[chemistry]
-    empty = min(max(charge_at(table, empty_mv), 0.0), 0.5)
-    last = POINTS - 1
-    return array("f", (volts_at(table, empty + (1 - empty) * k / last) for k in range(POINTS)))
+    table, least, last = START_MV[chemistry], empty(chemistry, empty_mv), POINTS - 1
+    return array("f", (volts_at(table, least + (1 - least) * k / last) for k in range(POINTS)))
+
+
+def empty(chemistry: str, empty_mv: float):
+    """What of a cell's charge is below its lowest voltage, as a share of all; as of `start`."""
+    return min(max(charge_at(START_MV[chemistry], empty_mv), 0.0), 0.5)
 
 
 def volts_at(curve: "array | tuple | list", charge: float):

@@ -144,7 +144,8 @@ class Learner:
         """
         last, rest = self._rest(known)
         seen = sum(1 for k in range(last + 1) if self._looks[k])
-        total = (last + 0.5) * _BIN / (1 - max(rest, 0.0))
+        end = self._middle(last, last)
+        total = end * _BIN / (1 - max(rest, 0.0))
         if seen < ceil(_SEEN * (last + 1)):
             self.forget("sparse")
             return None
@@ -155,7 +156,7 @@ class Learner:
         weight = min(nights, _MOST_NIGHTS)
         learned, least = [], 0
         for k in range(points + 1):
-            mv = self._at((1 - k / points) * total / _BIN - 0.5, k / points, known, last, rest)
+            mv = self._at((1 - k / points) * total / _BIN, k / points, known, last, rest)
             mv = (mv + weight * known[k]) / (1 + weight)
             least = max(int(mv + 0.5), least + 1)
             learned.append(least)
@@ -164,15 +165,22 @@ class Learner:
 
     def _at(self, place: float, charge: float, known: "array | list", last: int, rest: float):
         # The voltage at a place in bins; beyond the first and the last that of the shape known.
-        below = int(place + 1) - 1
+        below = int(place + 0.5) - 1
+        if place >= self._middle(last, last):
+            below = last
         before, after = self._near(below, -1), self._near(below + 1, 1)
         if before < 0:
-            at = 1 - (1 - rest) * (after + 0.5) / (last + 0.5)
+            at = 1 - (1 - rest) * self._middle(after, last) / self._middle(last, last)
             return self._mv[after] + volts_at(known, charge) - volts_at(known, at)
         if after > last:
             return self._mv[last] + volts_at(known, charge) - volts_at(known, rest)
-        share = (place - before) / (after - before)
+        begin = self._middle(before, last)
+        share = (place - begin) / (self._middle(after, last) - begin)
         return self._mv[before] + (self._mv[after] - self._mv[before]) * share
+
+    def _middle(self, k: int, last: int):
+        # The middle of bin k, in bins; of the last one that of what was discharged of it.
+        return (k + (min(self._most / _BIN, k + 1) if k == last else k + 1)) / 2
 
     def _near(self, k: int, step: int):
         # The nearest bin with a voltage from k on; -1 or _BINS when there is none.

@@ -39,15 +39,16 @@ _PART_J = 22.5
 """Parts of 0.1 Wh in which a row keeps the low ends of energy."""
 _MAMS = const(3600000)
 """mA*ms in one mAh."""
-_MOST_MA = const(60000)
-"""No pack gives more: what seems to is the counters, which a card has brought."""
+_MOST_MA = const(82000)
+"""No sensor shows more, an INA237 on 2 mOhm the most: what seems to is the counters, which a card
+has brought."""
 _MEAN_S = const(300)
 _LONG_S = const(900)
 _MEAN_SCALE = const(256)
 _MOST_S = const(10)
 _GONE_S = const(5)
 _SAVE_S = const(300)
-_KEY = "charge"
+_KEY = "charges"
 _ONE_PERCENT = const(500)
 _KNOWN = 0.2
 """Deviation of a charge that is told as a number; beyond it nobody knows."""
@@ -118,6 +119,7 @@ class Meter:
         self._round_s = snap.uptime_s
         self._saved_s = 0
         self._saved = None
+        self._curve = self.charge.curve  # that of what was saved
         self._points = 0
         self._chart = bytearray(b"\xff" * (SERIES * _POINTS))
         self._recall(resumed)
@@ -229,16 +231,21 @@ class Meter:
         self.calibration.follow(net_mah, on, 0 if self._flows else self._flow_s)
 
     def save(self):
-        """Write to the flash what a power cut must not lose, if a charge moved by 1 %."""
+        """Write to the flash what a power cut must not lose, if a charge moved by 1 % or the curve
+        is another one."""
         self._saved_s = self._round_s
-        rows, saved = self._rows, self._saved
-        if saved and all(
-            abs(_word(rows, at) - _word(saved, at)) < _ONE_PERCENT
-            for at in range(0, ROWS_BYTES, ROW_BYTES)
+        rows, saved, curve = self._rows, self._saved, self.charge.curve
+        if (
+            saved
+            and self._curve is curve
+            and all(
+                abs(_word(rows, at) - _word(saved, at)) < _ONE_PERCENT
+                for at in range(0, ROWS_BYTES, ROW_BYTES)
+            )
         ):
             return
         if keep(self._store, _KEY, bytes(rows) + bytes(self.out_dwh) + bytes(self.in_dwh)):
-            self._saved = bytes(rows)
+            self._saved, self._curve = bytes(rows), curve
 
     def _passed(self, i: int):
         """What left pack i since the last call, mA*s; the remainder is for the next."""
@@ -278,12 +285,22 @@ class Meter:
             charge.full(i)
             self.calibration.ended(i)
         elif (self._round_s + i * (_LOOK_S // BATTERIES)) % _LOOK_S < seconds:
-            charge.look(i, voltage_mv, current_ma, snap.r_mohm[i])
+            r_mohm = self._r_mohm(i)
+            charge.look(i, voltage_mv, current_ma, r_mohm)
             if current_ma > -IDLE_MA:
-                self.calibration.look(i, voltage_mv, current_ma, snap.r_mohm[i])
+                self.calibration.look(i, voltage_mv, current_ma, r_mohm)
             self.health.look(i)
         self._write_row(i)
         self._show(i)
+
+    def _r_mohm(self, i: int):
+        """The resistance of pack i, mOhm; until it has shown one, what the others have by their
+        size, 0 while none has."""
+        known, label_mah = self._snap.r_mohm, self.charge.label_mah
+        if known[i]:
+            return known[i]
+        others = [known[k] * label_mah(k) for k in range(BATTERIES) if known[k]]
+        return sum(others) // (len(others) * label_mah(i)) if others else 0
 
     def _write_row(self, i: int):
         rest = int(self._rest_j[i] / _PART_J)
@@ -307,7 +324,7 @@ class Meter:
 
     def _meet(self, i: int, voltage_mv: int, current_ma: int):
         """Pack i is seen, for the first time since the power came on or since it was away."""
-        charge, r_mohm = self.charge, self._snap.r_mohm[i]
+        charge, r_mohm = self.charge, self._r_mohm(i)
         charge.wake(i)
         if charge.is_another(i, voltage_mv, current_ma, r_mohm):
             self.forget(i)
@@ -378,7 +395,7 @@ class Meter:
                 continue
             mah = charge.full_mah(i)
             ma = self._mean_ma[i] // _MEAN_SCALE
-            rest = charge.left_mah(i, max(ma, 0), snap.r_mohm[i])
+            rest = charge.left_mah(i, max(ma, 0), self._r_mohm(i))
             full += mah
             held += min(max(known[0], 0.0), 1.0) * mah
             doubt += 2 * known[1] * mah
