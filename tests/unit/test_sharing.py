@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-only
 """Bad contacts, found by how packs share a load: before the sensor, and behind it."""
 
-from parallelator.catalog import ON
+from parallelator.catalog import ON, TRIPPED
 from parallelator.protection.rules import Limits
 from parallelator.settings import defaults
 from parallelator.show.cascade import PERIOD_S
@@ -118,6 +118,25 @@ def test_the_error_of_a_sensor_is_none_either():
             assert rig.live(200, 2000) == [] and rig.live(200, 500) == [], (error_mv, idle_s)
     rig.joint_mohm[2] = 50
     assert rig.live(100, 2000) == [("contact_output", 2)], "its zero is known"
+
+
+def test_what_packs_show_that_have_just_opened_is_no_error_of_their_sensors():
+    # All open at the end of a night; `cascade` looked a second before.
+    rig = Rig(4, idle_s=0)
+    rig.live(60, 3000)
+    for i, rest_mv in enumerate((28000, 28060, 27960, 28030)):
+        rig.snap.state[i], rig.snap.current_ma[i], rig.ma[i] = TRIPPED, 0, 0
+        rig.snap.voltage_mv[i] = rest_mv
+    for _ in rig.sharing.looking(15):
+        pass
+    assert rig.live(200, 3000) == []
+    # Nor is what they show when a load has just come.
+    rig = Rig(4, idle_s=0, r_mohm=[20, 40, 60, 80])
+    rig.carry(6000)
+    for _ in rig.sharing.looking(15):
+        pass
+    assert rig.live(200, 3000) == []
+    assert list(rig.sharing._zero_mv)[:4] == [255] * 4, "nothing was learned"
 
 
 def test_a_load_that_comes_and_goes_shows_it_all_the_same():

@@ -35,6 +35,7 @@ FIRST_S = 1783900800  # 2026-07-13T00:00:00Z
 HEADER = "time,uptime_ms,battery,voltage_mv,current_ma,state,discharge_mah,charge_mah,soc_pct\n"
 ABOUT = "# times are UTC; zone UTC0; boot 1; rig 246f28000001; name parallelator\n"
 _CLOCK_AT_S = 20
+_POLL_MS = 100
 _SETTLED_S = 300
 _HEAP_SLACK = 2048
 """Bytes: numbers that have grown, a float of the simulator in a block of another size."""
@@ -43,7 +44,8 @@ _FIXED = len("2026-07-13T00:00:00Z,000,1,28000,,on,,0\n")
 
 
 class Patience:
-    """Stands for `asyncio` in a module that polls: no wait is shorter than a tick."""
+    """Stands for `asyncio` in a module that polls: no poll is shorter than a tick, and what lies
+    between two steps of one job is none."""
 
     def __init__(self, asyncio, tick_ms):
         self._asyncio = asyncio
@@ -53,7 +55,7 @@ class Patience:
         return getattr(self._asyncio, name)
 
     def sleep_ms(self, ms):
-        return self._asyncio.sleep_ms(max(ms, self._tick_ms) if ms else 0)
+        return self._asyncio.sleep_ms(max(ms, self._tick_ms) if ms >= _POLL_MS else 0)
 
 
 class Month:

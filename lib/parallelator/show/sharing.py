@@ -18,7 +18,7 @@ from micropython import const
 
 from parallelator.protection.output import insert
 from parallelator.show.cascade import PERIOD_S
-from parallelator.snapshot import BATTERIES, CHANNELS
+from parallelator.snapshot import BATTERIES, CHANNELS, carries
 
 _CODES = ("contact_battery", "contact_output")
 _HELD_S = const(60)
@@ -105,21 +105,22 @@ class Sharing:
 
     def _look_outside(self, on: int):
         """Compare what each sensor says of the output."""
-        ma, order = self._ma, self._order
+        snap, ma, order = self._snap, self._ma, self._order
         path_mohm = self._limits.path_mohm
         way = -1 if sum(ma) < 0 else 1
         count, idle = 0, True
         for i in range(BATTERIES):
             if i % CHANNELS == 0:
                 yield
-            if not on >> i & 1:
+            # One that has opened since `cascade` looked rests at a voltage of its own.
+            if not (on >> i & 1 and carries(snap, i)):
                 self._sum_mv[i] = 0
             else:
-                sum_mv, mv = self._sum_mv[i], self._snap.voltage_mv[i]
+                sum_mv, mv = self._sum_mv[i], snap.voltage_mv[i]
                 sum_mv += mv - sum_mv // _SMOOTH if sum_mv else _SMOOTH * mv
                 self._sum_mv[i] = sum_mv
-                self._measure(i, sum_mv // _SMOOTH - mv, self._snap.current_ma[i] - ma[i])
-                idle = idle and -_IDLE_MA < ma[i] < _IDLE_MA
+                self._measure(i, sum_mv // _SMOOTH - mv, snap.current_ma[i] - ma[i])
+                idle = idle and max(abs(ma[i]), abs(snap.current_ma[i])) < _IDLE_MA
                 output_mv = sum_mv // _SMOOTH - ma[i] * path_mohm // 1000
                 if self._zero_mv[i] != _UNKNOWN:
                     output_mv -= self._zero_mv[i] - _RAW_MV
