@@ -262,7 +262,7 @@ def test_a_set_up_rig_keeps_its_places(phone, rig):
     assert shown["pack.capacity_mah"] == 0 and shown["limits.min_voltage_mv"] == 11400
     page.locator("#rig-name").fill(" x")
     page.get_by_role("button", name="Enregistrer").click()
-    expect(page.locator("#batteries-error")).to_contain_text("Permis")
+    expect(page.locator("#batteries-error")).to_contain_text("Un nom a de 1 à 24 caractères.")
     page.context.close()
 
 
