@@ -132,3 +132,15 @@ def running_two_of_three(soc, **options):
     rig.close(1, 2)
     rig.wait(1500)
     return rig
+
+
+def fail_start(rig, pause_s):
+    """A group of two starts after a pause and takes too much."""
+    rig.wait(int(pause_s * 1000))
+    rig.close(1, 2)
+    for n in (1, 2):
+        rig.feel(n, ma=INRUSH_MA)
+    rig.wait(30)
+    rig.open(1, 2)
+    for n in (1, 2):
+        rig.feel(n)

@@ -11,6 +11,7 @@ from refereed import (
     UNEXPLAINED,
     WIDE,
     Rig,
+    fail_start,
     running,
     running_two_of_three,
 )
@@ -237,18 +238,6 @@ def test_a_stuck_voltage_is_the_same_at_rest():
         rig.wait(1000)
         rig.close(1, 2)
         assert rig.found() == found, more_mv
-
-
-def fail_start(rig, pause_s):
-    """A group of two starts after a pause and takes too much."""
-    rig.wait(int(pause_s * 1000))
-    rig.close(1, 2)
-    for n in (1, 2):
-        rig.feel(n, ma=INRUSH_MA)
-    rig.wait(30)
-    rig.open(1, 2)
-    for n in (1, 2):
-        rig.feel(n)
 
 
 PAUSES_S = (5, 1, 10, 10, 60, 120, 300) + 4 * (600,)

@@ -2,7 +2,7 @@
 """Tests the referee on packs that could be on the bus and are not. No firmware."""
 
 from parallelator.catalog import LOCKED
-from refereed import INRUSH_MA, KEPT_OFF, Rig, running, running_two_of_three
+from refereed import INRUSH_MA, KEPT_OFF, Rig, fail_start, running, running_two_of_three
 
 
 def test_a_healthy_pack_is_kept_off_for_a_pause_at_most():
@@ -42,14 +42,7 @@ def test_the_pause_after_failed_starts_holds_beside_a_weld_too():
         rig = Rig(0.8, 0.8, 0.8)
         rig.wait(6000)
         for pause_s in (5, 2, 11, 11)[:failures]:
-            rig.wait(1000 * pause_s)
-            rig.close(1, 2)
-            for n in (1, 2):
-                rig.feel(n, ma=INRUSH_MA)
-            rig.wait(30)
-            rig.open(1, 2)
-            for n in (1, 2):
-                rig.feel(n)
+            fail_start(rig, pause_s)
         rig.world.plant.load_a = 2
         rig.world.plant.weld(0)
         rig.wait(40000)
@@ -141,14 +134,7 @@ def test_a_trip_that_may_count_may_lock():
 
 def test_a_failed_start_counts_against_nobody():
     rig = Rig(0.8, 0.8, max_trips=1)
-    rig.wait(1000)
-    rig.close(1, 2)
-    for n in (1, 2):
-        rig.feel(n, ma=INRUSH_MA)
-    rig.wait(30)
-    rig.open(1, 2)
-    for n in (1, 2):
-        rig.feel(n)
+    fail_start(rig, 1)
     rig.wait(60000)
     assert rig.found() == [(1, KEPT_OFF), (2, KEPT_OFF)]
 
