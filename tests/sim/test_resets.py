@@ -293,7 +293,11 @@ def test_a_measured_resistance_is_known_after_a_reset():
 
 
 class Show(Boots):
-    """It begins show mode for a minute when the first battery has joined."""
+    """Calls `heard` (code, value) after each event.
+
+    Attributes:
+        left_s: for the test, of show mode.
+    """
 
     def __init__(self):
         super().__init__()
@@ -305,20 +309,37 @@ class Show(Boots):
 
         def heard(events, code, i, state, reason, value):
             emit(events, code, i, state, reason, value)
-            rig = current.probe.rig
-            if code == "joined" and not rig.show[0] and len(self.events) == 1:
-                from parallelator.show import mode
-
-                assert mode.begin(rig, 1) is None
-            if code == "joined":
-                self.left_s.append(rig.show_s())
+            self.heard(code, value)
 
         current.probe.emit = heard
 
 
+class Begun(Show):
+    """It begins show mode for a minute when the first battery has joined."""
+
+    def heard(self, code, value):
+        rig = current.probe.rig
+        if code == "joined" and not rig.show[0] and len(self.events) == 1:
+            from parallelator.show import mode
+
+            assert mode.begin(rig, 1) is None
+        if code == "joined":
+            self.left_s.append(rig.show_s())
+
+
+class Scheduled(Show):
+    """The clock is set to noon when the first battery has joined."""
+
+    def heard(self, code, value):
+        if code == "joined":
+            current.probe.rig.set_clock(NOON)
+        elif code == "show_begun":
+            self.left_s.append(value)
+
+
 def test_show_mode_goes_on_over_a_reset_and_not_over_a_power_cut():
     for kind, ends in (("controller_reset", True), ("power_cycle", False)):
-        show = Show()
+        show = Begun()
         report = play(show, duration_s=80, batteries=ONE, steps=[reset(30, kind)])
         clean(report)
         first, second = show.events[:2]
@@ -330,26 +351,6 @@ def test_show_mode_goes_on_over_a_reset_and_not_over_a_power_cut():
 
 
 def test_a_scheduled_show_goes_on_after_a_power_cut():
-    class Scheduled(Boots):
-        """The clock is set to noon when the first battery has joined."""
-
-        def __init__(self):
-            super().__init__()
-            self.left_s = []
-
-        def __call__(self):
-            super().__call__()
-            emit = current.probe.emit
-
-            def heard(events, code, i, state, reason, value):
-                emit(events, code, i, state, reason, value)
-                if code == "joined":
-                    current.probe.rig.set_clock(NOON)
-                elif code == "show_begun":
-                    self.left_s.append(value)
-
-            current.probe.emit = heard
-
     show = Scheduled()
     settings = {"time": {"show": "11:30-12:30"}}
     report = play(

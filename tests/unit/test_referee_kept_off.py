@@ -2,7 +2,7 @@
 """Tests the referee on packs that could be on the bus and are not. No firmware."""
 
 from parallelator.catalog import LOCKED
-from refereed import INRUSH_MA, KEPT_OFF, Rig, fail_start, running, running_two_of_three
+from refereed import KEPT_OFF, Rig, fail_start, running, running_two_of_three
 
 
 def test_a_healthy_pack_is_kept_off_for_a_pause_at_most():
@@ -163,14 +163,7 @@ def test_a_bus_that_dies_lets_everybody_wait_anew():
 def test_a_person_who_asks_for_it_waits_for_a_start():
     rig = Rig(0.8, 0.8, reconnect_delay_ms=1000)
     for before_s in (5, 1, 1, 1):
-        rig.wait(before_s * 1000)
-        rig.close(1, 2)
-        for n in (1, 2):
-            rig.feel(n, ma=INRUSH_MA)
-        rig.wait(30)
-        rig.open(1, 2)
-        for n in (1, 2):
-            rig.feel(n)
+        fail_start(rig, before_s)
     rig.wait(40000)
     rig.referee.requested(rig.world.now_us, "reset", 0)
     rig.wait(1000)
@@ -182,14 +175,7 @@ def test_a_person_who_asks_for_it_waits_for_a_start():
 def test_a_bus_that_comes_alive_lets_everybody_join_in_their_turn():
     rig = Rig(0.8, 0.8, 0.84)
     for before_s in (5, 1, 10, 10):
-        rig.wait(before_s * 1000)
-        rig.close(1, 2)
-        for n in (1, 2):
-            rig.feel(n, ma=INRUSH_MA)
-        rig.wait(30)
-        rig.open(1, 2)
-        for n in (1, 2):
-            rig.feel(n)
+        fail_start(rig, before_s)
     rig.wait(60000)
     rig.close(1, 2)
     rig.wait(500)
