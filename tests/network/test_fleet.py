@@ -242,6 +242,24 @@ def test_every_panel_of_the_dashboard_shows_something(fleet):
     assert exempt == list(dashboard.EMPTY)
 
 
+def test_the_grammar_of_prometheus_3_takes_each_expression():
+    whole = dashboard.read()
+    asked = [text for _, text in dashboard.expressions(whole)]
+    asked += [note["expr"] for note in whole["annotations"]["list"]]
+    asked = [dashboard.filled(text, "60s", "20s") for text in asked]
+    asked += [rule["expr"] for rule in yaml.safe_load(accounts.rules())["groups"][0]["rules"]]
+    wrong = ["rate(up[5m)", "sum by (rig (up)"]
+    run = subprocess.run(
+        ["node", HERE / "promql.mjs"],
+        input=json.dumps(asked + wrong),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    assert [line.split(": ", 1)[1] for line in run.stdout.splitlines()] == wrong
+    assert len(asked) > 60
+
+
 def test_the_dashboard_keeps_to_the_schema():
     whole = dashboard.read()
     panels = whole["panels"]

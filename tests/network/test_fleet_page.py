@@ -122,8 +122,9 @@ def test_the_most_urgent_come_first(tmp_path, browser, n):
                 expect(shown.nth(2)).to_contain_text("1 h 30")
                 expect(shown.nth(2)).to_contain_text(LOCKED[locale])
                 assert names(page) == ["rig-002", "rig-003", "rig-004", *good]
-                off = {"en-GB": r"Offline since \d\d:\d\d, for (< )?\d min\.",
-                       "fr-FR": r"Hors ligne depuis \d\d:\d\d, soit (< )?\d min\."}  # fmt: skip
+                off = {"en-GB": r"Offline since \d\d:\d\d, for (<\s)?\d\u00a0min\.",
+                       "fr-FR": r"Hors ligne depuis \d\d:\d\d, soit (<\s)?\d\u00a0min\."
+                }  # fmt: skip
                 expect(shown.nth(1)).to_have_text(re.compile(off[locale]))
                 text = page.locator("body").inner_text()
                 for code in ("stuck_closed", "overcurrent", "sd_full", "clock_unset"):

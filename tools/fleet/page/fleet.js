@@ -46,6 +46,7 @@ const places = new Map(); // name of a rig to its parts in the page
 const $ = (id) => document.getElementById(id);
 const word = (key, values = {}) =>
   WORDS[language][key].replace(/\{(\w)\}/g, (_, name) => values[name]);
+const unbroken = (text) => text.replaceAll(" ", "\u00a0");
 const number = (value, digits) => value.toLocaleString(
   language, { minimumFractionDigits: digits, maximumFractionDigits: digits });
 
@@ -136,7 +137,7 @@ function moment(ms) {
 function since(rig) {
   if (!rig.seen) return word("never");
   const seconds = Math.max(Date.now() / 1000 - rig.seen, 0);
-  return word("since", { v: moment(rig.seen * 1000), d: lasting(seconds) });
+  return word("since", { v: moment(rig.seen * 1000), d: unbroken(lasting(seconds)) });
 }
 
 // A sentence of an alert without the name of the rig, which stands above it.
@@ -212,7 +213,7 @@ function draw(rig) {
   if (rig.alerts.length) {
     const why = make("p", "why", sentence(rig, rig.alerts[0]));
     const more = rig.alerts.length - 1;
-    if (more) why.append(" ", make("small", "", word("more", { n: more })));
+    if (more) why.append(" ", make("small", "", unbroken(word("more", { n: more }))));
     link.append(why);
   }
 }
@@ -223,7 +224,8 @@ function summary() {
   const parts = ["danger", "offline", "trouble"].filter(count)
     .map((urgency) => word("in_" + urgency, { n: count(urgency) }));
   const whole = all.length === 1 ? word("rig") : word("rigs", { n: all.length });
-  return all.length ? [whole, ...(parts.length ? parts : [word("good")])].join(" · ") : word("none");
+  if (!all.length) return word("none");
+  return [whole, ...(parts.length ? parts : [word("good")])].map(unbroken).join(" · ");
 }
 
 function show() {
