@@ -50,7 +50,7 @@ def scenario(broker, **more):
     return {
         "batteries": BATTERIES,
         "seed": 1,
-        "load": [[0, 0], [12, 20]],
+        "load": [[0, 0], [12, 12]],
         "settings": {
             "name": "Scène",
             "mqtt": broker.settings(commands=True),
@@ -234,6 +234,12 @@ async def play(hass, broker, listener, rigs):
         await hass.call("switch." + service, show.ids["battery_2_switch"])
         await show.until("battery_2_state", word)
         seen("switch " + value, f"state {word} after {time.monotonic() - began:.2f} s")
+    await hass.call("button.press", show.ids["rig_selftest"])
+    began = await show.until("rig_verdict", "running")
+    name = show.ids["rig_verdict"]
+    took = await hass.until(lambda states: states[name]["state"] in ("go", "watch"), 200)
+    verdict = (await show.state("rig_verdict"))["state"]
+    seen("self-test", f"running after {began:.1f} s, {verdict} after {took:.0f} s more")
     listener.say("parallelator/latest", "9.9.9", True)
     took = await show.until("rig_update", "on")
     seen("update", (await show.state("rig_update"))["attributes"]["latest_version"])
