@@ -68,8 +68,7 @@ class App:
         self._scheduler = Scheduler(self.clock, self.events.emit)
         values = self._flash_settings(crashed)
         self._card_until = self.clock.add(self.clock.ms(), _CARD_MS)
-        self.settings = settings.Values({})
-        self._card_config = True  # until they are read
+        self.settings, self._card_config = settings.Values({}), True  # until they are read
         self.card = self._connected_card(values)
         self.settings, faults, renamed = self._load(values)
         self._card_config = fatfile.there(CONFIG_FILES[1])

@@ -235,17 +235,14 @@ class Twice(ValueError):
     """A setting that is given both nested and with its dotted key; its text is the key."""
 
 
-def flatten(tree: dict):
+def flattening(tree: dict, prefix: str = "", depth: int = _DEPTH):
     """A nested dict as one with dotted keys; levels deeper than those of settings stay nested.
+
+    A generator with short steps that returns the dict, see `finish`.
 
     Raises:
         Twice: two keys are the same one.
     """
-    return finish(flattening(tree))
-
-
-def flattening(tree: dict, prefix: str = "", depth: int = _DEPTH):
-    """What `flatten` does, as a generator with short steps that returns the same."""
     flat = {}
     for key, value in tree.items():
         if isinstance(value, dict) and depth > 1:
