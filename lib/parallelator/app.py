@@ -68,7 +68,7 @@ class App:
         self._scheduler = Scheduler(self.clock, self.events.emit)
         values = self._flash_settings(crashed)
         self._card_until = self.clock.add(self.clock.ms(), _CARD_MS)
-        self.settings: dict = None  # pyright: ignore - until they are read
+        self.settings, self._card_config = settings.Values({}), True  # until they are read
         self.card = self._connected_card(values)
         self.settings, faults, renamed = self._load(values)
         self._card_config = fatfile.there(CONFIG_FILES[1])
@@ -118,9 +118,10 @@ class App:
             self._collector,
         )
 
-    def _connected_card(self, values: dict):
+    def _connected_card(self, values: "Values"):
         """The card, on the pins that the flash names: the settings on the card come later."""
-        pins = {key: values[key] for key in values if key.startswith("pins.")}
+        given = values.given
+        pins = settings.Values({key: given[key] for key in given if key.startswith("pins.")})
         return Card(
             lambda: connect_card(pins, self.clock, self._idle),
             self.snap,
@@ -128,7 +129,7 @@ class App:
             self._greet_card,
         )
 
-    def _load(self, values: dict):
+    def _load(self, values: "Values"):
         """The settings of all files, as `config.load`; safe mode has `values` and no card."""
         if self.safe:
             self.card.state = ABSENT
@@ -281,7 +282,7 @@ class App:
         """A card was mounted; settings on one that comes later are used from the next boot on."""
         path = CONFIG_FILES[1]
         fatfile.mend(self.card, path, lambda path: config.read(path)[0] is not None)
-        if self.settings and not self._card_config and fatfile.there(path):
+        if not self._card_config and fatfile.there(path):
             self._card_config = True
             self.events.emit("config_found", RIG, 0, 0, 0)
 
@@ -345,7 +346,6 @@ class App:
 
     async def _cascade(self):
         from parallelator.show.cascade import Cascade
-        from parallelator.show.schedule import follow_schedule
 
         rig = self.rig
         if rig.cascade is None:
@@ -356,7 +356,10 @@ class App:
         sharing = Sharing(self.snap, self.guard.limits, rig.cascade.ma, self.events.emit)
         show_min = 0
         while True:
-            show_min = follow_schedule(rig, show_min)
+            if rig.settings["time.show"]:
+                from parallelator.show.schedule import follow_schedule
+
+                show_min = follow_schedule(rig, show_min)
             told = rig.meter and rig.meter.told
             for steps in (
                 rig.cascade.looking(told[-1] if told else None),

@@ -45,7 +45,9 @@ RUNNING = "running"
 DISCONNECTED = "disconnected"
 """What an operator may say of a board that does not answer: its batteries hang on nothing."""
 
-REST, RESUME, FIRE = "rest", "resume", "fire"
+REST = "rest"
+RESUME = "resume"
+FIRE = "fire"
 """What a self-test asks of a battery: to open for a moment, to come back as it was, and, while it
 rests, to let its ALERT fire."""
 

@@ -14,7 +14,6 @@ from micropython import const
 from parallelator import json_reader, settings
 from parallelator.json_error import JsonError
 
-_ROWS_A_STEP = const(8)
 _MOST_KEYS = const(160)  # of one object: a file may give all settings by their whole names
 
 
@@ -36,9 +35,9 @@ def load(paths: tuple, good_path: str):
     else:
         _keep(values, good_path)
     # One that was made at its size has no room for more, which takes memory.
-    sized = dict.fromkeys(values)
-    sized.update(values)
-    return sized, faults, renamed
+    sized = dict.fromkeys(values.given)
+    sized.update(values.given)
+    return settings.Values(sized), faults, renamed
 
 
 def first_good(paths: tuple):
@@ -48,14 +47,14 @@ def first_good(paths: tuple):
         good = None if problem else _good(changes)
         if good is not None:
             return good
-    return settings.defaults()
+    return settings.Values({})
 
 
 def _good(changes: "dict | None"):
     """The settings of a file, without those that an update no longer accepts; None when one of
     these bears on the protection, or when there is no file."""
     while changes is not None:
-        values, found, _ = settings.check(changes, settings.defaults())
+        values, found, _ = settings.check(changes)
         if not found:
             return values
         for fault in found:
@@ -68,7 +67,7 @@ def _good(changes: "dict | None"):
 
 def layer(paths: tuple):
     """The files of `paths` over the defaults: (values, faults, renamed) as `load` gives them."""
-    values = {}
+    values = settings.Values({})
     faults = []
     renamed = []
     for _ in layering(paths, values, faults, renamed):
@@ -77,17 +76,17 @@ def layer(paths: tuple):
 
 
 def layering(
-    paths: tuple, values: dict, faults: list, renamed: list, instead: "tuple | None" = None
+    paths: tuple,
+    values: "Values",
+    faults: list,
+    renamed: list,
+    instead: "tuple | None" = None,
 ):
     """What `layer` does, as a generator with short steps; fills the three.
 
     Args:
         instead: (path, flat dict): use this dict instead of what that file holds; or None.
     """
-    for k, row in enumerate(settings.rows()):
-        if k % _ROWS_A_STEP == 0:
-            yield
-        values[row[0]] = row[1]
     for path in paths:
         yield
         if instead and instead[0] == path:
@@ -126,13 +125,13 @@ def reading(path: str):
         return None, settings.fault_of("", "OSError %s" % error.errno, "a file that can be read")
 
 
-def _keep(values: dict, path: str):
+def _keep(values: "Values", path: str):
     kept, problem = read(path)
-    if kept == values and not problem:
+    if kept == values.given and not problem:
         return
     try:
         with open(path + ".new", "w") as file:
-            json.dump(settings.finish(settings.nesting(values)), file)
+            json.dump(settings.finish(settings.nesting(values.given)), file)
         os.rename(path + ".new", path)
     except OSError:
         # With a full or read-only flash there is no copy; the rig starts all the same.

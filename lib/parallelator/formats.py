@@ -98,7 +98,7 @@ def hours_of(text: str):
     return None if begin is None or end is None or begin == end else (begin, end)
 
 
-def faults(values: dict):
+def faults(values: "Values"):
     """Yields (key, what is allowed) for each setting that is not as it must be, None between.
 
     Args:
@@ -154,7 +154,7 @@ def faults(values: dict):
     yield from _of_time(values)
 
 
-def _of_time(values: dict):
+def _of_time(values: "Values"):
     if values["time.show"] and hours_of(values["time.show"]) is None:
         yield "time.show", "nothing, or two times of the day as 20:30-23:00"
     if values["time.zone"] != "UTC0":

@@ -22,7 +22,7 @@ class Rig:
     """One rig.
 
     Args:
-        values: dict of the settings in use, complete; faults, renamed: what was wrong with the
+        values: the `settings.Values` in use; faults, renamed: what was wrong with the
             files and which old names they have, as `config.load` gives all three.
         config_files: the settings files, the one to save to first.
         why: what the firmware ended with last, as text; powered_on: True after a power-on.
@@ -60,7 +60,7 @@ class Rig:
 
     def __init__(
         self,
-        values: dict,
+        values: "Values",
         faults: list,
         renamed: list,
         config_files: tuple,
@@ -192,7 +192,7 @@ class Rig:
         found = limits[0] if limits and self.guard.adopt(*limits[1:]) else {}
         for key in found:
             self.pending.pop(key, None)
-        self.settings.update(found)
+        self.settings.given.update(found)
         for key, value in changes.items():
             if settings.is_live(key) and not key.startswith("limits."):
                 self.settings[key] = value

@@ -186,7 +186,7 @@ def rows():
         yield row
 
 
-def _row(key: str):
+def row_of(key: str):
     """The row of setting `key`, None when there is no such setting."""
     for row in TABLE:
         if row[0] == key:
@@ -194,26 +194,55 @@ def _row(key: str):
     return None
 
 
-def defaults() -> "dict[str, Any]":
-    """A dict of dotted key to default value, complete."""
-    return {row[0]: row[1] for row in rows()}
+class Values:
+    """All settings by their dotted key: those that were given, over the defaults of the table.
+
+    A dict of all would take a kilobyte, and each copy of it another.
+
+    Args:
+        given: flat dict of those that were given; it is kept, and changed.
+    """
+
+    def __init__(self, given: "dict[str, Any]"):
+        self.given = given
+
+    def __getitem__(self, key: str) -> "Any":
+        given = self.given
+        return given[key] if key in given else _default(key)
+
+    def __setitem__(self, key: str, value: object):
+        self.given[key] = value
+
+    def with_changes(self, changes: dict):
+        """A copy with these changes, a flat dict."""
+        given = dict(self.given)
+        given.update(changes)
+        return Values(given)
+
+
+def _default(key: str):
+    if key.startswith("batteries."):
+        for row in BATTERY_TABLE:
+            if key.endswith(row[0]):
+                return row[1]
+    for row in rows():
+        if row[0] == key:
+            return row[1]
+    raise KeyError(key)
 
 
 class Twice(ValueError):
     """A setting that is given both nested and with its dotted key; its text is the key."""
 
 
-def flatten(tree: dict):
+def flattening(tree: dict, prefix: str = "", depth: int = _DEPTH):
     """A nested dict as one with dotted keys; levels deeper than those of settings stay nested.
+
+    A generator with short steps that returns the dict, see `finish`.
 
     Raises:
         Twice: two keys are the same one.
     """
-    return finish(flattening(tree))
-
-
-def flattening(tree: dict, prefix: str = "", depth: int = _DEPTH):
-    """What `flatten` does, as a generator with short steps that returns the same."""
     flat = {}
     for key, value in tree.items():
         if isinstance(value, dict) and depth > 1:
@@ -261,7 +290,7 @@ def is_live(key: str):
     return key in LIVE or key.startswith("time.") or key.startswith("limits.")
 
 
-def unused(values: dict):
+def unused(values: Values):
     """Mask of the places where no battery is expected."""
     return sum(
         1 << i for i in range(BATTERIES) if values["batteries.%d.mode" % (i + 1)] == "unused"
@@ -335,18 +364,17 @@ def _is_curve(value: object):
     )
 
 
-def check(changes: dict, base: dict):
-    """Lay `changes` over `base` and check the result.
+def check(changes: dict):
+    """Lay `changes` over the defaults and check the result.
 
     Args:
         changes: flat dict of dotted keys, old names allowed.
-        base: complete flat dict.
 
     Returns:
-        (values, faults, renamed): the complete new dict; a list of faults, each a dict with
-        `key`, `found`, `allowed`; a list of (old name, new name). Use values only without faults.
+        (values, faults, renamed): the `Values`; a list of faults, each a dict with `key`,
+        `found`, `allowed`; a list of (old name, new name). Use values only without faults.
     """
-    values = dict(base)
+    values = Values({})
     faults = []
     renamed = []
     for _ in checking(changes, values, faults, renamed):
@@ -359,7 +387,7 @@ def new_name(key: str):
     return dict(_OLD_NAMES).get(key, key)
 
 
-def checking(changes: dict, values: dict, faults: list, renamed: list):
+def checking(changes: dict, values: Values, faults: list, renamed: list):
     """What `check` does, as a generator with a short step for each change; adds to the three."""
     faulty = len(faults)
     for key, value in changes.items():
@@ -367,7 +395,7 @@ def checking(changes: dict, values: dict, faults: list, renamed: list):
         if new_name(key) != key:
             renamed.append((key, new_name(key)))
             key = new_name(key)
-        row = _row(key)
+        row = row_of(key)
         if row is None:
             faults.append(fault_of(key, value, "no such setting"))
         elif not _fits(row, value) and not (key == "web.password" and formats.is_hash(value)):
@@ -399,7 +427,7 @@ def fault_of(key: str, found: object, allowed: str):
     return {"key": printable(key[:_SHOWN_CHARS]), "found": found, "allowed": allowed}
 
 
-def _contradicting(v: dict, faults: list):
+def _contradicting(v: Values, faults: list):
     """Adds what does not go together to `faults`."""
     low = v["limits.min_voltage_mv"]
     high = v["limits.max_voltage_mv"]
@@ -467,10 +495,8 @@ def _last(key: str):
     return (_LAST_PIN if key == "pins.sd_miso" else _LAST_OUTPUT)[_S3]
 
 
-def safe(values: dict):
+def safe(values: Values):
     """The settings of safe mode: those that say how the rig is built and how it is reached as in
     `values`, what `config.load` found; all others, and so every limit, as in the table."""
-    kept = {key: value for key, value in values.items() if key.split(".")[0] in SAFE}
-    found = defaults()
-    found.update(kept)
-    return found
+    given = values.given
+    return Values({key: given[key] for key in given if key.split(".")[0] in SAFE})

@@ -12,7 +12,7 @@ from parallelator.protection.output import Output
 from parallelator.protection.starts import Starts
 from parallelator.snapshot import BATTERIES, Snapshot
 
-LIMITS = rules.Limits(settings.defaults())
+LIMITS = rules.Limits(settings.Values({}))
 OFFSET_MV = LIMITS.voltage_offset_mv
 PACK_OHM, PATH_OHM = 0.030, 0.020
 

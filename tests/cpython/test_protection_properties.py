@@ -14,8 +14,8 @@ READING = st.tuples(VOLTAGE, CURRENT)
 
 
 def limits(**changes):
-    values = settings.defaults()
-    values.update({"limits." + key: value for key, value in changes.items()})
+    values = settings.Values({})
+    values.given.update({"limits." + key: value for key, value in changes.items()})
     return rules.Limits(values)
 
 

@@ -207,9 +207,9 @@ from parallelator import settings
 
 
 def test_it_is_read_and_checked():
-    values, faults, _ = settings.check({"log.events_kb": 100}, settings.defaults())
+    values, faults, _ = settings.check({"log.events_kb": 100})
     assert values["log.events_kb"] == 100 and not faults
-    _, faults, _ = settings.check({"log.events_kb": 7}, settings.defaults())
+    _, faults, _ = settings.check({"log.events_kb": 7})
     assert faults[0]["allowed"] == "a whole number, 8 to 1000 KB", faults
 """,
     )
@@ -459,7 +459,7 @@ from parallelator.wording import Words
 def test_it_comes_and_goes():
     snap = Snapshot()
     events = Events(snap)
-    warnings = Warnings(snap, Limits(settings.defaults()), None, events.emit)
+    warnings = Warnings(snap, Limits(settings.Values({})), None, events.emit)
     for celsius in (30, 65, 66, 30):
         warnings.temperature(2, celsius)
         assert snap.alarms() == ([("fan_stopped", 2, 0)] if celsius > 60 else [])

@@ -73,7 +73,7 @@ class Rig:
     """The states of a rig with its connector, driven by happenings."""
 
     def __init__(self, trip_decay_s=0):
-        values = settings.defaults()
+        values = settings.Values({})
         values["limits.trip_decay_s"] = trip_decay_s
         values["limits.start_delay_ms"] = 0
         self.limits = rules.Limits(values)

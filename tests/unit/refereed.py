@@ -41,7 +41,7 @@ class Rig:
         self.world = world = World(plan, True, 1, 1, None)
         world.script = Script(plan, world, None)
         world.observers.append(self)
-        values = settings.defaults()
+        values = settings.Values({})
         values["limits.hard_current_pct"] = 150
         for key, value in limits.items():
             values["limits." + key] = value

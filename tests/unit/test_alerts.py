@@ -35,7 +35,7 @@ class Bench:
         self.events = []
         for i in range(BATTERIES):
             self.snap.voltage_mv[i] = 26000
-        limits = rules.Limits(settings.defaults())
+        limits = rules.Limits(settings.Values({}))
         emit = lambda *event: self.events.append(event)  # noqa: E731 - short
         self.alerts = Alerts(self.snap, self, self, self, self, self, limits, emit)
 

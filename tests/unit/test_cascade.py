@@ -3,7 +3,7 @@
 
 from parallelator.catalog import ON, UNCONTROLLED, WAITING
 from parallelator.protection.rules import Limits
-from parallelator.settings import defaults
+from parallelator.settings import Values
 from parallelator.show.cascade import DARK, LOST, Cascade
 from parallelator.snapshot import BATTERIES, Snapshot
 
@@ -30,7 +30,7 @@ class Rig:
     def __init__(self, packs, load_ma, **limits):
         self.packs = packs
         self.load_ma = load_ma
-        self.limits = Limits(defaults(), {"limits." + key: limits[key] for key in limits})
+        self.limits = Limits(Values({}), {"limits." + key: limits[key] for key in limits})
         self.snap = Snapshot()
         amps, _ = self.solve(range(len(packs)), load_ma)
         for i, (rest_mv, mohm) in enumerate(packs):

@@ -3,7 +3,7 @@
 
 from parallelator.catalog import ON
 from parallelator.protection.rules import Limits
-from parallelator.settings import defaults
+from parallelator.settings import Values
 from parallelator.show.cascade import DARK, LOST, Cascade
 from parallelator.snapshot import RIG, Snapshot
 from parallelator.wording import Words
@@ -17,7 +17,7 @@ class Rig:
         self.snap = Snapshot()
         self.words = Words(language)
         self.told = []
-        self.cascade = Cascade(self.snap, Limits(defaults()), self.emit)
+        self.cascade = Cascade(self.snap, Limits(Values({})), self.emit)
         self.cascade.on = 1
 
     def emit(self, code, i, state, reason, value):

@@ -27,8 +27,8 @@ class Rig:
             ip = "192.168.1.20"
 
     def __init__(self, language="en", **changes):
-        self.settings = settings.defaults()
-        self.settings.update({"mqtt." + key: value for key, value in changes.items()})
+        self.settings = settings.Values({})
+        self.settings.given.update({"mqtt." + key: value for key, value in changes.items()})
         self.settings["name"] = changes.get("name", "parallelator")
         self.words = Words(language)
         self.snap = Snapshot()
@@ -233,5 +233,5 @@ def test_the_name_is_one_level_of_the_topics():
 
 def test_a_prefix_with_wildcards_is_refused():
     for prefix in ("a/+", "#"):
-        _, faults, _ = settings.check({"mqtt.prefix": prefix}, settings.defaults())
+        _, faults, _ = settings.check({"mqtt.prefix": prefix})
         assert [fault["key"] for fault in faults] == ["mqtt.prefix"]

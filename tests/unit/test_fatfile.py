@@ -67,15 +67,16 @@ def sound(path):
 
 
 def boot():
-    """What the next boot does: (values, faults)."""
+    """What the next boot does: (settings that the files give, a flat dict; faults)."""
     fatfile.mend(Unasked(), CONFIG, sound)
-    return config.layer(("nowhere.json", CONFIG))[:2]
+    found, faults, _ = config.layer(("nowhere.json", CONFIG))
+    return found.given, faults
 
 
 def save():
     try:
         asyncio.run(
-            saving.write(CHANGES, settings.defaults(), ("nowhere.json", CONFIG), Unasked(), None)
+            saving.write(CHANGES, settings.Values({}), ("nowhere.json", CONFIG), Unasked(), None)
         )
     except OSError:
         return  # it misses what the card lost; a controller without power would not even notice

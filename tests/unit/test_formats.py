@@ -7,7 +7,7 @@ from parallelator import formats, settings, texts
 def faults(**changes):
     """Key to what is allowed, of the faults that these changes have; `_` stands for a dot."""
     flat = {key.replace("_", ".", 1): value for key, value in changes.items()}
-    _, found, _ = settings.check(flat, settings.defaults())
+    _, found, _ = settings.check(flat)
     return {fault["key"]: fault["allowed"] for fault in found}
 
 

@@ -108,7 +108,7 @@ class Rig:
     """Sixteen batteries at 26 V, all on after ten seconds."""
 
     def __init__(self, start_ms=0):
-        values = settings.defaults()
+        values = settings.Values({})
         self.wire = Wire()
         self.time = Time(start_ms)
         self.snap = Snapshot()
@@ -336,7 +336,7 @@ def test_capacitors_have_20_ms_from_the_closing_however_late_in_its_tick_that_is
 
 def other(**limits):
     return rules.Limits(
-        settings.defaults(), {"limits." + key: limit for key, limit in limits.items()}
+        settings.Values({}), {"limits." + key: limit for key, limit in limits.items()}
     )
 
 

@@ -10,9 +10,9 @@ from parallelator.snapshot import Snapshot, eta_ms
 
 
 def limits(**changes):
-    values = settings.defaults()
+    values = settings.Values({})
     values["limits.start_delay_ms"] = 0
-    values.update({"limits." + key: value for key, value in changes.items()})
+    values.given.update({"limits." + key: value for key, value in changes.items()})
     return rules.Limits(values)
 
 

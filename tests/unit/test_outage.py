@@ -73,8 +73,8 @@ class Bench:
     """An `Outage` and what stands around it, three batteries ON at 26 V."""
 
     def __init__(self, **changes):
-        values = settings.defaults()
-        values.update({"limits." + key: value for key, value in changes.items()})
+        values = settings.Values({})
+        values.given.update({"limits." + key: value for key, value in changes.items()})
         self.limits = rules.Limits(values)
         self.snap = Snapshot()
         self.i2c, self.switches, self.sensors = I2c(), Switches(), Sensors()

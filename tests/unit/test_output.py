@@ -10,8 +10,8 @@ from parallelator.snapshot import Snapshot
 
 
 def limits(**changes):
-    values = settings.defaults()
-    values.update({"limits." + key: value for key, value in changes.items()})
+    values = settings.Values({})
+    values.given.update({"limits." + key: value for key, value in changes.items()})
     return rules.Limits(values)
 
 

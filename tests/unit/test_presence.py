@@ -107,7 +107,7 @@ def rig(chip, line=None):
         switches,
         sensors,
         states,
-        Output(snap, rules.Limits(settings.defaults())),
+        Output(snap, rules.Limits(settings.Values({}))),
         lambda *event: events.append(event[0]),
     )
     presence.start(0)

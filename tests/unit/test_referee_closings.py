@@ -265,7 +265,7 @@ def test_the_tenth_failure_locks_the_output():
 
 def test_only_failures_within_two_hours_lock():
     for apart_s, locked in ((700, True), (801, False)):
-        failures = Failures(RefereeLimits(settings.defaults()))
+        failures = Failures(RefereeLimits(settings.Values({})))
         for k in range(10):
             failures.note(1000000 * apart_s * k, True)
         assert (failures.over_us() == FOREVER) == locked, apart_s

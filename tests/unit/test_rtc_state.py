@@ -171,7 +171,7 @@ def test_a_time_of_the_last_run_lies_before_this_one():
 
 def test_the_copies_of_a_whole_rig_leave_room_for_others():
     snap = Snapshot()
-    limits = rules.Limits(settings.defaults())
+    limits = rules.Limits(settings.Values({}))
     judge = rules.Judge(limits)
     starts = Starts(snap, limits, None)
     states = States(snap, None, limits, judge, Output(snap, limits), starts, None)

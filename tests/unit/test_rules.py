@@ -8,9 +8,7 @@ from parallelator.snapshot import Snapshot
 
 
 def limits(**changes):
-    values, faults, _ = settings.check(
-        {"limits." + key: value for key, value in changes.items()}, settings.defaults()
-    )
+    values, faults, _ = settings.check({"limits." + key: value for key, value in changes.items()})
     assert faults == [], faults
     return rules.Limits(values)
 
@@ -347,7 +345,7 @@ def test_a_table_longer_than_its_memory_stops_the_start():
         ):
             rules.RULES = wrong
             try:
-                rules.Judge(rules.Limits(settings.defaults()))
+                rules.Judge(rules.Limits(settings.Values({})))
             except ValueError as error:
                 assert "RULES" in str(error)
             else:
@@ -362,7 +360,7 @@ def test_the_hard_limits_follow_from_the_others():
     assert (lim.hard_discharge_ma, lim.hard_charge_ma) == (6000, 13500)
     assert (lim.hard_low_mv, lim.hard_high_mv) == (21600, 30900)
     assert limits(charge_floor_mv=21500).charge_floor_mv == 21500
-    values = settings.defaults()
+    values = settings.Values({})
     values["limits.charge_floor_mv"] = 25000
     assert rules.Limits(values).charge_floor_mv == 24000, "never above the window"
 

@@ -133,7 +133,7 @@ def test_resistances_are_set_against_the_others_and_against_before():
 
 
 def test_settings_that_contradict_the_batteries_are_told():
-    values = settings.defaults()
+    values = settings.Values({})
     for kind, cells, mv, told in (
         ("nmc", 7, 26000, []),
         ("lfp", 8, 28300, [(1, "cells", NO_GO)]),
@@ -141,7 +141,7 @@ def test_settings_that_contradict_the_batteries_are_told():
         ("lfp", 7, 23900, [(0, "limit_high", NO_GO), (1, "outside", NO_GO)]),
     ):
         found = Findings()
-        values.update({"pack.chemistry": kind, "pack.cells": cells})
+        values.given.update({"pack.chemistry": kind, "pack.cells": cells})
         found.fit(values, True, [mv] + [None] * 15)
         assert codes(found) == told, (kind, cells, mv, found.rows)
     found = Findings()

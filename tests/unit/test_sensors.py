@@ -35,8 +35,8 @@ class Wire:
 
 
 def rig(zero_ma=0, **changes):
-    values = settings.defaults()
-    values.update(changes)
+    values = settings.Values({})
+    values.given.update(changes)
     snap = Snapshot()
     wire = Wire()
     limits, shunt_uohm = rules.Limits(values), values["sensor.shunt_uohm"]

@@ -40,7 +40,7 @@ def text_of(path):
 
 def test_without_a_file_the_defaults_rule():
     values, faults, renamed = fresh()
-    assert values == settings.defaults() and faults == [] and renamed == []
+    assert values.given == {} and faults == [] and renamed == []
     assert values["limits.min_voltage_mv"] == 24000 and values["batteries.16.mode"] == "auto"
 
 
@@ -56,7 +56,7 @@ def test_every_fault_names_file_key_value_and_what_is_allowed():
     values, faults, _ = fresh(
         {"limits": {"max_trips": "five", "min_voltage_mv": 1, "colour": 3}, "language": "de"}
     )
-    assert values == settings.defaults()
+    assert values.given == {}
     found = {fault["key"]: fault for fault in faults}
     assert sorted(found) == [
         "language",
@@ -122,11 +122,11 @@ def test_a_setting_that_is_given_nested_and_dotted_is_a_fault():
 
 
 def test_a_file_may_give_every_setting_by_its_whole_name():
-    values = settings.defaults()
+    values = {row[0]: row[1] for row in settings.rows()}
     values["limits.max_trips"] = 7
     assert len(values) > 64
     found, faults, _ = fresh(values)
-    assert faults == [] and found == values
+    assert faults == [] and found.given == values
 
 
 def test_an_emoji_in_two_halves_is_the_character_it_is():
@@ -139,12 +139,12 @@ def test_the_last_good_settings_are_read_back_whole():
     with open(CONFIG, "w") as file:
         file.write("{")
     values, faults, _ = config.load((CONFIG, CARD), GOOD)
-    assert len(faults) == 1 and values == kept
+    assert len(faults) == 1 and values.given == kept.given
 
 
 def test_a_broken_copy_of_the_last_good_settings_means_defaults():
     values, faults, _ = fresh("[]", good="{broken")
-    assert values == settings.defaults() and len(faults) == 1
+    assert values.given == {} and len(faults) == 1
 
 
 def test_limits_that_contradict_each_other_are_refused():
@@ -156,15 +156,13 @@ def test_limits_that_contradict_each_other_are_refused():
         ({"hard_current_pct": 50}, "limits.hard_current_pct"),
     ):
         values, faults, _ = fresh({"limits": limits})
-        assert values == settings.defaults()
+        assert values.given == {}
         assert [fault["key"] for fault in faults] == [key], (limits, faults)
 
 
 def test_an_id_names_one_battery_and_a_file():
     def fault(**ids):
-        _, faults, _ = settings.check(
-            {"batteries.%s.id" % n[1:]: ids[n] for n in ids}, settings.defaults()
-        )
+        _, faults, _ = settings.check({"batteries.%s.id" % n[1:]: ids[n] for n in ids})
         return [(found["key"], found["allowed"]) for found in faults]
 
     assert fault(n1="A-7_b", n2="a-8", n16="0123456789abcdef") == []
@@ -203,11 +201,11 @@ def test_the_shipped_config_is_valid():
 def test_the_clock_of_i2c_is_one_of_three_or_left_to_the_rig():
     good, bad = (50, 100, 400, "auto"), (200, "100", "fast")
     for value, fits in [(value, True) for value in good] + [(value, False) for value in bad]:
-        _, faults, _ = settings.check({"i2c_khz": value}, settings.defaults())
+        _, faults, _ = settings.check({"i2c_khz": value})
         assert (faults == []) == fits, (value, faults)
         assert fits or faults[0]["allowed"] == "one of 50, 100, 400, auto"
     for value in (True, 100.0, None):
-        assert settings.check({"i2c_khz": value}, settings.defaults())[1], value
+        assert settings.check({"i2c_khz": value})[1], value
 
 
 def test_pins_that_are_not_there_or_cannot_drive_are_refused():
@@ -221,17 +219,17 @@ def test_pins_that_are_not_there_or_cannot_drive_are_refused():
         ("i2c_sda", 27, True),
         ("i2c_sda", 33, False),
     ):
-        _, faults, _ = settings.check({"pins." + key: pin}, settings.defaults())
+        _, faults, _ = settings.check({"pins." + key: pin})
         assert (faults == []) == fits, (key, pin, faults)
 
 
 def test_the_pins_of_the_flash_memory_are_refused():
     for pin in (6, 11):
-        _, faults, _ = settings.check({"pins.i2c_sda": pin}, settings.defaults())
+        _, faults, _ = settings.check({"pins.i2c_sda": pin})
         assert [fault["key"] for fault in faults] == ["pins.i2c_sda"], faults
         assert "flash" in faults[0]["allowed"]
     for pin in (5, 12):
-        assert settings.check({"pins.sd_cs": pin}, settings.defaults())[1] == []
+        assert settings.check({"pins.sd_cs": pin})[1] == []
 
 
 def test_what_is_a_fault_since_an_update_costs_no_limit():
@@ -245,13 +243,14 @@ def test_what_is_a_fault_since_an_update_costs_no_limit():
 def test_the_pins_of_an_s3_are_its_defaults():
     settings._S3 = 1
     try:
-        found = settings.defaults()
-        _, faults, _ = settings.check({"pins.i2c_sda": 48, "pins.i2c_scl": 22}, found)
+        values = settings.Values({})
+        found = [values[key] for key, _ in settings.S3_PINS]
+        _, faults, _ = settings.check({"pins.i2c_sda": 48, "pins.i2c_scl": 22})
     finally:
         settings._S3 = 0
-    assert [found[key] for key, _ in settings.S3_PINS] == [41, 40, 12, 11, 13, 10]
+    assert found == [41, 40, 12, 11, 13, 10]
     assert [fault["key"] for fault in faults] == ["pins.i2c_scl"], faults
-    assert settings.defaults()["pins.i2c_sda"] == 32
+    assert settings.Values({})["pins.i2c_sda"] == 32
     assert [row[1:] for row in settings.rows()] == [row[1:] for row in settings.TABLE]
 
 
@@ -263,9 +262,9 @@ def test_each_sensor_model_has_a_driver():
 
 def test_true_is_no_number_among_what_is_allowed():
     for value, fits in ((True, True), (False, True), ("all", True), (1, False), (0, False)):
-        _, faults, _ = settings.check({"mqtt.commands": value}, settings.defaults())
+        _, faults, _ = settings.check({"mqtt.commands": value})
         assert (not faults) == fits, value
-    _, faults, _ = settings.check({"mqtt.commands": 1}, settings.defaults())
+    _, faults, _ = settings.check({"mqtt.commands": 1})
     assert faults[0]["allowed"] == "one of false, true, all", faults
 
 
@@ -278,5 +277,19 @@ def test_a_flash_without_a_file_system_is_told_and_a_rig_without_a_card_is_not()
         values, faults, _ = config.load(("config.json", "/sd/config.json"), "good.json")
     finally:
         del config.open
-    assert values == settings.defaults()
+    assert values.given == {}
     assert [(fault["file"], fault["found"]) for fault in faults] == [("config.json", "OSError 19")]
+
+
+def test_values_hold_what_is_given_over_the_defaults():
+    given = settings.Values({"limits.max_trips": 3})
+    changed = given.with_changes({"limits.max_trips": 4, "batteries.16.label": "Bass"})
+    assert given["limits.max_trips"] == 3 and changed["limits.max_trips"] == 4
+    assert changed["batteries.16.label"] == "Bass" and changed["batteries.1.label"] == ""
+    values = settings.Values({})
+    assert [values[row[0]] for row in settings.TABLE] == [row[1] for row in settings.TABLE]
+    try:
+        found = values["limits.colour"]
+    except KeyError:
+        return
+    raise AssertionError(found)

@@ -3,7 +3,7 @@
 
 from parallelator.catalog import ON, TRIPPED
 from parallelator.protection.rules import Limits
-from parallelator.settings import defaults
+from parallelator.settings import Values
 from parallelator.show.cascade import PERIOD_S
 from parallelator.show.sharing import Sharing
 from parallelator.snapshot import BATTERIES, Snapshot
@@ -29,7 +29,7 @@ class Rig:
         self.error_mv, self.path_mohm = [0] * count, 20
         self.rest_mv, self.r_mohm = [28000] * count, r_mohm or [30] * count
         self.ma = [0] * BATTERIES
-        self.sharing = Sharing(self.snap, Limits(defaults()), self.ma, self.emit)
+        self.sharing = Sharing(self.snap, Limits(Values({})), self.ma, self.emit)
         self.snap.sensors = (1 << count) - 1
         self.live(idle_s, IDLE)
 

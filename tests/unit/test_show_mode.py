@@ -63,7 +63,7 @@ class Rig:
         self.tasks = 0
         self.card = Card()
         self.guard = self.balance = self
-        self.limits = Limits(settings.defaults())
+        self.limits = Limits(settings.Values({}))
         self.blackbox = self
 
     def records(self):

@@ -12,7 +12,7 @@ from parallelator.show import tally as of
 from parallelator.show.tally import Tally
 from parallelator.snapshot import BATTERIES, RIG, Snapshot
 
-LIMITS = Limits(settings.defaults())
+LIMITS = Limits(settings.Values({}))
 
 
 class Balance:

@@ -9,8 +9,8 @@ from parallelator.snapshot import Snapshot
 
 
 def rig(**changes):
-    values = settings.defaults()
-    values.update({"limits." + key: value for key, value in changes.items()})
+    values = settings.Values({})
+    values.given.update({"limits." + key: value for key, value in changes.items()})
     snap = Snapshot()
     events = []
     starts = Starts(snap, rules.Limits(values), lambda *event: events.append(event[0]))

@@ -41,7 +41,7 @@ class Switches:
 def rig(state=WAITING, batteries=16):
     """The states of a rig whose batteries read 27 V and are in `state`."""
     snap = Snapshot()
-    limits = rules.Limits(settings.defaults())
+    limits = rules.Limits(settings.Values({}))
     events = []
     emit = lambda *event: events.append(event)  # noqa: E731 - short
     output = Output(snap, limits)

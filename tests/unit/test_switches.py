@@ -70,9 +70,9 @@ class Expander:
 
 
 def rig(board="kxkm-v2", **custom):
-    values = settings.defaults()
+    values = settings.Values({})
     values["board"] = board
-    values.update({"board." + key: value for key, value in custom.items()})
+    values.given.update({"board." + key: value for key, value in custom.items()})
     expanders = [Expander() for _ in range(4)]
     switches = Switches(expanders, wiring(values))
     for b in range(4):
@@ -93,7 +93,7 @@ def test_all_boards_are_written_before_the_first_is_read_back():
             return Expander.outputs(self)
 
     boards = [Watched() for _ in range(4)]
-    switches = Switches(boards, wiring(settings.defaults()))
+    switches = Switches(boards, wiring(settings.Values({})))
     for b in range(4):
         switches.start(b)
     del order[:]

@@ -69,13 +69,14 @@ def fresh(**files):
 
 
 def values():
-    """The settings of the next boot, and the faults of their files."""
-    return config.layer((CONFIG, CARD))[:2]
+    """What the files give at the next boot, a flat dict, and their faults."""
+    found, faults, _ = config.layer((CONFIG, CARD))
+    return found.given, faults
 
 
 def save(changes):
     return asyncio.run(
-        saving.write(changes, settings.defaults(), (CONFIG, CARD), None, lambda job: job())
+        saving.write(changes, settings.Values({}), (CONFIG, CARD), None, lambda job: job())
     )
 
 
@@ -147,7 +148,7 @@ def test_what_writes_to_the_flash_is_timed_and_what_writes_to_the_card_is_not():
 
         changes = {"name": "new"}
         paths = (CONFIG, CARD)
-        asyncio.run(saving.write(changes, settings.defaults(), paths, None, flash))
+        asyncio.run(saving.write(changes, settings.Values({}), paths, None, flash))
         return len(timed)
 
     assert mounted(fresh(config={"name": "old"}), timed_jobs) == 3, "open, close, rename"

@@ -159,7 +159,7 @@ class Rig:
     events = Events(None)
 
     def __init__(self, port):
-        self.settings = settings.defaults()
+        self.settings = settings.Values({})
         self.settings["web.port"] = port
         self.snap = Snapshot()
         self.clock = Clock(time)

@@ -21,8 +21,8 @@ class Rig:
     uptime_s = 30
 
     def __init__(self, **pins):
-        self.settings = settings.defaults()
-        self.settings.update({"pins." + name: pin for name, pin in pins.items()})
+        self.settings = settings.Values({})
+        self.settings.given.update({"pins." + name: pin for name, pin in pins.items()})
         self.network = self.wifi = self.snap = self
         self.events = Events()
         self.held = False

@@ -4,7 +4,7 @@
 import json
 import sys
 
-from parallelator.settings import defaults
+from parallelator.settings import Values
 from parallelator.snapshot import Snapshot
 from parallelator.web import IDLE, api
 from parallelator.web.auth import Auth
@@ -22,7 +22,7 @@ class Clock:
 
 class Rig:
     clock = Clock()
-    settings = defaults()
+    settings = Values({})
     snap = Snapshot()
 
 

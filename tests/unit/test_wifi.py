@@ -68,7 +68,7 @@ class Radio:
     def __init__(self, store=None, **changes):
         self.world = World()
         self.air = self.world.air
-        self.settings = settings.defaults()
+        self.settings = settings.Values({})
         for key, value in changes.items():
             self.settings["wifi." + key] = value
         self.store = store or Store()
@@ -304,14 +304,14 @@ def test_settings_of_the_network_are_checked():
     }
     for key, values in good.items():
         for value in values:
-            assert settings.check({key: value}, settings.defaults())[1] == [], (key, value)
+            assert settings.check({key: value})[1] == [], (key, value)
     for key, values in bad.items():
         for value in values:
-            (fault,) = settings.check({key: value}, settings.defaults())[1]
+            (fault,) = settings.check({key: value})[1]
             assert fault["key"] == key and fault["allowed"], fault
             if "password" in key:
                 assert value not in str(fault), fault
-    (fault,) = settings.check({"wifi.ip": "10.0.0.7", "wifi.netmask": ""}, settings.defaults())[1]
+    (fault,) = settings.check({"wifi.ip": "10.0.0.7", "wifi.netmask": ""})[1]
     assert fault["key"] == "wifi.netmask"
 
 

@@ -357,8 +357,8 @@ class FakeRig(Rig):
     """A rig with a password or "", whose batteries do as they are told."""
 
     def __init__(self, port, password, language):
-        values = settings.defaults()
-        values.update(
+        values = settings.Values({})
+        values.given.update(
             {
                 "name": "Fake rig",
                 "language": language,

@@ -37,7 +37,7 @@ class QuickI2C:
             0x06: 0x1900,
             0x0B: 0xA002,
         }
-        self.values.update({0x01: 0xF6C1, 0x0C: 6000, 0x0D: 0xE890})
+        self.values.given.update({0x01: 0xF6C1, 0x0C: 6000, 0x0D: 0xE890})
         self.latch = {}
 
     def readfrom_mem_into(self, address, register, buf):
@@ -87,7 +87,7 @@ def quickest(job):
 
 
 def main():
-    values = settings.defaults()
+    values = settings.Values({})
     quick = QuickTime()
     i2c = QuickI2C()
     clock = Clock(quick)

@@ -29,7 +29,7 @@ def wiring(preset):
     from parallelator import settings
     from parallelator.hardware import controller
 
-    values = settings.defaults()
+    values = settings.Values({})
     values["board"] = preset
     wires = controller.wiring(values)
     parts = ("switch", "alert", "red", "green", "leds_inverted")
@@ -65,7 +65,7 @@ def rule_lines():
     from parallelator import catalog, settings
     from parallelator.protection import rules
 
-    limits = rules.Limits(settings.defaults())
+    limits = rules.Limits(settings.Values({}))
     return [
         (catalog.reason_name(row[0]), row[1], rules.limit_of(limits, row)) + row[3:]
         for row in rules.RULES

@@ -164,7 +164,7 @@ def _furnish(world, plan, card, source, flash, port, files):
     if card:
         world.card = card
         card.image.volume()
-    values, _, _ = settings.check(settings.flatten(config), settings.defaults())
+    values, _, _ = settings.check(settings.finish(settings.flattening(config)))
     recorder = Recorder(world, RefereeLimits(values))
     probe = current.probe = GuardProbe(world, recorder)
     world.script = Script(plan, world, probe.submit)

@@ -116,7 +116,7 @@ def share_of(scene, card):
     before = gc.mem_alloc()
     from parallelator import settings
 
-    values = settings.defaults()
+    values = settings.Values({})
     harness._forget_firmware()
     gc.collect()
     forgotten = gc.mem_alloc() - before  # names of the firmware that stay interned, and the dict

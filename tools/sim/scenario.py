@@ -109,7 +109,7 @@ def _check_settings(tree):
 def _is_group(key):
     from parallelator import settings
 
-    known = settings.defaults()
+    known = [row[0] for row in settings.TABLE]
     return key not in known and any(name.split(".")[0] == key for name in known)
 
 

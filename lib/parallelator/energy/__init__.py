@@ -22,17 +22,17 @@ def table(rows: bytearray):
     return ((rows, "B", 0, 255, False),)
 
 
-def capacity_mah(settings: dict, i: int):
+def capacity_mah(settings: "Values", i: int):
     """The capacity of pack i by the settings, its own or that of all, mAh; 0 = not known."""
     return settings["batteries.%d.capacity_mah" % (i + 1)] or settings["pack.capacity_mah"]
 
 
-def ids(settings: dict):
+def ids(settings: "Values"):
     """The ids of the packs, a list of 16; "" = it has none."""
     return [settings["batteries.%d.id" % n] for n in range(1, BATTERIES + 1)]
 
 
-def is_asked(settings: dict):
+def is_asked(settings: "Values"):
     """True when the settings tell enough to know the charge of a pack."""
     return any(capacity_mah(settings, i) for i in range(BATTERIES))
 

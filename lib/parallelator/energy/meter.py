@@ -79,7 +79,7 @@ class Meter:
     def __init__(
         self,
         snap: "Snapshot",
-        settings: dict,
+        settings: "Values",
         rows: bytearray,
         resumed: bool,
         store: "Storage",

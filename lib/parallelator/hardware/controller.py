@@ -39,7 +39,7 @@ class Wiring:
         self.leds_inverted = leds_inverted
 
 
-def wiring(settings: dict):
+def wiring(settings: "Values"):
     """The `Wiring` of a preset with what the settings change of it.
 
     `kxkm-v2` is the PCB netlist of the board; v1 has inverted LEDs; `straight` is an older wiring
@@ -62,7 +62,7 @@ def wiring(settings: dict):
     return wires
 
 
-def connect_card(settings: dict, clock: "Clock", idle: "Callable[[], object]"):
+def connect_card(settings: "Values", clock: "Clock", idle: "Callable[[], object]"):
     """The SD card, initialised: a new `sdcard.SpiCard`.
 
     Args:

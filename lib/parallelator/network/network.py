@@ -25,7 +25,7 @@ class Network:
 
     def __init__(
         self,
-        settings: dict,
+        settings: "Values",
         store: "Storage",
         snap: "Snapshot",
         clock: "Clock",

@@ -42,7 +42,7 @@ class Sntp:
     def __init__(
         self,
         clock: "Clock",
-        settings: dict,
+        settings: "Values",
         resolve: "Callable[[str], Awaitable]",
         take: "Callable[[int], object]",
         within: "Callable[[int, Coroutine], Coroutine]",

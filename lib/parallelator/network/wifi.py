@@ -63,7 +63,11 @@ class Wifi:
     """
 
     def __init__(
-        self, settings: dict, store: "Storage", emit: "Emit", tell: "Callable[[str, str], object]"
+        self,
+        settings: "Values",
+        store: "Storage",
+        emit: "Emit",
+        tell: "Callable[[str, str], object]",
     ):
         self._settings = settings
         self._store = store

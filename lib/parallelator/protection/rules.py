@@ -56,6 +56,7 @@ RULES = (
 )
 COUNTED = tuple(row[0] for row in RULES if row[5])
 _ROWS = const(10)
+_LONG_MS = const(0x7FFF)  # longer than any of them
 _READINGS = const(_ROWS - 1)
 _FLAGGED = tuple(
     k for k, row in enumerate(RULES) if row[4] == 2 and row[1] in (_VOLTAGE, _LOWNESS)
@@ -76,7 +77,7 @@ class Limits:
         hard_high_mv, hard_low_mv: the hard limits of the voltage.
     """
 
-    def __init__(self, settings: dict, changes: "dict | None" = None):
+    def __init__(self, settings: "Values", changes: "dict | None" = None):
         def limit(name: str):
             key = "limits." + name
             return changes[key] if changes and key in changes else settings[key]
@@ -135,7 +136,7 @@ class Judge:
         self.renew()
         self._sample = array("i", bytes(4 * _QUANTITIES))
         self._count = bytearray(_ROWS * BATTERIES)
-        self._for_ms = array("i", bytes(4 * _ROWS * BATTERIES))
+        self._for_ms = array("h", bytes(2 * _ROWS * BATTERIES))
         self._heat = array("i", bytes(4 * BATTERIES))
         self._rate = array("i", bytes(4 * BATTERIES))
         self._pending = bytearray(BATTERIES)
@@ -252,7 +253,7 @@ class Judge:
                 self._count[at] = 0
                 continue
             if self._count[at]:
-                self._for_ms[at] += dt_ms
+                self._for_ms[at] = min(self._for_ms[at] + dt_ms, _LONG_MS)
             else:
                 self._for_ms[at] = 0
             self._pending[i] = 1

@@ -54,7 +54,7 @@ class Datalog:
         snap: "Snapshot",
         clock: "Clock",
         events: "Events",
-        settings: dict,
+        settings: "Values",
         boot: int,
         describe: "Callable[[tuple], str]",
         number: str,

@@ -329,7 +329,7 @@ class Findings:
 
     # Settings
 
-    def fit(self, settings: dict, has_cells: bool, rest_mv: "list[int | None]"):
+    def fit(self, settings: "Values", has_cells: bool, rest_mv: "list[int | None]"):
         """Do the settings fit together, and the voltages at rest to them?
 
         Args:

@@ -86,7 +86,7 @@ class Auth:
     """
 
     def __init__(
-        self, settings: dict, clock: "Clock", emit: "Emit", hostname: "Callable[[], str]"
+        self, settings: "Values", clock: "Clock", emit: "Emit", hostname: "Callable[[], str]"
     ):
         self._settings = settings
         self._clock = clock

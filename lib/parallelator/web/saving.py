@@ -88,9 +88,9 @@ class Saving:
             changes = await calmly(json_reader.reading_object(b'{"%s":%s}' % (key, text)))
         except (JsonError, UnicodeError):
             return False
-        if list(changes) != [name] or not settings.is_live(name):
+        if list(changes) != [name] or not (settings.row_of(name) and settings.is_live(name)):
             return False
-        if name in self._rig.settings and self._rig.settings[name] == changes[name]:
+        if self._rig.settings[name] == changes[name]:
             return None
         return (await self.save(changes)).status_code == 200
 
@@ -100,9 +100,8 @@ class Saving:
             allowed = "at most %d settings at once" % _CHANGES
             return _refused([settings.fault_of("", len(flat), allowed)])
         changes = {settings.new_name(key): value for key, value in flat.items()}
-        values = dict(rig.settings)
-        values.update(rig.pending)
         faults = []
+        values = rig.settings.with_changes(rig.pending)
         await calmly(settings.checking(changes, values, faults, []))
         if faults:
             return _refused(faults)
@@ -129,7 +128,7 @@ class Saving:
             await asyncio.sleep_ms(_LOOK_MS)
 
 
-async def write(changes: dict, running: dict, paths: tuple, card: "Card", flash: "Callable"):
+async def write(changes: dict, running: "Values", paths: tuple, card: "Card", flash: "Callable"):
     """Write changes into the last of `paths` that is there: all of them, or none.
 
     The file keeps its other settings; one that cannot be used is replaced by the running ones,
@@ -156,7 +155,7 @@ async def write(changes: dict, running: dict, paths: tuple, card: "Card", flash:
     flat = await _kept(path, running, card)
     flat.update(changes)
     faults = []
-    await calmly(config.layering(paths, {}, faults, [], (path, flat)))
+    await calmly(config.layering(paths, settings.Values({}), faults, [], (path, flat)))
     if faults:
         return faults
     texts = []
@@ -175,11 +174,11 @@ async def write(changes: dict, running: dict, paths: tuple, card: "Card", flash:
     return []
 
 
-async def _kept(path: str, running: dict, card: "Card"):
+async def _kept(path: str, running: "Values", card: "Card"):
     """The settings of a file, flat, under their new names; the running ones if it has faults."""
     found, _ = await calmly(config.reading(path))
     faults = []
-    await calmly(config.layering((path,), {}, faults, []))
+    await calmly(config.layering((path,), settings.Values({}), faults, []))
     if faults:
         fatfile.copy(card, path, path + ".bad")
         return {row[0]: running[row[0]] for row in settings.rows() if running[row[0]] != row[1]}
