@@ -91,6 +91,29 @@ def test_a_plug_before_the_sensor_is_told_by_the_resistance_that_grew():
             assert rig.live(58, LOAD) and rig.live(90, LOAD) == []
 
 
+def test_a_plug_that_leaves_its_pack_hardly_a_step_is_told_by_the_steps_of_all():
+    for count in (4, 16):
+        for sign in (1, -1):
+            rig = Rig(count)
+            assert rig.live(100, sign * 2500) == []
+            rig.plug_mohm[0] = 200
+            rig.carry(sign * 2500 * 13 // 10)
+            assert abs(rig.snap.current_ma[0]) < 900
+            assert rig.live(120, sign * 2500) == [("contact_battery", 0)], (count, sign)
+            ((_, _, mohm),) = rig.told
+            assert 100 < mohm < 220, mohm
+
+
+def test_a_load_that_hardly_moves_tells_nothing_of_a_pack_that_hardly_carries():
+    rig = Rig(4)
+    rig.live(100, 2500)
+    rig.live(60, IDLE)
+    known = list(rig.sharing._mohm)
+    rig.plug_mohm[0] = 200
+    rig.live(200, 200)
+    assert list(rig.sharing._mohm) == known, "steps under 0.3 A"
+
+
 def test_resistances_that_grow_together_are_those_of_a_cold_night():
     rig = Rig(4)
     rig.live(60, LOAD)
@@ -118,6 +141,28 @@ def test_the_error_of_a_sensor_is_none_either():
             assert rig.live(200, 2000) == [] and rig.live(200, 500) == [], (error_mv, idle_s)
     rig.joint_mohm[2] = 50
     assert rig.live(100, 2000) == [("contact_output", 2)], "its zero is known"
+
+
+def test_what_batteries_exchange_that_have_just_joined_hides_no_error_of_a_sensor():
+    rest_mv = [28045, 27960, 27975, 28020]
+    for path_mohm in (10, 20, 30):
+        for error_mv in (-84, 0, 84):
+            rig = Rig(4, 0)
+            rig.rest_mv, rig.path_mohm, rig.error_mv[0] = rest_mv, path_mohm, error_mv
+            rig.live(10, IDLE)
+            assert 500 < max(abs(ma) for ma in rig.ma) < 1000, rig.ma
+            for mean_ma in (1200, 3000, 8000, -3000):
+                assert rig.live(200, mean_ma) == [], (path_mohm, error_mv, mean_ma)
+    rig.joint_mohm[0] = 50
+    assert rig.live(100, 2500) == [("contact_output", 0)]
+    # A load tells none, and a joint that was bad from the start is found.
+    rig = Rig(4, 0)
+    rig.live(100, 1500)
+    assert list(rig.sharing._zero_mv)[:4] == [255] * 4
+    rig = Rig(4, 0)
+    rig.rest_mv, rig.joint_mohm[0] = rest_mv, 50
+    rig.live(10, IDLE)
+    assert rig.live(100, 2500) == [("contact_output", 0)]
 
 
 def test_what_packs_show_that_have_just_opened_is_no_error_of_their_sensors():

@@ -9,7 +9,8 @@ is charged less, a plug, joint or switch behind its sensor has too much resistan
 by half since the start while that of the others does not, cells are too slow to have caused it,
 so a plug, fuse or cable there has (`contact_battery`). The slow growth of years is told by
 `energy.health`. The resistance is found here from smaller steps than those of
-`protection.metering`, since a bad contact leaves its pack only small ones.
+`protection.metering`, since a bad contact leaves its pack only small ones; where all packs
+together have taken a step of the load, even the little that one took of it tells its resistance.
 """
 
 from array import array
@@ -31,7 +32,9 @@ _SURE_MA = const(1000)
 _SEEN_MA = const(300)
 """A pack with more is judged as good, or as bad."""
 _IDLE_MA = const(500)
-"""With less in every pack all sensors should show the same; what they do not is their error."""
+"""With less in every pack all sensors should show the same; what they do not is their error. Of a
+sensor whose error is not known at all, with twice as much: batteries that have just joined
+exchange that, and half of a path drops half of _ZEROED_MV then."""
 _ZEROED_MV = const(20)
 _RAW_MV = const(100)
 """What has to be too much of sensors whose error is known, and of others: an INA237 may be wrong
@@ -108,7 +111,7 @@ class Sharing:
         snap, ma, order = self._snap, self._ma, self._order
         path_mohm = self._limits.path_mohm
         way = -1 if sum(ma) < 0 else 1
-        count, idle = 0, True
+        count = most_ma = moved_ma = 0
         for i in range(BATTERIES):
             if i % CHANNELS == 0:
                 yield
@@ -119,23 +122,26 @@ class Sharing:
                 sum_mv, mv = self._sum_mv[i], snap.voltage_mv[i]
                 sum_mv += mv - sum_mv // _SMOOTH if sum_mv else _SMOOTH * mv
                 self._sum_mv[i] = sum_mv
-                self._measure(i, sum_mv // _SMOOTH - mv, snap.current_ma[i] - ma[i])
-                idle = idle and max(abs(ma[i]), abs(snap.current_ma[i])) < _IDLE_MA
+                moved_ma += snap.current_ma[i] - ma[i]
+                most_ma = max(most_ma, abs(ma[i]), abs(snap.current_ma[i]))
                 output_mv = sum_mv // _SMOOTH - ma[i] * path_mohm // 1000
                 if self._zero_mv[i] != _UNKNOWN:
                     output_mv -= self._zero_mv[i] - _RAW_MV
                 insert(order, count, way * output_mv << 4 | i)
                 count += 1
-        if count < 2:
-            return
+        moved = abs(moved_ma) >= _STEP_MA * count
         # A contact makes nobody better: the good one of two is that which drops less.
         usual = order[(count - 1) // 2]
         for at in range(count):
             if at % CHANNELS == 0:
                 yield
             i = order[at] & 15
+            self._measure(i, moved)
+            if count < 2:
+                return
             excess_mv = (order[at] >> 4) - (usual >> 4)
-            if idle:
+            unknown = self._zero_mv[i] == _UNKNOWN
+            if most_ma < _IDLE_MA << unknown:
                 self._zero(i, way * excess_mv)
                 continue
             # The path may have half of what the settings say, or half as much again.
@@ -143,16 +149,21 @@ class Sharing:
             carried_ma = way * ma[i]
             if carried_ma >= _SEEN_MA:
                 mohm = excess_mv * 1000 // carried_ma
-                least_mv = _RAW_MV if self._zero_mv[i] == _UNKNOWN else _ZEROED_MV
+                least_mv = _RAW_MV if unknown else _ZEROED_MV
                 bad = mohm >= _LEAST_MOHM and excess_mv >= least_mv
                 good = mohm < _LEAST_MOHM // 2 and carried_ma >= _SURE_MA
                 self._judge(1, i, mohm, bad, good)
 
-    def _measure(self, i: int, drop_mv: int, step_ma: int):
-        """The voltage of pack i is so far below its mean, its current so far above."""
-        if -_STEP_MA < step_ma < _STEP_MA:
+    def _measure(self, i: int, moved: bool):
+        """What the distances of pack i's current and voltage from their means say.
+
+        Args:
+            moved: the current of all packs is as far from its mean as tells a resistance.
+        """
+        step_ma = self._snap.current_ma[i] - self._ma[i]
+        if not step_ma or not moved and -_STEP_MA < step_ma < _STEP_MA:
             return
-        found = drop_mv * 1000 // step_ma
+        found = (self._sum_mv[i] // _SMOOTH - self._snap.voltage_mv[i]) * 1000 // step_ma
         if not 0 < found < _STEP_MOHM:
             return
         first, mohm = self._first_mohm, self._mohm
