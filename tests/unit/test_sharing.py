@@ -53,12 +53,16 @@ class Rig:
     def live(self, seconds, mean_ma):
         """So many seconds at a load about `mean_ma` for each pack; returns the alarms."""
         for second in range(0, seconds, PERIOD_S):
-            self.carry(mean_ma * (13 if second // 5 % 2 else 7) // 10)
-            for i in range(self.count):
-                self.ma[i] += (self.snap.current_ma[i] - self.ma[i]) // 4
-            for _ in self.sharing.looking((1 << self.count) - 1):
-                pass
+            self.look(mean_ma * (13 if second // 5 % 2 else 7) // 10)
         return [alarm[:2] for alarm in self.snap.alarms()]
+
+    def look(self, mean_ma, on=0xFFFF):
+        """One look at a load of `mean_ma` for each pack; `on`: mask of those that it is told."""
+        self.carry(mean_ma)
+        for i in range(self.count):
+            self.ma[i] += (self.snap.current_ma[i] - self.ma[i]) // 4
+        for _ in self.sharing.looking(on & (1 << self.count) - 1):
+            pass
 
 
 def test_a_bad_joint_behind_the_sensor_is_told_after_a_minute_and_until_it_is_good():
@@ -121,6 +125,38 @@ def test_resistances_that_grow_together_are_those_of_a_cold_night():
     assert rig.live(200, LOAD) == []
     rig.plug_mohm[2] = 60
     assert rig.live(100, LOAD) == [("contact_battery", 2)]
+
+
+def test_cells_that_relax_after_a_step_of_the_load_are_no_bad_contact():
+    rig = Rig(1)
+    rig.live(100, LOAD)
+    slow_mv = 0
+    for second in range(0, 1200, PERIOD_S):
+        amps = 10 if second // 60 % 2 else 2
+        slow_mv += (amps * 25 - slow_mv) // 10  # 25 mOhm, 20 s
+        rig.rest_mv = [28000 - slow_mv]
+        rig.look(1000 * amps)
+    assert rig.told == [] and rig.sharing._mohm[0] // 8 < 40, rig.sharing._mohm
+
+
+def test_a_step_back_to_the_mean_is_too_small_to_tell_a_resistance():
+    rig = Rig(1)
+    rig.live(100, LOAD)
+    for k in range(600):
+        rig.error_mv[0] = 3 * (k % 3 - 1)  # the resolution of an INA237
+        rig.look(LOAD + (500, 120, 0)[min(k % 20, 2)])
+        assert 20 < rig.sharing._mohm[0] // 8 < 40, k
+
+
+def test_a_pack_that_joins_or_leaves_is_no_step_of_the_load():
+    # `cascade` looked a second before: it is told late.
+    rig = Rig(4)
+    rig.live(60, LOAD)
+    known = list(rig.sharing._mohm)
+    for k in range(60):
+        rig.plug_mohm[0] = k
+        rig.look(LOAD, 0xFFFF if k % 2 else 0xFFF7)
+    assert list(rig.sharing._mohm) == known
 
 
 def test_unequal_packs_are_no_bad_contacts():

@@ -73,7 +73,8 @@ class Witness:
 
     def _look(self, world, rig):
         now_us, watch = world.now_us, rig.cascade
-        for kind, told in enumerate(watch.told):
+        # The third is what holds when the first battery has ended.
+        for kind, told in enumerate(watch.told[: len(self._told)]):
             if bool(told) != bool(self._told[kind]):
                 self._since_s[kind] = now_us / 1000000
             self._told[kind] = told

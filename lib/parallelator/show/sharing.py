@@ -9,8 +9,9 @@ is charged less, a plug, joint or switch behind its sensor has too much resistan
 by half since the start while that of the others does not, cells are too slow to have caused it,
 so a plug, fuse or cable there has (`contact_battery`). The slow growth of years is told by
 `energy.health`. The resistance is found here from smaller steps than those of
-`protection.metering`, since a bad contact leaves its pack only small ones; where all packs
+`protection.metering`, since a bad contact leaves its pack only small ones: where all packs
 together have taken a step of the load, even the little that one took of it tells its resistance.
+The step has to be new: cells relax for minutes after it, which looks like resistance.
 """
 
 from array import array
@@ -42,8 +43,9 @@ by 0.3 %."""
 _UNKNOWN = const(255)
 _STEP_MA = const(300)
 _STEP_MOHM = const(1000)
-_SAMPLES = const(16)
-"""A resistance comes of so many readings that differ by so much from the mean; none is higher."""
+_SAMPLES = const(8)
+"""The first resistance comes of so many steps of the load, of so much for each pack; none is
+higher."""
 _GONE_MV = const(4000)  # nothing is plugged in
 _TOLD = const(128)
 
@@ -67,6 +69,7 @@ class Sharing:
         self._mohm = array("h", bytes(2 * BATTERIES))  # in eighths, as the next
         self._first_mohm = array("h", bytes(2 * BATTERIES))  # < 0: so many readings so far
         self._order = array("i", bytes(4 * BATTERIES + 4))
+        self._count = self._total_ma = 0
         self._seconds = bytearray(2 * BATTERIES)  # of the batteries' side first; and _TOLD
 
     def looking(self, on: int):
@@ -110,8 +113,9 @@ class Sharing:
         """Compare what each sensor says of the output."""
         snap, ma, order = self._snap, self._ma, self._order
         path_mohm = self._limits.path_mohm
-        way = -1 if sum(ma) < 0 else 1
-        count = most_ma = moved_ma = 0
+        mean_ma = sum(ma)
+        way = -1 if mean_ma < 0 else 1
+        count = most_ma = total_ma = 0
         for i in range(BATTERIES):
             if i % CHANNELS == 0:
                 yield
@@ -122,21 +126,24 @@ class Sharing:
                 sum_mv, mv = self._sum_mv[i], snap.voltage_mv[i]
                 sum_mv += mv - sum_mv // _SMOOTH if sum_mv else _SMOOTH * mv
                 self._sum_mv[i] = sum_mv
-                moved_ma += snap.current_ma[i] - ma[i]
+                total_ma += snap.current_ma[i]
                 most_ma = max(most_ma, abs(ma[i]), abs(snap.current_ma[i]))
                 output_mv = sum_mv // _SMOOTH - ma[i] * path_mohm // 1000
                 if self._zero_mv[i] != _UNKNOWN:
                     output_mv -= self._zero_mv[i] - _RAW_MV
                 insert(order, count, way * output_mv << 4 | i)
                 count += 1
-        moved = abs(moved_ma) >= _STEP_MA * count
+        step_ma = min(abs(total_ma - mean_ma), abs(total_ma - self._total_ma))
+        moved = count == self._count and step_ma >= _STEP_MA * count
+        self._count, self._total_ma = count, total_ma
         # A contact makes nobody better: the good one of two is that which drops less.
         usual = order[(count - 1) // 2]
         for at in range(count):
             if at % CHANNELS == 0:
                 yield
             i = order[at] & 15
-            self._measure(i, moved)
+            if moved:
+                self._measure(i)
             if count < 2:
                 return
             excess_mv = (order[at] >> 4) - (usual >> 4)
@@ -154,20 +161,17 @@ class Sharing:
                 good = mohm < _LEAST_MOHM // 2 and carried_ma >= _SURE_MA
                 self._judge(1, i, mohm, bad, good)
 
-    def _measure(self, i: int, moved: bool):
-        """What the distances of pack i's current and voltage from their means say.
-
-        Args:
-            moved: the current of all packs is as far from its mean as tells a resistance.
-        """
+    def _measure(self, i: int):
+        """The load has just taken a step: what the current and the voltage of pack i differ from
+        their means tells its resistance."""
         step_ma = self._snap.current_ma[i] - self._ma[i]
-        if not step_ma or not moved and -_STEP_MA < step_ma < _STEP_MA:
+        if not step_ma:
             return
         found = (self._sum_mv[i] // _SMOOTH - self._snap.voltage_mv[i]) * 1000 // step_ma
         if not 0 < found < _STEP_MOHM:
             return
         first, mohm = self._first_mohm, self._mohm
-        mohm[i] += found - mohm[i] // 8 if mohm[i] else 8 * found
+        mohm[i] += 2 * found - mohm[i] // 4 if mohm[i] else 8 * found
         if first[i] <= 0:
             first[i] -= 1
             if first[i] == -_SAMPLES:
