@@ -66,8 +66,8 @@ class Sharing:
         self._emit = emit
         self._sum_mv = array("i", bytes(4 * BATTERIES))  # _SMOOTH times its mean, 0 = it is off
         self._zero_mv = bytearray([_UNKNOWN] * BATTERIES)  # error of the sensor, plus _RAW_MV
-        self._mohm = array("h", bytes(2 * BATTERIES))  # in eighths, as the next
-        self._first_mohm = array("h", bytes(2 * BATTERIES))  # < 0: so many readings so far
+        # In eighths; from BATTERIES on the first, or < 0: so many steps of the load so far.
+        self._mohm = array("h", bytes(4 * BATTERIES))
         self._order = array("i", bytes(4 * BATTERIES + 4))
         self._count = self._total_ma = 0
         self._seconds = bytearray(2 * BATTERIES)  # of the batteries' side first; and _TOLD
@@ -84,26 +84,27 @@ class Sharing:
 
     def _look_inside(self, on: int):
         """Compare the resistance of each pack with its first, and its growth with the others'."""
-        snap, mohm, first, order = self._snap, self._mohm, self._first_mohm, self._order
+        snap, mohm, order = self._snap, self._mohm, self._order
         order[0] = 100  # a pack that is alone is compared with itself
         count = 1
         for i in range(BATTERIES):
             if i % CHANNELS == 0:
                 yield
             if not snap.sensors >> i & 1 or snap.voltage_mv[i] < _GONE_MV:
-                first[i] = mohm[i] = 0
+                mohm[BATTERIES + i] = mohm[i] = 0
                 self._zero_mv[i] = _UNKNOWN
                 self._clear(0, i)
                 self._clear(1, i)
-            elif first[i] > 0:
-                insert(order, count, mohm[i] * 100 // first[i])
+            elif mohm[BATTERIES + i] > 0:
+                insert(order, count, mohm[i] * 100 // mohm[BATTERIES + i])
                 count += 1
         usual_pct = order[(count - 1) // 2]
         for i in range(BATTERIES):
             if i % CHANNELS == 0:
                 yield
-            if first[i] > 0 and on >> i & 1:
-                usual_mohm = first[i] * usual_pct // 800
+            first = mohm[BATTERIES + i]
+            if first > 0 and on >> i & 1:
+                usual_mohm = first * usual_pct // 800
                 least_mohm = max(_GROWN_MOHM, usual_mohm // 2)
                 excess_mohm = mohm[i] // 8 - usual_mohm
                 bad, good = excess_mohm >= least_mohm, excess_mohm < least_mohm // 2
@@ -170,12 +171,12 @@ class Sharing:
         found = (self._sum_mv[i] // _SMOOTH - self._snap.voltage_mv[i]) * 1000 // step_ma
         if not 0 < found < _STEP_MOHM:
             return
-        first, mohm = self._first_mohm, self._mohm
+        mohm, first = self._mohm, BATTERIES + i
         mohm[i] += 2 * found - mohm[i] // 4 if mohm[i] else 8 * found
-        if first[i] <= 0:
-            first[i] -= 1
-            if first[i] == -_SAMPLES:
-                first[i] = mohm[i]
+        if mohm[first] <= 0:
+            mohm[first] -= 1
+            if mohm[first] == -_SAMPLES:
+                mohm[first] = mohm[i]
 
     def _zero(self, i: int, error_mv: int):
         """The sensor of pack i shows so much more than the others, without a current."""
