@@ -107,6 +107,7 @@ soak: build/test.stamp build/page.stamp
 	-$(VENV)/python tools/bench/energy.py
 	-$(VENV)/python tools/bench/cascade.py
 	-$(VENV)/python tools/bench/sharing.py
+	-$(VENV)/python tools/bench/selftest.py --jobs 2
 	-$(VENV)/python tools/bench/page.py
 	$(VENV)/micropython -X heapsize=64m tools/soak/day.py 86400 absent
 	$(VENV)/micropython -X heapsize=64m tools/soak/day.py 3600 flapping

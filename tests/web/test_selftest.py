@@ -64,3 +64,5 @@ def test_the_page_starts_one_stops_it_and_says_why(rig, visit):
         expect(page.locator("#test-table")).to_be_visible()
         expect(page.locator("#tabs")).to_be_hidden()
         expect(page.locator("#total")).to_be_hidden()
+        pdf = page.pdf(format="A4")
+        assert pdf.count(b"/Type /Page\n") + pdf.count(b"/Type /Page/") == 1

@@ -10,7 +10,8 @@ by one of its limits, or the output goes dark. Such a loss should have been told
 alarm stands, and the firmware counts just this loss among those that others follow. Where the
 alarm names a loss, the same rig is played once more with that one: the warning is *false* when it
 harms nobody, which is to say that no other is opened by a limit, is beyond its continuous limit
-3 s later, or goes dark. The exit code is 0 when 95 % were told and less than 5 % were false.
+3 s later, or goes dark. A rig whose load is too much without a loss, so that it was dark in those
+30 s, is counted apart. The exit code is 0 when 95 % were told and less than 5 % were false.
 """
 
 import argparse
@@ -97,8 +98,14 @@ def harmed(found):
 
 
 def cascaded(found):
-    """True when another opened by a limit, or the output went dark; not when it was before."""
-    return bool(found["opened"] or found["dark"]) and found["said"]["on"] > 0
+    """True when another opened by a limit, or the output went dark; not where the load was too
+    much without the loss, so that the output was dark within the time of the warning."""
+    return bool(found["opened"] or found["dark"]) and lit(found)
+
+
+def lit(found):
+    """True when the output was live for the time of the warning, and still is."""
+    return found["said"]["on"] > 0 and found["said"]["lit_s"] >= BEFORE_S
 
 
 def _broken(found):
@@ -119,6 +126,7 @@ async def judge(player, number):
     row = {
         "number": number,
         "lost": lost,
+        "lit": lit(found),
         "cascaded": cascaded(found),
         "warned": bool(warned),
         "named": [],
@@ -179,7 +187,11 @@ def table(rows):
         % ("warnings whose loss harms nobody", len(named), len(false), 100 * false_share)
     )
     quiet = sum(not row["named"] for row in good)
-    print("%d rigs, %d without a warning, %d broken" % (len(rows), quiet, len(rows) - len(good)))
+    early = sum(not row["lit"] for row in good)
+    print(
+        "%d rigs, %d without a warning, %d dark before the loss, %d broken"
+        % (len(rows), quiet, early, len(rows) - len(good))
+    )
     return len(good) == len(rows) and share >= TOLD and false_share < FALSE
 
 

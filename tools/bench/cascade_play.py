@@ -38,7 +38,7 @@ class Witness:
         self._told = [0, 0]
         self._since_s = [None, None]
         self.said = None
-        self._risk = 0
+        self._risk = self._dark_us = 0
         self.opened, self.beyond, self.dark = set(), set(), False
 
     def hook(self):
@@ -73,10 +73,13 @@ class Witness:
 
     def _look(self, world, rig):
         now_us, watch = world.now_us, rig.cascade
-        for kind, told in enumerate(watch.told):
+        # The third is what holds when the first battery has ended.
+        for kind, told in enumerate(watch.told[: len(self._told)]):
             if bool(told) != bool(self._told[kind]):
                 self._since_s[kind] = now_us / 1000000
             self._told[kind] = told
+        if not watch.on and self.said is None:
+            self._dark_us = now_us
         if now_us < self._at_us - BEFORE_US:
             return
         if self.said is None:
@@ -88,6 +91,7 @@ class Witness:
                 "promise_a": watch.promise_a,
                 "load_a": plant.load_a,
                 "on": watch.on,
+                "lit_s": (now_us - self._dark_us) / 1000000,
                 "amps": [round(a, 2) for a in plant.current_a],
                 "r_mohm": list(rig.snap.r_mohm),
                 "soc": [round(soc, 3) for soc in plant.soc],

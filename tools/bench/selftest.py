@@ -205,7 +205,7 @@ def main():
     refused = sum(row[2] is None for row in good)
     shares = [row[2] for row in good if row[2] is not None]
     print(f"{len(good)} good rigs: {len(accused)} accused, {refused} refused, ", end="")
-    print(f"{sum(row[3] for row in good)} dark, {sum(bool(row[4]) for row in good)} violations, ")
+    print(f"{sum(row[3] for row in good)} dark, {sum(bool(row[4]) for row in good)} violations,")
     print(f"packs not wholly measured: {100 * sum(shares) / max(len(shares), 1):.0f} %")
     for row in accused:
         print(*row)

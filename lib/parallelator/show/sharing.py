@@ -9,7 +9,9 @@ is charged less, a plug, joint or switch behind its sensor has too much resistan
 by half since the start while that of the others does not, cells are too slow to have caused it,
 so a plug, fuse or cable there has (`contact_battery`). The slow growth of years is told by
 `energy.health`. The resistance is found here from smaller steps than those of
-`protection.metering`, since a bad contact leaves its pack only small ones.
+`protection.metering`, since a bad contact leaves its pack only small ones: where all packs
+together have taken a step of the load, even the little that one took of it tells its resistance.
+The step has to be new: cells relax for minutes after it, which looks like resistance.
 """
 
 from array import array
@@ -31,7 +33,9 @@ _SURE_MA = const(1000)
 _SEEN_MA = const(300)
 """A pack with more is judged as good, or as bad."""
 _IDLE_MA = const(500)
-"""With less in every pack all sensors should show the same; what they do not is their error."""
+"""With less in every pack all sensors should show the same; what they do not is their error. Of a
+sensor whose error is not known at all, with twice as much: batteries that have just joined
+exchange that, and half of a path drops half of _ZEROED_MV then."""
 _ZEROED_MV = const(20)
 _RAW_MV = const(100)
 """What has to be too much of sensors whose error is known, and of others: an INA237 may be wrong
@@ -39,8 +43,9 @@ by 0.3 %."""
 _UNKNOWN = const(255)
 _STEP_MA = const(300)
 _STEP_MOHM = const(1000)
-_SAMPLES = const(16)
-"""A resistance comes of so many readings that differ by so much from the mean; none is higher."""
+_SAMPLES = const(8)
+"""The first resistance comes of so many steps of the load, of so much for each pack; none is
+higher."""
 _GONE_MV = const(4000)  # nothing is plugged in
 _TOLD = const(128)
 
@@ -61,9 +66,10 @@ class Sharing:
         self._emit = emit
         self._sum_mv = array("i", bytes(4 * BATTERIES))  # _SMOOTH times its mean, 0 = it is off
         self._zero_mv = bytearray([_UNKNOWN] * BATTERIES)  # error of the sensor, plus _RAW_MV
-        self._mohm = array("h", bytes(2 * BATTERIES))  # in eighths, as the next
-        self._first_mohm = array("h", bytes(2 * BATTERIES))  # < 0: so many readings so far
+        # In eighths; from BATTERIES on the first, or < 0: so many steps of the load so far.
+        self._mohm = array("h", bytes(4 * BATTERIES))
         self._order = array("i", bytes(4 * BATTERIES + 4))
+        self._count = self._total_ma = 0
         self._seconds = bytearray(2 * BATTERIES)  # of the batteries' side first; and _TOLD
 
     def looking(self, on: int):
@@ -78,26 +84,27 @@ class Sharing:
 
     def _look_inside(self, on: int):
         """Compare the resistance of each pack with its first, and its growth with the others'."""
-        snap, mohm, first, order = self._snap, self._mohm, self._first_mohm, self._order
+        snap, mohm, order = self._snap, self._mohm, self._order
         order[0] = 100  # a pack that is alone is compared with itself
         count = 1
         for i in range(BATTERIES):
             if i % CHANNELS == 0:
                 yield
             if not snap.sensors >> i & 1 or snap.voltage_mv[i] < _GONE_MV:
-                first[i] = mohm[i] = 0
+                mohm[BATTERIES + i] = mohm[i] = 0
                 self._zero_mv[i] = _UNKNOWN
                 self._clear(0, i)
                 self._clear(1, i)
-            elif first[i] > 0:
-                insert(order, count, mohm[i] * 100 // first[i])
+            elif mohm[BATTERIES + i] > 0:
+                insert(order, count, mohm[i] * 100 // mohm[BATTERIES + i])
                 count += 1
         usual_pct = order[(count - 1) // 2]
         for i in range(BATTERIES):
             if i % CHANNELS == 0:
                 yield
-            if first[i] > 0 and on >> i & 1:
-                usual_mohm = first[i] * usual_pct // 800
+            first = mohm[BATTERIES + i]
+            if first > 0 and on >> i & 1:
+                usual_mohm = first * usual_pct // 800
                 least_mohm = max(_GROWN_MOHM, usual_mohm // 2)
                 excess_mohm = mohm[i] // 8 - usual_mohm
                 bad, good = excess_mohm >= least_mohm, excess_mohm < least_mohm // 2
@@ -107,8 +114,9 @@ class Sharing:
         """Compare what each sensor says of the output."""
         snap, ma, order = self._snap, self._ma, self._order
         path_mohm = self._limits.path_mohm
-        way = -1 if sum(ma) < 0 else 1
-        count, idle = 0, True
+        mean_ma = sum(ma)
+        way = -1 if mean_ma < 0 else 1
+        count = most_ma = total_ma = 0
         for i in range(BATTERIES):
             if i % CHANNELS == 0:
                 yield
@@ -119,23 +127,29 @@ class Sharing:
                 sum_mv, mv = self._sum_mv[i], snap.voltage_mv[i]
                 sum_mv += mv - sum_mv // _SMOOTH if sum_mv else _SMOOTH * mv
                 self._sum_mv[i] = sum_mv
-                self._measure(i, sum_mv // _SMOOTH - mv, snap.current_ma[i] - ma[i])
-                idle = idle and max(abs(ma[i]), abs(snap.current_ma[i])) < _IDLE_MA
+                total_ma += snap.current_ma[i]
+                most_ma = max(most_ma, abs(ma[i]), abs(snap.current_ma[i]))
                 output_mv = sum_mv // _SMOOTH - ma[i] * path_mohm // 1000
                 if self._zero_mv[i] != _UNKNOWN:
                     output_mv -= self._zero_mv[i] - _RAW_MV
                 insert(order, count, way * output_mv << 4 | i)
                 count += 1
-        if count < 2:
-            return
+        step_ma = min(abs(total_ma - mean_ma), abs(total_ma - self._total_ma))
+        moved = count == self._count and step_ma >= _STEP_MA * count
+        self._count, self._total_ma = count, total_ma
         # A contact makes nobody better: the good one of two is that which drops less.
         usual = order[(count - 1) // 2]
         for at in range(count):
             if at % CHANNELS == 0:
                 yield
             i = order[at] & 15
+            if moved:
+                self._measure(i)
+            if count < 2:
+                return
             excess_mv = (order[at] >> 4) - (usual >> 4)
-            if idle:
+            unknown = self._zero_mv[i] == _UNKNOWN
+            if most_ma < _IDLE_MA << unknown:
                 self._zero(i, way * excess_mv)
                 continue
             # The path may have half of what the settings say, or half as much again.
@@ -143,24 +157,26 @@ class Sharing:
             carried_ma = way * ma[i]
             if carried_ma >= _SEEN_MA:
                 mohm = excess_mv * 1000 // carried_ma
-                least_mv = _RAW_MV if self._zero_mv[i] == _UNKNOWN else _ZEROED_MV
+                least_mv = _RAW_MV if unknown else _ZEROED_MV
                 bad = mohm >= _LEAST_MOHM and excess_mv >= least_mv
                 good = mohm < _LEAST_MOHM // 2 and carried_ma >= _SURE_MA
                 self._judge(1, i, mohm, bad, good)
 
-    def _measure(self, i: int, drop_mv: int, step_ma: int):
-        """The voltage of pack i is so far below its mean, its current so far above."""
-        if -_STEP_MA < step_ma < _STEP_MA:
+    def _measure(self, i: int):
+        """The load has just taken a step: what the current and the voltage of pack i differ from
+        their means tells its resistance."""
+        step_ma = self._snap.current_ma[i] - self._ma[i]
+        if not step_ma:
             return
-        found = drop_mv * 1000 // step_ma
+        found = (self._sum_mv[i] // _SMOOTH - self._snap.voltage_mv[i]) * 1000 // step_ma
         if not 0 < found < _STEP_MOHM:
             return
-        first, mohm = self._first_mohm, self._mohm
-        mohm[i] += found - mohm[i] // 8 if mohm[i] else 8 * found
-        if first[i] <= 0:
-            first[i] -= 1
-            if first[i] == -_SAMPLES:
-                first[i] = mohm[i]
+        mohm, first = self._mohm, BATTERIES + i
+        mohm[i] += 2 * found - mohm[i] // 4 if mohm[i] else 8 * found
+        if mohm[first] <= 0:
+            mohm[first] -= 1
+            if mohm[first] == -_SAMPLES:
+                mohm[first] = mohm[i]
 
     def _zero(self, i: int, error_mv: int):
         """The sensor of pack i shows so much more than the others, without a current."""
