@@ -90,18 +90,18 @@ class App:
         )
         self._store = Storage(chip.storage(), self._tell_storage, self._collector.pauses)
         self.nvs_state = NvsState(self._store, self.snap, self.guard)
+        spares = lambda: self.rig.spares_flash()  # noqa: E731 - the rig is made below
         self.counters = Counters(
-            self.snap, self.card, self._store, self.controller.number(), self.guard.strained
+            self.snap, self.card, self._store, self.controller.number(), spares
         )
-        cause = self.controller.reset_cause()
-        self._reset, why = _beginning(why, cause)
+        self._reset, why = _beginning(why, self.controller.reset_cause())
         self.rig = Rig(
             self.settings,
             faults,
             renamed,
             CONFIG_FILES,
             why,
-            cause == _POWERED_ON,
+            self.controller.reset_cause() == _POWERED_ON,
             slot,
             switch,
             button_held,

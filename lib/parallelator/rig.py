@@ -126,6 +126,11 @@ class Rig:
         """For how many more seconds show mode stands, 0 when it does not."""
         return max(self.show[0] - self.snap.uptime_s, 0)
 
+    def spares_flash(self):
+        """True while what can wait is not written to the internal flash: a battery is close to a
+        limit, or show mode stands."""
+        return self.guard.strained() or self.show_s() > 0
+
     def is_held(self, word: str):
         """True for what show mode holds back, as of `show.mode.is_held`."""
         if not self.show_s():

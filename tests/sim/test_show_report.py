@@ -58,6 +58,7 @@ class Crew:
         for i in range(4):
             gone_ah = plant.out_ah[i] - plant.in_ah[i]
             if rig.show_s():
+                assert rig.spares_flash()
                 self.ah[i] += gone_ah - self._seen_ah[i]
                 self.wh[i] += (gone_ah - self._seen_ah[i]) * plant.voltage_v[i]
                 self.most_a[i] = max(self.most_a[i], plant.sensed_a[i])

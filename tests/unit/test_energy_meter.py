@@ -153,6 +153,19 @@ def test_the_flash_is_not_worn_by_a_rig_at_rest():
     assert first and rig.flash.blobs == {}
 
 
+def test_the_flash_is_spared_for_a_quarter_of_an_hour_at_most():
+    def saves(spared):
+        rig = Rig()
+        seconds = []
+        rig.flash.set_blob = lambda key, _: key == "charges" and seconds.append(rig.snap.uptime_s)
+        for _ in range(1850):
+            rig.run(1, 4000).meter.save_in_time(spared)
+        return seconds
+
+    assert [second // 10 for second in saves(False)] == [30, 60, 90, 120, 150, 180]
+    assert [second // 10 for second in saves(True)] == [90, 180]
+
+
 def test_what_a_pack_showed_is_not_held_against_another_curve():
     rig = Rig(charge=0.8).run(600, 0)
     rig.meter.save()

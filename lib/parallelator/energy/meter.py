@@ -48,6 +48,7 @@ _MEAN_SCALE = const(256)
 _MOST_S = const(10)
 _GONE_S = const(5)
 _SAVE_S = const(300)
+_PATIENCE = const(3)
 _KEY = "charges"
 _ONE_PERCENT = const(500)
 _KNOWN = 0.2
@@ -167,8 +168,7 @@ class Meter:
                 for _ in self.telling():
                     await asyncio.sleep_ms(0)
                 self.chart(rig.history.rings[-1].count)
-            if self._round_s - self._saved_s >= _SAVE_S:
-                self.save()
+            self.save_in_time(rig.spares_flash())
             if self.packs:
                 await self.packs.tend()
 
@@ -229,6 +229,11 @@ class Meter:
                 net_mah += snap.discharge_mah[i] - snap.charge_mah[i]
                 on |= connected(snap, i) << i
         self.calibration.follow(net_mah, on, 0 if self._flows else self._flow_s)
+
+    def save_in_time(self, spared: bool):
+        """`save` every five minutes, or every quarter of an hour while the flash is `spared`."""
+        if self._round_s - self._saved_s >= (_PATIENCE * _SAVE_S if spared else _SAVE_S):
+            self.save()
 
     def save(self):
         """Write to the flash what a power cut must not lose, if a charge moved by 1 % or the curve

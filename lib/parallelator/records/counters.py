@@ -52,7 +52,7 @@ class Counters:
     Args:
         snap: the `Snapshot`; card: the `Card`; store: a `Storage` or its like.
         owner: text that tells this controller from others, fit for a file name.
-        strained: as of `Guard`. A write to the flash waits while it is True, for at most three
+        spares_flash: as of `Rig`. A write to the flash waits while it is True, for at most three
             times the usual interval.
     """
 
@@ -62,12 +62,12 @@ class Counters:
         card: "Card",
         store: "Storage",
         owner: str,
-        strained: "Callable[[], bool]",
+        spares_flash: "Callable[[], bool]",
     ):
         self._snap = snap
         self._card = card
         self._store = store
-        self._strained = strained
+        self._spares_flash = spares_flash
         self._fields = (
             snap.discharge_mah,
             snap.discharge_rest,
@@ -149,7 +149,7 @@ class Counters:
             self._saved_s = now_s
             on_card = self._card.writable and self._save_on_card()
             wait_s = _FLASH_WITH_CARD_S if on_card else _FLASH_S
-            if self._strained() and not last:
+            if self._spares_flash() and not last:
                 wait_s *= _PATIENCE
             if last or now_s - self._flash_s >= wait_s:
                 self._flash_s = now_s
