@@ -229,9 +229,11 @@ def test_a_page_without_its_words_says_so(visit, rig):
     page.route(path, lambda route: route.fulfill(status=503, json={"error": {"code": "busy"}}))
     page.reload()
     expect(page.locator("#lost-text")).to_contain_text("Not loaded: Rig.")
+    expect(page.locator("#lost-text")).to_be_visible()
     page.unroute(path)
     expect(page.locator("#lost")).to_be_hidden()
     expect(page.locator("#battery-1 [data-f=state]")).to_have_text("on")
+    assert page.evaluate(SHIFTS) < 0.01
 
 
 @pytest.mark.parametrize("view", VIEWS)

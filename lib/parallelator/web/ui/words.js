@@ -5,7 +5,7 @@
 
 export const PAGE = {
   en: {
-    auto: "Auto", on: "On", off: "Off", reset: "Reset", exchanged: "Exchanged",
+    auto: "Auto", on: "On", off: "Off", reset: "Reset", exchanged: "Battery exchanged",
     askExchanged: "Is another battery in the place of battery {n} now? What was learned of its "
       + "charge and its capacity is forgotten.",
     onHint: "on, without waiting for the delay",
@@ -141,7 +141,7 @@ export const PAGE = {
     log: "Events as text", metrics: "Values for Prometheus", api: "Description of the API",
   },
   fr: {
-    auto: "Auto", on: "Marche", off: "Arrêt", reset: "Réarmer", exchanged: "Échangée",
+    auto: "Auto", on: "Marche", off: "Arrêt", reset: "Réarmer", exchanged: "Batterie échangée",
     askExchanged: "Une autre batterie est-elle maintenant à la place de la batterie {n}\u00a0? Ce "
       + "qui a été appris de sa charge et de sa capacité est oublié.",
     onHint: "marche, sans attendre la fin de la pause",
