@@ -223,6 +223,20 @@ def test_a_part_that_is_missing_says_so(visit, rig, view, path, told):
     expect(page.locator("#lost")).to_be_hidden()
 
 
+def test_no_key_of_the_charts_is_seen_before_it_works(visit, rig):
+    page = visit(rig)
+    held = []
+    page.route("**/charts.js", lambda route: held.append(route))
+    with page.expect_request("**/charts.js"):
+        page.locator("#tabs [href='#charts']").click()
+    night = page.locator("[data-span=night]")
+    page.wait_for_timeout(300)
+    assert not night.is_visible()
+    held[0].continue_()
+    night.click()
+    expect(night).to_have_attribute("aria-pressed", "true")
+
+
 def test_a_page_without_its_words_says_so(visit, rig):
     page = visit(rig)
     path = "**/messages.json*"
