@@ -32,7 +32,7 @@ def test_no_event_gives_a_unit_twice():
 
 def test_a_wish_names_the_action():
     assert said("en", "wish", 0, 0, 0, 0) == "Battery 1: set to off by hand"
-    assert said("fr", "wish", 0, 0, 0, 1).endswith("mise sur auto \u00e0 la main")
+    assert said("fr", "wish", 0, 0, 0, 1).endswith("auto \u00e0 la main")
 
 
 def test_the_ring_keeps_the_newest_and_tells_what_was_dropped():

@@ -11,14 +11,14 @@ everywhere), `freeze`, `run`, `busy`, `ready`, `password TEXT`, `hold-log NAME`,
 a log), `pull` (the card), `setup S` (S seconds are left for a first password, and time stands
 still), `ap IP` (an access point), `press` and `release` (a trip is pending, or not any more),
 `hold-boot` and `free-boot`, `slot NAME` (what it was installed into: `ota_0` is the partition of
-an image, no name another place), `begin` (it has only just started), `idle` (no current), `load
-MA` (of each battery), `carry N MA` (of one), `charge V ...` (what is told of the rig's charge, as
-of `catalog.ENERGY`; `-` is not known; no value: the capacity is not set), `tire PCT` (the capacity
-of battery 1), `pass S` (S seconds go by at once), `learn SHARE HOW` (so much has left full packs;
-`own`: a curve was learned, `-`: not yet, else why not), `risk PACK BOARD [THEN] A` (what a loss
-would do, as of `cascade.LOST`, 0 = nothing, and the current on promise), `miss B` (a board),
-`obstruct` (a folder of the card is a file). Each is answered with `ok` on standard output, and the
-first line of output is `ready`.
+an image, no name another place), `begin` (it has only just started), `end` (all trip empty),
+`idle` (no current), `load MA` (of each battery), `carry N MA` (of one), `charge V ...` (what is
+told of the rig's charge, as of `catalog.ENERGY`; `-` is not known; no value: the capacity is not
+set), `tire PCT` (the capacity of battery 1), `pass S` (S seconds go by at once), `learn SHARE HOW`
+(so much has left full packs; `own`: a curve was learned, `-`: not yet, else why not), `risk PACK
+BOARD [THEN] A` (what a loss would do, as of `cascade.LOST`, 0 = nothing, and the current on
+promise), `miss B` (a board), `obstruct` (a folder of the card is a file). Each is answered with
+`ok` on standard output, and the first line of output is `ready`.
 """
 
 import asyncio
@@ -500,6 +500,11 @@ class FakeRig(Rig):
                 self.freeze_into_image()
         elif command == "begin":
             self.settled = False
+        elif command == "end":
+            for k in range(BATTERIES):
+                self.guard.put(k, catalog.TRIPPED, Reason.UNDERVOLTAGE)
+                self.snap.current_ma[k] = 0
+            self.alarm("rig_empty", RIG)
         elif command == "carry":
             self.snap.current_ma[i] = int(args[1])
         elif command in ("idle", "load"):

@@ -126,7 +126,7 @@ def test_events_are_filtered(visit, stage):
     page.locator("#event-battery").select_option("5")
     expect(items.first).to_contain_text("Battery 5: set to off by hand")
     page.locator("#language").click()
-    expect(items.first).to_contain_text("Batterie 5 : mise sur arrêt à la main")
+    expect(items.first).to_contain_text("Batterie 5 : arrêt à la main")
     page.locator("#event-battery").select_option("2")
     expect(page.locator("#no-events")).to_be_visible()
     expect(items).to_have_count(0)

@@ -6,7 +6,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from conftest import PHONE
+from conftest import DESKTOP, PHONE
 from rigs import PASSWORD, simulated, started
 from views import faults
 
@@ -385,6 +385,25 @@ def test_all_off_by_key_by_voice_and_while_the_rig_is_busy(visit, rig):
     assert wishes(rig) == {"off"}
 
 
+def test_a_thumb_that_is_lifted_late_does_not_touch_the_login(browser, rig):
+    context = browser.new_context(viewport=PHONE, is_mobile=True, has_touch=True)
+    page = context.new_page()
+    page.goto(rig.url)
+    expect(page.locator("#verdict")).to_have_class("fine")
+    box = page.locator("#all-off").bounding_box()
+    at = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
+    session = context.new_cdp_session(page)
+    session.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [at]})
+    expect(page.locator("#password")).to_be_focused()
+    session.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    page.wait_for_timeout(200)
+    expect(page.locator("#password")).to_be_focused(timeout=1)
+    page.keyboard.type(PASSWORD)
+    page.keyboard.press("Enter")
+    expect(page.locator("#verdict b")).to_have_text("Output off")
+    context.close()
+
+
 def test_off_looks_ahead(visit, rig):
     rig.tell("load 4000", *(f"put {n} off operator" for n in range(4, 17)))
     page = visit(rig)
@@ -451,6 +470,20 @@ def test_alarms_move_nothing_of_the_first_screen(visit, language):
             assert page.locator("#tiles").bounding_box() == tiles, command
         assert page.evaluate("shifted") < 0.1
         assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+
+
+@pytest.mark.parametrize("language", ("en", "fr"))
+def test_a_rig_that_ends_does_not_jump_on_a_desktop(visit, language):
+    for rig in started(PASSWORD, language):
+        rig.tell("charge 6 4 183 3600 1800 7200 - - 7", *(f"alarm low_soon {n}" for n in EVERY))
+        page = visit(rig, DESKTOP, language=language)
+        expect(page.locator("#notices li")).to_have_count(1)
+        page.wait_for_timeout(500)
+        page.evaluate(SHIFTS)
+        rig.tell("end")
+        expect(page.locator("#armed")).to_be_visible()
+        page.wait_for_timeout(1200)
+        assert page.evaluate("shifted") < 0.1
 
 
 def test_a_real_rig_whose_switch_is_welded(visit):

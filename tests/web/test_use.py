@@ -223,15 +223,31 @@ def test_a_part_that_is_missing_says_so(visit, rig, view, path, told):
     expect(page.locator("#lost")).to_be_hidden()
 
 
+def test_no_key_of_the_charts_is_seen_before_it_works(visit, rig):
+    page = visit(rig)
+    held = []
+    page.route("**/charts.js", lambda route: held.append(route))
+    with page.expect_request("**/charts.js"):
+        page.locator("#tabs [href='#charts']").click()
+    night = page.locator("[data-span=night]")
+    page.wait_for_timeout(300)
+    assert not night.is_visible()
+    held[0].continue_()
+    night.click()
+    expect(night).to_have_attribute("aria-pressed", "true")
+
+
 def test_a_page_without_its_words_says_so(visit, rig):
     page = visit(rig)
     path = "**/messages.json*"
     page.route(path, lambda route: route.fulfill(status=503, json={"error": {"code": "busy"}}))
     page.reload()
     expect(page.locator("#lost-text")).to_contain_text("Not loaded: Rig.")
+    expect(page.locator("#lost-text")).to_be_visible()
     page.unroute(path)
     expect(page.locator("#lost")).to_be_hidden()
     expect(page.locator("#battery-1 [data-f=state]")).to_have_text("on")
+    assert page.evaluate(SHIFTS) < 0.01
 
 
 @pytest.mark.parametrize("view", VIEWS)

@@ -234,7 +234,9 @@ def looks(browser, name):
     with paced(**plan) as rig:
         if clock:
             rig.ask("POST", "/api/time", {"unix_s": int(time.time())}, **rig.login())
-        rig.until(reached, LONGEST_S)
+        # Time that hurries would move things as no rig does.
+        hurry_ms = 1000 * plan.get("hurry_s", 0)
+        rig.until(lambda state: reached(state) and state["uptime_ms"] > hurry_ms, LONGEST_S)
         pages = [(*look, opened(browser, rig.url + path, places[-1], *look)) for look in LOOKS]
         jumped = [jumps(viewport, page) for viewport, _, page in pages]
         for _ in range(MOST_TRIES):  # a state may end before it is held

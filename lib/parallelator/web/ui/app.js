@@ -33,7 +33,6 @@ async function loadWords(code) {
   const path = `/messages.json${code ? `?language=${code}` : ""}`;
   const words = await lib.part("rig", lib.get(path));
   if (!words) {
-    document.body.classList.remove("loading");
     setTimeout(loadWords, RETRY_MS, code);
     return;
   }

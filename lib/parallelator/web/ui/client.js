@@ -77,11 +77,11 @@ export async function ask(text, yes) {
   return await choice($("ask")) === "yes";
 }
 
-// A text that a person may change; null when it is left.
+// A text that a person may change: what was chosen ("yes", "exchanged" or "no"), and the text.
 export async function rename(text, value) {
   set($("rename-title"), text);
   $("rename-text").value = value;
-  return await choice($("rename")) === "yes" ? $("rename-text").value.trim() : null;
+  return [await choice($("rename")), $("rename-text").value.trim()];
 }
 
 // The close event comes with the next frame, when the dialog may be open again.

@@ -20,6 +20,7 @@ const LEAST_MAH = 50; // less is shown as 0.0
 const TIRED_PCT = 80; // of the label's capacity
 const HOLD_MS = 1000;
 const BUSY_MS = 300;
+const MANY = 5; // of as many alike a wide page says only once what is wrong and what ends it
 const tiles = [];
 const cards = [];
 
@@ -85,7 +86,12 @@ export function draw() {
   $("show-stop").hidden = !model.writable || !line;
   $("read-only").hidden = model.writable;
   set($("read-only"), app.words.refused.no_password);
-  model.batteries.forEach(drawBattery);
+  const kinds = model.batteries.map(({ n, reason, clears }) => (
+    String([reason, clears, model.alarms.filter((alarm) => alarm.n === n).map(({ code }) => code)])
+  ));
+  model.batteries.forEach((battery, i) => {
+    drawBattery(battery, i, kinds.filter((kind) => kind === kinds[i]).length);
+  });
   drawCurves();
   table.draw();
 }
@@ -152,7 +158,7 @@ function charge({ discharge_mah, charge_mah }) {
   return say(key, { v: number(discharge_mah, 1, 1000), n: number(charge_mah, 1, 1000) });
 }
 
-function drawBattery(battery, i) {
+function drawBattery(battery, i, alike) {
   const { model, words } = app;
   const { state } = battery;
   const look = `${state}${["trouble", "danger"].includes(STATES[state]) ? " trouble" : ""}`;
@@ -169,6 +175,7 @@ function drawBattery(battery, i) {
 
   const { root, fields, icons, keys } = cards[i];
   root.className = look;
+  root.toggleAttribute("data-alike", alike >= MANY && Boolean(battery.clears));
   icon(icons[0], state);
   icon(icons[1], battery.flow || "idle");
   set(fields.n, n);
@@ -192,9 +199,7 @@ function drawBattery(battery, i) {
     const { action } = key.dataset;
     const locked = state === "locked";
     key.hidden = !model.writable || (
-      action === "reset" ? !locked && !battery.trips
-        : action === "exchanged" ? !model.energy || battery.id !== "" || battery.flow !== "idle"
-          : locked && action !== "off");
+      action === "reset" ? !locked && !battery.trips : locked && action !== "off");
     key.disabled = state === "absent" && action === "on";
     if (action === "auto" || action === "off") key.ariaPressed = String(battery.wish === action);
   }
@@ -224,16 +229,24 @@ async function cutOff(n) {
 }
 
 async function label(n) {
-  const text = await rename(say("rename", { n }), app.model.batteries[n - 1].label);
-  if (text === null) return;
+  const { batteries, energy } = app.model;
+  const battery = batteries[n - 1];
+  $("exchanged").hidden = !energy || battery.id !== "" || battery.flow !== "idle";
+  const [choice, text] = await rename(say("rename", { n }), battery.label);
+  if (choice === "exchanged") exchanged(n);
+  if (choice !== "yes") return;
   const body = { [`batteries.${n}.label`]: text };
   if (await change("/api/settings", { method: "PATCH", body })) refresh();
+}
+
+async function exchanged(n) {
+  if (!await ask(say("askExchanged", { n }), say("exchanged"))) return;
+  change(`/api/batteries/${n}/exchanged`, { n });
 }
 
 async function press(n, action) {
   const { model } = app;
   const { flow, state, current_ma, wish } = model.batteries[n - 1];
-  if (action === "exchanged" && !await ask(say("askExchanged", { n }), say(action))) return null;
   if (action !== "off") return change(`/api/batteries/${n}/${action}`, { n });
   const opens = state === "on" ? whatOpens(n) : "";
   if (opens || (flow !== "idle" && current_ma !== null)) {
@@ -313,7 +326,8 @@ function hold(key, act, question, yes) {
   };
   key.onpointerdown = begin;
   key.onpointerup = key.onpointerleave = key.onpointercancel = key.onblur = cancel;
-  key.oncontextmenu = (event) => event.preventDefault();
+  // Else the click of the lifted thumb would go to the dialog that has opened under it.
+  key.ontouchend = key.oncontextmenu = (event) => event.preventDefault();
   key.onkeydown = (event) => {
     if (event.key !== "Enter" && event.key !== " ") return;
     event.preventDefault();

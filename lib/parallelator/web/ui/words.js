@@ -5,7 +5,7 @@
 
 export const PAGE = {
   en: {
-    auto: "Auto", on: "On", off: "Off", reset: "Reset", exchanged: "Exchanged",
+    auto: "Auto", on: "On", off: "Off", reset: "Reset", exchanged: "Battery exchanged",
     askExchanged: "Is another battery in the place of battery {n} now? What was learned of its "
       + "charge and its capacity is forgotten.",
     onHint: "on, without waiting for the delay",
@@ -141,7 +141,7 @@ export const PAGE = {
     log: "Events as text", metrics: "Values for Prometheus", api: "Description of the API",
   },
   fr: {
-    auto: "Auto", on: "Marche", off: "Arrêt", reset: "Réarmer", exchanged: "Échangée",
+    auto: "Auto", on: "Marche", off: "Arrêt", reset: "Réarmer", exchanged: "Batterie échangée",
     askExchanged: "Une autre batterie est-elle maintenant à la place de la batterie {n}\u00a0? Ce "
       + "qui a été appris de sa charge et de sa capacité est oublié.",
     onHint: "marche, sans attendre la fin de la pause",
@@ -154,9 +154,9 @@ export const PAGE = {
     charging: "charge", discharging: "décharge", idle: "repos", highest: "max", lowest: "min",
     capacityUnset: "Charge\u00a0: indiquez la capacité des batteries dans les réglages.",
     socUnknown: "Charge\u00a0: pas encore connue", energyLeft: "reste {v}\u00a0kWh",
-    timeLeft: "environ {v} à cette consommation, jusqu’à {t}",
-    leastLeft: "au moins {v} à cette consommation",
-    mostLeft: "au plus {v} à cette consommation", endsSoon: "fin possible d’ici quelques minutes",
+    timeLeft: "environ {v} à ce rythme, jusqu’à {t}",
+    leastLeft: "au moins {v} à ce rythme",
+    mostLeft: "au plus {v} à ce rythme", endsSoon: "fin possible d’ici quelques minutes",
     fullIn: "pleines dans {v} à {n}", fullWithin: "pleines d’ici {n}", full: "pleines",
     then: "La batterie {n} sera vide la première. Ensuite, si une autre lâche, il y a surcharge.",
     connected: "{v}/{n} connectées", promise: "Assez pour {v}\u00a0A.",
@@ -272,12 +272,12 @@ export const PAGE = {
     updateChoose: "Choisissez d’abord un fichier.",
     updateSending: "Envoi de {v} en cours.",
     updateReady: "La version {v} est envoyée et vérifiée. Rien n’a encore changé.",
-    askUpload: "Il passe {v} A dans les batteries. Pendant l’écriture, la protection peut tarder "
+    askUpload: "Les batteries débitent {v} A. Pendant l’écriture, la protection peut tarder "
       + "de quelques dixièmes de seconde. Envoyer maintenant\u00a0?",
     switchTo: "Passer à la version {v}", switchNow: "Passer",
     askSwitch: "Passer à la version {v}\u00a0? Toutes les batteries seront coupées quelques "
       + "secondes.",
-    updateLoad: "Elle débite {v} en ce moment.",
+    updateLoad: "Elles débitent {v} en ce moment.",
     updateTrial: "La version {v} démarre, à l’essai. Si elle ne se met pas au travail en une "
       + "minute, la version actuelle revient d’elle-même.",
     logs: "Fichiers", card: "Carte SD", card_ready: "en service", card_full: "pleine",
