@@ -40,9 +40,9 @@ WAITING = ("network", "web", "device")
 COMPUTING = ("sim", "cpython", "unit")
 """Folders, that with the longest files first. Those of WAITING mostly wait, for a browser, a
 broker or a board."""
-PARALLEL = 2
-"""Files of each kind at a time: on two cores those that wait fill what the others leave. When all
-of a kind are begun, the other kind has their place."""
+WAIT, COMPUTE = 3, 1
+"""Files of each kind at a time: on two cores three that wait take about one. When all of a kind
+are begun, the other kind has their place; it is those that compute that fill both to the end."""
 PYTEST_NOTHING_SELECTED = 5
 COMPILED = ("lib", "tools/sim", "build/mpy-lib")
 """What rigs import again with each of their hundreds of starts."""
@@ -192,7 +192,7 @@ async def run_all(paths, options):
         starts = any(path.parent.name in OF_COMPILED for path in paths)
         compiled = starts and compile_modules(Path(copies, "compiled"))
         how = options, copies, compiled
-        runs = PARALLEL * [(waiting, computing), (computing, waiting)]
+        runs = WAIT * [(waiting, computing)] + COMPUTE * [(computing, waiting)]
         ended = await asyncio.gather(*(run_in_turn(*lists, *how) for lists in runs))
     results = [counted for results in ended for counted in results]
     return sum(passed for passed, _ in results), sum(failed for _, failed in results)

@@ -312,10 +312,11 @@ def test_a_problem_is_told_once_it_lasts():
 
 
 def test_rigs_that_lose_one_broker_do_not_come_back_at_once():
+    bench = Bench()
     for rigs, most in ((50, 11), (500, 70)):
         by_second = [0] * 10
         for k in range(rigs):
-            rig = Mqtt(Bench().rig, "246f2801%04x" % k, None)
+            rig = Mqtt(bench.rig, "246f2801%04x" % k, None)
             rig._random(2000)  # spent when it started
             by_second[rig._random(10000) // 1000] += 1
         assert sum(by_second) == rigs and max(by_second) <= most, by_second
