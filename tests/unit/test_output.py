@@ -285,6 +285,13 @@ def test_a_sensor_that_shows_too_much_charge_lacks_its_own_packs_current_once_th
     assert not told_to_open((25925, -21500), (26000, -24000), 12500, (25970, -22635))
 
 
+def test_a_sensor_that_shows_too_much_discharge_lacks_it_too():
+    # 15.6 A too much, and 22 A of its own that end: 660 mV.
+    assert not told_to_open((25340, 37600), (26000, 15600), 22000)
+    # A weld takes over what the others gave: that stays real.
+    assert told_to_open((25850, 5000), (25550, 15000), 0) == 0b1
+
+
 def test_what_the_others_take_over_is_no_sign_of_a_charge():
     output = observed((25925, -21500), (25925, 3500), on=0b11)
     output._snap.r_mohm[0] = 30

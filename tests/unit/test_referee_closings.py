@@ -393,6 +393,55 @@ def test_a_board_that_is_gone_leaves_open_whether_the_load_was_too_much():
     assert (4, WIDE) not in rig.found()
 
 
+def test_what_a_power_cut_opens_leaves_open_whether_the_load_was_too_much():
+    for cut in (True, False):
+        rig = Rig(0.8, 0.84, 0.8, 0.8, 0.8)
+        rig.wait(5000)
+        rig.close(1, 3, 4, 5)
+        rig.wait(9000)
+        if cut:
+            rig.played(rig.world.now_us, {"do": "power_cycle"})
+        rig.open(1, 3, 4, 5)
+        rig.world.reset_cause = 1
+        rig.restarted(rig.world.now_us)
+        rig.wait(6000)
+        rig.close(1, 3, 4)
+        rig.wait(2000)
+        for n in (1, 3, 4):
+            rig.feel(n, ma=20000)
+        rig.wait(20)
+        rig.open(1, 3, 4)
+        for n in (1, 3, 4):
+            rig.feel(n)
+        rig.wait(12000)
+        rig.found()
+        rig.close(1, 2, 3, 4)
+        assert ((4, WIDE) in rig.found()) != cut, cut
+
+
+def test_those_that_are_not_there_are_no_part_of_the_night():
+    for steps, wrong in (([], True), ([{"at": 1, "do": "board_unplug", "board": 1}], False)):
+        rig = Rig(*(6 * (0.8,)), steps=steps)
+        rig.wait(2000)
+        rig.feel(3, mv=-4300)
+        rig.feel(4, mv=-4300)
+        fail_start(rig, 5)
+        rig.wait(500)
+        rig.found()
+        rig.close(1, 2)
+        assert ((1, SOON) in rig.found()) == wrong, steps
+
+
+def test_a_pin_that_stays_high_is_seen_to_hold_the_output():
+    for step, wrong in (({"do": "pin_stuck", "level": 1}, False), ({"do": "switch_weld"}, True)):
+        rig = Rig(0.8, 0.8, 0.8, 0.8, steps=[dict(step, at=5.1, n=4)])
+        fail_start(rig, 5)
+        rig.wait(500)
+        rig.found()
+        rig.close(3)
+        assert ((3, SOON) in rig.found()) == wrong, step
+
+
 def test_a_start_is_seen_as_one_whenever_it_comes():
     for pause_ms in range(10, 400, 39):
         rig = Rig(0.8, 0.8)

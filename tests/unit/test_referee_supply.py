@@ -127,6 +127,16 @@ def test_a_pack_that_drinks_opens_alone():
     found = drink(1, 2, 3).found()
     assert {n for n, text in found if text == UNEXPLAINED} == {2, 3}
     assert (2, BLACKOUT) in found
+    # One that gave too much as well, and is charged by now, did not drink.
+    rig = running(0.8, 0.8, 0.8)
+    for n, ma in ((1, 20000), (2, 20000)):
+        rig.feel(n, ma=ma)
+    rig.wait(10)
+    for n, ma in ((1, 0), (2, -200)):
+        rig.feel(n, ma=ma)
+    rig.wait(5)
+    rig.open(1)
+    assert rig.found() == []
     # What lasts after that one has opened is another matter.
     rig = running(0.8, 0.8, 0.8)
     rig.feel(1, ma=-30000)

@@ -216,6 +216,26 @@ def test_what_nobody_can_read_is_no_supply():
     assert (4, "relieved again within ten seconds") not in rig.found()
 
 
+def test_the_limit_of_a_start_is_none_of_a_trial():
+    for trial in (True, False):
+        rig = rig_of(LOW, LOW, hard_current_pct=0)
+        if trial:
+            on_trial(rig, 1, 2)
+        else:
+            rig.close(1, 2)
+        rig.wait(15)
+        for n in (1, 2):
+            rig.feel(n, ma=45000)
+        rig.wait(20)
+        end(rig, 1, 2)
+        for n in (1, 2):
+            rig.feel(n)
+        rig.wait(500)
+        rig.found()
+        rig.close(1, 2)
+        assert ((1, "started too soon after a failure") in rig.found()) != trial, trial
+
+
 def test_only_what_is_on_trial_may_open_so():
     rig = rig_of(0.8, 0.8)
     rig.close(1, 2)

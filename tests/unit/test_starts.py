@@ -17,6 +17,19 @@ def rig(**changes):
     return starts, snap, events
 
 
+def test_who_joins_a_start_in_its_first_second_shares_it():
+    starts, _, _ = rig()
+    starts.begin(0b1)
+    starts.pass_time(310)
+    starts.begin(0b10, 0b1)
+    assert starts.inrush_ma() == 0 and starts.group == 0b11
+    starts.begin(0b100, 0)
+    assert starts.inrush_ma() and starts.group == 0b100, "nobody of them is on any more"
+    starts.pass_time(1010)
+    starts.begin(0b1000, 0b100)
+    assert starts.inrush_ma() and starts.group == 0b1000, "their second is over"
+
+
 def test_the_first_start_waits_for_its_delay():
     starts, _, _ = rig()
     starts.pass_time(4999)

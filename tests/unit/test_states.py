@@ -741,6 +741,24 @@ def test_a_start_that_a_reset_cut_off_has_failed():
     assert pauses == [1000, 10000, 10000, 60000]
 
 
+def test_the_pause_of_a_start_is_over_for_all_once_others_carry():
+    states, snap, _ = rig()
+    for _ in range(4):
+        start(states, 0b11)
+        states.trip(0, Reason.OVERCURRENT, 21000)
+        states.trip(1, Reason.OVERCURRENT, 21000)
+        states._starts.pass_time(1000)
+    assert list(snap.eta_ms)[:2] == [60000, 60000]
+    states.connect(0b100)
+    states.count_down(0, 1000)
+    assert snap.eta_ms[0] == 59000, "what it carries is not known yet"
+    states._output.carriers = 0b100
+    states.count_down(0, 1000)
+    assert snap.eta_ms[0] == 10000, "its own delay stays"
+    states.count_down(0, 1000)
+    assert snap.eta_ms[0] == 9000
+
+
 def test_a_start_whose_first_second_is_over_has_not_failed():
     states, snap, _ = rig()
     started(states, 0b111, 1000)

@@ -147,7 +147,8 @@ class Closings:
         lasts from the opening of one board to that of the next is no cause of it.
 
         Args:
-            night: True when it may be that all are empty instead.
+            night: True when it may be that all are empty instead, or that a trial ends, to which
+                the limits of a start do not apply.
         """
         if not self.is_starting(at_us):
             return False

@@ -229,7 +229,8 @@ class Pack:
         by_load: sign of the current that opened it last, 1 also for a collapse of the voltage, 0
             when it was something else.
         may_load: True when it may have been a load, a charger, or the end of what there was.
-        torn: True when it opened with its board, or by a false register: by nobody's command.
+        torn: True when it opened with its board, by a power cut or by a false register: by
+            nobody's command.
         other_us: when it last opened for anything else.
         explained: True when that opening had a cause of its own.
         may_cool: True when the firmware may hold that opening against it for a cooling.

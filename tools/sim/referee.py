@@ -26,6 +26,7 @@ from sim.evidence import (
     CARRIES_A,
     CHANNELS,
     FALSIFIED_US,
+    FOREVER,
     HARD,
     IMBALANCE,
     INRUSH,
@@ -116,6 +117,7 @@ class Referee:
         self._states = bytearray(BATTERIES)
         self._solution = -1
         self._look_us = 0
+        self._cut_us = -FOREVER
         self._uneven = False
         self._faults_changed = True
         self._faulty = False
@@ -229,6 +231,8 @@ class Referee:
                         pack.falsified_us = at_us
         elif kind in ("bus", "controller", "power"):
             self._trouble(at_us, None, kind != "bus")
+            if kind == "power":
+                self._cut_us = at_us
         elif kind == "alias":
             for n in (step["n"], step["other"]):
                 self._pack(n - 1).suffer(at_us)
@@ -447,7 +451,7 @@ class Referee:
             or pack.i in self._world.alert_levels
             or self._world.sensors[pack.i].heat_c > self._limits.trip_c - 1
         )
-        start_fails = self._closings.start_fails(at_us, self._is_night())
+        start_fails = self._closings.start_fails(at_us, trial or self._is_night())
         start_fails = start_fails and pack in self._closings.group
         off = pack.off or at_us - pack.off_us <= RULES[UNWISHED][1] + self._slack_us
         pack.explained = bool(
@@ -502,7 +506,7 @@ class Referee:
             return False
         seen_us = pack.moment_us((HARD, INRUSH))
         for other in self._packs:
-            if other is pack or other.amps() >= 0 or not other.alerts():
+            if other is pack or other.amps() >= 0 or other.beyond >= 0 or not other.alerts():
                 continue
             drinks = other.moment_us((HARD, INRUSH)) >= seen_us - 5 * MS
             if not drinks or at_us - other.trouble_us <= _AFTERMATH_US or other.blind:
@@ -516,7 +520,8 @@ class Referee:
     def _note_cause(self, pack, at_us, causes, other):
         """What its last opening says of the output, and of its voltage."""
         pack.by_load = 0
-        pack.torn = pack.lost or at_us - pack.falsified_us <= FALSIFIED_US
+        cut = at_us == self._cut_us
+        pack.torn = pack.lost or cut or at_us - pack.falsified_us <= FALSIFIED_US
         pack.may_load = (
             other
             and pack.excused_us < at_us
@@ -543,8 +548,9 @@ class Referee:
 
     def _is_night(self):
         """True when so many are empty that what the others carry is the end of the night."""
-        return len(self._packs) <= 2 * sum(
-            pack.empty or pack.off is not False or self._is_low(pack) for pack in self._packs
+        there = [pack for pack in self._packs if not pack.lost]
+        return len(there) <= 2 * sum(
+            pack.empty or pack.off is not False or self._is_low(pack) for pack in there
         )
 
     def _is_low(self, pack):

@@ -55,10 +55,13 @@ class Truth:
         return [pack for pack in self._packs if closed(pack.i)]
 
     def is_live(self, pack, at_us):
-        """True when a pack really holds the output; a weld that carries nothing cannot be seen."""
-        if not self._world.plant.closed(pack.i):
+        """True when a pack really holds the output; a weld that carries nothing cannot be seen,
+        but the pin of an expander that stays high can."""
+        world = self._world
+        if not world.plant.closed(pack.i):
             return False
-        return pack.closed or pack.stray_us is not None and at_us - pack.stray_us >= _STRAY_US
+        strays = pack.stray_us is not None and at_us - pack.stray_us >= _STRAY_US
+        return pack.closed or strays or world.is_pin_high(pack.i)
 
     def cannot_conduct(self, pack):
         """True when no current can flow whatever its switch is told."""

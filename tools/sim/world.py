@@ -404,6 +404,10 @@ class World:
             stuck[pin] = level
             self.plant.weld(i) if level else self.plant.stick_open(i)
 
+    def is_pin_high(self, i):
+        """True when the pin of switch i is stuck so."""
+        return bool(self.expanders[i // CHANNELS].stuck.get(self.switch_bits[i % CHANNELS]))
+
     def gates_changed(self, b):
         """Board b's expander changed by itself: let the switches follow."""
         self._moved(b)(self.expanders[b], self.now_us)

@@ -415,7 +415,7 @@ class Guard:
         else:
             self._quiet_ms = _QUIET_MS
             self._begun = self._ms()
-            self._starts.begin(group)
+            self._starts.begin(group, self._states.on)
             self.keep()  # a load that takes the controller down must not do so for ever
             closed = self._states.connect(group)
         self._take_up(closed)

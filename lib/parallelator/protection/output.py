@@ -219,17 +219,18 @@ class Output:
             if self._is_apart(bit, voltage_mv):
                 self.pinned &= ~bit
         step_ma = current_ma - self._steady_ma[i]
-        # A sensor that shows too much charge loses its pack's own current when it opens: that
-        # change is real, and what is left is not.
-        charges = self._opened & bit and current_ma < 0
+        # A sensor that shows too much loses its pack's own current when it opens: that change is
+        # real, and what is left is not.
+        opened = self._opened & bit
+        charges = opened and current_ma < 0
         if not -_STEP_MA < step_ma < _STEP_MA:
             sag_mv = self._steady_mv[i] - voltage_mv
             expected_mv = step_ma * self._pack_mohm(i) // 1000
             others_ma = self._others_ma[i] - self.total_ma
             follows = _follows(sag_mv, expected_mv) or _follows(others_ma, step_ma)
-            if self._steady_mv[i] and follows and not charges:
+            if self._steady_mv[i] and follows and not (charges or opened and step_ma < 0):
                 self.moved |= bit
-        elif self._opened & bit and not -_STEP_MA < current_ma < _STEP_MA:
+        elif opened and not -_STEP_MA < current_ma < _STEP_MA:
             # It was told to open, and nothing changed: without its current the voltage would.
             sag_mv = self._steady_mv[i] - voltage_mv
             expected_mv = -current_ma * self._pack_mohm(i) // 1000

@@ -163,10 +163,17 @@ class Starts:
             return Reason.BUS_OVERLOAD
         return Reason.NONE
 
-    def begin(self, group: int):
-        """`group` was closed onto an output that may be dead."""
-        self.group = group
-        self.age_ms = self._failing_ms = 0
+    def begin(self, group: int, on: int = 0):
+        """`group` was closed onto an output that may be dead.
+
+        Who joins those of `on` in the first second of theirs shares it: the currents of a start
+        are allowed once, for what hangs on the output is charged.
+        """
+        if self.starting() and self.group & on:
+            self.group |= group
+        else:
+            self.group = group
+            self.age_ms = self._failing_ms = 0
         self.asked_ms = 0
         self.changed = True
 

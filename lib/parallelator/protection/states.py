@@ -556,6 +556,9 @@ class States:
             snap.eta_ms[i] = max(snap.eta_ms[i] - dt_ms, 0)
             if snap.eta_ms[i] > _DARK_DELAY_MS and self._is_needed(i):
                 snap.eta_ms[i] = _DARK_DELAY_MS
+            if self._cause[i] == Reason.BUS_OVERLOAD and self.on & self._output.carriers:
+                # What others carry again needs no start: the pause before it is no matter.
+                snap.eta_ms[i] = min(snap.eta_ms[i], self._limits.reconnect_delay_ms)
         if snap.state[i] == TRIPPED and not snap.eta_ms[i]:
             self.settle(i)
 
