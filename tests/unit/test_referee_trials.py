@@ -2,7 +2,7 @@
 """Tests the referee on trials: how long, how often, with whom, and what is left. No firmware."""
 
 from parallelator.catalog import TRIPPED, Reason
-from refereed import UNEXPLAINED, Rig, running
+from refereed import UNEXPLAINED, WIDE, Rig, running
 
 LONG = "on trial for too long"
 SOON = "a trial too soon after another"
@@ -234,6 +234,26 @@ def test_the_limit_of_a_start_is_none_of_a_trial():
         rig.found()
         rig.close(1, 2)
         assert ((1, "started too soon after a failure") in rig.found()) != trial, trial
+
+
+def test_the_end_of_a_trial_says_nothing_of_a_load_that_comes_later():
+    rig = rig_of(0.8, 0.84, 0.8, 0.8, LOW, LOW)
+    on_trial(rig, 5, 6)
+    rig.wait(50)
+    end(rig, 5, 6)
+    rig.wait(1000)
+    rig.close(1, 3, 4)
+    rig.wait(2000)
+    for n in (1, 3, 4):
+        rig.feel(n, ma=20000)
+    rig.wait(20)
+    rig.open(1, 3, 4)
+    for n in (1, 3, 4):
+        rig.feel(n)
+    rig.wait(12000)
+    rig.found()
+    rig.close(1, 2, 3, 4)
+    assert WIDE not in {text for _, text in rig.found()}
 
 
 def test_only_what_is_on_trial_may_open_so():

@@ -571,11 +571,11 @@ class Referee:
         Args:
             doubtful: True when the firmware may still take others for connected.
         """
-        if self._snap is None:
+        if self._snap is None or at_us == self._cut_us:
             return
         # Whether one that went with its board has opened is left open.
         packs = [pack for pack in self._packs if not pack.torn]
-        recent = [pack for pack in packs if at_us - pack.opened_us < _LOAD_US]
+        recent = [pack for pack in packs if at_us - pack.fell_us < _LOAD_US]
         longer = [pack for pack in self._packs if at_us - pack.opened_us < _LOAD_US + 2 * S]
         possibly = recent and all(pack.may_load for pack in recent)
         sign = longer[0].by_load
