@@ -82,12 +82,16 @@ def test_a_wrong_gain_accuses_the_one_that_has_it():
 def test_who_does_not_carry_though_it_should_is_told():
     found = Findings()
     assert found.closed(0, 2, window((0, 3000)), window((1500, 1500)))
-    assert not found.closed(2, 3, window((1500, 1500)), window((1500, 1500)))
+    both = window((1500, 1500), (26000, 26000, 26020))
+    assert not found.closed(2, 3, both, both)
+    both = window((1500, 1500), (26000, 26000, 0, 0, 26019))
+    assert found.closed(4, 3, both, both), "nothing would flow at the voltage of the others"
     assert not found.closed(3, 3, window((1500, 1500)), window((1000, 1000, 0, 0, 1000)))
     assert codes(found) == [(3, "no_current", NO_GO), (4, "other_current", NO_GO)]
     found = Findings()
-    assert found.closed(0, 2, window((0, 0), (26000, 26010)), window((0, 0))), "alike"
-    assert not found.closed(0, 2, window((0, 0), (26000, 26200)), window((0, 0))), "not alike"
+    for other_mv, carries in ((26010, True), (26200, False)):
+        both = window((0, 0), (26000, other_mv))
+        assert found.closed(0, 2, both, both) == carries, other_mv
 
 
 def test_what_differs_on_one_output_is_told():
@@ -95,7 +99,10 @@ def test_what_differs_on_one_output_is_told():
     volts = (26040, 26040, 26040, 26040)  # 26 V at an output behind 20 milliohms
     found.shared(15, window((2000, 2000, 2000, 2000), volts), 20)
     assert not found.rows
-    found.shared(15, window((2000, 2000, 0, 2000), (26040, 26040, 26000, 26240)), 20)
+    found.shared(15, window((2000, 2000, 0, 2000), (26040, 26040, 26019, 26040)), 20)
+    assert not found.rows, "nothing flows at the voltage of the output"
+    found.shared(15, window((2000, 2000, 0, 2000), (26040, 26040, 26020, 26040)), 20)
+    found.shared(15, window((2000, 2000, 2000, 2000), (26040, 26040, 26040, 26240)), 20)
     assert codes(found) == [(3, "no_current", NO_GO), (4, "voltage", NO_GO)], found.rows
     found = Findings()
     found.shared(15, window((2000, -1900, 2000, 2000), (26040, 25962, 26040, 26040)), 20)

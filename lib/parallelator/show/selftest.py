@@ -81,6 +81,8 @@ _DROP_MV = const(25)
 _IDLE_MA = const(50)
 _MA_PER_MV = const(5)
 """What a difference between two batteries drives at least: through 200 milliohms."""
+_APART_MV = const(20)
+"""Of what is open, from those that carry: more than sensors of one kind differ."""
 _LEAST_MOHM = const(30)
 """Resistances are compared as parts of this at least: of a few milliohms nobody needs half."""
 _SURE_PCT = const(15)
@@ -241,11 +243,14 @@ class Findings:
             if k != i and k not in others and abs(after.ma[k] - before.ma[k]) >= LEAST_MA:
                 self.note(i + 1, "other_current", 1, k + 1)
                 return False
-        # It should have its share of the load, or what its voltage drives into the others.
+        # It should have its share of the load, or what its voltage drives into the others; unless
+        # its voltage is theirs, so that nothing flows.
         due_ma = sum(abs(after.ma[k]) for k in others) // (len(others) + 1)
         apart_mv = before.mv[i] - sum(before.mv[k] for k in others) // len(others)
         due_ma = max(due_ma, abs(apart_mv) * _MA_PER_MV)
-        return not self.note(i + 1, "no_current", due_ma >= 4 * LEAST_MA, "")
+        apart_mv = after.mv[i] - sum(after.mv[k] for k in others) // len(others)
+        lacks = due_ma >= 4 * LEAST_MA and abs(apart_mv) >= _APART_MV
+        return not self.note(i + 1, "no_current", lacks, "")
 
     def shared(self, on: int, window: Window, path_mohm: int):
         """All of the mask `on` hang on one output: which has its own voltage, no current, or one
@@ -256,12 +261,12 @@ class Findings:
             return
         share_ma = abs(sum(window.ma[i] for i in places)) // len(places)
         for i, mv in zip(places, output):
-            if abs(window.ma[i]) < _IDLE_MA and share_ma >= 4 * _IDLE_MA:
-                self.note(i + 1, "no_current", 1, "")
+            apart_mv = mv - median(output)
+            idle = abs(window.ma[i]) < _IDLE_MA and abs(apart_mv) >= _APART_MV
+            self.note(i + 1, "no_current", idle and share_ma >= 4 * _IDLE_MA, "")
             usual_ma = median([window.ma[k] for k in places])
             against = window.ma[i] * usual_ma < 0 and abs(window.ma[i]) >= abs(usual_ma) // 2
             self.note(i + 1, "reversed", against and abs(usual_ma) >= _STEP_MA // 2, "")
-            apart_mv = mv - median(output)
             self.note(i + 1, "voltage", abs(apart_mv), apart_mv)
 
     # Against the others, and against before
