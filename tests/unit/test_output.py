@@ -281,6 +281,9 @@ def test_a_current_that_makes_a_pack_fuller_than_all_others_is_the_sensors():
 def test_a_sensor_that_shows_too_much_charge_lacks_its_own_packs_current_once_that_is_open():
     # It carried 2.5 A, which end: 75 mV. What it still shows is wrong.
     assert not told_to_open((25925, -21500), (26000, -24000), 12500)
+    # A sensor at the end of its range shows no change; 18 A of its own make 540 mV.
+    assert not told_to_open((25460, -81900), (26000, -81900), 60000)
+    assert told_to_open((25981, -81900), (26000, -81900), 60000) == 0b1
     # The mean that the opening fell into: what follows is no change of its own.
     assert not told_to_open((25925, -21500), (26000, -24000), 12500, (25970, -22635))
 

@@ -236,9 +236,9 @@ class Output:
             expected_mv = -current_ma * self._pack_mohm(i) // 1000
             if abs(expected_mv) >= _TOLD_MV and not _follows(sag_mv, expected_mv):
                 if charges:
-                    # It comes from the others.
+                    # It comes from the others; and a voltage that rises has lost a load.
                     given_ma = self.total_ma - (current_ma if self.closed & bit else 0)
-                    real = 2 * given_ma >= -current_ma
+                    real = 2 * given_ma >= -current_ma and sag_mv > -_TOLD_MV
                 else:
                     # Without it, this would be a voltage like those of the others.
                     apart_mv = voltage_mv - expected_mv - self.rest_mv
