@@ -185,9 +185,9 @@ def test_a_peak_is_averaged_and_a_step_is_followed():
     rig = equal(4, 29000)
     rig.look()
     for i in range(4):
-        rig.snap.current_ma[i] = 8000
+        rig.snap.current_ma[i] = 7700
     assert rig.look().pack == 0
-    for _ in range(12):
+    for _ in range(4):
         rig.look()
     assert rig.cascade.pack != 0
 

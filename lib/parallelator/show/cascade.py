@@ -44,7 +44,7 @@ PERIOD_S = const(2)
 _HELD_S = const(6)
 _GONE_S = const(30)
 """How long a risk is there before it is told, and away before it is told no more."""
-_SMOOTH = const(4)  # looks over which the current of a pack is averaged
+_SMOOTH = const(2)  # looks over which the current of a pack is averaged: four seconds
 _FAR_MV = const(20000)
 _LEAST_MOHM = const(10)
 _FIT_MV = const(1000)

@@ -25,7 +25,7 @@ from parallelator.snapshot import BATTERIES, CHANNELS, carries
 _CODES = ("contact_battery", "contact_output")
 _HELD_S = const(60)
 """How long a contact has to be bad to be told, and good to be told no more."""
-_SMOOTH = const(4)  # looks of the mean, as that of the currents in `cascade`
+_SMOOTH = const(4)  # looks of a mean
 _GROWN_MOHM = const(15)
 _LEAST_MOHM = const(12)
 """What is too much before a sensor, and behind it."""
@@ -54,16 +54,16 @@ class Sharing:
     """Follows one rig.
 
     Args:
-        snap: the `Snapshot`; limits: the `rules.Limits` in force; ma: the mean current of each
-            pack, see `Cascade.ma`; emit: function (code, i, state, reason, value) that records an
-            event; its value is the resistance that is too much, in mOhm.
+        snap: the `Snapshot`; limits: the `rules.Limits` in force; emit: function (code, i, state,
+            reason, value) that records an event; its value is the resistance that is too much, in
+            mOhm.
     """
 
-    def __init__(self, snap: "Snapshot", limits: "Limits", ma: "array", emit: "Emit"):
+    def __init__(self, snap: "Snapshot", limits: "Limits", emit: "Emit"):
         self._snap = snap
         self._limits = limits
-        self._ma = ma
         self._emit = emit
+        self._ma = array("i", bytes(4 * BATTERIES))  # the mean
         self._sum_mv = array("i", bytes(4 * BATTERIES))  # _SMOOTH times its mean, 0 = it is off
         self._zero_mv = bytearray([_UNKNOWN] * BATTERIES)  # error of the sensor, plus _RAW_MV
         # In eighths; from BATTERIES on the first, or < 0: so many steps of the load so far.
@@ -114,17 +114,18 @@ class Sharing:
         """Compare what each sensor says of the output."""
         snap, ma, order = self._snap, self._ma, self._order
         path_mohm = self._limits.path_mohm
-        mean_ma = sum(ma)
-        way = -1 if mean_ma < 0 else 1
+        way = -1 if sum(ma) < 0 else 1
         count = most_ma = total_ma = 0
         for i in range(BATTERIES):
             if i % CHANNELS == 0:
                 yield
             # One that has opened since `cascade` looked rests at a voltage of its own.
             if not (on >> i & 1 and carries(snap, i)):
-                self._sum_mv[i] = 0
+                self._sum_mv[i] = ma[i] = 0
             else:
                 sum_mv, mv = self._sum_mv[i], snap.voltage_mv[i]
+                ahead_ma = snap.current_ma[i] - ma[i]
+                ma[i] += ahead_ma // _SMOOTH if sum_mv else ahead_ma
                 sum_mv += mv - sum_mv // _SMOOTH if sum_mv else _SMOOTH * mv
                 self._sum_mv[i] = sum_mv
                 total_ma += snap.current_ma[i]
@@ -134,7 +135,7 @@ class Sharing:
                     output_mv -= self._zero_mv[i] - _RAW_MV
                 insert(order, count, way * output_mv << 4 | i)
                 count += 1
-        step_ma = min(abs(total_ma - mean_ma), abs(total_ma - self._total_ma))
+        step_ma = min(abs(total_ma - sum(ma)), abs(total_ma - self._total_ma))
         moved = count == self._count and step_ma >= _STEP_MA * count
         self._count, self._total_ma = count, total_ma
         # A contact makes nobody better: the good one of two is that which drops less.
