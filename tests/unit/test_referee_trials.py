@@ -216,6 +216,18 @@ def test_what_nobody_can_read_is_no_supply():
     assert (4, "relieved again within ten seconds") not in rig.found()
 
 
+def test_who_carries_nothing_on_a_board_that_is_silent_is_no_known_supply():
+    for load_a, wrong in ((0, False), (5, True)):
+        rig = rig_of(*(6 * (0.8,)), steps=[{"at": 9, "do": "expander_nack", "board": 1}])
+        rig.world.plant.load_a = load_a
+        rig.close(5, 6)
+        rig.wait(4000)
+        rig.found()
+        on_trial(rig, 1, 2)
+        told = {text for _, text in rig.found()}
+        assert ("a trial though the output has its supply" in told) == wrong, load_a
+
+
 def test_the_limit_of_a_start_is_none_of_a_trial():
     for trial in (True, False):
         rig = rig_of(LOW, LOW, hard_current_pct=0)

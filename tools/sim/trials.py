@@ -89,7 +89,7 @@ class Trials:
             for other in self._truth.conducting()
             if other.closed
             and closed_us - other.closed_us > _BEFORE_US
-            and not (other.is_doubtful() or other.unknown)
+            and not (other.is_doubtful() or other.unknown or self._is_silent(other, closed_us))
         ]
         if others and self._truth.are_measured(others, closed_us):
             self._report(closed_us, pack, "a trial though the output has its supply")
@@ -103,6 +103,10 @@ class Trials:
             self._report(closed_us, pack, "a trial too soon after another")
         if not asked and len(self._packs) == 1 and self._in_vain > _ALONE:
             self._report(closed_us, pack, "a trial too often of a rig of one")
+
+    def _is_silent(self, pack, at_us):
+        # Its board does not answer, and its sensor shows nothing that it could be known by.
+        return pack.held and abs(self._truth.before_a(pack, at_us)) <= CARRIES_A + _CLEAR_A
 
     def follow(self, at_us, snap, trial):
         """Look at the trial that goes on; `trial` is the firmware's reason for it.
