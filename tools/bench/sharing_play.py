@@ -22,12 +22,12 @@ def answer(plan):
 
         make = Sharing.__init__
 
-        def made(sharing, snap, limits, ma, emit):
+        def made(sharing, snap, limits, emit):
             def heard(code, i, state, reason, value):
                 emit(code, i, state, reason, value)
                 told.append((code, i + 1, value, current.world.now_us / 1000000))
 
-            make(sharing, snap, limits, ma, heard)
+            make(sharing, snap, limits, heard)
 
         Sharing.__init__ = made
 
