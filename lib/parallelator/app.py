@@ -354,7 +354,7 @@ class App:
         from parallelator.show.sharing import Sharing
 
         sharing = Sharing(self.snap, self.guard.limits, self.events.emit)
-        show_min = spent_ms = 0
+        show_min = 0
         while True:
             if rig.settings["time.show"]:
                 from parallelator.show.schedule import follow_schedule
@@ -365,13 +365,11 @@ class App:
                 rig.cascade.looking(told[-1] if told else None),
                 sharing.looking(rig.cascade.on),
             ):
-                await asyncio.sleep_ms(max(_LOOK_MS - spent_ms, _STEP_MS))
-                began = self.clock.ms()
+                await asyncio.sleep_ms(_LOOK_MS)
                 # Two steps at once: to go on costs others as much as a step.
                 for _ in steps:
                     next(steps, None)
                     await asyncio.sleep_ms(_STEP_MS)
-                spent_ms = self.clock.diff(self.clock.ms(), began)
 
     async def _show(self):
         """Show mode goes on after a reset, and a power cut owes a report; in safe mode it is over:

@@ -34,11 +34,6 @@ class Listener:
 
         Cascade.tell = heard
 
-    def period_s(self):
-        """From one look to the next, on average; each tells of three kinds of loss."""
-        looks = [at_us for at_us, _, _, _ in self._told[::3]]
-        return (looks[-1] - looks[0]) / 1e6 / (len(looks) - 1)
-
 
 def test_a_loss_is_told_before_it_pulls_the_others_along():
     listener = Listener()
@@ -62,6 +57,5 @@ def test_a_rig_with_reserve_tells_of_none():
     listener = Listener()
     report = play(listener, batteries=PACKS, settings=SETTINGS, load=[[0, 26]], duration_s=30)
     clean(report)
-    assert 2 <= listener.period_s() < 2.1, listener.period_s()
     keeps, promise_a, alarms = listener.at(28)
     assert keeps and 29 <= promise_a <= 30 and not alarms, listener.at(28)

@@ -70,10 +70,10 @@ def test_all_of_it_is_published_while_the_broker_is_good():
         assert 27 <= counts["%s/battery/%d" % (BASE, n)] <= 45, (n, counts)
         battery = json.loads(broker["last"]["%s/battery/%d" % (BASE, n)])
         assert battery["n"] == n
-        assert battery["state"] == ("tripped" if n == 2 else "on"), battery
+        assert battery["state"] == ("absent" if n == 2 else "on"), battery
     assert 28 <= counts[BASE + "/state"] <= 31, counts[BASE + "/state"]
-    # Battery 2 is told to be open, and shows 22 A as one that is welded does.
-    assert json.loads(broker["last"][BASE + "/state"])["bus"]["connected"] == 16
+    # Battery 2 is open, and its sensor still shows 22 A.
+    assert json.loads(broker["last"][BASE + "/state"])["bus"]["connected"] == 15
     configs = [topic for topic in counts if topic.startswith("homeassistant/")]
     assert len(configs) == 10 + 4 * 16 and all(counts[topic] == 1 for topic in configs)
 
