@@ -115,6 +115,21 @@ class Rig:
         self.feel(n)
 
 
+def tells_a_wide_start(rig):
+    """A load opens batteries 1, 3 and 4; 12 s later 1 to 4 start, of which 2 lies too far away for
+    a first start. True when the referee says so."""
+    for n in (1, 3, 4):
+        rig.feel(n, ma=20000)
+    rig.wait(20)
+    rig.open(1, 3, 4)
+    for n in (1, 3, 4):
+        rig.feel(n)
+    rig.wait(12000)
+    rig.found()
+    rig.close(1, 2, 3, 4)
+    return WIDE in {text for _, text in rig.found()}
+
+
 def running(*socs, **options):
     """A rig whose packs are on for two seconds."""
     rig = Rig(*socs, **options)

@@ -14,6 +14,7 @@ from refereed import (
     fail_start,
     running,
     running_two_of_three,
+    tells_a_wide_start,
 )
 from sim.evidence import FOREVER, RefereeLimits
 from sim.failures import Failures
@@ -381,16 +382,7 @@ def test_a_board_that_is_gone_leaves_open_whether_the_load_was_too_much():
     rig.wait(5000)
     rig.close(1, 3, 4, 5)
     rig.wait(8000)
-    for n in (1, 3, 4):
-        rig.feel(n, ma=20000)
-    rig.wait(20)
-    rig.open(1, 3, 4)
-    for n in (1, 3, 4):
-        rig.feel(n)
-    rig.wait(12000)
-    rig.found()
-    rig.close(1, 2, 3, 4)
-    assert (4, WIDE) not in rig.found()
+    assert not tells_a_wide_start(rig)
 
 
 def test_what_a_power_cut_opens_leaves_open_whether_the_load_was_too_much():
@@ -407,16 +399,7 @@ def test_what_a_power_cut_opens_leaves_open_whether_the_load_was_too_much():
         rig.wait(6000)
         rig.close(1, 3, 4)
         rig.wait(2000)
-        for n in (1, 3, 4):
-            rig.feel(n, ma=20000)
-        rig.wait(20)
-        rig.open(1, 3, 4)
-        for n in (1, 3, 4):
-            rig.feel(n)
-        rig.wait(12000)
-        rig.found()
-        rig.close(1, 2, 3, 4)
-        assert ((4, WIDE) in rig.found()) != cut, cut
+        assert tells_a_wide_start(rig) != cut, cut
 
 
 def test_those_that_are_not_there_are_no_part_of_the_night():

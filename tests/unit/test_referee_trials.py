@@ -2,7 +2,7 @@
 """Tests the referee on trials: how long, how often, with whom, and what is left. No firmware."""
 
 from parallelator.catalog import TRIPPED, Reason
-from refereed import UNEXPLAINED, WIDE, Rig, running
+from refereed import UNEXPLAINED, Rig, running, tells_a_wide_start
 
 LONG = "on trial for too long"
 SOON = "a trial too soon after another"
@@ -256,16 +256,7 @@ def test_the_end_of_a_trial_says_nothing_of_a_load_that_comes_later():
     rig.wait(1000)
     rig.close(1, 3, 4)
     rig.wait(2000)
-    for n in (1, 3, 4):
-        rig.feel(n, ma=20000)
-    rig.wait(20)
-    rig.open(1, 3, 4)
-    for n in (1, 3, 4):
-        rig.feel(n)
-    rig.wait(12000)
-    rig.found()
-    rig.close(1, 2, 3, 4)
-    assert WIDE not in {text for _, text in rig.found()}
+    assert not tells_a_wide_start(rig)
 
 
 def test_only_what_is_on_trial_may_open_so():
