@@ -208,7 +208,7 @@ def test_the_page_refuses_a_foreign_bundle_and_takes_a_good_one(running, page, n
     press("#upload")
     page.locator("#password").fill(PASSWORD)
     page.keyboard.press("Enter")
-    expect(page.locator("#ask-text")).to_contain_text("dans les batteries", timeout=20000)
+    expect(page.locator("#ask-text")).to_contain_text("Les batteries débitent", timeout=20000)
     press("#ask-yes")
     expect(line).to_contain_text("fait avec une autre clé", timeout=20000)
     expect(page.locator("#switch")).to_be_hidden()
