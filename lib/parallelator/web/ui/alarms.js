@@ -25,6 +25,7 @@ const PLACES = {
   bus_unheld: "rig", bus_overload: "rig", cascade: "rig", cascade_board: "rig",
 };
 const RING_MS = 2000;
+const LONG = 100; // letters: a remedy of more would be a narrow column beside its key
 
 const plainIcon = $("favicon").href;
 let audio = null;
@@ -270,7 +271,7 @@ function drawHead(first) {
   keys.forEach((board, b) => {
     board.hidden = !model.writable || !lost.slice(4 * b, 4 * b + 4).includes(true);
   });
-  $("verdict").className = style;
+  $("verdict").className = text.length > LONG ? `${style} long` : style;
   const ofWhich = say(about.length > 1 ? "several" : "one", { v: numbers(about) });
   const head = about.length ? say("pair", { b: say(words), s: ofWhich }) : say(words);
   set($("verdict").querySelector("b"), head);
