@@ -295,6 +295,21 @@ def test_a_sensor_that_shows_too_much_discharge_lacks_it_too():
     assert told_to_open((25850, 5000), (25550, 15000), 0) == 0b1
 
 
+def test_a_sensor_that_shows_too_much_discharge_lacks_the_charge_that_ends():
+    # 22.9 A too much, and 45 A of a charger that end: 1350 mV.
+    assert not told_to_open((27350, -22100), (26000, 22900), -5000)
+    # A weld takes over what the others got: the others know that this is no end.
+    assert told_to_open((26000, 15000), (25550, 30000), 5000) == 0b1
+    # Of the last one to open, what was known of the output a second ago still holds.
+    for since_ms, moved in ((0, 0), (999, 0), (1000, 1)):
+        output = observed((27350, -22100), (27350, -45000))
+        output.look(0, 0, 0, 0b11, since_ms)
+        output.opened(0b1)
+        for _ in range(2):
+            output.watch_open(0, 26000, 22900, 0)
+        assert output.moved == moved, since_ms
+
+
 def test_what_the_others_take_over_is_no_sign_of_a_charge():
     output = observed((25925, -21500), (25925, 3500), on=0b11)
     output._snap.r_mohm[0] = 30

@@ -23,6 +23,7 @@ _STEP_MA = const(300)
 _STEADY_MA = const(100)
 _LEAVER_LOOKS = const(2)
 _DEPARTED_MS = const(1000)
+_LATELY_MS = const(1000)
 _TOLD_MV = const(20)
 """A drop inside the pack that is large enough to be missed when its current ends."""
 _APART_MV = const(200)
@@ -71,6 +72,7 @@ class Output:
         self._alone_mv = 0
         self._alone_ms = 0
         self._alone = 0
+        self._uncharged_ms = _LATELY_MS
         self._opened = 0
         self._opening = 0
         self._leaver = 0
@@ -122,6 +124,7 @@ class Output:
         self.total_ma = total_ma
         self._judge(carrying & closed)
         self._look_at_charge(closed, packs, charged, dt_ms)
+        self._uncharged_ms = 0 if self.charging else min(self._uncharged_ms + dt_ms, _LATELY_MS)
         self._remember(closed)
 
     def _judge(self, carrying: int):
@@ -223,12 +226,13 @@ class Output:
         # real, and what is left is not.
         opened = self._opened & bit
         charges = opened and current_ma < 0
+        ended = opened and (step_ma < 0 if self._uncharged_ms >= _LATELY_MS else step_ma > 0)
         if not -_STEP_MA < step_ma < _STEP_MA:
             sag_mv = self._steady_mv[i] - voltage_mv
             expected_mv = step_ma * self._pack_mohm(i) // 1000
             others_ma = self._others_ma[i] - self.total_ma
             follows = _follows(sag_mv, expected_mv) or _follows(others_ma, step_ma)
-            if self._steady_mv[i] and follows and not (charges or opened and step_ma < 0):
+            if self._steady_mv[i] and follows and not (charges or ended):
                 self.moved |= bit
         elif opened and not -_STEP_MA < current_ma < _STEP_MA:
             # It was told to open, and nothing changed: without its current the voltage would.
