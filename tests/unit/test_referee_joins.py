@@ -178,6 +178,19 @@ def test_an_empty_pack_waits_for_its_margin_or_a_person():
         assert ((1, UNRECOVERED) in rig.found()) == wrong, (volts_mv, wish)
 
 
+def test_an_empty_pack_joins_what_has_just_begun_to_be_charged():
+    for charged_ms, wrong in ((0, True), (100, False)):
+        rig = running(0.8, 0.8, 0.8, voltage_offset_mv=5000)
+        empty(rig)
+        rig.feel(1, mv=-3800)
+        rig.wait(300)
+        if charged_ms:
+            rig.world.plant.source_a = 8
+            rig.wait(charged_ms)
+        rig.close(1)
+        assert ((1, UNRECOVERED) in rig.found()) == wrong, charged_ms
+
+
 def test_a_full_pack_joins_only_if_it_is_not_charged():
     # At 0.8 the packs stand at 28.14 V; 27.8 V is its recovery.
     for source_a, wrong in ((8, True), (0, False)):

@@ -400,7 +400,9 @@ class Closings:
         volts = truth.rest_v(pack)
         others = [other for other in self._packs if other is not pack]
         live = [other for other in others if truth.is_live(other, at_us)]
-        charged = at_us - truth.charged_us < _CHARGED_US
+        charged = at_us - truth.charged_us < _CHARGED_US or any(
+            truth.before_a(other, at_us) < -CARRIES_A for other in live
+        )
         if volts < limits.low_v - QUANTUM_V:
             pack.joined_low = True
             if volts < limits.floor_v - QUANTUM_V:
