@@ -132,7 +132,10 @@ SCHEMAS = {
         bus=fields(voltage_mv="int?", current_ma="int", power_w="num?", connected="int"),
         max=PEAK, min=PEAK, mean_mv="int?", discharge_mah="int", charge_mah="int",
         discharge_wh="num?", charge_wh="num?",
-        energy=optional(fields(**dict.fromkeys(CATALOG.ENERGY, "int?"))),
+        energy=optional(fields(**dict.fromkeys(CATALOG.ENERGY, "int?"))) | {
+            "description": "Of the batteries that are on or wait to join; the time left ends when "
+            "those that are not empty cannot carry this load any more",
+        },
         promise_a=of("int?") | {
             "description": "Current that a load may draw from now on, A: nobody is beyond a limit "
             "then, nor after the loss of any one battery where several are on",

@@ -336,10 +336,10 @@ ENERGY = (
     "full_most_s",
     "first",
 )
-"""What `Meter.told` holds of the rig, in this order; what is not known is None: charge and its
-error (two standard deviations), energy down to the lowest voltage, seconds until then at the mean
-current of five minutes, their range with that of fifteen, seconds until full, number of the pack
-that ends first."""
+"""What `Meter.told` holds of the packs that are on or wait to join, in this order; what is not
+known is None: charge and its error (two standard deviations), energy down to the lowest voltage,
+seconds until those that are not empty cannot carry the mean current of five minutes, their range
+with that of fifteen, seconds until full, number of the pack that ends first."""
 
 
 def state_name(state: int):

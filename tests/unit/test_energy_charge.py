@@ -173,6 +173,46 @@ def test_what_is_kept_brings_back_charge_capacity_and_doubt():
 def test_less_is_left_at_a_larger_current():
     pack = Pack(charge=0.5)
     pack.look()
-    light = pack.estimate.left_mah(3, 500, 30)
-    heavy = pack.estimate.left_mah(3, 15000, 30)
+    light, heavy = (pack.estimate.left_mah(3, ma, pack.volts_mv(), 0, 30) for ma in (500, 15000))
     assert 0 < heavy < light <= 0.55 * 20000, (heavy, light)
+
+
+def test_near_empty_the_voltage_tells_what_is_left():
+    pack = Pack("lfp", 8, charge=0.3)
+    pack.estimate.recall(3, (20000, 180, 25, 100, 0, 0, 0))  # 30 %, within 5
+    pack.charge = 0.02
+    left = pack.estimate.left_mah(3, 0, pack.volts_mv(), 0, 30)
+    assert abs(left - 0.02 * 20000) < 150, left
+    # On the plateau it does not: as much is left as was believed.
+    pack.charge = 0.6
+    left = pack.estimate.left_mah(3, 0, pack.volts_mv(), 0, 30)
+    assert abs(left - 0.3 * 20000) < 600, left
+    # A current that is another than the one that will last is taken into account.
+    pack.charge = 0.02
+    sagged_mv = pack.volts_mv() - 10000 * 30 // 1000
+    light, heavy = (pack.estimate.left_mah(3, ma, sagged_mv, 10000, 30) for ma in (0, 10000))
+    assert heavy < light / 2, (heavy, light)
+
+
+def test_one_discharge_from_full_to_empty_shows_the_capacity():
+    for chemistry, cells, beside_mv in (("nmc", 7, 10), ("lfp", 8, 5), ("lfp", 8, -5)):
+        pack = Pack(chemistry, cells, true_mah=15000, charge=1.0, beside_mv=beside_mv)
+        pack.look()
+        pack.estimate.full(3)
+        pack.pass_current(1500, 9.5)
+        share, deviation = pack.estimate.health(3)
+        assert abs(share - 0.75) < 2 * deviation < 0.1, (chemistry, share, deviation)
+        # What is charged meanwhile counts, too; the surest measure stands.
+        pack.pass_current(-1500, 3)
+        pack.pass_current(1500, 3)
+        assert abs(pack.estimate.capacity[3] - 0.75) < 2 * deviation, pack.estimate.capacity[3]
+
+
+def test_a_power_off_ends_the_measure_of_the_capacity():
+    pack = Pack("lfp", 8, true_mah=15000, charge=1.0)
+    pack.estimate.full(3)
+    pack.pass_current(1500, 5, look=False)
+    pack.estimate.wake(3)  # and what a load without the firmware took was not counted
+    pack.charge -= 0.2
+    pack.pass_current(1500, 2.5)
+    assert pack.estimate.health(3)[1] > 0.03, pack.estimate.health(3)

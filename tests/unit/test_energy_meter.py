@@ -5,9 +5,9 @@ from array import array
 
 from flash import Flash
 from parallelator import catalog, energy
-from parallelator.catalog import ON
+from parallelator.catalog import ON, WAITING
 from parallelator.energy import curve
-from parallelator.energy.meter import Meter
+from parallelator.energy.meter import Meter, _lasting_mah
 from parallelator.snapshot import Snapshot
 
 SETTINGS = {
@@ -16,13 +16,14 @@ SETTINGS = {
     "pack.capacity_mah": 20000,
     "pack.curve": None,
     "limits.min_voltage_mv": 24000,
+    "limits.max_discharge_current_ma": 10000,
 }
 for n in range(1, 17):
     SETTINGS["batteries.%d.capacity_mah" % n] = 0
 
 
 class Rig:
-    """Four packs of the start curve, nearly without resistance, that give `ma` each."""
+    """Four packs of the start curve, nearly without resistance, that give `ma` each; more wait."""
 
     def __init__(self, flash=None, kept=None, resumed=False, charge=0.5):
         self.charge = charge
@@ -51,8 +52,9 @@ class Rig:
             taken = self.meter.turn()
             for i in range(16):
                 if snap.valid[i]:
-                    snap.state[i], snap.current_ma[i] = ON, ma
-                    snap.discharge_rest[i] += ma * 1000
+                    snap.state[i] = WAITING if i > 3 else ON
+                    snap.current_ma[i] = 0 if i > 3 else ma
+                    snap.discharge_rest[i] += snap.current_ma[i] * 1000
                     snap.discharge_mah[i] += snap.discharge_rest[i] // 3600000
                     snap.discharge_rest[i] %= 3600000
                 self.meter.follow(i, taken)
@@ -92,6 +94,24 @@ def test_a_steady_load_has_its_time():
     assert told["full_least_s"] is None and told["first"] in (1, 2, 3, 4)
     told = Rig().run(1000, -2000).told()
     assert told["left_s"] is None and told["full_least_s"] < told["full_most_s"]
+
+
+def test_a_load_lasts_until_those_that_are_left_cannot_carry_it():
+    # Four packs of 10 A at most and a load of 24 A: it takes three, and the first ends after 1 h.
+    ends = [(1.0, 6000, 2), (2.0, 6000, 1), (3.0, 6000, 3), (4.0, 6000, 4)]
+    assert _lasting_mah(ends, 10000) == 24000 + 18000
+    assert _lasting_mah(ends, 12000) == 24000 + 18000 + 12000
+    assert _lasting_mah(ends, 40000) == 6000 * (1 + 2 + 3 + 4), "all that they have"
+    assert _lasting_mah(ends, 5000) == 24000, "as long as nobody has opened"
+
+
+def test_those_that_wait_to_join_count():
+    alone, waiting = Rig(), Rig()
+    waiting.snap.valid[4], waiting.snap.r_mohm[4] = 1, 1
+    waiting.snap.voltage_mv[4] = int(curve.volts_at(waiting._curve, 0.5) * 7)
+    less, more = (rig.run(1000, 3000).told() for rig in (alone, waiting))
+    assert 1.2 < more["left_s"] / less["left_s"] < 1.4, (less, more)
+    assert 1 <= more["first"] <= 4 and more["left_wh"] > 1.2 * less["left_wh"], (less, more)
 
 
 def test_a_pack_without_a_resistance_has_that_of_the_others():

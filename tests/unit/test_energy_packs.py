@@ -53,6 +53,7 @@ class Rig:
     def __init__(self, card, flash, names, resumed=False, unix_s=NIGHT_S, rows=None):
         self.settings = {"pack.chemistry": "nmc", "pack.cells": 7, "pack.capacity_mah": 20000}
         self.settings.update({"pack.curve": None, "limits.min_voltage_mv": 24000})
+        self.settings["limits.max_discharge_current_ma"] = 10000
         for n in range(1, 17):
             self.settings["batteries.%d.capacity_mah" % n] = 0
         self.unix_s = unix_s

@@ -12,10 +12,10 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "lib"), str(ROOT / "tests/cpython/stubs")]
 
-from energy_nights import Nights
+from energy_nights import MOST_RATE, Nights
 from energy_plant import CHEMISTRIES, PLACES, STEP_S, STEPS, Rigs
 
-from parallelator.catalog import ENERGY, ON
+from parallelator.catalog import ENERGY, ON, WAITING
 from parallelator.energy import ROWS_BYTES
 from parallelator.energy.meter import Meter
 
@@ -85,10 +85,11 @@ class Rig:
             "pack.capacity_mah": int(rigs.nominal_ah[row, 0] * 1000),
             "pack.curve": None,
             "limits.min_voltage_mv": 24000,
+            "limits.max_discharge_current_ma": int(rigs.nominal_ah[row, 0] * 1000 * MOST_RATE),
         }
         self._settings |= {f"batteries.{n}.capacity_mah": 0 for n in range(1, PLACES + 1)}
         self._flash = Flash()
-        self.changed, self.others = [], []
+        self.changed, self.others, self._learned = [], [], {}
         self.snap, self.meter = Snap(), None
         self._before_wh = self._began_wh = np.zeros(2)
 
@@ -101,6 +102,9 @@ class Rig:
             self.snap, self._settings, rows, False, self._flash, self._emit, lambda i: None
         )
         self._began_wh = self._counted_wh()
+        while self._learned:
+            i, of_capacity = self._learned.popitem()
+            self.meter.charge.know(i, *of_capacity)
         for i in self.others:  # the crew said so
             self.meter.charge.forget(i)
         self.others.clear()
@@ -117,21 +121,22 @@ class Rig:
         """What the meters counted as out and in, Wh, of which a power-off may have lost some."""
         return self._before_wh + self._counted_wh() - self._began_wh
 
-    def take_curve(self, other):
-        """The firmware of this rig keeps what that of `other` has learned."""
+    def take_over(self, other):
+        """The firmware of this rig keeps what that of `other` has learned of the same packs."""
         if "curve" in other._flash:
             self._flash["curve"] = other._flash["curve"]
+        self._learned = {i: other.meter.charge.health(i) for i in self.there}
 
-    def step(self, ma, mv, r, joined):
+    def step(self, ma, mv, r, states):
         """Ten seconds on."""
         snap = self.snap
         snap.uptime_s += STEP_S
         seconds = self.meter.turn()
         for i in self.there:
             snap.valid[i] = 1
-            snap.state[i] = ON if joined[i] else 0
+            snap.state[i] = states[i]
             snap.voltage_mv[i], snap.r_mohm[i] = mv[i], r[i]
-            snap.current_ma[i] = ma[i] if joined[i] else 0
+            snap.current_ma[i] = ma[i] if states[i] == ON else 0
             moved = snap.discharge_rest[i] + snap.current_ma[i] * STEP_S * 1000
             mah, snap.discharge_rest[i] = divmod(moved, MAMS)
             snap.discharge_mah[i] += mah
@@ -159,9 +164,9 @@ def calibrated(chemistry, count, seed):
             rigs.closed &= rigs._volts >= rigs.cells * rigs.least_v
         ma = np.round(rigs.sensed_a * 1000).astype(int).tolist()
         mv = np.round(rigs.sensed_v * 1000).astype(int).tolist()
-        r, joined = rigs.r_mohm.tolist(), rigs.closed.tolist()
+        r, states = rigs.r_mohm.tolist(), (rigs.closed * ON).tolist()
         for row, rig in enumerate(made):
-            rig.step(ma[row], mv[row], r[row], joined[row])
+            rig.step(ma[row], mv[row], r[row], states[row])
     return made
 
 
@@ -183,7 +188,7 @@ class Play:
         self._made = [Rig(chemistry, rigs, row) for row in range(count)]
         if own:
             for rig, other in zip(self._made, calibrated(chemistry, count, seed), strict=True):
-                rig.take_curve(other)
+                rig.take_over(other)
         shape = rigs.there.shape
         self._turned = np.full(shape, 9.0)
         self._calm_s, self._deep = np.zeros(shape), np.zeros(shape)
@@ -221,13 +226,13 @@ class Play:
         nights, rigs = self._nights, self._rigs
         ma = np.round(rigs.sensed_a * 1000).astype(int).tolist()
         mv = np.round(rigs.sensed_v * 1000).astype(int).tolist()
-        r, joined = rigs.r_mohm.tolist(), rigs.closed.tolist()
+        r, states = rigs.r_mohm.tolist(), (rigs.closed * ON + nights.waits * WAITING).tolist()
         for row in np.flatnonzero(nights.powered).tolist():
             rig = self._made[row]
             if nights.starts[row]:
                 rig.start()
                 rig.changed.clear()
-            rig.step(ma[row], mv[row], r[row], joined[row])
+            rig.step(ma[row], mv[row], r[row], states[row])
             if nights.starts[row]:
                 self._count_swaps(row, rig)
 

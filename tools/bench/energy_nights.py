@@ -7,6 +7,8 @@ from energy_plant import CHARGE, DAYS, IDLE, OFF, PLACES, REST, SHOW, STEP_S, ST
 _DAY = 86400 // STEP_S
 _HOUR = 3600 // STEP_S
 _JOIN_V = 0.35
+MOST_RATE = 0.5
+"""The largest load of a rig, as a share of the charge per hour of the labels of what is on."""
 
 
 class Plan:
@@ -69,7 +71,8 @@ class Nights:
 
     Attributes: rigs: the plant. powered, charging: a row each. told, untold: places that got
         another pack in this step, with or without a word to the firmware. starts: rigs whose
-        firmware starts in this step. emptied: packs that opened as too low in this step.
+        firmware starts in this step. waits: packs that are to join as soon as their voltage
+        fits. emptied: packs that opened as too low in this step.
     """
 
     def __init__(self, chemistry, count, seed):
@@ -106,9 +109,10 @@ class Nights:
         near = np.where(dead, np.abs(rigs._volts - top[:, None]) < _JOIN_V, near)
         wanted &= ~self.starts[:, None]  # the firmware reads all sensors before it closes anything
         rigs.closed = wanted & ~self._empty & (rigs.closed | near)
+        self.waits = wanted & ~self._empty & ~rigs.closed
         joined = (rigs.nominal_ah * rigs.closed).sum(1)
         asked = np.where(show, self._load[:, k] * self._total, 0)
-        load = np.minimum(asked, joined / 2)
+        load = np.minimum(asked, joined * MOST_RATE)
         self.short = load < asked
         source = np.where(charge & ~self._ended, self._source[:, k] * self._total, 0)
         source = np.minimum(source, joined * 0.3)

@@ -13,6 +13,10 @@ volts, and not in charge, and would else seem to have measured it.
 
 What the last look showed beside the curve is kept: the same pack shows it again after a
 power-off, whatever the curve is wrong by; another one does not.
+
+The capacity follows from what is counted between the charger's end and a place that the voltage
+tells well, near empty: the filter has spent half of what this shows on the charge by then. The
+surest such measure stands, it is not averaged.
 """
 
 from array import array
@@ -57,6 +61,13 @@ _SAME_MV, _SAME = 5.0, 0.018
 """What the same pack shows otherwise after a power-off, mV; what charge was not saved by then."""
 _SURE = const(4)
 """Deviations that tell another pack."""
+_DEEP = 0.4
+"""Charge that has to be gone since the charger's end for the capacity to be seen."""
+_COUNTED = 0.012
+"""Deviation of such a measure besides that of the place: of the end, and of the count."""
+_UNCOUNTED = -9.0
+_SPAN = 0.003
+"""Least deviation of what a voltage tells of the charge above empty."""
 _UNSEEN = const(-128)
 _PARTS = const(50000)
 _CAPACITY_PARTS = const(180)
@@ -111,6 +122,7 @@ class Charge:
         self._se, self._ce = _floats(), _floats()
         self._branch = _floats()  # -1 after discharge, 1 after charge
         self._moved_mv = _floats()
+        self._since_full = _floats()  # what left since then, as a share of the label's
         self._out_mas = _words()  # since the charge was settled, mA*s
         self._fast, self._slow = _words(), _words()
         self._seconds = array("h", bytes(2 * BATTERIES))
@@ -141,16 +153,16 @@ class Charge:
         """The packs were exchanged among each other: pack i is that which was at places[i]."""
         for values in (
             self._charge, self.capacity, self._ss, self._sc, self._cc, self._se, self._ce,
-            self._branch, self._moved_mv, self._beside_mv, self._out_mas, self._fast, self._slow,
-            self._seconds, self._full_s,
+            self._branch, self._moved_mv, self._beside_mv, self._since_full, self._out_mas,
+            self._fast, self._slow, self._seconds, self._full_s,
         ):  # fmt: skip
             before = list(values)
             for i, place in enumerate(places):
                 values[i] = before[place]
 
     def know(self, i: int, share: float, deviation: float):
-        """What another rig has learned of the capacity of pack i, if that is surer: as `health`
-        gives it."""
+        """What a discharge or another rig has shown of the capacity of pack i, if that is surer:
+        as `health` gives it."""
         if 0 < deviation * deviation < self._cc[i]:
             self.capacity[i] = min(max(share, 0.4), 1.4)
             self._cc[i] = deviation * deviation
@@ -159,6 +171,7 @@ class Charge:
     def wake(self, i: int):
         """The power was off: what pack i did meanwhile is not known."""
         self._ss[i] += _ASLEEP**2
+        self._since_full[i] = _UNCOUNTED
         self._slow[i] //= 2
         self._fast[i] = 0
         slow_v = self._slow[i] / _SLOW_SCALE * _OHM_MAS / self._label_mas[i]
@@ -191,6 +204,7 @@ class Charge:
         """Pack i is full: what `ended` has seen."""
         self._settle(i)
         self._take(i, self._full - self._charge[i], 0.0, 0.01)
+        self._since_full[i] = 0.0
         self._beside_mv[i] = 0
 
     def look(self, i: int, voltage_mv: int, current_ma: int, r_mohm: int):
@@ -202,6 +216,10 @@ class Charge:
         self._settle(i)
         rest, doubt = self._rest(i, voltage_mv, current_ma, r_mohm)
         middle, half = self._seen(i, rest, doubt)
+        gone = self._full - middle
+        if min(gone, self._since_full[i]) > _DEEP:
+            share = self._since_full[i] / gone
+            self.know(i, share, share * sqrt(half * half + _COUNTED * _COUNTED) / gone)
         self._take(i, middle - self._charge[i], half, half)
         known = volts_at(self.curve, min(max(self._charge[i], 0.0), 1.0))
         beside = int(self._within(rest) - known)
@@ -228,16 +246,26 @@ class Charge:
         """(capacity of pack i as a share of the label's, its standard deviation)."""
         return self.capacity[i], sqrt(self._cc[i])
 
-    def left_mah(self, i: int, current_ma: int, r_mohm: int):
-        """What pack i can still give at a current, until its voltage is the lowest one, mAh.
+    def left_mah(self, i: int, lasting_ma: int, voltage_mv: int, current_ma: int, r_mohm: int):
+        """What pack i can still give until its voltage is the lowest one, mAh.
+
+        The charge tells it, and how far the voltage is above the lowest, the surer of them more:
+        where the curve is steep, near empty, that is the voltage.
 
         Args:
-            current_ma: of discharge, as it will last; r_mohm: as of `look`.
+            lasting_ma: the current of discharge, as it will last; all others: as of `look`.
         """
-        drop_mv = current_ma * self._ohm(i, r_mohm) * (1 + _FAST_SHARE + _SLOW_SHARE)
-        floor = charge_at(self.curve, (self._empty_mv + drop_mv) / self._cells)
-        charge = self._charge[i] + self._moved(i)
-        return max(charge - max(floor, 0.0), 0.0) * self.full_mah(i)
+        ohm, curve = self._ohm(i, r_mohm), self.curve
+        drop_mv = lasting_ma * ohm * (1 + _FAST_SHARE + _SLOW_SHARE)
+        floor = charge_at(curve, (self._empty_mv + drop_mv) / self._cells)
+        left = self._charge[i] + self._moved(i) - max(floor, 0.0)
+        rest, doubt = self._rest(i, voltage_mv, current_ma, r_mohm)
+        above = (voltage_mv + (current_ma - lasting_ma) * ohm - self._empty_mv) / self._cells
+        two = 2 * sqrt(doubt + self._curve_mv * self._curve_mv)
+        seen = charge_at(curve, rest) - charge_at(curve, rest - above)
+        half = (charge_at(curve, rest + two) - charge_at(curve, rest + two - above) - seen) / 2
+        left += (seen - left) * self._ss[i] / (self._ss[i] + half * half + _SPAN * _SPAN)
+        return max(left, 0.0) * self.full_mah(i)
 
     def row(self, i: int):
         """What is kept of pack i: seven whole numbers that `recall` takes, see ROW."""
@@ -290,6 +318,7 @@ class Charge:
         drift = _SENSOR_MA * self._seconds[i] / self._label_mas[i]
         gain = _GAIN * moved
         self._charge[i] += moved
+        self._since_full[i] -= moved * self.capacity[i]
         self._ss[i] = ss + by_c * (2 * sc + by_c * cc) + drift * drift + gain * gain
         self._sc[i] = sc + by_c * cc
         fades = exp(-abs(moved) / _ERROR_LENGTH)

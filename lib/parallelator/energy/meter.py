@@ -11,6 +11,7 @@ from array import array
 
 from micropython import const
 
+from parallelator.catalog import WAITING
 from parallelator.energy import (
     IDS,
     IDS_BYTES,
@@ -62,7 +63,8 @@ class Meter:
     """The charge of one rig's packs, and what follows from it.
 
     Args:
-        snap: the `Snapshot`; settings: flat dict, of it `pack.*` and `limits.min_voltage_mv`.
+        snap: the `Snapshot`; settings: flat dict, of it `pack.*`, `batteries.*` and
+            `limits.*`.
         rows: bytearray of ROWS_BYTES, which RTC memory keeps.
         resumed: True when they are of before the reset; False: the power was off.
         store: a `Storage` or its like, which keeps the record while the power is off.
@@ -97,6 +99,7 @@ class Meter:
         self._emit = emit
         self.told = None
         self._least_mv = settings["limits.min_voltage_mv"]
+        self._most_ma = settings["limits.max_discharge_current_ma"]
         capacities = [capacity_mah(settings, i) for i in range(BATTERIES)]
         self._has = [mah > 0 for mah in capacities]
         self.charge = Charge(
@@ -386,36 +389,41 @@ class Meter:
         return known if known[1] <= _KNOWN else None
 
     def telling(self):
-        """Sum up in `told` what the packs that are on have, or all when none is: a generator with
-        a short step for each board."""
+        """Sum up in `told` what the packs have that are on or wait to join, or all when none is
+        on: a generator with a short step for each pack."""
         snap, charge = self._snap, self.charge
-        some_on = any(connected(snap, i) for i in range(BATTERIES))
-        full = held = doubt = left = energy = 0.0
-        first, first_s = None, _LONGEST_S
+        on = sum(1 for i in range(BATTERIES) if connected(snap, i))
+        sharing = on + sum(1 for state in snap.state if state == WAITING) or BATTERIES
+        mean_ma, long_ma = sum(self._mean_ma) // _MEAN_SCALE, self._long_ma // _MEAN_SCALE
+        full = held = doubt = energy = 0.0
+        ends = []
         for i in range(BATTERIES):
-            if i % CHANNELS == 0:
-                yield
+            yield
             known = self.known(i)
-            if not known or some_on and not connected(snap, i):
+            if not known or on and snap.state[i] != WAITING and not connected(snap, i):
                 continue
-            mah = charge.full_mah(i)
-            ma = self._mean_ma[i] // _MEAN_SCALE
-            rest = charge.left_mah(i, max(ma, 0), self._r_mohm(i))
+            mah, voltage_mv, r_mohm = charge.full_mah(i), snap.voltage_mv[i], self._r_mohm(i)
+            # As if those that wait had joined: they will, before all others are empty.
+            ma = self._mean_ma[i] // _MEAN_SCALE * on if connected(snap, i) else mean_ma
+            ma = max(ma // sharing, 1)
+            left = charge.left_mah(i, ma, voltage_mv, snap.current_ma[i], r_mohm)
             full += mah
             held += min(max(known[0], 0.0), 1.0) * mah
             doubt += 2 * known[1] * mah
-            left += rest
-            energy += rest * (snap.voltage_mv[i] + self._least_mv) / 2e6
-            if ma > IDLE_MA and rest * 3600 < first_s * ma:
-                first, first_s = i + 1, rest * 3600 / ma
+            energy += left * (voltage_mv + self._least_mv) / 2e6
+            ends.append((left / ma, ma, i))
         if not full:
             self.told = None
             return
-        mean_ma, long_ma = sum(self._mean_ma) // _MEAN_SCALE, self._long_ma // _MEAN_SCALE
+        ends.sort()
+        last_h = _LONGEST_S / 3600
+        first = [i + 1 for h, ma, i in ends if h < last_h and ma > IDLE_MA and connected(snap, i)]
+        left = _lasting_mah(ends, self._most_ma)
         charge_pct, error_pct = _percent(held / full), _error(doubt / full / 2)
         self.told = (charge_pct, error_pct, int(energy), _seconds(left, mean_ma))
         self.told += _span(left, doubt, mean_ma, long_ma)
-        self.told += _span(full - held, doubt, -mean_ma, -long_ma) + (first,)
+        self.told += _span(full - held, doubt, -mean_ma, -long_ma)
+        self.told += (first[0] if first else None,)
 
 
 def _counts():
@@ -429,6 +437,25 @@ def _percent(share: float):
 def _error(deviation: float):
     """What is told of a deviation, in per cent: the truth lies within, in 95 of 100 cases."""
     return _percent(2 * deviation) or 1
+
+
+def _lasting_mah(ends: list, most_ma: int):
+    """What packs give, each its share of a load, until those that are left cannot carry it, mAh.
+
+    Args:
+        ends: (hours that a pack lasts at its current, this current in mA, pack), sorted: as one
+            ends, the currents of all others rise by the same factor.
+        most_ma: the highest current of a pack.
+    """
+    total = rest = sum(ma for _, ma, _ in ends)
+    mah = before = 0.0
+    for k, (hours, ma, _) in enumerate(ends):
+        if k and total > most_ma * (len(ends) - k):
+            break
+        mah += (hours - before) * rest
+        before = hours
+        rest -= ma
+    return mah
 
 
 def _seconds(mah: float, ma: int):
