@@ -332,6 +332,10 @@ def test_an_opening_that_changed_nothing_is_told_by_20_millivolts():
         output.forget(0)
         output.watch_open(0, 26000, current_ma, 0)
         assert not output.moved, "forgotten"
+    output = observed((26000, 299))
+    output._snap.r_mohm[0] = 200
+    read_open(output, 0b1, (26000, 299))
+    assert not output.moved, "less than 300 mA"
     output = observed((26000, 300), (26000, 5000))
     output._snap.r_mohm[0] = 200
     output._snap.valid[1] = 0
