@@ -118,6 +118,14 @@ def test_charging_is_seen_by_two():
     assert not observed((26000, -3000)).charging
 
 
+def test_what_one_gives_to_another_is_no_charge():
+    output = observed((26000, -3000), (26000, 2950))
+    for i in range(2):
+        output._snap.voltage_mv[i] += 40
+    output.look(0b11, 0, 0, 0b11, 1000)
+    assert not output.charging
+
+
 def test_one_witness_is_believed_once_its_voltage_rises_with_it():
     output = observed((26000, -1000))
     snap = output._snap
@@ -267,6 +275,32 @@ def test_a_charge_that_comes_from_nobody_is_the_sensors():
     assert told_to_open((26000, -24000), (26000, -24000), 6000) == 0b1
 
 
+def test_a_charge_that_ends_in_part_is_the_sensors():
+    assert not told_to_open((25925, -24000), (25835, -21000), 12500)
+
+
+def test_what_the_others_give_is_counted_without_its_own():
+    output = observed((26000, -24000), (26000, 6000), (26000, 6000))
+    read_open(output, 0b1, (26000, -24000))
+    assert output.moved == 1
+
+
+def test_a_charge_is_told_from_300_milliamperes_on():
+    for current_ma, moved in ((-300, 1), (-299, 0)):
+        output = observed((26000, current_ma), (26000, 200), (26000, 200))
+        output._snap.r_mohm[0] = 200
+        read_open(output, 0b1, (26000, current_ma))
+        assert output.moved == moved, current_ma
+
+
+def test_a_voltage_that_no_resistance_explains_is_no_sign():
+    output = observed((26000, 0))
+    output._snap.r_mohm[0] = 1
+    output.watch_open(0, 26000, 0, 0)
+    output.watch_open(0, 25995, 300, 0)
+    assert not output.moved
+
+
 def test_a_current_that_makes_a_pack_fuller_than_all_others_is_the_sensors():
     # 30 mOhm: 600 mV above the others with 20 A, 450 with 15, of the 500 that they may differ.
     for current_ma, moved in ((20000, 0), (15000, 1)):
@@ -276,6 +310,19 @@ def test_a_current_that_makes_a_pack_fuller_than_all_others_is_the_sensors():
         output.look(0b110, 0, 0, 0b111, 160)
         output.watch_open(0, 26000, current_ma, 0)
         assert output.moved == moved, current_ma
+    # The others rest at 26003 mV; 600 and 500 mV above what it shows, and 1 mV more.
+    for voltage_mv, current_ma, moved in ((25800, 20000, 1), (26003, 16666, 1), (26004, 16666, 0)):
+        output = observed((voltage_mv, current_ma), (26000, 100), (26000, 100))
+        output.opened(0b1)
+        output.look(0b110, 0, 0, 0b111, 160)
+        for _ in range(2):
+            output.watch_open(0, voltage_mv, current_ma, 0)
+        assert output.moved == moved, voltage_mv
+    output = observed((26000, 20000))
+    output.look(0, 0, 0, 1, 160)
+    output.rest_mv = 0
+    read_open(output, 0b1, (26000, 20000))
+    assert output.moved == 1, "nothing is known of the output"
 
 
 def test_a_sensor_that_shows_too_much_charge_lacks_its_own_packs_current_once_that_is_open():
@@ -416,6 +463,7 @@ def test_a_board_is_gone_when_the_others_take_over_half_of_its_share():
     assert gone(4000, 5500) and not gone(4000, 5496)
     assert gone(4000, 4300, 400) and not gone(4000, 4296, 400), "300 mA at least"
     assert gone(-4000, -5500, -3000) and not gone(-4000, -2500, -3000)
+    assert not gone(-4000, -4400, -3000)
     assert not gone(4000, 4000)
 
 
