@@ -3,6 +3,7 @@
 
 from sim import current
 from support import clean, play, state_at
+from test_records import Run
 
 BEGIN_S = 12
 UNUSED = {"batteries": {str(n): {"mode": "unused"} for n in (6, 7, 8)}}
@@ -117,6 +118,13 @@ def test_a_reset_in_its_middle_leaves_no_battery_off():
     clean(report)
     assert [row for row in report["timeline"] if row[3] == "self_test"]
     assert all_back(report, range(1, 6))
+
+
+def test_before_the_firmware_is_there_nobody_can_begin_one():
+    # It mounts its card then.
+    run = Run(batteries=2, duration_s=8, load=[[0, 4]], steps=[{"at": 0.02, "do": "selftest"}])
+    clean(run.report)
+    assert run.report["selftest"] is None and state_at(run.report, 1, 8)[0] == "on"
 
 
 def test_an_alert_that_fires_leaves_each_chip_with_its_limit():

@@ -153,7 +153,8 @@ class GuardProbe:
         if action == "selftest":
             import asyncio
 
-            asyncio.create_task(self.rig.run_after_guard(self._self_test(i)))
+            if self.rig is not None:
+                asyncio.create_task(self.rig.run_after_guard(self._self_test(i)))
         elif self.guard is not None:
             self.guard.submit(action, i)
 
