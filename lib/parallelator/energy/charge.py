@@ -15,8 +15,8 @@ What the last look showed beside the curve is kept: the same pack shows it again
 power-off, whatever the curve is wrong by; another one does not.
 
 The capacity follows from what is counted between the charger's end and a place that the voltage
-tells well, near empty: the filter has spent half of what this shows on the charge by then. The
-surest such measure stands, it is not averaged.
+tells well, near empty. The filter alone learns it slowly: its looks on the way take for an error
+of the charge what is one of the capacity. The surest such measure stands, it is not averaged.
 """
 
 from array import array
@@ -66,6 +66,7 @@ _DEEP = 0.4
 _COUNTED = 0.012
 """Deviation of such a measure besides that of the place: of the end, and of the count."""
 _UNCOUNTED = -9.0
+"""Stands for what left since the charger's end when nobody has counted it."""
 _SPAN = 0.003
 """Least deviation of what a voltage tells of the charge above empty."""
 _UNSEEN = const(-128)

@@ -24,6 +24,7 @@ _STEADY_MA = const(100)
 _LEAVER_LOOKS = const(2)
 _DEPARTED_MS = const(1000)
 _LATELY_MS = const(1000)
+"""For so long what was seen of a charge tells the direction of a current that ends."""
 _TOLD_MV = const(20)
 """A drop inside the pack that is large enough to be missed when its current ends."""
 _APART_MV = const(200)
